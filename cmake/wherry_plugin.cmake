@@ -1,0 +1,12 @@
+# wherry_add_plugin(KIND-NAME SOURCE...): a plugin, KIND-NAME.so, which exports its descriptor and nothing else.
+function(wherry_add_plugin name)
+    add_library(${name} MODULE ${ARGN})
+    set_target_properties(${name} PROPERTIES
+        PREFIX ""
+        LIBRARY_OUTPUT_DIRECTORY ${WHERRY_PLUGIN_OUTPUT_DIRECTORY})
+    target_link_libraries(${name} PRIVATE wherry::sdk)
+    # Symbols of static libraries (Botan's helpers, our own) stay inside, too.
+    target_link_options(${name} PRIVATE -Wl,--exclude-libs,ALL)
+    install(TARGETS ${name} LIBRARY DESTINATION ${WHERRY_PLUGIN_INSTALL_DIRECTORY})
+    set_property(GLOBAL APPEND PROPERTY WHERRY_PLUGINS ${name})
+endfunction()

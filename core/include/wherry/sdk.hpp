@@ -1,0 +1,428 @@
+#pragma once
+
+// The C++ face of plugin.h, for authors of plugins: derive from transport, cipher or sink, and end the source file with
+// WHERRY_PLUGIN. Header-only; the plugin links nothing of wherry.
+//
+//     class counting_sink final : public wherry::sink {
+//     public:
+//         counting_sink(const wherry::settings& options, const wherry::host_services& host);
+//         std::unique_ptr<wherry::delivery> begin(const wherry::offer&, const wherry::offering_peer&) override;
+//     };
+//     constexpr wherry_option options[] = {wherry::size_option("limit", "1GiB", "largest delivery")};
+//     WHERRY_PLUGIN(counting_sink, "counting", "1.0.0", "counts what comes", options)
+//
+// The constructor gets every option that has a value, already checked against the table, and may throw wherry::error.
+
+#include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "wherry/abi_guard.hpp"
+#include "wherry/bytes.hpp"
+#include "wherry/cipher.hpp"
+#include "wherry/error.hpp"
+#include "wherry/plugin.h"
+#include "wherry/sink.hpp"
+#include "wherry/transport.hpp"
+
+namespace wherry {
+
+// ---- Options: one call makes one row of the table ----
+
+constexpr wherry_option string_option(const char* name, const char* default_value, const char* help,
+                                      std::uint32_t flags = 0) {
+    return {name, WHERRY_OPTION_STRING, flags, default_value, help, nullptr, 0, 0};
+}
+constexpr wherry_option path_option(const char* name, const char* default_value, const char* help,
+                                    std::uint32_t flags = 0) {
+    return {name, WHERRY_OPTION_PATH, flags, default_value, help, nullptr, 0, 0};
+}
+constexpr wherry_option boolean_option(const char* name, const char* default_value, const char* help) {
+    return {name, WHERRY_OPTION_BOOLEAN, 0, default_value, help, nullptr, 0, 0};
+}
+constexpr wherry_option integer_option(const char* name, const char* default_value, const char* help,
+                                       std::int64_t minimum, std::int64_t maximum) {
+    return {name, WHERRY_OPTION_INTEGER, 0, default_value, help, nullptr, minimum, maximum};
+}
+// Limits in milliseconds.
+constexpr wherry_option duration_option(const char* name, const char* default_value, const char* help,
+                                        std::int64_t minimum = 0, std::int64_t maximum = 0) {
+    return {name, WHERRY_OPTION_DURATION, 0, default_value, help, nullptr, minimum, maximum};
+}
+// Limits in bytes.
+constexpr wherry_option size_option(const char* name, const char* default_value, const char* help,
+                                    std::int64_t minimum = 0, std::int64_t maximum = 0) {
+    return {name, WHERRY_OPTION_SIZE, 0, default_value, help, nullptr, minimum, maximum};
+}
+// `choices` is "a|b|c".
+constexpr wherry_option choice_option(const char* name, const char* choices, const char* default_value,
+                                      const char* help) {
+    return {name, WHERRY_OPTION_CHOICE, 0, default_value, help, choices, 0, 0};
+}
+
+// The values of a plugin's options. A name that is not in the table, or has no value, throws errc::internal, except
+// where has() was asked.
+class settings {
+public:
+    bool has(std::string_view name) const { return values_.find(name) != values_.end(); }
+
+    const std::string& text(std::string_view name) const {
+        const auto found = values_.find(name);
+        if (found == values_.end()) throw error(errc::internal, "option '" + std::string(name) + "' has no value");
+        return found->second;
+    }
+    std::int64_t integer(std::string_view name) const { return std::stoll(text(name)); }
+    bool boolean(std::string_view name) const { return text(name) == "true"; }
+    std::chrono::milliseconds duration(std::string_view name) const { return std::chrono::milliseconds(integer(name)); }
+    std::uint64_t bytes(std::string_view name) const { return static_cast<std::uint64_t>(integer(name)); }
+
+    void set(std::string name, std::string value) { values_.insert_or_assign(std::move(name), std::move(value)); }
+
+private:
+    std::map<std::string, std::string, std::less<>> values_;
+};
+
+// What the program gives its plugins. Lives longer than the plugin's instance. From any thread.
+class host_services {
+public:
+    explicit host_services(const wherry_host& host) noexcept : host_(&host) {}
+
+    // The folder with the user's keys and settings; it may not exist yet.
+    std::string home() const { return host_->home; }
+
+    enum class level {
+        debug = WHERRY_LOG_DEBUG,
+        info = WHERRY_LOG_INFO,
+        warning = WHERRY_LOG_WARNING,
+        error = WHERRY_LOG_ERROR,
+    };
+    void log(level how, const std::string& text) const {
+        host_->log(host_->context, static_cast<std::int32_t>(how), text.c_str());
+    }
+
+    // Asks the person at the terminal, without echo. Writes to `into` and returns the part that is the answer; wipe it.
+    // Throws errc::unsupported where there is no terminal.
+    std::span<char> ask_secret(const std::string& prompt, std::span<char> into) const {
+        std::size_t length = 0;
+        abi::checked({}, [&](wherry_error* e) {
+            return host_->ask_secret(host_->context, prompt.c_str(), into.data(), into.size(), &length, e);
+        });
+        return into.first(length);
+    }
+
+private:
+    const wherry_host* host_;
+};
+
+namespace sdk {
+
+// A plugin's instance while it is configured, and after.
+template <class Plugin>
+struct instance {
+    host_services host;
+    settings options;
+    std::unique_ptr<Plugin> plugin;  // from configure_done on
+};
+
+template <class Plugin>
+Plugin& plugin_of(void* handle) {
+    return *static_cast<instance<Plugin>*>(handle)->plugin;
+}
+
+template <class Plugin>
+constexpr wherry_instance_functions instance_functions = {
+    sizeof(wherry_instance_functions),
+    [](const wherry_host* host, void** out, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] { *out = new instance<Plugin>{host_services(*host), {}, nullptr}; });
+    },
+    [](void* handle, const char* name, const char* value, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] { static_cast<instance<Plugin>*>(handle)->options.set(name, value); });
+    },
+    [](void* handle, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] {
+            auto& self = *static_cast<instance<Plugin>*>(handle);
+            self.plugin = std::make_unique<Plugin>(self.options, self.host);
+        });
+    },
+    [](void* handle) { delete static_cast<instance<Plugin>*>(handle); },
+};
+
+// ---- transport ----
+
+inline void write_pieces(stream& to, const wherry_piece* pieces, std::size_t count) {
+    constexpr std::size_t few = 8;
+    const auto view = [](const wherry_piece& piece) {
+        return const_bytes(static_cast<const std::byte*>(piece.data), piece.length);
+    };
+    if (count <= few) {
+        const_bytes views[few];
+        for (std::size_t i = 0; i < count; ++i) views[i] = view(pieces[i]);
+        to.write_all(std::span<const const_bytes>(views, count));
+    } else {
+        std::vector<const_bytes> views(count);
+        for (std::size_t i = 0; i < count; ++i) views[i] = view(pieces[i]);
+        to.write_all(std::span<const const_bytes>(views));
+    }
+}
+
+// A listener and its address as a string that ends with NUL.
+struct held_listener {
+    std::unique_ptr<listener> object;
+    std::string address;
+};
+
+// Strings that C sees must outlive the call; a connection's address is copied once.
+struct held_connection {
+    std::unique_ptr<connection> object;
+    std::string address;
+};
+
+inline held_connection* hold(std::unique_ptr<connection> object) {
+    auto address = std::string(object->peer_address());
+    return new held_connection{std::move(object), std::move(address)};
+}
+
+inline connection& link_of(void* handle) { return *static_cast<held_connection*>(handle)->object; }
+
+template <class Plugin>
+constexpr wherry_transport_functions transport_functions = {
+    sizeof(wherry_transport_functions),
+    [](void* self, const char* address, void** out, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] { *out = hold(plugin_of<Plugin>(self).connect(address)); });
+    },
+    [](void* self, const char* address, void** out, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] {
+            auto object = plugin_of<Plugin>(self).listen(address);
+            auto real = std::string(object->address());
+            *out = new held_listener{std::move(object), std::move(real)};
+        });
+    },
+    [](void* self, void** out, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] { *out = hold(static_cast<held_listener*>(self)->object->accept()); });
+    },
+    [](void* self) -> const char* { return static_cast<held_listener*>(self)->address.c_str(); },
+    [](void* self) { static_cast<held_listener*>(self)->object->abort(); },
+    [](void* self) { delete static_cast<held_listener*>(self); },
+    [](void* self, void* buffer, std::size_t capacity, std::size_t* length, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] { *length = link_of(self).read_some({static_cast<std::byte*>(buffer), capacity}); });
+    },
+    [](void* self, const wherry_piece* pieces, std::size_t count, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] { write_pieces(link_of(self), pieces, count); });
+    },
+    [](void* self, wherry_error* e) -> wherry_status { return abi::guard(e, [&] { link_of(self).shutdown_write(); }); },
+    [](void* self, std::uint32_t ms) { link_of(self).set_read_timeout(std::chrono::milliseconds(ms)); },
+    [](void* self, std::uint32_t ms) { link_of(self).set_write_timeout(std::chrono::milliseconds(ms)); },
+    [](void* self) { link_of(self).abort(); },
+    [](void* self) -> const char* { return static_cast<held_connection*>(self)->address.c_str(); },
+    [](void* self) -> std::uint32_t { return static_cast<std::uint32_t>(link_of(self).record_bytes()); },
+    [](void* self) { delete static_cast<held_connection*>(self); },
+    [](void* self, std::uint32_t ms, void* context, std::int32_t (*found)(void*, const wherry_discovered*),
+       wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] {
+            plugin_of<Plugin>(self).discover(std::chrono::milliseconds(ms), [&](const discovered_peer& peer) {
+                const std::string address(peer.address), name(peer.name);
+                const wherry_discovered row{sizeof(wherry_discovered), address.c_str(), name.c_str()};
+                return found(context, &row) == 0;
+            });
+        });
+    },
+};
+
+// ---- cipher ----
+
+// The host's stream as the C++ class that ciphers read and write.
+class host_stream final : public stream {
+public:
+    explicit host_stream(const wherry_stream& c) noexcept : c_(c) {}
+
+    std::size_t read_some(mutable_bytes into) override {
+        std::size_t length = 0;
+        abi::checked({},
+                     [&](wherry_error* e) { return c_.read_some(c_.context, into.data(), into.size(), &length, e); });
+        return length;
+    }
+
+    void write_all(std::span<const const_bytes> pieces) override {
+        std::vector<wherry_piece> rows;
+        rows.reserve(pieces.size());
+        for (const auto piece : pieces) rows.push_back({piece.data(), piece.size()});
+        abi::checked({}, [&](wherry_error* e) { return c_.write_all(c_.context, rows.data(), rows.size(), e); });
+    }
+
+private:
+    const wherry_stream& c_;
+};
+
+// Valid while `from` is.
+inline wherry_identity as_c(const identity& from) noexcept {
+    return {sizeof(wherry_identity), from.algorithm.c_str(), from.public_key.c_str(), from.fingerprint.c_str(),
+            from.label.c_str()};
+}
+
+inline identity as_cpp(const wherry_identity& from) {
+    return {from.algorithm, from.public_key, from.fingerprint, from.label};
+}
+
+struct held_session {
+    std::unique_ptr<cipher_session> object;
+    std::string description;
+};
+
+inline cipher_session& session_of(void* handle) { return *static_cast<held_session*>(handle)->object; }
+
+template <class Plugin>
+constexpr wherry_cipher_functions cipher_functions = {
+    sizeof(wherry_cipher_functions),
+    [](void* self, const wherry_handshake* handshake, const wherry_stream* c_stream, void** out,
+       wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] {
+            host_stream link(*c_stream);
+            const auto verify = [&](const identity& peer) -> std::string {
+                char label[WHERRY_LABEL_BYTES] = {};
+                const auto c_peer = as_c(peer);
+                abi::checked({}, [&](wherry_error* inner) {
+                    return handshake->verify_peer(handshake->context, &c_peer, label, sizeof label, inner);
+                });
+                return label;
+            };
+            const const_bytes prologue(static_cast<const std::byte*>(handshake->prologue), handshake->prologue_bytes);
+            auto object = plugin_of<Plugin>(self).handshake(static_cast<role>(handshake->role), prologue, link, verify);
+            auto description = std::string(object->describe());
+            *out = new held_session{std::move(object), std::move(description)};
+        });
+    },
+    [](void* self, const wherry_stream* c_stream, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] {
+            host_stream link(*c_stream);
+            session_of(self).finish_handshake(link);
+        });
+    },
+    [](void* self) -> std::uint32_t { return static_cast<std::uint32_t>(session_of(self).overhead()); },
+    [](void* self, void* record, std::size_t length, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] {
+            auto& session = session_of(self);
+            session.seal({static_cast<std::byte*>(record), length + session.overhead()}, length);
+        });
+    },
+    [](void* self, void* record, std::size_t length, std::size_t* plain_length, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] {
+            *plain_length = session_of(self).open({static_cast<std::byte*>(record), length}).size();
+        });
+    },
+    [](void* self, wherry_identity* out) { *out = as_c(session_of(self).peer()); },
+    [](void* self) -> const char* { return static_cast<held_session*>(self)->description.c_str(); },
+    [](void* self) { delete static_cast<held_session*>(self); },
+    [](void* self) -> std::int32_t { return plugin_of<Plugin>(self).is_insecure() ? 1 : 0; },
+};
+
+// ---- sink ----
+
+inline offer as_cpp(const wherry_offer& c) {
+    offer what;
+    what.kind = static_cast<item_kind>(c.kind);
+    what.name.assign(c.name, c.name_bytes);
+    if (c.flags & WHERRY_OFFER_HAS_SIZE) what.size = c.size;
+    if (c.flags & WHERRY_OFFER_HAS_MODE) what.mode = c.mode;
+    if (c.flags & WHERRY_OFFER_HAS_MTIME) what.mtime = file_time{c.mtime_seconds, c.mtime_nanoseconds};
+    what.wants_resume = (c.flags & WHERRY_OFFER_WANTS_RESUME) != 0;
+    return what;
+}
+
+class host_response final : public response {
+public:
+    explicit host_response(const wherry_response& c) noexcept : c_(c) {}
+    void append(const_bytes bytes) override {
+        abi::checked({}, [&](wherry_error* e) { return c_.append(c_.context, bytes.data(), bytes.size(), e); });
+    }
+
+private:
+    const wherry_response& c_;
+};
+
+inline delivery& delivery_of(void* handle) { return *static_cast<delivery*>(handle); }
+
+template <class Plugin>
+constexpr wherry_sink_functions sink_functions = {
+    sizeof(wherry_sink_functions),
+    [](void* self, const wherry_offer* c, void** out, std::uint64_t* offset, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] {
+            const auto who = as_cpp(*c->peer);
+            auto begun = plugin_of<Plugin>(self).begin(as_cpp(*c), {c->peer_address, who});
+            *offset = begun->offset();
+            *out = begun.release();
+        });
+    },
+    [](void* self, const void* data, std::size_t length, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] { delivery_of(self).write({static_cast<const std::byte*>(data), length}); });
+    },
+    [](void* self, const wherry_response* c, wherry_error* e) -> wherry_status {
+        const std::unique_ptr<delivery> ended(static_cast<delivery*>(self));
+        return abi::guard(e, [&] {
+            host_response answer(*c);
+            ended->finish(answer);
+        });
+    },
+    [](void* self, std::int32_t keep) {
+        const std::unique_ptr<delivery> ended(static_cast<delivery*>(self));
+        ended->abort(keep ? delivery::partial::keep : delivery::partial::drop);
+    },
+    [](void* self, std::uint64_t position, void* buffer, std::size_t capacity, std::size_t* length,
+       wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] {
+            *length = delivery_of(self).read_back(position, {static_cast<std::byte*>(buffer), capacity});
+        });
+    },
+};
+
+template <class Plugin>
+constexpr wherry_plugin describe(const char* name, const char* version, const char* summary,
+                                 std::span<const wherry_option> options) {
+    std::uint32_t kind = 0;
+    const void* functions = nullptr;
+    if constexpr (std::derived_from<Plugin, transport>) {
+        kind = WHERRY_KIND_TRANSPORT;
+        functions = &transport_functions<Plugin>;
+    } else if constexpr (std::derived_from<Plugin, cipher>) {
+        kind = WHERRY_KIND_CIPHER;
+        functions = &cipher_functions<Plugin>;
+    } else {
+        static_assert(std::derived_from<Plugin, sink>, "a plugin is a transport, a cipher or a sink");
+        kind = WHERRY_KIND_SINK;
+        functions = &sink_functions<Plugin>;
+    }
+    return {WHERRY_PLUGIN_MAGIC,
+            WHERRY_ABI_MAJOR,
+            sizeof(wherry_plugin),
+            kind,
+            WHERRY_THREADS_PARALLEL,
+            static_cast<std::uint32_t>(options.size()),
+            sizeof(wherry_option),
+            0,
+            name,
+            version,
+            summary,
+            options.data(),
+            &instance_functions<Plugin>,
+            functions};
+}
+
+}  // namespace sdk
+
+// For a plugin without options.
+inline constexpr std::span<const wherry_option> no_options{};
+
+}  // namespace wherry
+
+// Exports `class_name` as the plugin of this shared object. Once, at namespace scope.
+#define WHERRY_PLUGIN(class_name, name, version, summary, options)                          \
+    extern "C" __attribute__((visibility("default"))) const wherry_plugin wherry_plugin_v1; \
+    extern "C" const wherry_plugin wherry_plugin_v1 =                                       \
+        ::wherry::sdk::describe<class_name>(name, version, summary, options);

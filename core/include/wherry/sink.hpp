@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "wherry/bytes.hpp"
+#include "wherry/cipher.hpp"
+
+namespace wherry {
+
+enum class item_kind : std::uint8_t {
+    message = WHERRY_MESSAGE,
+    file = WHERRY_FILE,
+    data = WHERRY_DATA,
+    folder = WHERRY_FOLDER,  // the folder itself, without content; it comes after what is in it
+};
+
+constexpr std::string_view to_string(item_kind kind) noexcept {
+    switch (kind) {
+        case item_kind::message: return "message";
+        case item_kind::file: return "file";
+        case item_kind::data: return "data";
+        case item_kind::folder: return "folder";
+    }
+    return "unknown";
+}
+
+struct file_time {
+    std::int64_t seconds = 0;  // since 1970-01-01T00:00:00Z
+    std::uint32_t nanoseconds = 0;
+
+    bool operator==(const file_time&) const = default;
+};
+
+// What a sender proposes to deliver.
+struct offer {
+    item_kind kind = item_kind::file;
+    std::string name;  // as the sender gave it: any bytes but NUL, '/' between components; "" for a message
+    std::optional<std::uint64_t> size;  // bytes; not known for a pipe
+    std::optional<std::uint32_t> mode;  // permission bits, 0..07777
+    std::optional<file_time> mtime;
+    bool wants_resume = false;  // keep what has come if the link is cut, and go on from it if there is some
+
+    bool operator==(const offer&) const = default;
+};
+
+// Who offers it.
+struct offering_peer {
+    std::string_view address;
+    const identity& who;
+};
+
+// The sender's copy of what the sink answers. Only until finish() returns.
+class response {
+public:
+    virtual ~response() = default;
+
+    // At most max_response_bytes (1 MiB) in all; throws error(errc::exhausted) beyond.
+    virtual void append(const_bytes bytes) = 0;
+    void append(std::string_view text) { append(as_bytes(text)); }
+};
+
+// One item on its way into a sink. Used by one thread at a time; finish() or abort() ends it, then it is destroyed.
+class delivery {
+public:
+    virtual ~delivery() = default;
+
+    // How many bytes this side already has; the writes go on from there. Asked once, before the first write.
+    virtual std::uint64_t offset() const noexcept { return 0; }
+
+    // Reads back up to into.size() bytes of what was kept, from `position`; 0 at the end. Before the first write.
+    virtual std::size_t read_back(std::uint64_t position, mutable_bytes into) {
+        (void)position;
+        (void)into;
+        throw error(errc::unsupported, "this sink keeps nothing to resume from");
+    }
+
+    virtual void write(const_bytes bytes) = 0;
+
+    // Returns once the delivery is durable: that is the promise the sender gets. If it throws, nothing is left that
+    // looks finished.
+    virtual void finish(response& answer) = 0;
+
+    // Nothing more will come. keep: what came may be kept for a resume.
+    enum class partial { drop, keep };
+    virtual void abort(partial what_came) noexcept = 0;
+};
+
+// Where deliveries go. Thread-safety: begin() from many threads at once.
+class sink {
+public:
+    virtual ~sink() = default;
+
+    // Accepts, or refuses by throwing an error whose text is for the sender. Arguments are borrowed for the call.
+    virtual std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) = 0;
+};
+
+}  // namespace wherry

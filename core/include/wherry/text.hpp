@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace wherry {
+
+// Untrusted bytes made fit for a terminal or a log: control and escape characters, bytes that are not UTF-8 and
+// characters that change the direction of text are written as \xNN or \u{NNNN}; everything else stays as it is. A
+// backslash stays a backslash: this is for reading, not for parsing back.
+std::string printable(std::string_view untrusted);
+
+// True for well-formed UTF-8 (Unicode 15, table 3-7: no overlong forms, no surrogates).
+bool is_utf8(std::string_view bytes) noexcept;
+
+// "1.5 MiB", "312 B": three significant digits, powers of 1024.
+std::string human_bytes(std::uint64_t bytes);
+
+}  // namespace wherry
