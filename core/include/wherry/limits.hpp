@@ -1,0 +1,29 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+// Every bound on what a peer may say, and the protocol's clocks. core/doc/protocol.md explains each.
+namespace wherry::limits {
+
+// The body of a record (what follows its length), sealed.
+inline constexpr std::size_t max_record_bytes = std::size_t{1} << 20;
+// The smallest record that a sender may be asked to keep to; every frame but DATA and RESULT fits one.
+inline constexpr std::size_t min_record_bytes = 8192;
+
+inline constexpr std::size_t max_cipher_name_bytes = 32;
+inline constexpr std::size_t max_item_name_bytes = 4096;
+inline constexpr std::size_t max_text_bytes = 1024;
+inline constexpr std::size_t max_response_bytes = std::size_t{1} << 20;
+inline constexpr std::size_t max_mode = 07777;
+
+// Transfers that one side may have begun and not ended.
+inline constexpr std::size_t max_open_transfers = 64;
+// Transfers that a sender leaves unanswered before it waits.
+inline constexpr std::size_t max_unanswered_transfers = 1024;
+
+// A side that has had nothing to say for this long says PING.
+inline constexpr std::chrono::milliseconds ping_interval{5000};
+
+}  // namespace wherry::limits

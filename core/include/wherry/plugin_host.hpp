@@ -1,0 +1,131 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wherry/cipher.hpp"
+#include "wherry/plugin.h"
+#include "wherry/sink.hpp"
+#include "wherry/transport.hpp"
+
+namespace wherry {
+
+enum class plugin_kind : std::uint32_t {
+    transport = WHERRY_KIND_TRANSPORT,
+    cipher = WHERRY_KIND_CIPHER,
+    sink = WHERRY_KIND_SINK,
+};
+
+// "transport", "cipher", "sink".
+std::string_view to_string(plugin_kind kind) noexcept;
+
+enum class option_type : std::uint32_t {
+    string = WHERRY_OPTION_STRING,
+    integer = WHERRY_OPTION_INTEGER,
+    boolean = WHERRY_OPTION_BOOLEAN,
+    duration = WHERRY_OPTION_DURATION,
+    size = WHERRY_OPTION_SIZE,
+    path = WHERRY_OPTION_PATH,
+    choice = WHERRY_OPTION_CHOICE,
+};
+
+// "string", "integer", ...
+std::string_view to_string(option_type type) noexcept;
+
+// One row of a plugin's option table, copied out of it.
+struct plugin_option {
+    std::string name;
+    option_type type = option_type::string;
+    bool is_required = false;
+    bool is_secret = false;
+    std::optional<std::string> default_value;
+    std::string help;
+    std::vector<std::string> choices;
+    std::int64_t minimum = 0, maximum = 0;  // both 0: not limited
+};
+
+// Checks `given` against the option's type and limits, and returns the form that configure() gets (see plugin.h).
+// Throws error(errc::bad_input) that says what is wrong and what would be right; it does not repeat the option's name.
+std::string canonical_value(const plugin_option& option, std::string_view given);
+
+// Values of one plugin's options by name, as the user gave them.
+using option_values = std::map<std::string, std::string, std::less<>>;
+
+// What the program does for its plugins. Its functions are called from any thread.
+struct host_environment {
+    enum class level { debug, info, warning, error };
+
+    std::string home;  // absolute
+    std::function<void(level, const std::string&)> log;
+    // Fills `into` with the answer and returns its length; throws errc::unsupported where nobody can be asked.
+    std::function<std::size_t(const std::string& prompt, std::span<char> into)> ask_secret;
+};
+
+// A loaded plugin. The shared object stays loaded for as long as this, or anything made by it, lives.
+// Thread-safety: all functions from any thread.
+class plugin {
+public:
+    virtual ~plugin() = default;
+
+    virtual plugin_kind kind() const noexcept = 0;
+    virtual const std::string& name() const noexcept = 0;
+    virtual const std::string& version() const noexcept = 0;
+    virtual const std::string& summary() const noexcept = 0;
+    virtual const std::filesystem::path& path() const noexcept = 0;
+    virtual std::span<const plugin_option> options() const noexcept = 0;
+
+    // Make an instance of the plugin's kind, configured with `values` and, for the rest, the defaults. Throw
+    // error(errc::bad_input) for an unknown option, a bad or a missing value, naming it as the user would write it;
+    // else what the plugin throws, begun with its name. REQUIRES: the function is that of kind().
+    virtual std::unique_ptr<transport> make_transport(const option_values& values) const = 0;
+    virtual std::unique_ptr<cipher> make_cipher(const option_values& values) const = 0;
+    virtual std::unique_ptr<sink> make_sink(const option_values& values) const = 0;
+};
+
+// A file of the search path that is named like a plugin.
+struct plugin_listing {
+    plugin_kind kind;
+    std::string name;
+    std::filesystem::path path;
+    std::shared_ptr<const plugin> loaded;  // null if it was refused
+    std::string problem;                   // then why
+};
+
+// Finds and loads plugins: KIND-NAME.so in the folders of the search path, the first folder that has it wins.
+// Refuses, with an error that names the file and before any code of it runs: files and folders that others can write,
+// files that are no plugin, and those of another ABI major.
+// Thread-safety: all functions from any thread.
+class plugin_host {
+public:
+    plugin_host(std::vector<std::filesystem::path> search_path, host_environment environment);
+    ~plugin_host();
+    plugin_host(const plugin_host&) = delete;
+    plugin_host& operator=(const plugin_host&) = delete;
+
+    // Throws error: bad_input for a name that is none (a path, say) or is not found, saying where it was looked for and
+    // what there is; unsupported for a file that is refused.
+    std::shared_ptr<const plugin> load(plugin_kind kind, std::string_view name) const;
+
+    // Everything that is found, in the order of kinds and names; those that cannot be loaded with the reason.
+    std::vector<plugin_listing> list() const;
+
+    std::span<const std::filesystem::path> search_path() const noexcept;
+
+private:
+    struct implementation;
+    std::shared_ptr<implementation> implementation_;
+};
+
+// The folders of --plugin-dir, then those of WHERRY_PLUGIN_PATH (colons between them), then ../lib/wherry beside the
+// running program, then the folder that plugins are installed to.
+std::vector<std::filesystem::path> default_search_path(std::span<const std::string> plugin_dirs);
+
+}  // namespace wherry
