@@ -1,0 +1,122 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "wherry/bytes.hpp"
+#include "wherry/error.hpp"
+#include "wherry/session.hpp"
+#include "wherry/sink.hpp"
+
+namespace wherry {
+
+// Something to deliver: its description and its bytes.
+// Used by one thread at a time, and by none after the exchange has told its result.
+class source {
+public:
+    virtual ~source() = default;
+
+    virtual const offer& what() const noexcept = 0;
+
+    // Reads 1..into.size() bytes; 0 at the end, and then again. Throws if it cannot, or if what it read from changed
+    // meanwhile; the transfer is cancelled with that text. REQUIRES: !into.empty().
+    virtual std::size_t read(mutable_bytes into) = 0;
+
+    // Goes back or on to `position`, for a resume. Sources whose offers want no resume need not have it.
+    virtual void seek(std::uint64_t position) {
+        (void)position;
+        throw error(errc::unsupported, "this source cannot resume");
+    }
+
+    // True for a pipe or a terminal, whose next bytes may be long in coming: what was read is sent before more is read.
+    virtual bool may_wait() const noexcept { return false; }
+};
+
+using transfer_id = std::uint32_t;
+
+// How one transfer ended.
+struct delivery_result {
+    std::optional<errc> failure;      // none: the receiver has promised that the delivery is durable
+    std::string text;                 // why it failed; untrusted where `remote`
+    bool is_remote = false;           // the other side said so
+    std::vector<std::byte> response;  // from the sink; untrusted bytes
+    std::uint64_t bytes = 0;          // content sent or received, without what was resumed
+    std::uint64_t resumed_from = 0;
+
+    bool ok() const noexcept { return !failure; }
+};
+
+// Told what happens on an exchange. Calls come from the exchange's threads, one at a time; they must not call back into
+// the exchange, and must return soon.
+class exchange_observer {
+public:
+    virtual ~exchange_observer() = default;
+
+    // Of what this side sends. `resumed_from` > 0: the receiver already has that much.
+    virtual void sending(transfer_id, const offer&, std::uint64_t resumed_from) { (void)resumed_from; }
+    virtual void sent_so_far(transfer_id, std::uint64_t bytes) { (void)bytes; }
+    virtual void answered(transfer_id, const offer&, const delivery_result&) {}
+
+    // Of what the other side sends.
+    virtual void receiving(transfer_id, const offer&, std::uint64_t resumed_from) { (void)resumed_from; }
+    virtual void received_so_far(transfer_id, std::uint64_t bytes) { (void)bytes; }
+    virtual void delivered(transfer_id, const offer&, const delivery_result&) {}
+};
+
+struct exchange_options {
+    session_options timing;
+    // Ask the receiver to compare a SHA-256 of the whole content before it finishes a delivery.
+    enum class digest { none, sha256 };
+    digest content_digest = digest::none;
+};
+
+// Two peers trading items over one session. Either may offer. Many transfers are in flight; none waits for the one
+// before it, except for its bytes.
+//
+// Use: construct; send() items, from one thread; finish(). A side that only receives calls serve() instead.
+class exchange {
+public:
+    // `into` may be null: then what the peer offers is refused. All references outlive the exchange.
+    exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer);
+    // Ends the exchange; what is in flight is aborted on both sides.
+    ~exchange();
+    exchange(const exchange&) = delete;
+    exchange& operator=(const exchange&) = delete;
+
+    // Announces an item, and returns its id. REQUIRES: at most limits::max_open_transfers are announced and not sent.
+    transfer_id announce(source& item);
+    // Sends the content of an announced item, and returns when the last byte was given to the link or the transfer
+    // ended otherwise (refused, say, or its source failed); answered() tells its result then or later.
+    // Throws if the exchange failed: error disconnected, timed_out, auth_failed, integrity, protocol, cancelled.
+    // The source is not used after it returns.
+    void send(transfer_id id, source& item);
+    void send(source& item) { send(announce(item), item); }
+
+    // Sends what is waiting for a record to fill up.
+    void flush();
+
+    // Waits for every result, and takes leave. Throws if the exchange failed before; answered() has then told a failure
+    // for every transfer that was not answered.
+    void finish();
+
+    // Receives on the calling thread until the peer takes leave. Throws if the exchange failed or was cut off.
+    void serve();
+
+    // From any thread. No new transfer begins on either side; serve() returns when those in flight have ended.
+    void drain() noexcept;
+    // From any thread; also from a watcher of signals. Cancels what this side sends: send() throws errc::cancelled.
+    void cancel() noexcept;
+    // From any thread. Cuts the link.
+    void abort() noexcept;
+
+    const session& over() const noexcept;
+
+private:
+    struct implementation;
+    std::unique_ptr<implementation> implementation_;
+};
+
+}  // namespace wherry

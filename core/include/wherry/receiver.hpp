@@ -1,0 +1,76 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "wherry/cipher.hpp"
+#include "wherry/error.hpp"
+#include "wherry/exchange.hpp"
+#include "wherry/receive_all.hpp"
+#include "wherry/sink.hpp"
+#include "wherry/transport.hpp"
+
+namespace wherry {
+
+using connection_id = std::uint64_t;  // from 1 on, in the order of arrival
+
+// Told what happens at a receiver. Calls for one connection come one at a time, those for different connections at the
+// same time from different threads.
+class receiver_observer {
+public:
+    virtual ~receiver_observer() = default;
+
+    // The handshake is done. `cipher` describes what was agreed.
+    virtual void connected(connection_id, std::string_view address, const identity& peer, std::string_view cipher) {
+        (void)address, (void)peer, (void)cipher;
+    }
+    virtual void receiving(connection_id, transfer_id, const offer&, std::uint64_t resumed_from) { (void)resumed_from; }
+    virtual void received_so_far(connection_id, transfer_id, std::uint64_t bytes) { (void)bytes; }
+    virtual void delivered(connection_id, transfer_id, const offer&, const delivery_result&) {}
+    // The connection is over; `failure` says why if not in order, a failed handshake included.
+    virtual void disconnected(connection_id, std::string_view address, const std::optional<error>& failure) {
+        (void)address, (void)failure;
+    }
+};
+
+// How what a peer says is understood.
+struct receiver_protocol {
+    // Null: --raw, each connection is one delivery of whatever comes (see receive_all); no cipher, no identities.
+    cipher* protection = nullptr;
+    std::string cipher_name;
+    peer_verifier verify;  // called from many threads
+    receive_all_options raw;
+};
+
+struct receiver_options {
+    // Served at once; further peers wait to be accepted.
+    std::size_t max_connections = 256;
+    session_options timing;
+};
+
+// Serves many senders at once, each on a thread of its own.
+class receiver {
+public:
+    // All references outlive the receiver.
+    receiver(listener& from, sink& into, receiver_protocol protocol, receiver_options options,
+             receiver_observer& observer);
+    ~receiver();
+    receiver(const receiver&) = delete;
+    receiver& operator=(const receiver&) = delete;
+
+    // Accepts until stop(), then returns when every connection has ended. Throws if the listener failed.
+    void run();
+
+    // From any thread: accept no more, let what is in flight end for up to `grace`, then cut it. Called again: cut now.
+    void stop(std::chrono::milliseconds grace) noexcept;
+
+private:
+    struct implementation;
+    std::unique_ptr<implementation> implementation_;
+};
+
+}  // namespace wherry

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "wherry/cipher.hpp"
+#include "wherry/transport.hpp"
+
+namespace wherry {
+
+struct session_options {
+    // For the preface and the handshake as a whole, so that a peer that says nothing, or little, is soon rid of.
+    std::chrono::milliseconds handshake_timeout{20'000};
+    // Silence after which the peer counts as gone. Live peers say PING every limits::ping_interval; keep this well
+    // above.
+    std::chrono::milliseconds io_timeout{60'000};
+};
+
+// A connection on which the preface and the cipher's handshake are done: sealed records can flow.
+class session {
+public:
+    // Opens `link` as initiator or responder. `cipher_name` goes into the preface, where two sides that disagree get a
+    // clear error. Throws error: protocol (no wherry there, another version or cipher), auth_failed, integrity,
+    // disconnected, timed_out. After a failure the peer has been given the time to read why.
+    static std::unique_ptr<session> open(role side, std::unique_ptr<connection> link, cipher& protection,
+                                         std::string_view cipher_name, const peer_verifier& verify,
+                                         const session_options& options);
+
+    session(role side, std::unique_ptr<connection> link, std::unique_ptr<cipher_session> protection) noexcept
+        : side_(side), link_(std::move(link)), protection_(std::move(protection)) {}
+
+    role side() const noexcept { return side_; }
+    connection& link() noexcept { return *link_; }
+    cipher_session& protection() noexcept { return *protection_; }
+
+    const identity& peer() const noexcept { return protection_->peer(); }
+    std::string_view peer_address() const noexcept { return link_->peer_address(); }
+    std::string_view describe() const noexcept { return protection_->describe(); }
+
+private:
+    role side_;
+    std::unique_ptr<connection> link_;
+    std::unique_ptr<cipher_session> protection_;
+};
+
+}  // namespace wherry
