@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wherry/keys/authorized_keys.hpp"
+#include "wherry/keys/public_key.hpp"
+
+namespace wherry::keys {
+
+inline constexpr std::size_t max_address_bytes = 1024;
+
+// The receivers' keys that a sender has seen: a text file with lines "ADDRESS TYPE BASE64 [COMMENT]", where ADDRESS is
+// a destination in its canonical form, "tcp://192.168.1.5:9417". Otherwise as authorized_keys, but for the folder,
+// whose permissions are not looked at. Thread-safety: const functions from any thread. Changes are safe against those
+// by other threads and processes.
+class known_hosts {
+public:
+    explicit known_hosts(std::filesystem::path path) : path_(std::move(path)) {}
+
+    struct entry {
+        std::size_t line;  // from 1
+        std::string address;
+        public_key key;
+        std::string comment;
+    };
+    struct listing {
+        std::vector<entry> entries;
+        std::vector<skipped_line> skipped;
+    };
+
+    const std::filesystem::path& path() const noexcept { return path_; }
+
+    listing read() const;
+
+    // The keys known for this address; mostly none or one.
+    std::vector<public_key> find(std::string_view address) const;
+
+    enum class verdict {
+        known,    // this key is known for this address
+        unknown,  // no key is known for this address: first contact
+        changed,  // only other keys are known for it
+    };
+    verdict check(std::string_view address, const public_key& key) const;
+
+    // Appends the key for this address; not needed if it is there. Throws error(errc::auth_failed) if another key is
+    // known for it by now (remove that one first), bad_input for an address with blanks or control characters.
+    change remember(std::string_view address, const public_key& key, std::string_view comment = {}) const;
+
+    // Removes every line with this address, or this fingerprint; returns how many.
+    std::size_t remove(std::string_view address_or_fingerprint) const;
+
+private:
+    std::filesystem::path path_;
+};
+
+}  // namespace wherry::keys
