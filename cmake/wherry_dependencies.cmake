@@ -3,6 +3,7 @@ find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
+pkg_check_modules(LIBELF REQUIRED IMPORTED_TARGET libelf)
 
 # Botan 3 where it is installed, else 2.19: the sources compile with both.
 pkg_check_modules(BOTAN QUIET IMPORTED_TARGET botan-3)

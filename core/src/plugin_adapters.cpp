@@ -1,0 +1,347 @@
+#include "plugin_adapters.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "wherry/abi_guard.hpp"
+#include "wherry/limits.hpp"
+
+namespace wherry {
+
+namespace {
+
+using instance_pointer = std::shared_ptr<plugin_instance>;
+
+std::uint32_t as_milliseconds(std::chrono::milliseconds time) noexcept {
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(time.count(), 0, 0xFFFFFFFF));
+}
+
+// ---- transport ----
+
+class adapted_connection final : public connection {
+public:
+    adapted_connection(instance_pointer of, void* handle)
+        : of_(std::move(of)), handle_(handle), address_(table_.peer_address(handle)) {}
+    ~adapted_connection() override { table_.connection_close(handle_); }
+
+    std::size_t read_some(mutable_bytes into) override {
+        std::size_t length = 0;
+        abi::checked(of_->name,
+                     [&](wherry_error* e) { return table_.read_some(handle_, into.data(), into.size(), &length, e); });
+        if (length > into.size()) throw error(errc::internal, of_->name + ": read more than it was given room for");
+        return length;
+    }
+
+    void write_all(std::span<const const_bytes> pieces) override {
+        constexpr std::size_t few = 8;
+        std::array<wherry_piece, few> rows;
+        while (!pieces.empty()) {
+            const auto now = pieces.first(std::min(few, pieces.size()));
+            for (std::size_t i = 0; i < now.size(); ++i) rows[i] = {now[i].data(), now[i].size()};
+            abi::checked(of_->name,
+                         [&](wherry_error* e) { return table_.write_all(handle_, rows.data(), now.size(), e); });
+            pieces = pieces.subspan(now.size());
+        }
+    }
+
+    void shutdown_write() override {
+        abi::checked(of_->name, [&](wherry_error* e) { return table_.shutdown_write(handle_, e); });
+    }
+
+    void set_read_timeout(std::chrono::milliseconds timeout) noexcept override {
+        table_.set_read_timeout(handle_, as_milliseconds(timeout));
+    }
+    void set_write_timeout(std::chrono::milliseconds timeout) noexcept override {
+        table_.set_write_timeout(handle_, as_milliseconds(timeout));
+    }
+    void abort() noexcept override { table_.abort(handle_); }
+    std::string_view peer_address() const noexcept override { return address_; }
+    std::size_t record_bytes() const noexcept override { return table_.record_bytes(handle_); }
+
+private:
+    const instance_pointer of_;
+    const wherry_transport_functions& table_ = std::get<wherry_transport_functions>(of_->functions);
+    void* const handle_;
+    const std::string address_;
+};
+
+class adapted_listener final : public listener {
+public:
+    adapted_listener(instance_pointer of, void* handle)
+        : of_(std::move(of)), handle_(handle), address_(table_.listener_address(handle)) {}
+    ~adapted_listener() override { table_.listener_close(handle_); }
+
+    std::unique_ptr<connection> accept() override {
+        void* handle = nullptr;
+        abi::checked(of_->name, [&](wherry_error* e) { return table_.accept(handle_, &handle, e); });
+        return std::make_unique<adapted_connection>(of_, handle);
+    }
+    std::string_view address() const noexcept override { return address_; }
+    void abort() noexcept override { table_.listener_abort(handle_); }
+
+private:
+    const instance_pointer of_;
+    const wherry_transport_functions& table_ = std::get<wherry_transport_functions>(of_->functions);
+    void* const handle_;
+    const std::string address_;
+};
+
+class adapted_transport final : public transport {
+public:
+    explicit adapted_transport(instance_pointer of) : of_(std::move(of)) {}
+
+    std::unique_ptr<connection> connect(const std::string& address) override {
+        void* handle = nullptr;
+        abi::checked(of_->name,
+                     [&](wherry_error* e) { return table_.connect(of_->handle, address.c_str(), &handle, e); });
+        return std::make_unique<adapted_connection>(of_, handle);
+    }
+
+    std::unique_ptr<listener> listen(const std::string& address) override {
+        void* handle = nullptr;
+        abi::checked(of_->name,
+                     [&](wherry_error* e) { return table_.listen(of_->handle, address.c_str(), &handle, e); });
+        return std::make_unique<adapted_listener>(of_, handle);
+    }
+
+    void discover(std::chrono::milliseconds limit, const std::function<bool(const discovered_peer&)>& found) override {
+        if (!table_.discover) throw error(errc::unsupported, of_->name + ": this transport cannot look for peers");
+        struct call {
+            const std::function<bool(const discovered_peer&)>& found;
+            std::exception_ptr thrown;
+        } state{found, nullptr};
+        const auto tell = [](void* context, const wherry_discovered* peer) -> std::int32_t {
+            auto& self = *static_cast<call*>(context);
+            try {
+                return self.found({peer->address, peer->name}) ? 0 : 1;
+            } catch (...) {
+                self.thrown = std::current_exception();
+                return 1;
+            }
+        };
+        abi::checked(of_->name, [&](wherry_error* e) {
+            return table_.discover(of_->handle, as_milliseconds(limit), &state, tell, e);
+        });
+        if (state.thrown) std::rethrow_exception(state.thrown);
+    }
+
+private:
+    const instance_pointer of_;
+    const wherry_transport_functions& table_ = std::get<wherry_transport_functions>(of_->functions);
+};
+
+// ---- cipher ----
+
+// Our stream as the C table that a cipher reads and writes. Valid while `link` is.
+wherry_stream as_c(stream& link) noexcept {
+    return {sizeof(wherry_stream), &link,
+            [](void* context, void* buffer, std::size_t capacity, std::size_t* length, wherry_error* e) {
+                return abi::guard(e, [&] {
+                    *length = static_cast<stream*>(context)->read_some({static_cast<std::byte*>(buffer), capacity});
+                });
+            },
+            [](void* context, const wherry_piece* pieces, std::size_t count, wherry_error* e) {
+                return abi::guard(e, [&] {
+                    std::vector<const_bytes> views;
+                    views.reserve(count);
+                    for (std::size_t i = 0; i < count; ++i)
+                        views.emplace_back(static_cast<const std::byte*>(pieces[i].data), pieces[i].length);
+                    static_cast<stream*>(context)->write_all(std::span<const const_bytes>(views));
+                });
+            }};
+}
+
+std::string text_or_empty(const char* text) { return text ? text : ""; }
+
+identity as_cpp(const wherry_identity& c) {
+    return {text_or_empty(c.algorithm), text_or_empty(c.public_key), text_or_empty(c.fingerprint),
+            text_or_empty(c.label)};
+}
+
+class adapted_session final : public cipher_session {
+public:
+    adapted_session(instance_pointer of, void* handle)
+        : of_(std::move(of)), handle_(handle), overhead_(table_.overhead(handle)) {
+        wherry_identity peer{};
+        table_.peer(handle_, &peer);
+        peer_ = as_cpp(peer);
+        description_ = table_.describe(handle_);
+    }
+    ~adapted_session() override { table_.session_close(handle_); }
+
+    void finish_handshake(stream& link) override {
+        const auto c_link = as_c(link);
+        abi::checked(of_->name, [&](wherry_error* e) { return table_.finish_handshake(handle_, &c_link, e); });
+    }
+    std::size_t overhead() const noexcept override { return overhead_; }
+    void seal(mutable_bytes record, std::size_t length) override {
+        abi::checked(of_->name, [&](wherry_error* e) { return table_.seal(handle_, record.data(), length, e); });
+    }
+    mutable_bytes open(mutable_bytes record) override {
+        std::size_t length = 0;
+        abi::checked(of_->name,
+                     [&](wherry_error* e) { return table_.open(handle_, record.data(), record.size(), &length, e); });
+        if (length > record.size()) throw error(errc::internal, of_->name + ": opened to more than was sealed");
+        return record.first(length);
+    }
+    const identity& peer() const noexcept override { return peer_; }
+    std::string_view describe() const noexcept override { return description_; }
+
+private:
+    const instance_pointer of_;
+    const wherry_cipher_functions& table_ = std::get<wherry_cipher_functions>(of_->functions);
+    void* const handle_;
+    const std::size_t overhead_;
+    identity peer_;
+    std::string description_;
+};
+
+class adapted_cipher final : public cipher {
+public:
+    explicit adapted_cipher(instance_pointer of) : of_(std::move(of)) {}
+
+    std::unique_ptr<cipher_session> handshake(role side, const_bytes prologue, stream& link,
+                                              const peer_verifier& verify) override {
+        wherry_handshake request{};
+        request.struct_size = sizeof request;
+        request.role = static_cast<std::uint32_t>(side);
+        request.prologue = prologue.data();
+        request.prologue_bytes = prologue.size();
+        request.context = const_cast<peer_verifier*>(&verify);
+        request.verify_peer = [](void* context, const wherry_identity* peer, char* label, std::size_t capacity,
+                                 wherry_error* e) {
+            return abi::guard(e, [&] {
+                const auto known_as = (*static_cast<const peer_verifier*>(context))(as_cpp(*peer));
+                const auto length = std::min(known_as.size(), capacity - 1);
+                std::memcpy(label, known_as.data(), length);
+                label[length] = '\0';
+            });
+        };
+        const auto c_link = as_c(link);
+        void* handle = nullptr;
+        abi::checked(of_->name,
+                     [&](wherry_error* e) { return table_.handshake(of_->handle, &request, &c_link, &handle, e); });
+        return std::make_unique<adapted_session>(of_, handle);
+    }
+
+    bool is_insecure() const noexcept override { return table_.is_insecure && table_.is_insecure(of_->handle) != 0; }
+
+private:
+    const instance_pointer of_;
+    const wherry_cipher_functions& table_ = std::get<wherry_cipher_functions>(of_->functions);
+};
+
+// ---- sink ----
+
+// Locks only where the plugin asked for one call at a time.
+std::unique_lock<std::mutex> turn(const plugin_instance& of) {
+    return of.serial ? std::unique_lock(*of.serial) : std::unique_lock<std::mutex>();
+}
+
+class adapted_delivery final : public delivery {
+public:
+    adapted_delivery(instance_pointer of, void* handle, std::uint64_t offset)
+        : of_(std::move(of)), handle_(handle), offset_(offset) {}
+    ~adapted_delivery() override { abort(partial::drop); }
+
+    std::uint64_t offset() const noexcept override { return offset_; }
+
+    std::size_t read_back(std::uint64_t position, mutable_bytes into) override {
+        if (!table_.read_back) throw error(errc::internal, of_->name + ": offers to resume but cannot read back");
+        const auto mine = turn(*of_);
+        std::size_t length = 0;
+        abi::checked(of_->name, [&](wherry_error* e) {
+            return table_.read_back(handle_, position, into.data(), into.size(), &length, e);
+        });
+        if (length > into.size()) throw error(errc::internal, of_->name + ": read more than it was given room for");
+        return length;
+    }
+
+    void write(const_bytes bytes) override {
+        const auto mine = turn(*of_);
+        abi::checked(of_->name, [&](wherry_error* e) { return table_.write(handle_, bytes.data(), bytes.size(), e); });
+    }
+
+    void finish(response& answer) override {
+        wherry_response c_answer{
+            sizeof(wherry_response), &answer, [](void* context, const void* data, std::size_t length, wherry_error* e) {
+                return abi::guard(e, [&] {
+                    static_cast<response*>(context)->append({static_cast<const std::byte*>(data), length});
+                });
+            }};
+        const auto mine = turn(*of_);
+        void* const handle = std::exchange(handle_, nullptr);
+        abi::checked(of_->name, [&](wherry_error* e) { return table_.finish(handle, &c_answer, e); });
+    }
+
+    void abort(partial what_came) noexcept override {
+        if (!handle_) return;
+        const auto mine = turn(*of_);
+        table_.abort(std::exchange(handle_, nullptr), what_came == partial::keep ? 1 : 0);
+    }
+
+private:
+    const instance_pointer of_;
+    const wherry_sink_functions& table_ = std::get<wherry_sink_functions>(of_->functions);
+    void* handle_;  // null once it has ended
+    const std::uint64_t offset_;
+};
+
+class adapted_sink final : public sink {
+public:
+    explicit adapted_sink(instance_pointer of) : of_(std::move(of)) {}
+
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override {
+        const std::string address(from.address);
+        const wherry_identity who{sizeof(wherry_identity), from.who.algorithm.c_str(), from.who.public_key.c_str(),
+                                  from.who.fingerprint.c_str(), from.who.label.c_str()};
+        wherry_offer c{};
+        c.struct_size = sizeof c;
+        c.kind = static_cast<std::uint32_t>(what.kind);
+        c.name = what.name.c_str();
+        c.name_bytes = what.name.size();
+        if (what.size) c.flags |= WHERRY_OFFER_HAS_SIZE, c.size = *what.size;
+        if (what.mode) c.flags |= WHERRY_OFFER_HAS_MODE, c.mode = *what.mode;
+        if (what.mtime) {
+            c.flags |= WHERRY_OFFER_HAS_MTIME;
+            c.mtime_seconds = what.mtime->seconds;
+            c.mtime_nanoseconds = what.mtime->nanoseconds;
+        }
+        if (what.wants_resume) c.flags |= WHERRY_OFFER_WANTS_RESUME;
+        c.peer_address = address.c_str();
+        c.peer = &who;
+
+        void* handle = nullptr;
+        std::uint64_t offset = 0;
+        {
+            const auto mine = turn(*of_);
+            abi::checked(of_->name,
+                         [&](wherry_error* e) { return table_.begin(of_->handle, &c, &handle, &offset, e); });
+        }
+        return std::make_unique<adapted_delivery>(of_, handle, offset);
+    }
+
+private:
+    const instance_pointer of_;
+    const wherry_sink_functions& table_ = std::get<wherry_sink_functions>(of_->functions);
+};
+
+}  // namespace
+
+std::unique_ptr<transport> adapt_transport(std::shared_ptr<plugin_instance> of) {
+    return std::make_unique<adapted_transport>(std::move(of));
+}
+
+std::unique_ptr<cipher> adapt_cipher(std::shared_ptr<plugin_instance> of) {
+    return std::make_unique<adapted_cipher>(std::move(of));
+}
+
+std::unique_ptr<sink> adapt_sink(std::shared_ptr<plugin_instance> of) {
+    return std::make_unique<adapted_sink>(std::move(of));
+}
+
+}  // namespace wherry

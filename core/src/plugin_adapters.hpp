@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "wherry/cipher.hpp"
+#include "wherry/plugin.h"
+#include "wherry/sink.hpp"
+#include "wherry/transport.hpp"
+
+namespace wherry {
+
+// A configured instance of a loaded plugin. It holds the library, and everything that is born of the instance holds it,
+// so that a shared object outlives all that came out of it.
+struct plugin_instance {
+    using function_table = std::variant<wherry_transport_functions, wherry_cipher_functions, wherry_sink_functions>;
+
+    plugin_instance(std::shared_ptr<const void> library, const wherry_instance_functions& lifecycle,
+                    const function_table& functions, void* handle, std::string name)
+        : library(std::move(library)),
+          lifecycle(lifecycle),
+          functions(functions),
+          handle(handle),
+          name(std::move(name)) {}
+    ~plugin_instance() {
+        if (handle) lifecycle.destroy(handle);
+    }
+    plugin_instance(const plugin_instance&) = delete;
+    plugin_instance& operator=(const plugin_instance&) = delete;
+
+    std::shared_ptr<const void> library;
+    const wherry_instance_functions lifecycle;
+    const function_table functions;  // of its kind
+    void* const handle;
+    std::string name;
+    std::unique_ptr<std::mutex> serial;  // set for a plugin that wants one call at a time
+};
+
+// The C table of an instance as the C++ class that the rest of the core uses. REQUIRES: the table is of that kind.
+std::unique_ptr<transport> adapt_transport(std::shared_ptr<plugin_instance> of);
+std::unique_ptr<cipher> adapt_cipher(std::shared_ptr<plugin_instance> of);
+std::unique_ptr<sink> adapt_sink(std::shared_ptr<plugin_instance> of);
+
+}  // namespace wherry
