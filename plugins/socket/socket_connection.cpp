@@ -1,0 +1,180 @@
+#include "socket_connection.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <system_error>
+
+namespace wherry {
+
+namespace {
+
+[[noreturn]] void fail_aborted() { throw error(errc::disconnected, "the connection was closed from this side"); }
+
+[[noreturn]] void fail_transfer(int code, const std::string& peer) {
+    const auto why = " (" + system_text(code) + ")";
+    switch (code) {
+        case ECONNRESET:
+        case EPIPE:
+        case ECONNABORTED:
+        case ENOTCONN: throw error(errc::disconnected, "the peer closed the connection abruptly" + why, code);
+        case ETIMEDOUT: throw error(errc::disconnected, "the peer " + peer + " stopped answering" + why, code);
+        case ENETDOWN:
+        case ENETUNREACH:
+        case ENETRESET:
+        case EHOSTDOWN:
+        case EHOSTUNREACH: throw error(errc::disconnected, "the link to " + peer + " failed" + why, code);
+        case ENOMEM:
+        case ENOBUFS:
+            throw error(errc::exhausted, "the system has no memory for the connection to " + peer + why, code);
+        default: throw error(errc::io, "the connection to " + peer + " failed" + why, code);
+    }
+}
+
+bool would_block(int code) noexcept { return code == EAGAIN || code == EWOULDBLOCK; }
+
+// The pieces that are still to be sent, as sendmsg wants them.
+class remaining_pieces {
+public:
+    explicit remaining_pieces(std::span<const const_bytes> pieces) noexcept : pieces_(pieces) { skip_empty(); }
+
+    bool empty() const noexcept { return pieces_.empty(); }
+
+    std::span<iovec> next_batch() noexcept {
+        std::size_t count = 0;
+        std::size_t skip = sent_;
+        for (const auto piece : pieces_) {
+            if (count == batch_.size()) break;
+            const auto rest = piece.subspan(skip);
+            skip = 0;
+            if (rest.empty()) continue;
+            batch_[count++] = {const_cast<std::byte*>(rest.data()), rest.size()};
+        }
+        return std::span(batch_).first(count);
+    }
+
+    void advance(std::size_t bytes) noexcept {
+        while (bytes > 0) {
+            const auto step = std::min(bytes, pieces_.front().size() - sent_);
+            sent_ += step;
+            bytes -= step;
+            skip_empty();
+        }
+    }
+
+private:
+    void skip_empty() noexcept {
+        while (!pieces_.empty() && sent_ == pieces_.front().size()) {
+            pieces_ = pieces_.subspan(1);
+            sent_ = 0;
+        }
+    }
+
+    std::span<const const_bytes> pieces_;
+    std::size_t sent_ = 0;           // of the first piece
+    std::array<iovec, 64> batch_{};  // below IOV_MAX; more would only be rebuilt more often
+};
+
+}  // namespace
+
+stop_signal::stop_signal() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (!event_.is_open()) {
+        const int code = errno;
+        throw error(errc::exhausted, "no file descriptor is left for another connection (" + system_text(code) + ")",
+                    code);
+    }
+}
+
+void stop_signal::raise() noexcept {
+    raised_.store(true, std::memory_order_release);
+    const std::uint64_t one = 1;
+    // It fails only when the counter is full, and then it is readable anyway.
+    [[maybe_unused]] const auto ignored = uninterrupted([&] { return ::write(event_.get(), &one, sizeof one); });
+}
+
+deadline deadline_after(std::chrono::milliseconds timeout) noexcept {
+    if (timeout.count() == 0) return std::nullopt;
+    return std::chrono::steady_clock::now() + timeout;
+}
+
+int poll_timeout(const deadline& until) noexcept {
+    if (!until) return -1;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - std::chrono::steady_clock::now()).count();
+    return static_cast<int>(std::clamp<decltype(left)>(left, 0, INT_MAX));
+}
+
+wake wait_for(int socket, short events, const stop_signal& stop, const deadline& until) {
+    std::array<pollfd, 2> watched = {{{socket, events, 0}, {stop.descriptor(), POLLIN, 0}}};
+    const int ready = uninterrupted([&] { return ::poll(watched.data(), watched.size(), poll_timeout(until)); });
+    if (ready < 0) throw error(errc::io, "cannot wait for the connection (" + system_text(errno) + ")", errno);
+    if (watched[1].revents != 0) return wake::stopped;
+    return ready == 0 ? wake::timed_out : wake::ready;
+}
+
+std::string shown(std::chrono::milliseconds duration) {
+    const auto count = duration.count();
+    return count % 1000 == 0 ? std::to_string(count / 1000) + " s" : std::to_string(count) + " ms";
+}
+
+std::string system_text(int code) { return std::generic_category().message(code); }
+
+std::size_t socket_connection::read_some(mutable_bytes into) {
+    deadline until;
+    for (;;) {
+        if (stop_->raised()) fail_aborted();
+        // Tried before any poll: where data flow, one system call does.
+        const auto got = uninterrupted([&] { return ::recv(socket_.get(), into.data(), into.size(), 0); });
+        if (got >= 0) return static_cast<std::size_t>(got);
+        if (!would_block(errno)) fail_transfer(errno, peer_address_);
+        if (!until) until = deadline_after(read_timeout_);
+        if (wait_for(socket_.get(), POLLIN, *stop_, until) == wake::timed_out)
+            throw error(errc::timed_out, "nothing came from " + peer_address_ + " for " + shown(read_timeout_));
+    }
+}
+
+void socket_connection::check_writable() const {
+    if (stop_->raised()) fail_aborted();
+    if (writing_ == writing::torn)
+        throw error(errc::disconnected, "an earlier write to " + peer_address_ + " was cut short; connect again");
+    if (writing_ == writing::shut)
+        throw error(errc::internal, "a write to " + peer_address_ + " after the end of what is to be written");
+}
+
+void socket_connection::write_all(std::span<const const_bytes> pieces) {
+    check_writable();
+    remaining_pieces rest(pieces);
+    deadline until;
+    while (!rest.empty()) {
+        if (stop_->raised()) fail_aborted();
+        const auto batch = rest.next_batch();
+        msghdr message{};
+        message.msg_iov = batch.data();
+        message.msg_iovlen = batch.size();
+        const auto sent = uninterrupted([&] { return ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL); });
+        if (sent >= 0) {
+            rest.advance(static_cast<std::size_t>(sent));
+            // From here on a failure leaves the peer with half of what was meant.
+            writing_ = writing::torn;
+            until.reset();
+            continue;
+        }
+        if (!would_block(errno)) fail_transfer(errno, peer_address_);
+        if (!until) until = deadline_after(write_timeout_);
+        if (wait_for(socket_.get(), POLLOUT, *stop_, until) == wake::timed_out)
+            throw error(errc::timed_out, "the peer " + peer_address_ + " took nothing for " + shown(write_timeout_));
+    }
+    writing_ = writing::open;
+}
+
+void socket_connection::shutdown_write() {
+    if (stop_->raised()) fail_aborted();
+    if (::shutdown(socket_.get(), SHUT_WR) != 0) fail_transfer(errno, peer_address_);
+    writing_ = writing::shut;
+}
+
+}  // namespace wherry

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "wherry/transport.hpp"
+#include "wherry/unique_fd.hpp"
+
+namespace wherry {
+
+// A flag that is raised once, from any thread, and that wakes whoever waits with wait_for() below.
+class stop_signal {
+public:
+    // Throws error(errc::exhausted) where no descriptor is left.
+    stop_signal();
+
+    void raise() noexcept;
+    bool raised() const noexcept { return raised_.load(std::memory_order_acquire); }
+    // Readable once raised.
+    int descriptor() const noexcept { return event_.get(); }
+
+private:
+    unique_fd event_;
+    std::atomic<bool> raised_{false};
+};
+
+using deadline = std::optional<std::chrono::steady_clock::time_point>;
+
+// Now plus `timeout`; none for a timeout of zero.
+deadline deadline_after(std::chrono::milliseconds timeout) noexcept;
+
+// What is left until then, for poll(2): -1 without a deadline, 0 when it has passed.
+int poll_timeout(const deadline& until) noexcept;
+
+enum class wake { ready, timed_out, stopped };
+
+// Sleeps until poll(2) reports `events` or an error on the socket.
+wake wait_for(int socket, short events, const stop_signal& stop, const deadline& until);
+
+// "30 s", "500 ms"
+std::string shown(std::chrono::milliseconds duration);
+
+// The system's words for an errno.
+std::string system_text(int code);
+
+// A connected, non-blocking stream socket of any family as a connection.
+class socket_connection final : public connection {
+public:
+    // The stop signal comes from outside so that a lack of descriptors shows before the socket is there.
+    socket_connection(unique_fd socket, std::unique_ptr<stop_signal> stop, std::string peer_address,
+                      std::size_t record_bytes)
+        : socket_(std::move(socket)),
+          stop_(std::move(stop)),
+          peer_address_(std::move(peer_address)),
+          record_bytes_(record_bytes) {}
+
+    std::size_t read_some(mutable_bytes into) override;
+    using connection::write_all;
+    // A write that timed out before its first byte may be repeated; one that was cut short is final for writing.
+    void write_all(std::span<const const_bytes> pieces) override;
+    void shutdown_write() override;
+    void set_read_timeout(std::chrono::milliseconds timeout) noexcept override { read_timeout_ = timeout; }
+    void set_write_timeout(std::chrono::milliseconds timeout) noexcept override { write_timeout_ = timeout; }
+    void abort() noexcept override { stop_->raise(); }
+    std::string_view peer_address() const noexcept override { return peer_address_; }
+    std::size_t record_bytes() const noexcept override { return record_bytes_; }
+
+private:
+    enum class writing { open, shut, torn };
+
+    void check_writable() const;
+
+    unique_fd socket_;
+    std::unique_ptr<stop_signal> stop_;
+    std::string peer_address_;
+    std::size_t record_bytes_;
+    std::chrono::milliseconds read_timeout_{0};   // the reading thread's
+    std::chrono::milliseconds write_timeout_{0};  // the writing thread's, as the next
+    writing writing_ = writing::open;
+};
+
+}  // namespace wherry

@@ -1,0 +1,138 @@
+#include "endpoint.hpp"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <memory>
+
+#include "socket_connection.hpp"
+#include "wherry/error.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::tcp {
+
+namespace {
+
+std::string quoted(std::string_view text) {
+    std::string all = "'";
+    all += printable(text);
+    return all += '\'';
+}
+
+[[noreturn]] void fail_form(std::string_view text, const std::string& why) {
+    throw error(errc::bad_input,
+                quoted(text) + " is not a TCP address: " + why + "; write host:port, host, or [IPv6]:port");
+}
+
+std::uint16_t parse_port(std::string_view whole, std::string_view digits) {
+    std::uint16_t port = 0;
+    const auto* const end = digits.data() + digits.size();
+    const auto [stop, code] = std::from_chars(digits.data(), end, port);
+    if (digits.empty() || code != std::errc() || stop != end)
+        fail_form(whole, "the port " + quoted(digits) + " is not a number from 0 to 65535");
+    return port;
+}
+
+bool is_ipv6_number(std::string_view host) {
+    const std::string number(host.substr(0, host.find('%')));
+    in6_addr ignored{};
+    return ::inet_pton(AF_INET6, number.c_str(), &ignored) == 1;
+}
+
+}  // namespace
+
+endpoint parse_endpoint(std::string_view text, std::uint16_t default_port) {
+    const auto bad = [](unsigned char c) { return c <= 0x20 || c == 0x7F || c == '/'; };
+    if (std::any_of(text.begin(), text.end(), bad)) fail_form(text, "it has a character that no address has");
+
+    if (text.starts_with('[')) {
+        const auto close = text.find(']');
+        if (close == text.npos) fail_form(text, "the bracket is not closed");
+        const auto host = text.substr(1, close - 1);
+        const auto rest = text.substr(close + 1);
+        if (!is_ipv6_number(host)) fail_form(text, "what is in brackets is no IPv6 address");
+        if (rest.empty()) return {std::string(host), default_port};
+        if (!rest.starts_with(':')) fail_form(text, "after the bracket comes ':' and the port");
+        return {std::string(host), parse_port(text, rest.substr(1))};
+    }
+
+    const auto colon = text.find(':');
+    if (colon == text.npos) return {std::string(text), default_port};
+    if (text.find(':', colon + 1) != text.npos) {
+        if (!is_ipv6_number(text)) fail_form(text, "it has several colons but is no IPv6 address");
+        return {std::string(text), default_port};
+    }
+    return {std::string(text.substr(0, colon)), parse_port(text, text.substr(colon + 1))};
+}
+
+std::string to_string(const endpoint& where) {
+    const bool bracketed = where.host.find(':') != where.host.npos;
+    return (bracketed ? "[" + where.host + "]" : where.host) + ":" + std::to_string(where.port);
+}
+
+std::string to_string(const socket_address& address) {
+    socket_address plain = address;
+    if (address.family() == AF_INET6) {
+        const auto* const v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
+        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+            sockaddr_in v4{};
+            v4.sin_family = AF_INET;
+            v4.sin_port = v6->sin6_port;
+            std::memcpy(&v4.sin_addr, &v6->sin6_addr.s6_addr[12], sizeof v4.sin_addr);
+            std::memcpy(&plain.storage, &v4, sizeof v4);
+            plain.length = sizeof v4;
+        }
+    }
+    std::array<char, NI_MAXHOST> host{};
+    std::array<char, NI_MAXSERV> port{};
+    if (::getnameinfo(plain.raw(), plain.length, host.data(), host.size(), port.data(), port.size(),
+                      NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return "unknown address";
+    const std::string shown(host.data());
+    return (plain.family() == AF_INET6 ? "[" + shown + "]" : shown) + ":" + port.data();
+}
+
+std::vector<socket_address> resolve(const endpoint& where) {
+    addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV;
+    addrinfo* found = nullptr;
+    const int result = ::getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &found);
+    const int code = errno;
+    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
+
+    const auto name = quoted(where.host);
+    switch (result) {
+        case 0: break;
+        case EAI_NONAME:
+        case EAI_NODATA:
+        case EAI_ADDRFAMILY:
+            throw error(errc::bad_input, "no host is known by the name " + name + "; check its spelling");
+        case EAI_AGAIN:
+            throw error(errc::disconnected, "the name " + name +
+                                                " cannot be looked up now; check the spelling and the network, "
+                                                "or give the address as a number");
+        case EAI_MEMORY: throw error(errc::exhausted, "no memory to look up the name " + name);
+        case EAI_SYSTEM:
+            throw error(errc::io, "the name " + name + " cannot be looked up (" + system_text(code) + ")", code);
+        default:
+            throw error(errc::disconnected,
+                        "the name " + name + " cannot be looked up (" + ::gai_strerror(result) + ")");
+    }
+
+    std::vector<socket_address> addresses;
+    for (const auto* row = owner.get(); row != nullptr; row = row->ai_next) {
+        if (row->ai_addrlen > sizeof(sockaddr_storage)) continue;
+        auto& address = addresses.emplace_back();
+        std::memcpy(&address.storage, row->ai_addr, row->ai_addrlen);
+        address.length = row->ai_addrlen;
+    }
+    return addresses;
+}
+
+}  // namespace wherry::tcp
