@@ -1,1 +1,224 @@
-// To come.
+#include "files.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include "wherry/error.hpp"
+
+namespace wherry::keys {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+class unique_fd {
+public:
+    explicit unique_fd(int fd) noexcept : fd_(fd) {}
+    unique_fd(unique_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    unique_fd& operator=(unique_fd&&) = delete;
+    ~unique_fd() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    int get() const noexcept { return fd_; }
+
+private:
+    int fd_;
+};
+
+[[noreturn]] void fail(errc code, const std::string& what, int number) {
+    throw error(code, what + ": " + std::generic_category().message(number), number);
+}
+
+template <class Call>
+auto retried(Call call) {
+    for (;;) {
+        const auto result = call();
+        if (result >= 0 || errno != EINTR) return result;
+    }
+}
+
+std::string text_of(const fs::path& path) { return path.string(); }
+
+fs::path folder_of(const fs::path& file) { return file.has_parent_path() ? file.parent_path() : fs::path("."); }
+
+void check_mode(const fs::path& path, const struct stat& status, mode_t forbidden, std::string_view what,
+                const char* remedy) {
+    if ((status.st_mode & forbidden) == 0) return;
+    throw error(errc::bad_input, "the " + std::string(what) + " " + text_of(path) +
+                                     " is open to other users; close it with: chmod " + remedy + " " + text_of(path));
+}
+
+void check_owner(const fs::path& path, const struct stat& status, std::string_view what) {
+    const auto self = ::geteuid();
+    if (self == 0 || status.st_uid == self || status.st_uid == 0) return;
+    throw error(errc::bad_input,
+                "the " + std::string(what) + " " + text_of(path) + " belongs to another user; make one of your own");
+}
+
+// Whoever can write the folder can put another file in the place of this one; not so where the sticky bit is set.
+void check_folder(const fs::path& file) {
+    const auto folder = folder_of(file);
+    struct stat status {};
+    if (::stat(folder.c_str(), &status) != 0) fail(errc::io, "cannot look at " + text_of(folder), errno);
+    if (status.st_mode & S_ISVTX) return;
+    check_mode(folder, status, S_IWGRP | S_IWOTH, "folder", "go-w");
+}
+
+void check_access(const fs::path& path, const struct stat& status, const file_rules& rules) {
+    if (!S_ISREG(status.st_mode))
+        throw error(errc::bad_input, "the " + std::string(rules.what) + " " + text_of(path) + " is not a regular file");
+    if (rules.access == file_access::any) return;
+    check_owner(path, status, rules.what);
+    if (rules.access == file_access::closed_reading) {
+        check_mode(path, status, S_IRWXG | S_IRWXO, rules.what, "600");
+    } else {
+        check_mode(path, status, S_IWGRP | S_IWOTH, rules.what, "go-w");
+        check_folder(path);
+    }
+}
+
+secret_text read_all(int fd, const fs::path& path, const file_rules& rules) {
+    secret_text content(rules.max_bytes + 1);
+    std::size_t length = 0;
+    while (length < content.size()) {
+        const auto count = retried([&] { return ::read(fd, content.data() + length, content.size() - length); });
+        if (count < 0) fail(errc::io, "cannot read " + text_of(path), errno);
+        if (count == 0) break;
+        length += static_cast<std::size_t>(count);
+    }
+    if (length > rules.max_bytes)
+        throw error(errc::bad_input, "the " + std::string(rules.what) + " " + text_of(path) + " is larger than " +
+                                         std::to_string(rules.max_bytes) + " bytes: it is not one");
+    content.resize(length);
+    return content;
+}
+
+// What a chain of symbolic links ends at, so that the file behind it is changed and not the link.
+fs::path behind_links(const fs::path& path) {
+    std::error_code ignored;
+    const auto target = fs::canonical(path, ignored);
+    return ignored ? path : target;
+}
+
+void make_folder(const fs::path& folder) {
+    if (folder.empty() || fs::is_directory(folder)) return;
+    if (folder.has_parent_path() && folder.parent_path() != folder) make_folder(folder.parent_path());
+    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+        fail(errc::io, "cannot make the folder " + text_of(folder), errno);
+}
+
+// A file under a passing name, gone again unless it was moved to its place.
+class temporary_file {
+public:
+    explicit temporary_file(const fs::path& target)
+        : name_(target.string() + ".XXXXXX"), fd_(::mkostemp(name_.data(), O_CLOEXEC)) {
+        if (fd_.get() < 0) fail(errc::io, "cannot make a file in " + text_of(folder_of(target)), errno);
+    }
+    temporary_file(const temporary_file&) = delete;
+    temporary_file& operator=(const temporary_file&) = delete;
+    ~temporary_file() {
+        if (!moved_) ::unlink(name_.c_str());
+    }
+
+    void fill(std::string_view content, unsigned mode) {
+        if (::fchmod(fd_.get(), mode) != 0) fail(errc::io, "cannot set the mode of " + name_, errno);
+        while (!content.empty()) {
+            const auto count = retried([&] { return ::write(fd_.get(), content.data(), content.size()); });
+            if (count < 0)
+                fail(errno == ENOSPC || errno == EDQUOT ? errc::exhausted : errc::io, "cannot write " + name_, errno);
+            content.remove_prefix(static_cast<std::size_t>(count));
+        }
+        if (::fsync(fd_.get()) != 0) fail(errc::io, "cannot write " + name_ + " to the disk", errno);
+    }
+
+    void move_over(const fs::path& target) {
+        if (::rename(name_.c_str(), target.c_str()) != 0) fail(errc::io, "cannot replace " + text_of(target), errno);
+        moved_ = true;
+    }
+
+    // False if there is such a file. Decided by the file system, not by looking first.
+    bool move_to_new(const fs::path& target) {
+        if (::renameat2(AT_FDCWD, name_.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) == 0) {
+            moved_ = true;
+            return true;
+        }
+        if (errno == EEXIST) return false;
+        // File systems without that flag (NFS) have links.
+        if (::link(name_.c_str(), target.c_str()) == 0) return true;
+        if (errno == EEXIST) return false;
+        fail(errc::io, "cannot make " + text_of(target), errno);
+    }
+
+private:
+    std::string name_;
+    unique_fd fd_;
+    bool moved_ = false;
+};
+
+void sync_folder(const fs::path& folder) {
+    const unique_fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    // Some file systems cannot sync a folder, and say so by EINVAL.
+    if (fd.get() < 0 || (::fsync(fd.get()) != 0 && errno != EINVAL))
+        fail(errc::io, "cannot write the folder " + text_of(folder) + " to the disk", errno);
+}
+
+// Held by one thread of one process. The lock's file stays: to remove it would let two hold "the" lock.
+class file_lock {
+public:
+    explicit file_lock(const fs::path& locked)
+        : fd_(::open((locked.string() + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) {
+        if (fd_.get() < 0) fail(errc::io, "cannot lock " + text_of(locked), errno);
+        if (retried([&] { return ::flock(fd_.get(), LOCK_EX); }) != 0)
+            fail(errc::io, "cannot lock " + text_of(locked), errno);
+    }
+
+private:
+    unique_fd fd_;
+};
+
+}  // namespace
+
+std::optional<secret_text> read_file(const fs::path& path, const file_rules& rules) {
+    // Without O_NONBLOCK a pipe of that name would hold us for ever.
+    const unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (fd.get() < 0) {
+        if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+        fail(errc::io, "cannot open the " + std::string(rules.what) + " " + text_of(path), errno);
+    }
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) fail(errc::io, "cannot look at " + text_of(path), errno);
+    check_access(path, status, rules);
+    return read_all(fd.get(), path, rules);
+}
+
+void write_file(const fs::path& path, std::string_view content, unsigned mode, if_exists existing) {
+    const auto target = behind_links(path);
+    make_folder(folder_of(target));
+    temporary_file fresh(target);
+    fresh.fill(content, mode);
+    if (existing == if_exists::replace) {
+        fresh.move_over(target);
+    } else if (!fresh.move_to_new(target)) {
+        throw error(errc::bad_input, text_of(path) + " exists already and is left as it is", EEXIST);
+    }
+    sync_folder(folder_of(target));
+}
+
+void edit_file(const fs::path& path, const file_rules& rules,
+               const std::function<std::optional<std::string>(std::string_view content)>& edit) {
+    const auto target = behind_links(path);
+    make_folder(folder_of(target));
+    const file_lock lock(target);
+    const auto content = read_file(target, rules);
+    const auto changed = edit(content ? std::string_view(content->data(), content->size()) : std::string_view{});
+    if (changed) write_file(target, *changed, 0600, if_exists::replace);
+}
+
+}  // namespace wherry::keys

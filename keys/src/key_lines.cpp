@@ -1,1 +1,118 @@
-// To come.
+#include "key_lines.hpp"
+
+#include <algorithm>
+
+#include "encoding.hpp"
+#include "files.hpp"
+#include "wherry/error.hpp"
+
+namespace wherry::keys {
+
+namespace {
+
+constexpr std::size_t max_public_key_file_bytes = 64 * 1024;
+
+bool is_control(char c) noexcept {
+    const auto code = static_cast<unsigned char>(c);
+    return code < 0x20 || code == 0x7f;
+}
+
+bool is_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+[[noreturn]] void not_one_key(const std::filesystem::path& path, const std::string& why) {
+    throw error(errc::bad_input, path.string() + " " + why);
+}
+
+void check_not_private(std::string_view text, const std::filesystem::path& path) {
+    if (text.find("PRIVATE KEY-----") != text.npos)
+        not_one_key(path,
+                    "is a private key, which is never given away; use its public half, " + path.string() + ".pub");
+}
+
+}  // namespace
+
+void check_comment(std::string_view comment) {
+    if (comment.size() > max_comment_bytes)
+        throw error(errc::bad_input,
+                    "the comment is longer than " + std::to_string(max_comment_bytes) + " bytes; shorten it");
+    if (std::any_of(comment.begin(), comment.end(), is_control))
+        throw error(errc::bad_input, "the comment holds a control character; leave it out");
+    if (trimmed(comment) != comment) throw error(errc::bad_input, "the comment begins or ends with a blank");
+}
+
+std::string_view take_word(std::string_view& rest) noexcept {
+    const auto end = std::min(rest.find(' '), rest.size());
+    const auto word = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    return word;
+}
+
+std::string_view trimmed(std::string_view text) noexcept {
+    while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+    return text;
+}
+
+bool is_remark(std::string_view trimmed_line) noexcept { return trimmed_line.empty() || trimmed_line.front() == '#'; }
+
+void each_line(std::string_view text, const std::function<void(std::size_t, std::string_view)>& visit) {
+    for (std::size_t number = 1; !text.empty(); ++number) {
+        const auto end = std::min(text.find('\n'), text.size());
+        visit(number, text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+}
+
+std::string with_line(std::string_view text, std::string_view line) {
+    std::string out(text);
+    if (!out.empty() && out.back() != '\n') out += '\n';
+    return out.append(line).append(1, '\n');
+}
+
+std::string without_lines(std::string_view text, const std::function<bool(std::string_view)>& drop) {
+    std::string out;
+    each_line(text, [&](std::size_t, std::string_view line) {
+        if (!drop(line)) out.append(line).append(1, '\n');
+    });
+    return out;
+}
+
+public_key_line parse_public_key_line(std::string_view line) {
+    auto rest = line;
+    const auto algorithm = take_word(rest);
+    const auto encoded = take_word(rest);
+    if (algorithm != ed25519_name && algorithm != rsa_name)
+        throw error(errc::bad_input, "it is no line with a public key, which begins with ssh-ed25519 or ssh-rsa");
+    if (encoded.size() > (max_key_blob_bytes + 2) / 3 * 4) throw error(errc::bad_input, "the public key is too long");
+    auto key = public_key::from_blob(from_base64(encoded));
+    // Catches the rest: a type that is not the key's own, blanks where none belong, comments that are not allowed.
+    if (key.line(rest) != line)
+        throw error(errc::bad_input, "the line's type does not fit its key, or blanks are doubled");
+    return {std::move(key), std::string(rest)};
+}
+
+public_key_line read_public_key_file(const std::filesystem::path& path) {
+    const auto content = read_file(path, {"public key", max_public_key_file_bytes, file_access::any});
+    if (!content) not_one_key(path, "does not exist");
+    const std::string_view text(content->data(), content->size());
+    check_not_private(text, path);
+    std::string_view found;
+    each_line(text, [&](std::size_t, std::string_view line) {
+        const auto inner = trimmed(line);
+        if (is_remark(inner)) return;
+        if (!found.empty()) not_one_key(path, "holds more than one key; give each line by itself");
+        found = inner;
+    });
+    if (found.empty()) not_one_key(path, "holds no public key");
+    try {
+        return parse_public_key_line(found);
+    } catch (const error& e) {
+        throw e.within(path.string());
+    }
+}
+
+void write_public_key_file(const std::filesystem::path& path, const public_key& key, std::string_view comment) {
+    write_file(path, key.line(comment) + '\n', 0644, if_exists::replace);
+}
+
+}  // namespace wherry::keys

@@ -1,1 +1,142 @@
-// To come.
+#include "wherry/keys/private_key.hpp"
+
+#include <botan/data_src.h>
+#include <botan/ed25519.h>
+#include <botan/pkcs8.h>
+#include <botan/pubkey.h>
+#include <botan/rsa.h>
+#include <botan/system_rng.h>
+
+#include <cassert>
+#include <chrono>
+#include <utility>
+
+#include "encoding.hpp"
+#include "files.hpp"
+#include "schemes.hpp"
+#include "wherry/error.hpp"
+
+namespace wherry::keys {
+
+namespace {
+
+constexpr std::size_t max_private_key_file_bytes = 64 * 1024;
+constexpr std::chrono::milliseconds passphrase_work{500};
+constexpr std::string_view plain_header = "-----BEGIN PRIVATE KEY-----";
+constexpr std::string_view sealed_header = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+
+bool begins_with(std::string_view text, std::string_view header) { return text.substr(0, header.size()) == header; }
+
+[[noreturn]] void not_a_key(const std::filesystem::path& path, const std::string& why) {
+    throw error(errc::bad_input, path.string() + " " + why);
+}
+
+void check_header(std::string_view pem, const std::filesystem::path& path) {
+    if (begins_with(pem, plain_header) || begins_with(pem, sealed_header)) return;
+    if (begins_with(pem, "-----BEGIN OPENSSH PRIVATE KEY-----"))
+        not_a_key(path, "is in OpenSSH's own format, not PKCS#8; make an identity with: wherry keygen");
+    not_a_key(path, "is not a private key in PKCS#8 PEM; make one with: wherry keygen");
+}
+
+// Wiped when it goes, unlike a plain string.
+struct wiped_string {
+    std::string text;
+    ~wiped_string() { Botan::secure_scrub_memory(text.data(), text.size()); }
+};
+
+std::shared_ptr<const Botan::Private_Key> decode(std::string_view pem, const wiped_string* passphrase) {
+    Botan::DataSource_Memory source(reinterpret_cast<const std::uint8_t*>(pem.data()), pem.size());
+    return passphrase ? Botan::PKCS8::load_key(source, [&] { return passphrase->text; })
+                      : Botan::PKCS8::load_key(source);
+}
+
+void check_sound(const Botan::Private_Key& key, const std::filesystem::path& path) {
+    constexpr bool strongly = false;
+    if (!key.check_key(Botan::system_rng(), strongly))
+        not_a_key(path, "holds numbers that do not form a key: it is damaged");
+}
+
+secret_bytes random_bytes(std::size_t count, Botan::RandomNumberGenerator& rng) {
+    secret_bytes out(count);
+    rng.randomize(out.data(), out.size());
+    return out;
+}
+
+}  // namespace
+
+private_key::private_key(std::shared_ptr<const Botan::Private_Key> key)
+    : key_(std::move(key)), public_part_(public_key::from_blob(blob_of(*key_))) {}
+
+private_key private_key::generate(key_type type, std::size_t rsa_bits) {
+    auto& rng = Botan::system_rng();
+    if (type == key_type::ed25519) return private_key(std::make_shared<Botan::Ed25519_PrivateKey>(rng));
+    if (rsa_bits < min_rsa_bits || rsa_bits > max_rsa_bits)
+        throw error(errc::bad_input,
+                    "an RSA key has " + std::to_string(min_rsa_bits) + " to " + std::to_string(max_rsa_bits) + " bits");
+    return private_key(std::make_shared<Botan::RSA_PrivateKey>(rng, rsa_bits));
+}
+
+private_key private_key::load(const std::filesystem::path& path, const passphrase_source& ask) {
+    const auto pem = read_file(path, {"private key", max_private_key_file_bytes, file_access::closed_reading});
+    if (!pem)
+        throw error(errc::bad_input, "no private key at " + path.string() + "; make one with: wherry keygen", ENOENT);
+    return from_pem({pem->data(), pem->size()}, path, ask);
+}
+
+private_key private_key::from_pem(std::string_view pem, const std::filesystem::path& path,
+                                  const passphrase_source& ask) {
+    check_header(pem, path);
+    const bool is_sealed = begins_with(pem, sealed_header);
+    wiped_string passphrase;
+    if (is_sealed) {
+        if (!ask)
+            throw error(errc::unsupported,
+                        path.string() + " is encrypted, and nobody is there to ask for its passphrase");
+        const auto answer = ask(path);
+        passphrase.text.assign(answer.data(), answer.size());
+    }
+    try {
+        const auto key = decode(pem, is_sealed ? &passphrase : nullptr);
+        check_sound(*key, path);
+        return private_key(key);
+    } catch (const Botan::Exception&) {
+        not_a_key(path, is_sealed ? "cannot be opened: the passphrase is wrong, or the file is damaged"
+                                  : "is damaged; restore it, or make another with: wherry keygen");
+    } catch (const error& e) {
+        throw e.within(path.string());
+    }
+}
+
+void private_key::save(const std::filesystem::path& path, const secret_text& passphrase, if_exists existing) const {
+    wiped_string pem;
+    if (passphrase.empty()) {
+        pem.text = Botan::PKCS8::PEM_encode(*key_);
+    } else {
+        wiped_string phrase{std::string(passphrase.data(), passphrase.size())};
+        pem.text = Botan::PKCS8::PEM_encode_encrypted_pbkdf_msec(*key_, Botan::system_rng(), phrase.text,
+                                                                 passphrase_work, nullptr, "AES-256/CBC", "SHA-256");
+    }
+    write_file(path, pem.text, 0600, existing);
+}
+
+std::vector<std::byte> private_key::sign(const_bytes message, Botan::RandomNumberGenerator& rng) const {
+    Botan::PK_Signer signer(*key_, rng, signature_scheme(public_part_.type()));
+    const auto signature = signer.sign_message(octets(message), message.size(), rng);
+    const auto view = bytes_of(signature);
+    return {view.begin(), view.end()};
+}
+
+secret_bytes private_key::oaep_decrypt(const_bytes ciphertext, std::size_t expected_bytes,
+                                       Botan::RandomNumberGenerator& rng) const {
+    assert(public_part_.type() == key_type::rsa);
+    try {
+        // What throws, a number that is not below the modulus, everyone can see from outside: it tells nothing.
+        if (ciphertext.size() != public_part_.signature_bytes()) return random_bytes(expected_bytes, rng);
+        const Botan::PK_Decryptor_EME decryptor(*key_, rng, oaep_scheme);
+        return decryptor.decrypt_or_random(octets(ciphertext), ciphertext.size(), expected_bytes, rng);
+    } catch (const Botan::Exception&) {
+        return random_bytes(expected_bytes, rng);
+    }
+}
+
+}  // namespace wherry::keys

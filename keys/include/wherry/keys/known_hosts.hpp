@@ -14,9 +14,8 @@ namespace wherry::keys {
 inline constexpr std::size_t max_address_bytes = 1024;
 
 // The receivers' keys that a sender has seen: a text file with lines "ADDRESS TYPE BASE64 [COMMENT]", where ADDRESS is
-// a destination in its canonical form, "tcp://192.168.1.5:9417". Otherwise as authorized_keys, but for the folder,
-// whose permissions are not looked at. Thread-safety: const functions from any thread. Changes are safe against those
-// by other threads and processes.
+// a destination in its canonical form, "tcp://192.168.1.5:9417". In everything else as authorized_keys, but up to 4
+// MiB. Thread-safety: const functions from any thread. Changes are safe against those by other threads and processes.
 class known_hosts {
 public:
     explicit known_hosts(std::filesystem::path path) : path_(std::move(path)) {}

@@ -46,7 +46,7 @@ public:
     static private_key from_pem(std::string_view pem, const std::filesystem::path& path, const passphrase_source& ask);
 
     // Writes PKCS#8 PEM with mode 0600, whole or not at all; folders that lack are made with mode 0700. With a
-    // passphrase that is not empty the key is encrypted (PBES2: scrypt, AES-256). Throws error: bad_input if the
+    // passphrase that is not empty the key is encrypted (PBES2: PBKDF2, AES-256-CBC). Throws error: bad_input if the
     // file exists and is not to be replaced, io.
     void save(const std::filesystem::path& path, const secret_text& passphrase = {},
               if_exists existing = if_exists::refuse) const;

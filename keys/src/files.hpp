@@ -1,0 +1,36 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "wherry/keys/private_key.hpp"
+
+// Files that decide about trust: read with their permissions checked, changed whole or not at all.
+namespace wherry::keys {
+
+enum class file_access {
+    any,             // no look at permissions
+    closed_writing,  // neither the file nor its folder may be written by group or others
+    closed_reading,  // nor may the file be read by them
+};
+
+struct file_rules {
+    std::string_view what;  // "private key": for errors
+    std::size_t max_bytes;
+    file_access access;
+};
+
+// Nothing if there is no such file.
+std::optional<secret_text> read_file(const std::filesystem::path& path, const file_rules& rules);
+
+// Writes by way of a temporary file in the same folder, which is made (mode 0700) if it lacks. Through symbolic links.
+void write_file(const std::filesystem::path& path, std::string_view content, unsigned mode, if_exists existing);
+
+// Reads, lets `edit` make the new content (nothing: leave it), writes; no other edit_file comes between.
+void edit_file(const std::filesystem::path& path, const file_rules& rules,
+               const std::function<std::optional<std::string>(std::string_view content)>& edit);
+
+}  // namespace wherry::keys
