@@ -1,0 +1,360 @@
+#include "filesystem_sink.hpp"
+
+#include <botan/hash.h>
+#include <botan/hex.h>
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "item_name.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::filesystem {
+
+namespace {
+
+constexpr mode_t mode_mask = 0777;  // no set-user-id, set-group-id or sticky bit from a peer
+constexpr unsigned most_numbers = 1u << 20;
+
+// The same for the same item of the same peer, and for no other.
+std::string resume_key(const offer& what, const identity& peer) {
+    byte_writer all;
+    const auto time = what.mtime.value_or(file_time{});
+    all.sized<std::uint32_t>(as_bytes(peer.fingerprint)).sized<std::uint32_t>(as_bytes(what.name));
+    all.integer(*what.size).integer(static_cast<std::uint64_t>(time.seconds)).integer(time.nanoseconds);
+    const auto bytes = all.view();
+    const auto hash = Botan::HashFunction::create_or_throw("SHA-256");
+    hash->update(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+    const auto digest = hash->final();
+    return Botan::hex_encode(digest.data(), digest.size(), false);
+}
+
+std::span<const std::string> parents_of(const std::vector<std::string>& components) {
+    return std::span(components).first(components.size() - 1);
+}
+
+// Some file systems have no permission bits or times to set; what was sent is stored nevertheless.
+bool is_beyond_file_system(int code) noexcept { return code == EPERM || code == EOPNOTSUPP || code == EINVAL; }
+
+// `kept_bits` are those of the mode that stay as the file has them.
+void set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t kept_bits, const std::string& attempt) {
+    struct stat now {};
+    if (::fstat(fd, &now) != 0) tree.fail(attempt, errno);
+    if (what.mode && ::fchmod(fd, (now.st_mode & kept_bits) | (*what.mode & mode_mask)) != 0 &&
+        !is_beyond_file_system(errno))
+        tree.fail(attempt, errno);
+    if (!what.mtime) return;
+    const timespec written{static_cast<time_t>(what.mtime->seconds), static_cast<long>(what.mtime->nanoseconds)};
+    const std::array<timespec, 2> times = {{{0, UTIME_OMIT}, written}};
+    if (::futimens(fd, times.data()) != 0 && !is_beyond_file_system(errno)) tree.fail(attempt, errno);
+}
+
+// Adds up the sizes of the files beneath, but for the partial area. Folders are opened by their path, one at a time,
+// for a peer decides how deep they lie.
+std::uint64_t bytes_beneath(int root) {
+    std::uint64_t total = 0;
+    std::vector<std::string> left = {"."};
+    while (!left.empty()) {
+        const auto path = std::move(left.back());
+        left.pop_back();
+        for_each_entry(root, path, [&](int folder, const std::string& name) {
+            if (path == "." && name == partial_area_name) return;
+            struct stat now {};
+            if (::fstatat(folder, name.c_str(), &now, AT_SYMLINK_NOFOLLOW) != 0) return;
+            if (S_ISDIR(now.st_mode)) left.push_back(path == "." ? name : path + "/" + name);
+            if (S_ISREG(now.st_mode)) total += static_cast<std::uint64_t>(now.st_size);
+        });
+    }
+    return total;
+}
+
+}  // namespace
+
+// ---- Files, messages and data ----
+
+class file_delivery final : public delivery {
+public:
+    file_delivery(sink& owner, const offer& what, std::vector<std::string> components, existing_policy policy,
+                  const identity& peer)
+        : sink_(owner),
+          what_(what),
+          components_(std::move(components)),
+          policy_(policy),
+          attempt_("cannot store " + quoted(joined(components_))) {
+        const auto limit = sink_.options_.max_size;
+        if (limit != 0 && what_.size && *what_.size > limit)
+            throw error(errc::refused, quoted(joined(components_)) + " has " + human_bytes(*what_.size) +
+                                           ", and files over " + human_bytes(limit) + " are not taken");
+        check_place();
+        const bool resumable = what_.wants_resume && what_.size && what_.kind != item_kind::message;
+        partial_ =
+            resumable ? sink_.partials_.open_kept(resume_key(what_, peer), *what_.size) : sink_.partials_.make_new();
+        offset_ = position_ = partial_.present;
+        try {
+            share_.emplace(sink_.ledger_.reserve(what_.size.value_or(0), partial_.name, offset_));
+            expect_room();
+        } catch (...) {
+            // What was kept before stays for a better time.
+            if (offset_ == 0) partial_.remove();
+            if (share_) share_->store(offset_);
+            throw;
+        }
+    }
+
+    ~file_delivery() override { discard(); }
+
+    std::uint64_t offset() const noexcept override { return offset_; }
+
+    std::size_t read_back(std::uint64_t position, mutable_bytes into) override {
+        if (failure_) throw *failure_;
+        if (position >= offset_) return 0;
+        const auto wanted = std::min<std::uint64_t>(into.size(), offset_ - position);
+        const auto got = uninterrupted(
+            [&] { return ::pread(partial_.fd.get(), into.data(), wanted, static_cast<off_t>(position)); });
+        if (got < 0) sink_.tree_.fail("cannot read back what came of " + quoted(joined(components_)), errno);
+        return static_cast<std::size_t>(got);
+    }
+
+    void write(const_bytes bytes) override {
+        if (failure_) throw *failure_;
+        try {
+            check_size(bytes.size());
+            share_->grow_to(position_ + bytes.size());
+            while (!bytes.empty()) {
+                const auto written = uninterrupted([&] {
+                    return ::pwrite(partial_.fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(position_));
+                });
+                if (written < 0) sink_.tree_.fail(attempt_, errno);
+                position_ += static_cast<std::uint64_t>(written);
+                expect_less(static_cast<std::uint64_t>(written));
+                bytes = bytes.subspan(static_cast<std::size_t>(written));
+            }
+        } catch (const error& e) {
+            failure_ = e;
+            discard();
+            throw;
+        }
+    }
+
+    void finish(response& answer) override {
+        if (failure_) throw *failure_;
+        if (what_.size && position_ != *what_.size)
+            throw error(errc::protocol, attempt_ + ": only " + std::to_string(position_) + " of " +
+                                            std::to_string(*what_.size) + " bytes came");
+        const auto& tree = sink_.tree_;
+        set_attributes(tree, partial_.fd.get(), what_, 0, attempt_);
+        tree.sync(partial_.fd.get(), attempt_);
+        const auto folder = tree.open_folder(parents_of(components_), folder_tree::missing::make);
+        place(folder.get());
+        try {
+            tree.sync(folder.get(), attempt_);
+            answer.append("stored as " + joined(components_));
+        } catch (...) {
+            // What the sender is not told to be there must not look as if it were.
+            ::unlinkat(folder.get(), components_.back().c_str(), 0);
+            partial_.fd.reset();
+            throw;
+        }
+        partial_.fd.reset();
+        share_->store(position_);
+    }
+
+    void abort(partial what_came) noexcept override {
+        if (what_came == partial::keep && partial_.may_be_kept && partial_.fd.is_open() && position_ > 0) keep();
+        discard();
+    }
+
+private:
+    // What can be said before anything has come. It may be otherwise at the end, and is looked at again then.
+    void check_place() {
+        const auto& tree = sink_.tree_;
+        const auto folder = tree.open_folder(parents_of(components_), folder_tree::missing::tell);
+        if (!folder.is_open() || policy_ == existing_policy::rename) return;
+        const auto there = tree.look_at(folder.get(), components_.back());
+        if (!there) return;
+        if (policy_ == existing_policy::refuse) refuse_existing();
+        if (S_ISDIR(there->st_mode)) refuse_folder();
+    }
+
+    [[noreturn]] void refuse_existing() const {
+        throw error(errc::refused, quoted(joined(components_)) + " exists already, and is not replaced", EEXIST);
+    }
+
+    [[noreturn]] void refuse_folder() const {
+        throw error(errc::refused, quoted(joined(components_)) + " is a folder here, and is not replaced", EISDIR);
+    }
+
+    void expect_room() {
+        if (!what_.size) return;
+        const auto needed = *what_.size - offset_;
+        const auto free = sink_.tree_.free_bytes().value_or(std::numeric_limits<std::int64_t>::max());
+        auto others = sink_.expected_.load();
+        do {
+            const auto left = free - std::min(free, others);
+            if (needed > left)
+                throw error(errc::exhausted,
+                            "needs " + human_bytes(needed) + " but only " + human_bytes(left) + " is free in " +
+                                sink_.tree_.shown() + "; make room there",
+                            ENOSPC);
+        } while (!sink_.expected_.compare_exchange_weak(others, others + needed));
+        still_expected_ = needed;
+    }
+
+    void expect_less(std::uint64_t bytes) noexcept {
+        const auto fewer = std::min(bytes, still_expected_);
+        still_expected_ -= fewer;
+        sink_.expected_.fetch_sub(fewer);
+    }
+
+    void check_size(std::size_t more) const {
+        if (what_.size && more > *what_.size - position_)
+            throw error(errc::protocol,
+                        attempt_ + ": more came than the " + std::to_string(*what_.size) + " bytes announced");
+        const auto limit = sink_.options_.max_size;
+        if (limit != 0 && (position_ > limit || more > limit - position_))
+            throw error(errc::refused, attempt_ + ": files over " + human_bytes(limit) + " are not taken");
+    }
+
+    // Renames into the folder; components_ then ends with the name that it got.
+    void place(int folder) {
+        const int from = partial_.folder->get();
+        auto& name = components_.back();
+        if (policy_ == existing_policy::overwrite) {
+            if (::renameat(from, partial_.name.c_str(), folder, name.c_str()) == 0) return;
+            if (errno == EISDIR || errno == EEXIST || errno == ENOTEMPTY) refuse_folder();
+            sink_.tree_.fail(attempt_, errno);
+        }
+        if (try_place(folder, name)) return;
+        if (policy_ == existing_policy::refuse) refuse_existing();
+        const auto wanted = name;
+        for (auto number = first_free_number(folder, wanted); number <= most_numbers; ++number) {
+            name = numbered(wanted, number);
+            if (try_place(folder, name)) return;
+        }
+        name = wanted;
+        throw error(errc::exhausted, attempt_ + ": there are too many of that name; move some away");
+    }
+
+    // False where the name is taken.
+    bool try_place(int folder, const std::string& name) {
+        if (rename_exclusively(partial_.folder->get(), partial_.name, folder, name) == 0) return true;
+        if (errno == EEXIST) return false;
+        sink_.tree_.fail(attempt_, errno);
+    }
+
+    // A number that is free now while the one before it is not, found without trying them all: of ten thousand items of
+    // one name the last must not need ten thousand looks.
+    unsigned first_free_number(int folder, const std::string& wanted) const {
+        const auto taken = [&](unsigned number) {
+            return sink_.tree_.look_at(folder, numbered(wanted, number)).has_value();
+        };
+        unsigned free = 1;
+        while (free < most_numbers && taken(free)) free *= 2;
+        unsigned in_use = free / 2;  // 0 stands for the name itself
+        while (in_use + 1 < free) {
+            const auto middle = in_use + (free - in_use) / 2;
+            (taken(middle) ? in_use : free) = middle;
+        }
+        return free;
+    }
+
+    void keep() noexcept {
+        const int fd = partial_.fd.get();
+        // What a write that failed half-way left behind its last good byte was never acknowledged to anyone.
+        if (::ftruncate(fd, static_cast<off_t>(position_)) != 0) return;
+        if (sink_.options_.sync == durability::synced) ::fdatasync(fd);
+        // In this order: whoever gets the lock next must find it stored.
+        share_->store(position_);
+        partial_.fd.reset();
+    }
+
+    // Idempotent; nothing is left of the partial file, if there still is one.
+    void discard() noexcept {
+        partial_.remove();
+        share_.reset();
+        expect_less(still_expected_);
+    }
+
+    sink& sink_;
+    const offer what_;
+    std::vector<std::string> components_;
+    const existing_policy policy_;
+    const std::string attempt_;
+    partial_file partial_;
+    std::optional<space_ledger::share> share_;
+    std::uint64_t offset_ = 0;
+    std::uint64_t position_ = 0;
+    std::uint64_t still_expected_ = 0;
+    std::optional<error> failure_;
+};
+
+// ---- Folders ----
+
+class folder_delivery final : public delivery {
+public:
+    folder_delivery(const folder_tree& tree, const offer& what, std::vector<std::string> components)
+        : tree_(tree),
+          what_(what),
+          components_(std::move(components)),
+          attempt_("cannot store the folder " + quoted(joined(components_))) {
+        if (what_.size.value_or(0) != 0) fail_content();
+        tree_.open_folder(components_, folder_tree::missing::tell);
+    }
+
+    void write(const_bytes bytes) override {
+        if (!bytes.empty()) fail_content();
+    }
+
+    void finish(response& answer) override {
+        const auto parent = tree_.open_folder(parents_of(components_), folder_tree::missing::make);
+        const auto folder = tree_.open_folder(components_, folder_tree::missing::make);
+        // A folder hands its group on to what is made in it where its owner, or the one above, says so.
+        set_attributes(tree_, folder.get(), what_, S_ISGID | S_ISVTX, attempt_);
+        tree_.sync(folder.get(), attempt_);
+        tree_.sync(parent.get(), attempt_);
+        answer.append("stored as " + joined(components_));
+    }
+
+    void abort(partial) noexcept override {}
+
+private:
+    [[noreturn]] void fail_content() const { throw error(errc::protocol, attempt_ + ": a folder has no content"); }
+
+    const folder_tree& tree_;
+    const offer what_;
+    const std::vector<std::string> components_;
+    const std::string attempt_;
+};
+
+// ---- The sink ----
+
+sink::sink(const options& chosen)
+    : options_(chosen),
+      tree_(chosen.directory, chosen.sync),
+      partials_(tree_, chosen.keep_partial),
+      ledger_(chosen.quota, tree_.shown(), [this](const auto& under_way) { return stored_bytes(under_way); }) {}
+
+std::uint64_t sink::stored_bytes(const std::set<std::string>& under_way) {
+    return bytes_beneath(tree_.root()) + partials_.kept_bytes(under_way);
+}
+
+std::unique_ptr<delivery> sink::begin(const offer& what, const offering_peer& from) {
+    switch (what.kind) {
+        case item_kind::message:
+            if (!what.name.empty()) throw error(errc::refused, "a message has no name");
+            return std::make_unique<file_delivery>(*this, what, std::vector{message_name(std::time(nullptr))},
+                                                   existing_policy::rename, from.who);
+        case item_kind::file:
+        case item_kind::data:
+            return std::make_unique<file_delivery>(*this, what, split_name(what.name), options_.existing, from.who);
+        case item_kind::folder: return std::make_unique<folder_delivery>(tree_, what, split_name(what.name));
+    }
+    throw error(errc::unsupported, "the receiver does not know this kind of item");
+}
+
+}  // namespace wherry::filesystem

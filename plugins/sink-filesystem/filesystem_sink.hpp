@@ -1,0 +1,54 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "folder_tree.hpp"
+#include "partial_area.hpp"
+#include "space_ledger.hpp"
+#include "wherry/sink.hpp"
+
+namespace wherry::filesystem {
+
+// What happens to a file whose name is taken. Messages are always renamed.
+enum class existing_policy { rename, refuse, overwrite };
+
+struct options {
+    std::string directory = "transferred_files";
+    existing_policy existing = existing_policy::rename;
+    // The largest file, in bytes; 0: any.
+    std::uint64_t max_size = 0;
+    // Bytes that may lie beneath the folder, partial files included; 0: any number.
+    std::uint64_t quota = 0;
+    // Lazy leaves it to the system when data reach the disk: faster, but a power cut may lose what was acknowledged.
+    durability sync = durability::synced;
+    // How long what came of an interrupted file is kept for a resume; zero: for ever.
+    std::chrono::milliseconds keep_partial{std::chrono::hours(7 * 24)};
+};
+
+// Stores what comes beneath one folder. See folder_tree for what it does about symbolic links and item_name for what
+// it does about names.
+class sink final : public wherry::sink {
+public:
+    explicit sink(const options& chosen);
+
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
+
+private:
+    friend class file_delivery;
+    friend class folder_delivery;
+
+    std::uint64_t stored_bytes(const std::set<std::string>& under_way);
+
+    const options options_;
+    folder_tree tree_;
+    partial_area partials_;
+    space_ledger ledger_;
+    // Bytes that deliveries under way have announced and not yet written; the disk must have room for all of them.
+    std::atomic<std::uint64_t> expected_{0};
+};
+
+}  // namespace wherry::filesystem

@@ -1,0 +1,191 @@
+#include "folder_tree.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/statvfs.h>
+
+#include <cstdio>
+#include <memory>
+#include <system_error>
+#include <vector>
+
+#include "item_name.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::filesystem {
+
+namespace {
+
+constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+constexpr mode_t private_folder = 0700;
+
+bool was_removed(int fd) noexcept {
+    struct stat now {};
+    return ::fstat(fd, &now) == 0 && now.st_nlink == 0;
+}
+
+}  // namespace
+
+folder_tree::folder_tree(const std::string& path, durability how) : shown_(printable(path)), how_(how) {
+    if (path.empty()) throw error(errc::bad_input, "the folder to store in has no name");
+    const bool made = ::mkdir(path.c_str(), private_folder) == 0;
+    const int make_code = errno;
+    // The folder itself is the user's choice; here, and only here, a symbolic link is followed.
+    root_ = unique_fd(uninterrupted([&] { return ::open(path.c_str(), folder_flags); }));
+    if (!root_.is_open()) {
+        const int code = errno;
+        const auto why = " (" + std::generic_category().message(code) + ")";
+        if (code == ENOENT && make_code == ENOENT)
+            throw error(errc::bad_input, "the folder " + shown_ + " cannot be made, for the folder above it is missing",
+                        code);
+        if (code == ENOENT) fail("cannot make the folder " + shown_, make_code);
+        if (code == ENOTDIR) throw error(errc::bad_input, shown_ + " is not a folder" + why + "; choose another", code);
+        fail("cannot open the folder " + shown_, code);
+    }
+    struct stat now {};
+    if (::fstat(root_.get(), &now) != 0) fail("cannot look at the folder " + shown_, errno);
+    device_ = now.st_dev;
+    // Told now and not with the first delivery, while someone is watching.
+    if (::faccessat(root_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) fail("cannot store in " + shown_, errno);
+    if (made) {
+        const unique_fd above(::openat(root_.get(), "..", folder_flags));
+        if (above.is_open()) sync(above.get(), "cannot store in " + shown_);
+    }
+}
+
+unique_fd open_component(int parent, const std::string& component) noexcept {
+    return unique_fd(uninterrupted([&] { return ::openat(parent, component.c_str(), folder_flags | O_NOFOLLOW); }));
+}
+
+unique_fd folder_tree::open_folder(std::span<const std::string> components, missing what_then) const {
+    unique_fd current(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0));
+    if (!current.is_open()) fail("cannot open the folder " + shown_, errno);
+    for (std::size_t i = 0; i < components.size(); ++i) {
+        auto next = open_component(current.get(), components[i]);
+        if (!next.is_open() && errno == ENOENT) {
+            if (what_then == missing::tell) return {};
+            next = make_folder(current.get(), components[i]);
+        }
+        if (!next.is_open()) fail_component(current.get(), components, i, errno);
+        struct stat now {};
+        if (::fstat(next.get(), &now) != 0) fail_component(current.get(), components, i, errno);
+        if (now.st_dev != device_) fail_component(current.get(), components, i, EXDEV);
+        if (i == 0) {
+            // split_name() refused the name as it is written; a file system that folds letters may know it by others.
+            const auto area = look_at(root_.get(), std::string(partial_area_name));
+            if (area && area->st_ino == now.st_ino && area->st_dev == now.st_dev)
+                throw error(errc::refused, "the name " + quoted(components[0]) + " is the receiver's own");
+        }
+        current = std::move(next);
+    }
+    // A folder that another thread is making is there for us, but not yet durable.
+    if (being_made_.load() != 0) {
+        const std::lock_guard wait_until_made(making_);
+    }
+    return current;
+}
+
+unique_fd folder_tree::make_folder(int parent, const std::string& name) const {
+    const std::lock_guard one_at_a_time(making_);
+    struct count {
+        std::atomic<int>& value;
+        explicit count(std::atomic<int>& v) : value(v) { ++value; }
+        ~count() { --value; }
+    } const counted(being_made_);
+    const bool made = ::mkdirat(parent, name.c_str(), private_folder) == 0;
+    if (!made && errno != EEXIST) return {};
+    auto folder = open_component(parent, name);
+    if (folder.is_open() && made) sync(parent, "cannot store in " + shown_);
+    return folder;
+}
+
+void folder_tree::fail_component(int parent, std::span<const std::string> components, std::size_t at, int code) const {
+    const auto name = quoted(joined({components.begin(), components.begin() + static_cast<std::ptrdiff_t>(at) + 1}));
+    if (code == ENOTDIR || code == ELOOP) {
+        const auto entry = look_at(parent, components[at]);
+        if (entry && S_ISLNK(entry->st_mode))
+            throw error(errc::refused, name + " is a symbolic link in " + shown_ + ", and none is followed", code);
+        throw error(errc::refused, name + " is in " + shown_ + " already, and is not a folder", code);
+    }
+    if (code == EXDEV)
+        throw error(errc::unsupported,
+                    name + " is on another file system than " + shown_ + "; receive into that folder itself", code);
+    fail("cannot open the folder " + name, code);
+}
+
+std::optional<struct stat> folder_tree::look_at(int folder, const std::string& name) const {
+    struct stat now {};
+    if (::fstatat(folder, name.c_str(), &now, AT_SYMLINK_NOFOLLOW) == 0) return now;
+    if (errno == ENOENT) return std::nullopt;
+    fail("cannot look at " + quoted(name), errno);
+}
+
+void folder_tree::sync(int fd, std::string_view attempt) const {
+    if (how_ == durability::lazy) return;
+    // EINVAL: a file system without the notion, for folders mostly.
+    if (uninterrupted([&] { return ::fsync(fd); }) != 0 && errno != EINVAL) fail(attempt, errno);
+}
+
+std::optional<std::uint64_t> folder_tree::free_bytes() const noexcept {
+    struct statvfs now {};
+    if (::fstatvfs(root_.get(), &now) != 0 || now.f_blocks == 0) return std::nullopt;
+    const auto blocks = ::geteuid() == 0 ? now.f_bfree : now.f_bavail;
+    return std::uint64_t{blocks} * now.f_frsize;
+}
+
+folder_tree::reason folder_tree::explain(int code) const {
+    switch (code) {
+        case ENOSPC: return {errc::exhausted, "the disk that holds " + shown_ + " is full; make room there"};
+        case EDQUOT: return {errc::exhausted, "the disk quota for " + shown_ + " is used up; make room there"};
+        case EFBIG: return {errc::exhausted, "the file system of " + shown_ + " takes no file that large"};
+        case EMFILE:
+        case ENFILE: return {errc::exhausted, "too many files are open; try again later"};
+        case ENOMEM: return {errc::exhausted, "the system is out of memory; try again later"};
+        case EROFS: return {errc::io, shown_ + " is on a file system that can only be read"};
+        case EACCES:
+        case EPERM: return {errc::io, "there is no permission to write in " + shown_};
+        case ENAMETOOLONG: return {errc::refused, "the file system of " + shown_ + " takes no name that long"};
+        case EILSEQ: return {errc::refused, "the file system of " + shown_ + " takes no such name"};
+        case EXDEV: return {errc::unsupported, "it would lie on another file system than " + shown_};
+        case ENOENT:
+            if (root_.is_open() && was_removed(root_.get()))
+                return {errc::io, "the folder " + shown_ + " was removed; make it again and restart the receiver"};
+            return {errc::io, "something in " + shown_ + " was removed meanwhile"};
+        default: return {errc::io, std::generic_category().message(code)};
+    }
+}
+
+void folder_tree::fail(std::string_view attempt, int code) const {
+    const auto [what, why] = explain(code);
+    throw error(what, std::string(attempt) + ": " + why, code);
+}
+
+int rename_exclusively(int from_folder, const std::string& from, int to_folder, const std::string& to) noexcept {
+    const int result = ::renameat2(from_folder, from.c_str(), to_folder, to.c_str(), RENAME_NOREPLACE);
+    if (result == 0 || (errno != EINVAL && errno != ENOSYS)) return result;
+    return link_exclusively(from_folder, from, to_folder, to);
+}
+
+int link_exclusively(int from_folder, const std::string& from, int to_folder, const std::string& to) noexcept {
+    if (::linkat(from_folder, from.c_str(), to_folder, to.c_str(), 0) != 0) return -1;
+    // The file is in its place; what is left of the partial one is cleared away at the next start.
+    ::unlinkat(from_folder, from.c_str(), 0);
+    return 0;
+}
+
+void for_each_entry(int from, const std::string& path, const std::function<void(int, const std::string&)>& visit) {
+    unique_fd fd(uninterrupted([&] { return ::openat(from, path.c_str(), folder_flags | O_NOFOLLOW); }));
+    if (!fd.is_open()) return;
+    struct closer {
+        void operator()(DIR* entries) const noexcept { ::closedir(entries); }
+    };
+    const std::unique_ptr<DIR, closer> entries(::fdopendir(fd.get()));
+    if (!entries) return;
+    const int folder = fd.release();
+    while (const auto* entry = ::readdir(entries.get())) {
+        const std::string name(entry->d_name);
+        if (name != "." && name != "..") visit(folder, name);
+    }
+}
+
+}  // namespace wherry::filesystem

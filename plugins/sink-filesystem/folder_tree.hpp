@@ -1,0 +1,83 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "wherry/error.hpp"
+#include "wherry/unique_fd.hpp"
+
+namespace wherry::filesystem {
+
+enum class durability { synced, lazy };
+
+// The folder that a sink fills, and the way to what is beneath it. Symbolic links beneath are never followed: every
+// step is one openat() of one component, so that nothing planted or swapped meanwhile leads out.
+// Thread-safety: all functions from any thread.
+class folder_tree {
+public:
+    // Opens the folder, or makes it (mode 0700, for what arrives may be private). Throws error.
+    folder_tree(const std::string& path, durability how);
+
+    int root() const noexcept { return root_.get(); }
+    // The folder's path, for messages.
+    const std::string& shown() const noexcept { return shown_; }
+
+    // Opens the folder with these components beneath the root. What is missing is made (durably, unless lazy), or told
+    // by a descriptor that is not open. Throws error(errc::refused) where something else has one of the names.
+    enum class missing { make, tell };
+    unique_fd open_folder(std::span<const std::string> components, missing what_then) const;
+
+    // The entry itself, a symbolic link included; none where there is none.
+    std::optional<struct stat> look_at(int folder, const std::string& name) const;
+
+    // Writes down what the folder or file holds, unless lazy. `attempt` is for the message.
+    void sync(int fd, std::string_view attempt) const;
+
+    // Free bytes on the disk; none where the file system does not say.
+    std::optional<std::uint64_t> free_bytes() const noexcept;
+
+    // Throws the error that `code` means here: "ATTEMPT: why; what to do".
+    [[noreturn]] void fail(std::string_view attempt, int code) const;
+
+private:
+    struct reason {
+        errc what;
+        std::string why;
+    };
+
+    reason explain(int code) const;
+    unique_fd make_folder(int parent, const std::string& name) const;
+    [[noreturn]] void fail_component(int parent, std::span<const std::string> components, std::size_t at,
+                                     int code) const;
+
+    std::string shown_;
+    durability how_;
+    unique_fd root_;
+    dev_t device_ = 0;
+    mutable std::mutex making_;
+    mutable std::atomic<int> being_made_{0};
+};
+
+// Renames within one file system, failing with EEXIST where `to` exists: 0, or -1 and errno.
+int rename_exclusively(int from_folder, const std::string& from, int to_folder, const std::string& to) noexcept;
+
+// The same by a hard link, for file systems that cannot rename so. The second step may fail and leave `from`.
+int link_exclusively(int from_folder, const std::string& from, int to_folder, const std::string& to) noexcept;
+
+// Opens the next component. REQUIRES: the component holds no '/'.
+unique_fd open_component(int parent, const std::string& component) noexcept;
+
+// Calls visit(descriptor of the folder, name) for each entry of the folder at `path` beneath `from`, but for "." and
+// "..". A folder that cannot be read has none.
+void for_each_entry(int from, const std::string& path,
+                    const std::function<void(int folder, const std::string& name)>& visit);
+
+}  // namespace wherry::filesystem

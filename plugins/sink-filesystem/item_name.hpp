@@ -1,0 +1,30 @@
+#pragma once
+
+#include <ctime>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace wherry::filesystem {
+
+// The folder, inside the sink's own, where deliveries grow until they are whole.
+inline constexpr std::string_view partial_area_name = ".wherry-partial";
+
+// The components of a name that a peer gave. Throws error(errc::refused) for any that could lead elsewhere than beneath
+// the sink's folder or into the partial area: an absolute name, "", ".", "..", NUL, or a length that no file system
+// has. Control characters and bytes that are not UTF-8 are part of a name like any other.
+std::vector<std::string> split_name(std::string_view untrusted);
+
+// The components joined again.
+std::string joined(const std::vector<std::string>& components);
+
+// "skull.stl" and 2: "skull (2).stl"; kept within 255 bytes by shortening what stands before the number.
+std::string numbered(std::string_view component, unsigned number);
+
+// "message-20240229T235959Z.txt"
+std::string message_name(std::time_t when);
+
+// For messages to people: 'name', with what a terminal would act on escaped.
+std::string quoted(std::string_view untrusted);
+
+}  // namespace wherry::filesystem

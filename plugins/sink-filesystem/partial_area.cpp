@@ -1,0 +1,176 @@
+#include "partial_area.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
+
+#include <array>
+#include <cstdio>
+#include <ctime>
+#include <string_view>
+
+#include "item_name.hpp"
+
+namespace wherry::filesystem {
+
+namespace {
+
+constexpr std::string_view new_prefix = "new-";
+constexpr std::string_view kept_prefix = "keep-";
+constexpr auto clear_every = std::chrono::hours(1);
+
+std::string random_name() {
+    std::array<unsigned char, 16> bytes{};
+    if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+        throw error(errc::internal, "the system gives no random bytes", errno);
+    std::string name(new_prefix);
+    std::array<char, 3> digits{};
+    for (const auto byte : bytes) {
+        std::snprintf(digits.data(), digits.size(), "%02x", byte);
+        name += digits.data();
+    }
+    return name;
+}
+
+// Whether the file still has that name: another holder of the lock may have renamed or removed it before we had it.
+bool is_at(int folder, const std::string& name, const struct stat& file) noexcept {
+    struct stat named {};
+    return ::fstatat(folder, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == file.st_ino &&
+           named.st_dev == file.st_dev;
+}
+
+}  // namespace
+
+void partial_file::remove() noexcept {
+    if (!fd.is_open()) return;
+    ::unlinkat(folder->get(), name.c_str(), 0);
+    fd.reset();
+}
+
+partial_area::partial_area(const folder_tree& tree, std::chrono::milliseconds keep_for)
+    : tree_(tree), keep_for_(keep_for) {
+    clear_when_due();
+}
+
+partial_area::~partial_area() {
+    if (folder_) ::unlinkat(tree_.root(), std::string(partial_area_name).c_str(), AT_REMOVEDIR);
+}
+
+unique_fd partial_area::open_area() {
+    const std::string name(partial_area_name);
+    const auto attempt = "cannot prepare " + tree_.shown() + "/" + name;
+    if (::mkdirat(tree_.root(), name.c_str(), 0700) != 0 && errno != EEXIST) tree_.fail(attempt, errno);
+    auto folder = open_component(tree_.root(), name);
+    struct stat now {};
+    if (!folder.is_open() || ::fstat(folder.get(), &now) != 0) {
+        const int code = errno;
+        if (code == ENOTDIR || code == ELOOP)
+            throw error(errc::io, attempt + ": something else has that name; remove it", code);
+        tree_.fail(attempt, code);
+    }
+    // Someone else who can write there could swap files between their writing and their renaming.
+    if (now.st_uid != ::geteuid()) throw error(errc::io, attempt + ": it belongs to another user; remove it");
+    if ((now.st_mode & 07777) != 0700 && ::fchmod(folder.get(), 0700) != 0) tree_.fail(attempt, errno);
+    return folder;
+}
+
+std::shared_ptr<const unique_fd> partial_area::folder() {
+    const std::lock_guard lock(mutex_);
+    if (!folder_) folder_ = std::make_shared<const unique_fd>(open_area());
+    return folder_;
+}
+
+void partial_area::forget(const std::shared_ptr<const unique_fd>& gone) {
+    const std::lock_guard lock(mutex_);
+    if (folder_ == gone) folder_.reset();
+}
+
+// Opens and locks. The descriptor is not open where another has the lock or the name changed hands meanwhile.
+partial_file partial_area::open_file(const std::string& name, int flags) {
+    const auto attempt = "cannot store in " + tree_.shown();
+    for (bool retried = false;; retried = true) {
+        partial_file file{folder(), name, {}};
+        file.fd = unique_fd(uninterrupted([&] {
+            return ::openat(file.folder->get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags,
+                            0600);
+        }));
+        if (!file.fd.is_open()) {
+            // The area was removed by hand, or by another receiver that ended.
+            if (errno == ENOENT && !retried) {
+                forget(file.folder);
+                continue;
+            }
+            tree_.fail(attempt, errno);
+        }
+        if (uninterrupted([&] { return ::flock(file.fd.get(), LOCK_EX | LOCK_NB); }) != 0) {
+            if (errno != EWOULDBLOCK) tree_.fail(attempt, errno);
+            return {};
+        }
+        struct stat now {};
+        if (::fstat(file.fd.get(), &now) != 0) tree_.fail(attempt, errno);
+        if (!S_ISREG(now.st_mode) || now.st_nlink != 1 || !is_at(file.folder->get(), name, now)) return {};
+        file.present = static_cast<std::uint64_t>(now.st_size);
+        return file;
+    }
+}
+
+partial_file partial_area::make_new() {
+    // More than once only when another receiver clears the area just between the making and the locking.
+    for (int tries = 0; tries < 100; ++tries) {
+        auto file = open_file(random_name(), O_CREAT | O_EXCL);
+        if (file.fd.is_open()) return file;
+    }
+    throw error(errc::internal, "cannot make a partial file in " + tree_.shown());
+}
+
+partial_file partial_area::open_kept(const std::string& key, std::uint64_t limit) {
+    clear_when_due();
+    auto file = open_file(std::string(kept_prefix) + key, O_CREAT);
+    if (!file.fd.is_open()) return make_new();
+    file.may_be_kept = true;
+    if (file.present > limit) {
+        if (::ftruncate(file.fd.get(), 0) != 0) tree_.fail("cannot store in " + tree_.shown(), errno);
+        file.present = 0;
+    }
+    return file;
+}
+
+std::uint64_t partial_area::kept_bytes(const std::set<std::string>& except) {
+    const auto area = folder();
+    std::uint64_t total = 0;
+    for_each_entry(area->get(), ".", [&](int, const std::string& name) {
+        struct stat now {};
+        if (!name.starts_with(kept_prefix) || except.contains(name)) return;
+        if (::fstatat(area->get(), name.c_str(), &now, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(now.st_mode))
+            total += static_cast<std::uint64_t>(now.st_size);
+    });
+    return total;
+}
+
+void partial_area::clear_when_due() {
+    {
+        const std::lock_guard lock(mutex_);
+        const auto now = std::chrono::steady_clock::now();
+        if (now < next_clearing_) return;
+        next_clearing_ = now + clear_every;
+    }
+    clear();
+}
+
+void partial_area::clear() {
+    const auto area = folder();
+    const auto now = std::chrono::system_clock::now();
+    for_each_entry(area->get(), ".", [&](int, const std::string& name) {
+        const bool is_kept = name.starts_with(kept_prefix);
+        if (!is_kept && !name.starts_with(new_prefix)) return;
+        const unique_fd file(::openat(area->get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+        if (!file.is_open() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return;
+        struct stat found {};
+        if (::fstat(file.get(), &found) != 0 || !is_at(area->get(), name, found)) return;
+        const auto age = now - std::chrono::system_clock::from_time_t(found.st_mtime);
+        if (is_kept && (keep_for_.count() == 0 || age < keep_for_)) return;
+        ::unlinkat(area->get(), name.c_str(), 0);
+    });
+}
+
+}  // namespace wherry::filesystem
