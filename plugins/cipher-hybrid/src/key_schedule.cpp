@@ -1,0 +1,58 @@
+#include "key_schedule.hpp"
+
+#include <botan/kdf.h>
+
+namespace wherry::hybrid {
+
+namespace {
+
+constexpr std::string_view transcript_label = "wherry hybrid v1 transcript";
+
+}  // namespace
+
+transcript::transcript(const_bytes prologue) : hash_(Botan::HashFunction::create_or_throw("SHA-256")) {
+    byte_writer length;
+    length.integer(static_cast<std::uint32_t>(prologue.size()));
+    absorb(as_bytes(transcript_label)).absorb(length.view()).absorb(prologue);
+}
+
+transcript& transcript::absorb(const_bytes bytes) {
+    hash_->update(octets(bytes), bytes.size());
+    return *this;
+}
+
+digest transcript::value() const {
+    digest out;
+    hash_->copy_state()->final(octets(mutable_bytes(out)));
+    return out;
+}
+
+std::vector<std::byte> signed_text(std::string_view label, const digest& said) {
+    byte_writer out;
+    return out.bytes(as_bytes(label)).integer(std::uint8_t{0}).bytes(said).take();
+}
+
+secret_bytes hkdf_extract(const digest& salt, const secret_bytes& secret) {
+    const auto kdf = Botan::KDF::create_or_throw("HKDF-Extract(SHA-256)");
+    return kdf->derive_key(key_bytes, secret.data(), secret.size(), octets(const_bytes(salt)), salt.size(), nullptr, 0);
+}
+
+secret_bytes hkdf_expand(const secret_bytes& key, std::string_view info, const_bytes more_info) {
+    byte_writer label;
+    label.bytes(as_bytes(info)).bytes(more_info);
+    const auto kdf = Botan::KDF::create_or_throw("HKDF-Expand(SHA-256)");
+    return kdf->derive_key(key_bytes, key.data(), key.size(), nullptr, 0, octets(label.view()), label.view().size());
+}
+
+key_schedule::key_schedule(const secret_bytes& kem_secret, const digest& said)
+    : extracted_(hkdf_extract(said, kem_secret)) {}
+
+secret_bytes key_schedule::credentials_key() const { return hkdf_expand(extracted_, "wherry hybrid v1 credentials"); }
+
+key_schedule::session_secrets key_schedule::finish(const digest& said) const {
+    const auto master = hkdf_expand(extracted_, "wherry hybrid v1 master", said);
+    return {hkdf_expand(master, "wherry hybrid v1 answer"), hkdf_expand(master, "wherry hybrid v1 initiator records"),
+            hkdf_expand(master, "wherry hybrid v1 responder records")};
+}
+
+}  // namespace wherry::hybrid

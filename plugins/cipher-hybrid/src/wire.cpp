@@ -1,0 +1,76 @@
+#include "wire.hpp"
+
+namespace wherry::hybrid {
+
+namespace {
+
+void read_exactly(stream& link, mutable_bytes into) {
+    while (!into.empty()) {
+        const auto count = link.read_some(into);
+        if (count == 0) throw error(errc::disconnected, "the peer closed the connection during the handshake");
+        into = into.subspan(count);
+    }
+}
+
+template <class Number>
+std::string names_of(const std::vector<std::uint16_t>& list) {
+    std::string text;
+    for (const auto number : list) text += (text.empty() ? "" : ", ") + name_of(static_cast<Number>(number));
+    return text.empty() ? "nothing" : text;
+}
+
+std::string numbers_of(const std::vector<std::uint16_t>& list) {
+    std::string text;
+    for (const auto number : list) text += (text.empty() ? "" : ", ") + std::to_string(number);
+    return text.empty() ? "none" : text;
+}
+
+}  // namespace
+
+byte_vector framed(message_type type, const_bytes body) {
+    byte_writer out;
+    return out.integer(static_cast<std::uint8_t>(type)).sized<std::uint16_t>(body).take();
+}
+
+byte_vector read_message(stream& link, message_type expected) {
+    byte_vector message(message_header_bytes);
+    read_exactly(link, message);
+    const auto type = static_cast<message_type>(message[0]);
+    const std::size_t length = load_big_endian<std::uint16_t>(const_bytes(message).subspan(1));
+    if (type != expected && type != message_type::alert)
+        throw error(errc::protocol, "the peer sent a message that does not belong at this place of the handshake");
+    if (length > max_body_bytes(type))
+        throw error(errc::protocol, "the peer sent a handshake message with a length out of bounds");
+    message.resize(message_header_bytes + length);
+    read_exactly(link, mutable_bytes(message).subspan(message_header_bytes));
+    if (type == message_type::alert) throw as_error(alert::parse(body_of(message)));
+    return message;
+}
+
+void send_alert(stream& link, const alert& what) noexcept {
+    try {
+        link.write_all(framed(message_type::alert, what.encode()));
+    } catch (...) {
+        // The peer will find out by the closed connection.
+    }
+}
+
+error as_error(const alert& what) {
+    switch (what.why) {
+        case alert::reason::no_version:
+            return error(errc::unsupported, "no version of the hybrid cipher in common: the receiver speaks " +
+                                                numbers_of(what.allowed) + "; use the same wherry on both sides");
+        case alert::reason::no_kem:
+            return error(errc::unsupported, "no key exchange in common: the receiver allows " +
+                                                names_of<kem>(what.allowed) + "; choose with --hybrid.kem");
+        case alert::reason::no_aead:
+            return error(errc::unsupported, "no cipher for records in common: the receiver allows " +
+                                                names_of<aead>(what.allowed) + "; choose with --hybrid.aead");
+        case alert::reason::untrusted: return error(errc::auth_failed, "the peer does not trust the key of this side");
+        case alert::reason::failed: break;
+    }
+    return error(errc::protocol,
+                 "the peer could not verify the handshake: it was altered on the way, or one side is faulty");
+}
+
+}  // namespace wherry::hybrid

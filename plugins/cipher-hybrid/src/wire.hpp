@@ -1,0 +1,24 @@
+#pragma once
+
+#include "messages.hpp"
+#include "wherry/transport.hpp"
+
+// Messages on the stream.
+namespace wherry::hybrid {
+
+// Header and body as one piece, which is what the transcript takes, too.
+byte_vector framed(message_type type, const_bytes body);
+
+// Reads one message of this type, header included, and not a byte more. Throws error: protocol for another type or a
+// length out of bounds, disconnected at the end of the stream, and what `as_error` makes of an alert.
+byte_vector read_message(stream& link, message_type expected);
+
+inline const_bytes body_of(const_bytes message) noexcept { return message.subspan(message_header_bytes); }
+
+// Best effort: this side fails already for a reason of its own.
+void send_alert(stream& link, const alert& what) noexcept;
+
+// What a peer's alert means here. Its contents come from anybody: numbers with known meaning are shown, nothing else.
+error as_error(const alert& what);
+
+}  // namespace wherry::hybrid

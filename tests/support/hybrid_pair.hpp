@@ -1,0 +1,87 @@
+#pragma once
+
+#include <botan/system_rng.h>
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "hybrid_cipher.hpp"
+#include "memory_stream.hpp"
+#include "wherry/cipher.hpp"
+#include "wherry/keys/private_key.hpp"
+
+// Two sides of the hybrid cipher over a memory link, each in a thread of its own.
+namespace wherry::testing {
+
+// Keys are made once a process; RSA keys take long.
+inline const keys::private_key& test_identity(keys::key_type type, int number = 0) {
+    static const keys::private_key ed25519[] = {keys::private_key::generate(keys::key_type::ed25519),
+                                                keys::private_key::generate(keys::key_type::ed25519)};
+    if (type == keys::key_type::ed25519) return ed25519[number];
+    static const keys::private_key rsa[] = {keys::private_key::generate(keys::key_type::rsa),
+                                            keys::private_key::generate(keys::key_type::rsa)};
+    return rsa[number];
+}
+
+inline hybrid::policy default_policy() {
+    return {{hybrid::kem::x25519, hybrid::kem::rsa_oaep_sha256},
+            {hybrid::aead::aes_256_gcm, hybrid::aead::chacha20_poly1305}};
+}
+
+struct side_setup {
+    keys::private_key identity = test_identity(keys::key_type::ed25519);
+    hybrid::policy allowed = default_policy();
+    peer_verifier verify = [](const wherry::identity&) { return std::string("a friend"); };
+    std::string prologue = "prologue";
+    hybrid::rekey_limits limits{};
+    Botan::RandomNumberGenerator* rng = nullptr;
+};
+
+struct side_result {
+    std::unique_ptr<cipher_session> session;  // null if the handshake failed
+    std::optional<error> failure;
+
+    bool ok() const noexcept { return session != nullptr; }
+    std::optional<errc> code() const { return failure ? std::optional(failure->code()) : std::nullopt; }
+    std::string text() const { return failure ? failure->what() : ""; }
+};
+
+// The whole handshake of one side, finish_handshake included; on failure the stream is closed, as a host does.
+inline side_result run_side(role side, const side_setup& setup, std::unique_ptr<memory_stream>& link) {
+    auto& rng = setup.rng ? *setup.rng : Botan::system_rng();
+    hybrid::hybrid_cipher cipher(setup.identity, setup.allowed, rng, setup.limits);
+    side_result result;
+    try {
+        result.session = cipher.handshake(side, as_bytes(setup.prologue), *link, setup.verify);
+        result.session->finish_handshake(*link);
+    } catch (const error& e) {
+        result.session.reset();
+        result.failure = e;
+        link.reset();
+    }
+    return result;
+}
+
+struct pair_result {
+    side_result initiator, responder;
+};
+
+inline pair_result run_pair(memory_link& link, const side_setup& initiator, const side_setup& responder) {
+    pair_result result;
+    std::thread other([&] { result.responder = run_side(role::responder, responder, link.responder); });
+    result.initiator = run_side(role::initiator, initiator, link.initiator);
+    other.join();
+    return result;
+}
+
+inline pair_result run_pair(const side_setup& initiator = {}, const side_setup& responder = {}) {
+    memory_link link;
+    return run_pair(link, initiator, responder);
+}
+
+}  // namespace wherry::testing
