@@ -14,7 +14,7 @@
 namespace wherry {
 
 // Something to deliver: its description and its bytes.
-// Used by one thread at a time, and by none after the exchange has told its result.
+// Used only within exchange::announce() and send(), on the thread that calls them.
 class source {
 public:
     virtual ~source() = default;
@@ -102,10 +102,12 @@ public:
     // for every transfer that was not answered.
     void finish();
 
-    // Receives on the calling thread until the peer takes leave. Throws if the exchange failed or was cut off.
+    // Receives on the calling thread until the peer takes leave, or all has ended after drain(). Throws if the exchange
+    // failed or was cut off.
     void serve();
 
-    // From any thread. No new transfer begins on either side; serve() returns when those in flight have ended.
+    // From any thread. Refuses what the peer still offers, and takes leave when what is in flight has ended; serve()
+    // then returns when the peer has closed.
     void drain() noexcept;
     // From any thread; also from a watcher of signals. Cancels what this side sends: send() throws errc::cancelled.
     void cancel() noexcept;

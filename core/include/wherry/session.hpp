@@ -18,18 +18,21 @@ struct session_options {
     std::chrono::milliseconds io_timeout{60'000};
 };
 
-// A connection on which the preface and the cipher's handshake are done: sealed records can flow.
+// A connection on which sealed records can flow: the preface and the cipher's handshake are done, or, for an initiator,
+// done as far as they must be before it may send.
 class session {
 public:
     // Opens `link` as initiator or responder. `cipher_name` goes into the preface, where two sides that disagree get a
     // clear error. Throws error: protocol (no wherry there, another version or cipher), auth_failed, integrity,
-    // disconnected, timed_out. After a failure the peer has been given the time to read why.
-    static std::unique_ptr<session> open(role side, std::unique_ptr<connection> link, cipher& protection,
+    // disconnected, timed_out. After a failure as responder the peer has been given the time to read why.
+    static std::unique_ptr<session> open(role side, std::shared_ptr<connection> link, cipher& protection,
                                          std::string_view cipher_name, const peer_verifier& verify,
                                          const session_options& options);
+    ~session();
 
-    session(role side, std::unique_ptr<connection> link, std::unique_ptr<cipher_session> protection) noexcept
-        : side_(side), link_(std::move(link)), protection_(std::move(protection)) {}
+    // What is left of the opening before the first record is read: an initiator learns here whether it was accepted.
+    // Once, by the thread that reads, while another may write. Throws as open() does.
+    void complete();
 
     role side() const noexcept { return side_; }
     connection& link() noexcept { return *link_; }
@@ -40,9 +43,19 @@ public:
     std::string_view describe() const noexcept { return protection_->describe(); }
 
 private:
-    role side_;
-    std::unique_ptr<connection> link_;
+    class opening_stream;
+
+    session(role side, std::shared_ptr<connection> link, const session_options& options);
+
+    const role side_;
+    const std::shared_ptr<connection> link_;
+    const session_options options_;
+    std::unique_ptr<opening_stream> opening_;  // until complete()
     std::unique_ptr<cipher_session> protection_;
 };
+
+// Takes leave of a peer that may still be sending: writes no more, then reads and drops what comes until the peer
+// closes, for two seconds at most. Closing at once would take back what was written last.
+void linger(connection& link) noexcept;
 
 }  // namespace wherry

@@ -1,0 +1,178 @@
+#include "wherry/exchange.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "incoming.hpp"
+#include "link_writer.hpp"
+#include "outgoing.hpp"
+#include "record.hpp"
+
+namespace wherry {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+// Answers wait this long for company while more is being taken apart.
+constexpr std::chrono::milliseconds answer_delay{20};
+
+error as_error(const std::exception& e) {
+    const auto* const known = dynamic_cast<const error*>(&e);
+    return known ? *known : error(errc::internal, e.what());
+}
+
+}  // namespace
+
+// Ties the two directions to one link: frames go out through one writer, and come in through one reader.
+struct exchange::implementation {
+    implementation(std::unique_ptr<session> given, sink* into, exchange_options options, exchange_observer& observer)
+        : over(std::move(given)),
+          gate(observer),
+          writer(*over),
+          incoming(*over, into, writer, gate),
+          outgoing(*over, options, writer, gate) {}
+
+    ~implementation() {
+        if (!has_left) over->link().abort();
+        if (reader.joinable()) reader.join();
+    }
+
+    // A side that sends reads on a thread of its own, so that answers are heard while it is still sending.
+    void start_reader() {
+        if (reader.joinable()) return;
+        reader = std::thread([this] {
+            try {
+                read_until_bye();
+            } catch (const std::exception& e) {
+                over->link().abort();
+                const auto why = as_error(e);
+                incoming.drop_all(why);
+                outgoing.fail(why);
+            }
+            outgoing.reader_ended();
+        });
+    }
+
+    void finish() {
+        start_reader();
+        outgoing.finish();
+        try {
+            writer.say_bye();
+        } catch (const error&) {
+            // Everything is answered; a link that breaks now takes nothing away.
+        }
+        reader.join();
+        has_left = true;
+        if (is_cancelled) throw error(errc::cancelled, "interrupted");
+    }
+
+    void serve() {
+        try {
+            read_until_bye();
+        } catch (const std::exception& e) {
+            const auto why = as_error(e);
+            const bool had_ended = writer.has_said_bye() && incoming.empty();
+            incoming.drop_all(why);
+            if (had_ended) return;
+            outgoing.fail(why);
+            throw why;
+        }
+        linger(over->link());
+        has_left = true;
+    }
+
+    void read_until_bye() {
+        over->complete();
+        record_reader records(over->link(), over->protection());
+        while (const auto record = records.next()) {
+            auto last_flush = clock::now();
+            byte_reader frames(*record, "a record of the peer");
+            while (frames.remaining() > 0) {
+                handle(take_frame(frames));
+                if (frames.remaining() == 0 || clock::now() - last_flush < answer_delay) continue;
+                incoming.flush();
+                last_flush = clock::now();
+            }
+            incoming.flush();
+            if (has_peer_left) return leave();
+            if (incoming.is_drained()) writer.say_bye();
+        }
+        // After our own BYE the peer need not say more.
+        if (!writer.has_said_bye() || !incoming.empty() || !outgoing.empty())
+            throw error(errc::disconnected, "the peer closed the connection in the middle; try again");
+    }
+
+    // The peer has said BYE: it offers no more, and it takes no more.
+    void leave() {
+        if (!incoming.empty()) throw error(errc::protocol, "the peer took leave in the middle of a transfer");
+        outgoing.peer_took_leave();
+        writer.say_bye();
+    }
+
+    void handle(const frame& got) {
+        const bool is_about_ours = is_numbered_by(over->side(), got.transfer);
+        switch (got.type) {
+            case frame_type::offer: return incoming.on_offer(got);
+            case frame_type::accept: return is_about_ours ? outgoing.on_accept(got) : incoming.on_confirmation(got);
+            case frame_type::data: return incoming.on_data(got);
+            case frame_type::end: return incoming.on_end(got);
+            case frame_type::result: return outgoing.on_result(got);
+            case frame_type::cancel: return incoming.on_cancel(got);
+            case frame_type::bye: has_peer_left = true; return;
+            case frame_type::ping:
+            case frame_type::request: return;
+        }
+        // Not known, and not critical: skipped.
+    }
+
+    void drain() noexcept {
+        incoming.drain();
+        // Otherwise the reader says it, when the last transfer has ended.
+        if (incoming.is_drained()) writer.say_bye_soon();
+    }
+
+    const std::unique_ptr<session> over;
+    observer_gate gate;
+    link_writer writer;
+    incoming_transfers incoming;
+    outgoing_transfers outgoing;
+    bool has_peer_left = false;  // of the thread that reads
+    bool has_left = false;
+    std::atomic<bool> is_cancelled = false;
+    std::thread reader;
+};
+
+exchange::exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer)
+    : implementation_(std::make_unique<implementation>(std::move(over), into, options, observer)) {}
+
+exchange::~exchange() = default;
+
+transfer_id exchange::announce(source& item) {
+    implementation_->start_reader();
+    return implementation_->outgoing.announce(item);
+}
+
+void exchange::send(transfer_id id, source& item) { implementation_->outgoing.send(id, item); }
+
+void exchange::flush() { implementation_->outgoing.flush(); }
+
+void exchange::finish() { implementation_->finish(); }
+
+void exchange::serve() { implementation_->serve(); }
+
+void exchange::drain() noexcept { implementation_->drain(); }
+
+void exchange::cancel() noexcept {
+    implementation_->is_cancelled = true;
+    implementation_->outgoing.cancel();
+}
+
+void exchange::abort() noexcept { implementation_->over->link().abort(); }
+
+const session& exchange::over() const noexcept { return *implementation_->over; }
+
+}  // namespace wherry

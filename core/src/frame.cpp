@@ -1,0 +1,274 @@
+#include "frame.hpp"
+
+#include <algorithm>
+
+#include "wherry/limits.hpp"
+
+namespace wherry {
+
+namespace {
+
+// A field is `u16 tag ‖ u32 length ‖ value`; the highest bit of the tag makes it critical. Tags ascend.
+constexpr std::uint16_t critical_bit = 0x8000;
+
+namespace tag {
+constexpr std::uint16_t offer_kind = 1, offer_name = 2, offer_size = 3, offer_mode = 4, offer_mtime = 5,
+                        offer_compression = 6, offer_resume = 7, offer_digest = 8;
+constexpr std::uint16_t accept_offset = 1, accept_prefix = 2;
+constexpr std::uint16_t end_size = 1, end_digest = 2;
+constexpr std::uint16_t outcome_status = 1, outcome_text = 2, outcome_response = 3;
+}  // namespace tag
+
+enum class necessity { skippable, critical };
+
+class field_writer {
+public:
+    field_writer& field(std::uint16_t number, const_bytes value, necessity how = necessity::skippable) {
+        out_.integer(static_cast<std::uint16_t>(how == necessity::critical ? number | critical_bit : number));
+        out_.sized<std::uint32_t>(value);
+        return *this;
+    }
+
+    template <std::unsigned_integral Integer>
+    field_writer& integer(std::uint16_t number, Integer value, necessity how = necessity::skippable) {
+        std::array<std::byte, sizeof(Integer)> bytes;
+        store_big_endian<Integer>(bytes, value);
+        return field(number, bytes, how);
+    }
+
+    std::vector<std::byte> take() { return out_.take(); }
+
+private:
+    byte_writer out_;
+};
+
+// Calls known(tag, value) for each field; it returns false for a tag that it does not know.
+template <class Known>
+void for_each_field(const_bytes payload, std::string_view what, Known&& known) {
+    byte_reader in(payload, what);
+    int last = -1;
+    while (in.remaining() > 0) {
+        const auto tagged = in.integer<std::uint16_t>();
+        const auto value = in.sized<std::uint32_t>(limits::max_record_bytes);
+        const std::uint16_t number = tagged & ~critical_bit;
+        if (number <= last) in.fail("has its fields out of order");
+        last = number;
+        if (!known(number, value) && (tagged & critical_bit) != 0)
+            throw error(errc::unsupported, std::string(what) + " holds a field (" + std::to_string(number) +
+                                               ") that this version of wherry does not know");
+    }
+}
+
+template <std::unsigned_integral Integer>
+Integer only_integer(const_bytes value, std::string_view what) {
+    byte_reader in(value, what);
+    const auto number = in.integer<Integer>();
+    in.finish();
+    return number;
+}
+
+sha256_digest only_digest(const_bytes value, std::string_view what) {
+    sha256_digest digest;
+    byte_reader in(value, what);
+    std::ranges::copy(in.bytes(digest.size()), digest.begin());
+    in.finish();
+    return digest;
+}
+
+std::string only_text(const_bytes value, std::size_t maximum, std::string_view what) {
+    if (value.size() > maximum) byte_reader(value, what).fail("has a length out of bounds");
+    return std::string(as_text(value));
+}
+
+[[noreturn]] void lacks(std::string_view what, std::string_view field) {
+    throw error(errc::protocol, std::string(what) + " lacks its " + std::string(field));
+}
+
+}  // namespace
+
+void store_frame_header(mutable_bytes out, frame_type type, std::uint8_t flags, std::uint32_t transfer,
+                        std::size_t payload_bytes) noexcept {
+    out[0] = static_cast<std::byte>(type);
+    out[1] = static_cast<std::byte>(flags);
+    store_big_endian(out.subspan(2), transfer);
+    store_big_endian(out.subspan(6), static_cast<std::uint32_t>(payload_bytes));
+}
+
+frame take_frame(byte_reader& record) {
+    frame taken{};
+    taken.type = static_cast<frame_type>(record.integer<std::uint8_t>());
+    taken.flags = record.integer<std::uint8_t>();
+    taken.transfer = record.integer<std::uint32_t>();
+    taken.payload = record.sized<std::uint32_t>(limits::max_record_bytes);
+    const bool is_known = taken.type >= frame_type::offer && taken.type <= frame_type::bye;
+    if (!is_known && (taken.flags & frame_flag::critical) != 0)
+        throw error(errc::protocol,
+                    "the peer sent a frame of type " + std::to_string(static_cast<unsigned>(taken.type)) +
+                        " that must be understood and is not; use the same version of wherry on both sides");
+    return taken;
+}
+
+std::vector<std::byte> encode(const offer_frame& content) {
+    const auto& what = content.what;
+    field_writer out;
+    out.integer(tag::offer_kind, static_cast<std::uint8_t>(what.kind), necessity::critical);
+    if (!what.name.empty()) out.field(tag::offer_name, as_bytes(what.name));
+    if (what.size) out.integer(tag::offer_size, *what.size);
+    if (what.mode) out.integer(tag::offer_mode, *what.mode);
+    if (what.mtime) {
+        byte_writer time;
+        time.integer(static_cast<std::uint64_t>(what.mtime->seconds)).integer(what.mtime->nanoseconds);
+        out.field(tag::offer_mtime, time.view());
+    }
+    if (what.wants_resume) out.field(tag::offer_resume, {});
+    if (content.digest != digest_kind::none)
+        out.integer(tag::offer_digest, static_cast<std::uint8_t>(content.digest), necessity::critical);
+    return out.take();
+}
+
+offer_frame decode_offer(const_bytes payload) {
+    constexpr std::string_view what = "the peer's OFFER";
+    offer_frame content;
+    bool has_kind = false;
+    for_each_field(payload, what, [&](std::uint16_t number, const_bytes value) {
+        switch (number) {
+            case tag::offer_kind: {
+                const auto kind = only_integer<std::uint8_t>(value, what);
+                if (kind < WHERRY_MESSAGE || kind > WHERRY_FOLDER)
+                    throw error(errc::unsupported, "the peer offers a kind of item (" + std::to_string(kind) +
+                                                       ") that this version of wherry does not know");
+                content.what.kind = static_cast<item_kind>(kind);
+                has_kind = true;
+                return true;
+            }
+            case tag::offer_name: content.what.name = only_text(value, limits::max_item_name_bytes, what); return true;
+            case tag::offer_size: content.what.size = only_integer<std::uint64_t>(value, what); return true;
+            case tag::offer_mode: {
+                const auto mode = only_integer<std::uint32_t>(value, what);
+                if (mode > limits::max_mode) byte_reader(value, what).fail("has a mode out of bounds");
+                content.what.mode = mode;
+                return true;
+            }
+            case tag::offer_mtime: {
+                byte_reader in(value, what);
+                file_time time;
+                time.seconds = static_cast<std::int64_t>(in.integer<std::uint64_t>());
+                time.nanoseconds = in.integer<std::uint32_t>();
+                in.finish();
+                if (time.nanoseconds >= 1'000'000'000) in.fail("has a time out of bounds");
+                content.what.mtime = time;
+                return true;
+            }
+            case tag::offer_compression:
+                if (only_integer<std::uint8_t>(value, what) != 0)
+                    throw error(errc::unsupported,
+                                "the peer compresses in a way that this version of wherry does not know");
+                return true;
+            case tag::offer_resume:
+                if (!value.empty()) byte_reader(value, what).fail("has a length out of bounds");
+                content.what.wants_resume = true;
+                return true;
+            case tag::offer_digest: {
+                const auto kind = only_integer<std::uint8_t>(value, what);
+                if (kind > static_cast<std::uint8_t>(digest_kind::sha256))
+                    throw error(errc::unsupported,
+                                "the peer wants a content digest that this version of wherry does not know");
+                content.digest = static_cast<digest_kind>(kind);
+                return true;
+            }
+            default: return false;
+        }
+    });
+    if (!has_kind) lacks(what, "kind");
+    if (content.what.name.find('\0') != std::string::npos) throw error(errc::refused, "a name cannot hold a NUL byte");
+    return content;
+}
+
+std::vector<std::byte> encode(const accept_frame& content) {
+    field_writer out;
+    out.integer(tag::accept_offset, content.offset);
+    if (content.prefix) out.field(tag::accept_prefix, *content.prefix);
+    return out.take();
+}
+
+accept_frame decode_accept(const_bytes payload) {
+    constexpr std::string_view what = "the peer's ACCEPT";
+    accept_frame content;
+    bool has_offset = false;
+    for_each_field(payload, what, [&](std::uint16_t number, const_bytes value) {
+        switch (number) {
+            case tag::accept_offset:
+                content.offset = only_integer<std::uint64_t>(value, what);
+                has_offset = true;
+                return true;
+            case tag::accept_prefix: content.prefix = only_digest(value, what); return true;
+            default: return false;
+        }
+    });
+    if (!has_offset) lacks(what, "offset");
+    return content;
+}
+
+std::vector<std::byte> encode(const end_frame& content) {
+    field_writer out;
+    out.integer(tag::end_size, content.size);
+    if (content.digest) out.field(tag::end_digest, *content.digest);
+    return out.take();
+}
+
+end_frame decode_end(const_bytes payload) {
+    constexpr std::string_view what = "the peer's END";
+    end_frame content;
+    bool has_size = false;
+    for_each_field(payload, what, [&](std::uint16_t number, const_bytes value) {
+        switch (number) {
+            case tag::end_size:
+                content.size = only_integer<std::uint64_t>(value, what);
+                has_size = true;
+                return true;
+            case tag::end_digest: content.digest = only_digest(value, what); return true;
+            default: return false;
+        }
+    });
+    if (!has_size) lacks(what, "size");
+    return content;
+}
+
+std::vector<std::byte> encode(const outcome_frame& content) {
+    field_writer out;
+    out.integer(tag::outcome_status, content.failure ? static_cast<std::uint32_t>(*content.failure) : std::uint32_t{0},
+                necessity::critical);
+    if (!content.text.empty())
+        out.field(tag::outcome_text, as_bytes(std::string_view(content.text).substr(0, limits::max_text_bytes)));
+    if (!content.response.empty()) out.field(tag::outcome_response, content.response);
+    return out.take();
+}
+
+outcome_frame decode_outcome(const_bytes payload) {
+    constexpr std::string_view what = "the peer's RESULT or CANCEL";
+    outcome_frame content;
+    bool has_status = false;
+    for_each_field(payload, what, [&](std::uint16_t number, const_bytes value) {
+        switch (number) {
+            case tag::outcome_status: {
+                const auto status = only_integer<std::uint32_t>(value, what);
+                // A status of a later version is a failure all the same.
+                if (status != WHERRY_OK)
+                    content.failure = to_errc(static_cast<std::int32_t>(std::min(status, 0x7FFFFFFFu)));
+                has_status = true;
+                return true;
+            }
+            case tag::outcome_text: content.text = only_text(value, limits::max_text_bytes, what); return true;
+            case tag::outcome_response:
+                if (value.size() > limits::max_response_bytes)
+                    byte_reader(value, what).fail("has a length out of bounds");
+                content.response.assign(value.begin(), value.end());
+                return true;
+            default: return false;
+        }
+    });
+    if (!has_status) lacks(what, "status");
+    return content;
+}
+
+}  // namespace wherry

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "wherry/bytes.hpp"
+#include "wherry/error.hpp"
+#include "wherry/sink.hpp"
+
+// The frames inside records, byte by byte; core/doc/protocol.md describes them.
+namespace wherry {
+
+enum class frame_type : std::uint8_t {
+    offer = 1,
+    accept = 2,
+    data = 3,
+    end = 4,
+    result = 5,
+    cancel = 6,
+    ping = 7,
+    bye = 8,
+    request = 9,  // reserved: fetch this from there
+};
+
+namespace frame_flag {
+inline constexpr std::uint8_t critical = 1;  // who does not know this type must not go on
+inline constexpr std::uint8_t more = 2;      // RESULT: the rest of the response follows in another
+inline constexpr std::uint8_t all = critical | more;
+}  // namespace frame_flag
+
+inline constexpr std::size_t frame_header_bytes = 10;
+
+// Borrows its payload from the record.
+struct frame {
+    frame_type type;
+    std::uint8_t flags = 0;
+    std::uint32_t transfer = 0;
+    const_bytes payload;
+};
+
+// Writes the header of a frame to the first frame_header_bytes of `out`.
+void store_frame_header(mutable_bytes out, frame_type type, std::uint8_t flags, std::uint32_t transfer,
+                        std::size_t payload_bytes) noexcept;
+
+// Takes the next frame off the front of an opened record. A type that is not known is returned as it is, unless it is
+// critical. Throws error(errc::protocol).
+frame take_frame(byte_reader& record);
+
+using sha256_digest = std::array<std::byte, 32>;
+
+enum class digest_kind : std::uint8_t { none = 0, sha256 = 1 };
+
+// What a frame's fields say. Each decode throws error: protocol if the frame is malformed, unsupported if it holds a
+// critical field, or a value, that this version does not know. What decodes encodes to the same fields again.
+
+struct offer_frame {
+    offer what;
+    digest_kind digest = digest_kind::none;
+
+    bool operator==(const offer_frame&) const = default;
+};
+std::vector<std::byte> encode(const offer_frame& content);
+offer_frame decode_offer(const_bytes payload);
+
+// From the receiver: it has `offset` bytes with this digest. Back from the sender: it goes on from `offset`.
+struct accept_frame {
+    std::uint64_t offset = 0;
+    std::optional<sha256_digest> prefix;
+
+    bool operator==(const accept_frame&) const = default;
+};
+std::vector<std::byte> encode(const accept_frame& content);
+accept_frame decode_accept(const_bytes payload);
+
+struct end_frame {
+    std::uint64_t size = 0;
+    std::optional<sha256_digest> digest;
+
+    bool operator==(const end_frame&) const = default;
+};
+std::vector<std::byte> encode(const end_frame& content);
+end_frame decode_end(const_bytes payload);
+
+// RESULT and CANCEL.
+struct outcome_frame {
+    std::optional<errc> failure;
+    std::string text;
+    std::vector<std::byte> response;
+
+    bool operator==(const outcome_frame&) const = default;
+};
+std::vector<std::byte> encode(const outcome_frame& content);
+outcome_frame decode_outcome(const_bytes payload);
+
+}  // namespace wherry

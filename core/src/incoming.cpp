@@ -1,0 +1,263 @@
+#include "incoming.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "wherry/limits.hpp"
+
+namespace wherry {
+
+namespace {
+
+constexpr std::size_t read_back_bytes = std::size_t{256} << 10;
+// A response goes out in pieces that each fit a record that is small enough for any link.
+constexpr std::size_t response_piece_bytes = 4096;
+
+// What a sink answers, up to the limit.
+class collected_response final : public response {
+public:
+    using response::append;
+    void append(const_bytes bytes) override {
+        if (bytes.size() > limits::max_response_bytes - bytes_.size())
+            throw error(errc::exhausted, "a response is at most 1 MiB");
+        bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    }
+    std::vector<std::byte> take() noexcept { return std::move(bytes_); }
+
+private:
+    std::vector<std::byte> bytes_;
+};
+
+// What a sink throws, be it a plugin's or one of the program's own, is the delivery's failure, not the exchange's.
+template <class Call>
+auto of_sink(Call&& call) {
+    try {
+        return std::forward<Call>(call)();
+    } catch (const error&) {
+        throw;
+    } catch (const std::bad_alloc&) {
+        throw error(errc::exhausted, "the receiver is out of memory");
+    } catch (const std::exception& e) {
+        throw error(errc::internal, e.what());
+    }
+}
+
+}  // namespace
+
+incoming_transfers::admission::~admission() {
+    if (!at_) return;
+    const std::lock_guard lock(at_->admission_mutex_);
+    --at_->open_count_;
+}
+
+incoming_transfers::incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer)
+    : over_(over), into_(into), writer_(writer), observer_(observer), answers_(writer.make_small_record()) {}
+
+incoming_transfers::~incoming_transfers() { drop_all(error(errc::disconnected, "the connection was closed")); }
+
+void incoming_transfers::drain() noexcept {
+    const std::lock_guard lock(admission_mutex_);
+    is_draining_ = true;
+}
+
+bool incoming_transfers::is_drained() noexcept {
+    const std::lock_guard lock(admission_mutex_);
+    return is_draining_ && open_count_ == 0;
+}
+
+incoming_transfers::admission incoming_transfers::admit() {
+    const std::lock_guard lock(admission_mutex_);
+    if (is_draining_) throw error(errc::disconnected, "the receiver is shutting down; send it again later");
+    if (open_count_ >= limits::max_open_transfers)
+        throw error(errc::exhausted, "too many transfers are open on this connection");
+    ++open_count_;
+    return admission(*this);
+}
+
+// The transfer that a frame is about; null if it has ended already, for frames that were on their way then.
+incoming_transfers::transfer* incoming_transfers::find(const frame& about) {
+    if (const auto found = open_.find(about.transfer); found != open_.end()) return &found->second;
+    if (about.transfer == 0 || about.transfer > last_offered_ || is_numbered_by(over_.side(), about.transfer))
+        throw error(errc::protocol, "the peer goes on with a transfer that it never offered");
+    return nullptr;
+}
+
+void incoming_transfers::on_offer(const frame& got) {
+    const bool is_theirs = got.transfer != 0 && !is_numbered_by(over_.side(), got.transfer);
+    if (!is_theirs || got.transfer <= last_offered_)
+        throw error(errc::protocol, "the peer offered a transfer with a number that is not its next");
+    last_offered_ = got.transfer;
+
+    transfer item;
+    try {
+        const auto offered = decode_offer(got.payload);
+        item.what = offered.what;
+        if (!into_) throw error(errc::refused, "this side only sends");
+        item.admitted = admit();
+        begin(item);
+        if (offered.digest == digest_kind::sha256) item.digest.emplace();
+        if (offered.what.wants_resume) propose_offset(got.transfer, item);
+    } catch (const error& e) {
+        if (e.code() == errc::protocol) throw;
+        if (item.into) item.into->abort(delivery::partial::drop);
+        return refuse(got.transfer, item, e);
+    }
+    auto& begun = open_.emplace(got.transfer, std::move(item)).first->second;
+    if (begun.awaits_confirmation) return;
+    observer_.tell([&](auto& o) { o.receiving(got.transfer, begun.what, begun.resumed_from); });
+}
+
+void incoming_transfers::begin(transfer& item) {
+    item.into = of_sink([&] { return into_->begin(item.what, {over_.peer_address(), over_.peer()}); });
+    if (!item.into) throw error(errc::internal, "the sink accepted without a delivery");
+    item.resumed_from = item.have = item.into->offset();
+    const auto most = item.what.wants_resume ? item.what.size.value_or(item.have) : 0;
+    if (item.have > most) throw error(errc::internal, "the sink resumes from where it cannot");
+}
+
+// Says what is there already, with its digest, which the sender compares with that of its source.
+void incoming_transfers::propose_offset(transfer_id id, transfer& item) {
+    accept_frame proposal{item.have, std::nullopt};
+    if (item.have > 0) {
+        content_digest prefix;
+        std::vector<std::byte> piece(read_back_bytes);
+        for (std::uint64_t position = 0; position < item.have;) {
+            const auto wanted = mutable_bytes(piece).first(std::min<std::uint64_t>(piece.size(), item.have - position));
+            const auto got = of_sink([&] { return item.into->read_back(position, wanted); });
+            if (got == 0) throw error(errc::io, "what is left of an earlier transfer has become shorter");
+            prefix.update(const_bytes(piece).first(got));
+            position += got;
+        }
+        proposal.prefix = prefix.value();
+        item.awaits_confirmation = true;
+        if (item.digest) item.digest = std::move(prefix);
+    }
+    writer_.put(answers_, frame_type::accept, 0, id, encode(proposal));
+}
+
+void incoming_transfers::on_confirmation(const frame& got) {
+    const auto content = decode_accept(got.payload);
+    transfer* const item = find(got);
+    if (!item) return;
+    if (!item->awaits_confirmation || (content.offset != 0 && content.offset != item->have))
+        throw error(errc::protocol, "the peer goes on from an offset that was not proposed");
+    item->awaits_confirmation = false;
+    try {
+        if (content.offset == 0) start_over(*item);
+    } catch (const error& e) {
+        return end_with(got.transfer, e);
+    }
+    observer_.tell([&](auto& o) { o.receiving(got.transfer, item->what, item->resumed_from); });
+}
+
+// The source has changed since: what is there is worthless.
+void incoming_transfers::start_over(transfer& item) {
+    item.into->abort(delivery::partial::drop);
+    item.into.reset();
+    begin(item);
+    if (item.have != 0) throw error(errc::internal, "the sink kept what it was told to drop");
+    if (item.digest) item.digest.emplace();
+}
+
+void incoming_transfers::on_data(const frame& got) {
+    transfer* const item = find(got);
+    if (!item) return;
+    if (item->awaits_confirmation) throw error(errc::protocol, "the peer sends content before it agreed on the offset");
+    try {
+        if (item->what.size && got.payload.size() > *item->what.size - item->have)
+            throw error(errc::integrity, "more came than the sender had offered");
+        of_sink([&] { item->into->write(got.payload); });
+    } catch (const error& e) {
+        return end_with(got.transfer, e);
+    }
+    if (item->digest) item->digest->update(got.payload);
+    item->have += got.payload.size();
+    observer_.tell([&](auto& o) { o.received_so_far(got.transfer, item->have); });
+}
+
+void incoming_transfers::on_end(const frame& got) {
+    const auto content = decode_end(got.payload);
+    transfer* const item = find(got);
+    if (!item) return;
+    if (item->awaits_confirmation)
+        throw error(errc::protocol, "the peer ends a transfer before it agreed on the offset");
+    collected_response response;
+    try {
+        if (content.size != item->have || (item->what.size && *item->what.size != item->have))
+            throw error(errc::integrity, "the content is not as long as the sender had offered");
+        if (item->digest && (!content.digest || *content.digest != item->digest->value()))
+            throw error(errc::integrity, "the content does not match the sender's digest");
+        of_sink([&] { item->into->finish(response); });
+    } catch (const error& e) {
+        return end_with(got.transfer, e);
+    }
+    const auto ended = open_.extract(got.transfer);
+    delivery_result result;
+    result.response = response.take();
+    result.resumed_from = ended.mapped().resumed_from;
+    result.bytes = ended.mapped().have - result.resumed_from;
+    answer(got.transfer, result);
+    observer_.tell([&](auto& o) { o.delivered(got.transfer, ended.mapped().what, result); });
+}
+
+void incoming_transfers::on_cancel(const frame& got) {
+    const auto content = decode_outcome(got.payload);
+    transfer* const item = find(got);
+    if (!item) return;
+    const auto code = content.failure.value_or(errc::cancelled);
+    // A sender that was interrupted may go on later; one whose source failed has nothing to go on from.
+    const bool may_go_on = code == errc::cancelled && item->what.wants_resume;
+    item->into->abort(may_go_on ? delivery::partial::keep : delivery::partial::drop);
+    const auto ended = open_.extract(got.transfer);
+    delivery_result result = failed(error(code, content.text.empty() ? "the sender cancelled it" : content.text));
+    result.is_remote = true;
+    result.resumed_from = ended.mapped().resumed_from;
+    result.bytes = ended.mapped().have - result.resumed_from;
+    observer_.tell([&](auto& o) { o.delivered(got.transfer, ended.mapped().what, result); });
+}
+
+void incoming_transfers::answer(transfer_id id, const delivery_result& result) {
+    const_bytes rest = result.response;
+    while (rest.size() > response_piece_bytes) {
+        const auto piece = rest.first(response_piece_bytes);
+        writer_.put(answers_, frame_type::result, frame_flag::more, id,
+                    encode(outcome_frame{result.failure, "", {piece.begin(), piece.end()}}));
+        rest = rest.subspan(response_piece_bytes);
+    }
+    writer_.put(answers_, frame_type::result, 0, id,
+                encode(outcome_frame{result.failure, result.text, {rest.begin(), rest.end()}}));
+}
+
+// An offer that never became a transfer.
+void incoming_transfers::refuse(transfer_id id, const transfer& item, const error& why) {
+    const auto result = failed(why);
+    answer(id, result);
+    observer_.tell([&](auto& o) { o.delivered(id, item.what, result); });
+}
+
+// A transfer failed on this side: nothing of it is left, and both sides are told.
+void incoming_transfers::end_with(transfer_id id, const error& why) {
+    const auto ended = open_.extract(id);
+    if (ended.mapped().into) ended.mapped().into->abort(delivery::partial::drop);
+    auto result = failed(why);
+    result.resumed_from = ended.mapped().resumed_from;
+    result.bytes = ended.mapped().have - result.resumed_from;
+    answer(id, result);
+    observer_.tell([&](auto& o) { o.delivered(id, ended.mapped().what, result); });
+}
+
+void incoming_transfers::drop_all(const error& why) noexcept {
+    for (auto& [id, item] : std::exchange(open_, {})) {
+        // Only what was verified has been written, so it is good to go on from.
+        if (item.into) item.into->abort(item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);
+        auto result = failed(why);
+        result.resumed_from = item.resumed_from;
+        result.bytes = item.have - item.resumed_from;
+        observer_.tell([&, id = id, &item = item](auto& o) { o.delivered(id, item.what, result); });
+    }
+}
+
+}  // namespace wherry

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "digest.hpp"
+#include "frame.hpp"
+#include "link_writer.hpp"
+#include "observer_gate.hpp"
+#include "wherry/session.hpp"
+#include "wherry/sink.hpp"
+
+namespace wherry {
+
+// What the other side of an exchange sends: from its frames into the sink, and the answers back.
+// Used by the thread that reads, except for what says otherwise. What a peer may not do throws error(errc::protocol),
+// which ends the exchange; what goes wrong with one delivery ends that one only, and both sides are told.
+class incoming_transfers {
+public:
+    // `into` may be null: then every offer is refused.
+    incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer);
+    ~incoming_transfers();
+
+    void on_offer(const frame& got);
+    // The sender's answer to a proposed offset.
+    void on_confirmation(const frame& got);
+    void on_data(const frame& got);
+    void on_end(const frame& got);
+    void on_cancel(const frame& got);
+
+    // Writes the answers that wait for company.
+    void flush() { writer_.transmit(answers_); }
+
+    bool empty() const noexcept { return open_.empty(); }
+    // The link is gone: ends what is open, and keeps what a resume can go on from.
+    void drop_all(const error& why) noexcept;
+
+    // From any thread. Admits no more.
+    void drain() noexcept;
+    // From any thread. True once nothing is open and nothing more is admitted.
+    bool is_drained() noexcept;
+
+private:
+    // Counts what is open, so that other threads can tell when nothing is.
+    class admission {
+    public:
+        admission() noexcept = default;
+        explicit admission(incoming_transfers& at) noexcept : at_(&at) {}
+        admission(admission&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
+        admission& operator=(admission&& other) noexcept {
+            std::swap(at_, other.at_);
+            return *this;
+        }
+        ~admission();
+
+    private:
+        incoming_transfers* at_ = nullptr;
+    };
+
+    struct transfer {
+        offer what;
+        admission admitted;
+        std::unique_ptr<delivery> into;
+        std::uint64_t resumed_from = 0;
+        std::uint64_t have = 0;            // what was resumed included
+        bool awaits_confirmation = false;  // of the offset, by the sender
+        std::optional<content_digest> digest;
+    };
+
+    admission admit();
+    transfer* find(const frame& about);
+    void begin(transfer& item);
+    void propose_offset(transfer_id id, transfer& item);
+    void start_over(transfer& item);
+    void refuse(transfer_id id, const transfer& item, const error& why);
+    void end_with(transfer_id id, const error& why);
+    void answer(transfer_id id, const delivery_result& result);
+
+    session& over_;
+    sink* const into_;
+    link_writer& writer_;
+    observer_gate& observer_;
+    record_buffer answers_;
+    std::map<transfer_id, transfer> open_;
+    transfer_id last_offered_ = 0;
+
+    std::mutex admission_mutex_;
+    bool is_draining_ = false;
+    std::size_t open_count_ = 0;
+};
+
+}  // namespace wherry

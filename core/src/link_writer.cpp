@@ -1,0 +1,74 @@
+#include "link_writer.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "wherry/limits.hpp"
+
+namespace wherry {
+
+using clock = std::chrono::steady_clock;
+
+link_writer::link_writer(session& over)
+    : over_(over), last_sent_(clock::now()), keepalive_([this](const std::stop_token& stop) { keep_alive(stop); }) {}
+
+record_buffer link_writer::make_bulk_record() const {
+    const auto suits = std::clamp(over_.link().record_bytes(), limits::min_record_bytes, limits::max_record_bytes);
+    return record_buffer(suits, over_.protection().overhead());
+}
+
+record_buffer link_writer::make_small_record() const {
+    return record_buffer(limits::min_record_bytes, over_.protection().overhead());
+}
+
+void link_writer::transmit(record_buffer& record) {
+    if (record.empty()) return;
+    const std::lock_guard lock(mutex_);
+    over_.link().write_all(record.seal(over_.protection()));
+    last_sent_ = clock::now();
+}
+
+void link_writer::put(record_buffer& record, frame_type type, std::uint8_t flags, std::uint32_t transfer,
+                      const_bytes payload) {
+    if (!record.fits(payload.size())) transmit(record);
+    record.append(type, flags, transfer, payload);
+}
+
+void link_writer::transmit_alone(frame_type type, std::uint32_t transfer, const_bytes payload) {
+    auto record = make_small_record();
+    record.append(type, 0, transfer, payload);
+    transmit(record);
+}
+
+void link_writer::say_bye() {
+    if (!has_said_bye_.exchange(true)) transmit_alone(frame_type::bye, 0, {});
+}
+
+void link_writer::say_bye_soon() noexcept {
+    const std::lock_guard lock(wake_mutex_);
+    wants_bye_ = true;
+    wake_.notify_all();
+}
+
+void link_writer::keep_alive(const std::stop_token& stop) {
+    for (;;) {
+        bool wants_bye = false;
+        {
+            std::unique_lock lock(wake_mutex_);
+            wake_.wait_for(lock, stop, limits::ping_interval, [&] { return wants_bye_; });
+            wants_bye = std::exchange(wants_bye_, false);
+        }
+        if (stop.stop_requested()) return;
+        try {
+            if (wants_bye)
+                say_bye();
+            else if (clock::now() - last_sent_.load() >= limits::ping_interval)
+                transmit_alone(frame_type::ping, 0, {});
+        } catch (const std::exception&) {
+            // Whoever reads, or writes next, finds the same, and tells it.
+        }
+    }
+}
+
+}  // namespace wherry

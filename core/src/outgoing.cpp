@@ -1,0 +1,365 @@
+#include "outgoing.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <limits>
+#include <utility>
+
+#include "wherry/limits.hpp"
+
+namespace wherry {
+
+namespace {
+
+// A DATA frame shorter than this is not worth its place at the end of a record.
+constexpr std::size_t least_data_bytes = 1024;
+constexpr std::size_t prefix_piece_bytes = std::size_t{256} << 10;
+// How long a failed write waits for the reader to find out what the peer has to say about it.
+constexpr std::chrono::seconds last_words_wait{2};
+
+// A failure of one source, or a wish to stop it: it ends its transfer, not the exchange.
+struct source_failure {
+    error why;
+};
+
+template <class Call>
+auto of_source(Call&& call) {
+    try {
+        return std::forward<Call>(call)();
+    } catch (const error& e) {
+        throw source_failure{e};
+    } catch (const std::exception& e) {
+        throw source_failure{error(errc::internal, e.what())};
+    }
+}
+
+error interrupted() { return error(errc::cancelled, "interrupted"); }
+
+error no_more_taken() {
+    return error(errc::disconnected, "the receiver takes no more (it is shutting down); send the rest again later");
+}
+
+}  // namespace
+
+outgoing_transfers::outgoing_transfers(session& over, exchange_options options, link_writer& writer,
+                                       observer_gate& observer)
+    : over_(over),
+      options_(options),
+      writer_(writer),
+      observer_(observer),
+      record_(writer.make_bulk_record()),
+      next_id_(over.side() == role::initiator ? 1 : 2) {}
+
+// ---- The thread that sends ----
+
+transfer_id outgoing_transfers::announce(source& item) {
+    const auto& what = item.what();
+    if (what.name.size() > limits::max_item_name_bytes)
+        throw error(errc::bad_input, "a name of more than 4096 bytes cannot be sent; use a shorter path");
+    transfer_id id;
+    {
+        std::unique_lock lock(mutex_);
+        const auto is_crowded = [&] { return unanswered_.size() >= limits::max_unanswered_transfers; };
+        if (is_crowded()) {
+            lock.unlock();
+            flush();
+            lock.lock();
+            changed_.wait(lock, [&] { return !is_crowded() || failure_ || is_cancelled_; });
+        }
+        if (failure_) throw *failure_;
+        if (is_cancelled_) throw interrupted();
+        if (takes_no_more_) throw no_more_taken();
+        if (next_id_ > std::numeric_limits<transfer_id>::max() - 2)
+            throw error(errc::exhausted, "too many transfers on one connection; connect again for the rest");
+        id = std::exchange(next_id_, next_id_ + 2);
+        unanswered_[id].what = what;
+    }
+    const bool wants_digest = options_.content_digest == exchange_options::digest::sha256;
+    put(frame_type::offer, id, encode(offer_frame{what, wants_digest ? digest_kind::sha256 : digest_kind::none}));
+    return id;
+}
+
+void outgoing_transfers::send(transfer_id id, source& item) {
+    try {
+        send_content(id, item);
+    } catch (const source_failure& failure) {
+        abandon(id, failure.why);
+        // A wish to stop is for all that follows, too.
+        if (failure.why.code() == errc::cancelled) throw failure.why;
+    }
+}
+
+void outgoing_transfers::send_content(transfer_id id, source& item) {
+    std::optional<content_digest> digest;
+    if (options_.content_digest == exchange_options::digest::sha256) digest.emplace();
+    std::uint64_t resumed_from = 0;
+    if (item.what().wants_resume) {
+        const auto agreed = agree_on_offset(id, item, digest);
+        if (!agreed) return;
+        resumed_from = *agreed;
+    }
+    observer_.tell([&](auto& o) { o.sending(id, item.what(), resumed_from); });
+
+    std::uint64_t position = resumed_from;
+    while (is_open(id)) {
+        // What a pipe gave must not wait for what it will give.
+        if (!record_.fits(least_data_bytes) || item.may_wait()) flush();
+        const auto room = record_.data_room();
+        const auto got = of_source([&] { return item.read(room); });
+        if (got == 0) return end(id, position, digest);
+        if (item.what().size && *item.what().size - position < got)
+            throw source_failure{
+                error(errc::io, "it grew while it was being sent; send it again when nobody writes to it")};
+        if (digest) digest->update(room.first(got));
+        record_.commit_data(id, got);
+        position += got;
+        count(id, position - resumed_from, resumed_from);
+        observer_.tell([&](auto& o) { o.sent_so_far(id, position); });
+    }
+}
+
+// False once it is answered.
+bool outgoing_transfers::is_open(transfer_id id) {
+    const std::lock_guard lock(mutex_);
+    if (failure_) throw *failure_;
+    if (is_cancelled_) throw source_failure{interrupted()};
+    return unanswered_.contains(id);
+}
+
+void outgoing_transfers::count(transfer_id id, std::uint64_t bytes, std::uint64_t resumed_from) {
+    const std::lock_guard lock(mutex_);
+    const auto found = unanswered_.find(id);
+    if (found == unanswered_.end()) return;
+    found->second.bytes = bytes;
+    found->second.resumed_from = resumed_from;
+}
+
+void outgoing_transfers::end(transfer_id id, std::uint64_t position, const std::optional<content_digest>& digest) {
+    end_frame last{position, std::nullopt};
+    if (digest) last.digest = digest->value();
+    put(frame_type::end, id, encode(last));
+    // Before it is transmitted, so that the answer finds it so.
+    const std::lock_guard lock(mutex_);
+    if (const auto found = unanswered_.find(id); found != unanswered_.end()) found->second.has_ended = true;
+}
+
+// Waits for ACCEPT, compares what the receiver has with the source, and says from where it goes on. Nothing if the
+// transfer was answered instead.
+std::optional<std::uint64_t> outgoing_transfers::agree_on_offset(transfer_id id, source& item,
+                                                                 std::optional<content_digest>& digest) {
+    flush();
+    accept_frame proposal;
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] {
+            const auto found = unanswered_.find(id);
+            return failure_ || is_cancelled_ || found == unanswered_.end() || found->second.accepted;
+        });
+        if (failure_) throw *failure_;
+        if (is_cancelled_) throw source_failure{interrupted()};
+        const auto found = unanswered_.find(id);
+        if (found == unanswered_.end()) return std::nullopt;
+        proposal = *found->second.accepted;
+    }
+    if (proposal.offset == 0) return 0;
+    content_digest prefix;
+    const bool is_same = has_prefix(id, item, proposal, prefix);
+    const std::uint64_t from = is_same ? proposal.offset : 0;
+    of_source([&] { item.seek(from); });
+    if (is_same && digest) digest = std::move(prefix);
+    put(frame_type::accept, id, encode(accept_frame{from, std::nullopt}));
+    return from;
+}
+
+// Whether the source still begins with what the receiver has.
+bool outgoing_transfers::has_prefix(transfer_id id, source& item, const accept_frame& accepted,
+                                    content_digest& prefix) {
+    if (!accepted.prefix || (item.what().size && accepted.offset > *item.what().size)) return false;
+    of_source([&] { item.seek(0); });
+    std::vector<std::byte> piece(prefix_piece_bytes);
+    for (std::uint64_t left = accepted.offset; left > 0;) {
+        if (!is_open(id)) return false;
+        const auto wanted = mutable_bytes(piece).first(std::min<std::uint64_t>(left, piece.size()));
+        const auto got = of_source([&] { return item.read(wanted); });
+        if (got == 0) return false;
+        prefix.update(wanted.first(got));
+        left -= got;
+    }
+    return prefix.value() == *accepted.prefix;
+}
+
+void outgoing_transfers::put(frame_type type, transfer_id id, const_bytes payload) {
+    try {
+        writer_.put(record_, type, 0, id, payload);
+    } catch (const error& e) {
+        throw settled(e);
+    }
+}
+
+void outgoing_transfers::flush() {
+    try {
+        writer_.transmit(record_);
+    } catch (const error& e) {
+        throw settled(e);
+    }
+}
+
+// A write failed. The peer may have said why, and that is the better answer: let the reader get to it.
+error outgoing_transfers::settled(const error& of_write) {
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, last_words_wait, [&] { return failure_ || has_reader_ended_; });
+    }
+    over_.link().abort();
+    fail(of_write);
+    const std::lock_guard lock(mutex_);
+    return *failure_;
+}
+
+void outgoing_transfers::finish() {
+    {
+        std::unique_lock lock(mutex_);
+        if (!failure_ && !is_cancelled_) {
+            lock.unlock();
+            flush();
+            lock.lock();
+            changed_.wait(lock, [&] { return unanswered_.empty() || failure_ || is_cancelled_; });
+        }
+        if (failure_) throw *failure_;
+        if (!is_cancelled_ || unanswered_.empty()) return;
+    }
+    abandon_all();
+}
+
+// Tells the peer that a transfer goes no further, if it was not answered yet.
+void outgoing_transfers::abandon(transfer_id id, const error& why) {
+    bool has_ended = false;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = unanswered_.find(id);
+        if (found == unanswered_.end()) return;
+        has_ended = found->second.has_ended;
+    }
+    put(frame_type::cancel, id, encode(outcome_frame{why.code(), why.what(), {}}));
+    conclude(id, failed(!has_ended
+                            ? why
+                            : error(why.code(), std::string(why.what()) +
+                                                    " before the receiver had answered; it may have been delivered")));
+}
+
+void outgoing_transfers::abandon_all() {
+    std::vector<transfer_id> pending;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [id, item] : unanswered_) pending.push_back(id);
+    }
+    for (const auto id : pending) abandon(id, interrupted());
+    flush();
+}
+
+// ---- The thread that reads ----
+
+void outgoing_transfers::on_accept(const frame& got) {
+    const auto content = decode_accept(got.payload);
+    const std::lock_guard lock(mutex_);
+    const auto found = unanswered_.find(got.transfer);
+    if (found == unanswered_.end()) return;
+    if (!found->second.what.wants_resume || found->second.accepted)
+        throw error(errc::protocol, "the peer answered an offer with an ACCEPT that was not asked for");
+    found->second.accepted = content;
+    changed_.notify_all();
+}
+
+void outgoing_transfers::on_result(const frame& got) {
+    auto content = decode_outcome(got.payload);
+    delivery_result result;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = unanswered_.find(got.transfer);
+        if (found == unanswered_.end()) {
+            if (got.transfer >= next_id_ || !is_numbered_by(over_.side(), got.transfer))
+                throw error(errc::protocol, "the peer answered a transfer that was never offered");
+            return;
+        }
+        auto& item = found->second;
+        if (content.response.size() > limits::max_response_bytes - item.response.size())
+            throw error(errc::protocol, "the peer's response is longer than it may be");
+        item.response.insert(item.response.end(), content.response.begin(), content.response.end());
+        if ((got.flags & frame_flag::more) != 0) return;
+        // Good news about what was not sent to its end would be a lie.
+        if (!content.failure && !item.has_ended)
+            throw error(errc::protocol, "the peer confirmed a transfer before its end");
+        result.response = std::move(item.response);
+    }
+    result.failure = content.failure;
+    result.text = std::move(content.text);
+    result.is_remote = true;
+    conclude(got.transfer, std::move(result));
+}
+
+void outgoing_transfers::peer_took_leave() {
+    const std::lock_guard lock(mutex_);
+    if (!unanswered_.empty()) throw no_more_taken();
+    takes_no_more_ = true;
+}
+
+void outgoing_transfers::reader_ended() noexcept {
+    const std::lock_guard lock(mutex_);
+    has_reader_ended_ = true;
+    changed_.notify_all();
+}
+
+// ---- Any thread ----
+
+void outgoing_transfers::conclude(transfer_id id, delivery_result result) {
+    std::map<transfer_id, transfer>::node_type ended;
+    {
+        const std::lock_guard lock(mutex_);
+        ended = unanswered_.extract(id);
+    }
+    if (ended.empty()) return;
+    result.bytes = ended.mapped().bytes;
+    result.resumed_from = ended.mapped().resumed_from;
+    observer_.tell([&](auto& o) { o.answered(id, ended.mapped().what, result); });
+    // After it was told, so that finish() returns when everything was.
+    const std::lock_guard lock(mutex_);
+    changed_.notify_all();
+}
+
+void outgoing_transfers::fail(const error& why) {
+    std::map<transfer_id, transfer> unanswered;
+    error first = why;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!failure_) failure_ = why;
+        first = *failure_;
+        unanswered.swap(unanswered_);
+    }
+    for (auto& [id, item] : unanswered) {
+        auto result = failed(first);
+        result.bytes = item.bytes;
+        result.resumed_from = item.resumed_from;
+        observer_.tell([&, id = id, &item = item](auto& o) { o.answered(id, item.what, result); });
+    }
+    const std::lock_guard lock(mutex_);
+    changed_.notify_all();
+}
+
+void outgoing_transfers::throw_if_failed() {
+    const std::lock_guard lock(mutex_);
+    if (failure_) throw *failure_;
+}
+
+void outgoing_transfers::cancel() noexcept {
+    const std::lock_guard lock(mutex_);
+    is_cancelled_ = true;
+    changed_.notify_all();
+}
+
+bool outgoing_transfers::empty() {
+    const std::lock_guard lock(mutex_);
+    return unanswered_.empty();
+}
+
+}  // namespace wherry

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "digest.hpp"
+#include "frame.hpp"
+#include "link_writer.hpp"
+#include "observer_gate.hpp"
+#include "wherry/exchange.hpp"
+
+namespace wherry {
+
+// What this side of an exchange sends: from sources into frames, and the answers to whom they concern.
+// Two threads: the one that sends (announce, send, flush, finish), and the one that reads (on_..., peer_took_leave,
+// reader_ended); fail() and cancel() from any.
+class outgoing_transfers {
+public:
+    outgoing_transfers(session& over, exchange_options options, link_writer& writer, observer_gate& observer);
+
+    transfer_id announce(source& item);
+    void send(transfer_id id, source& item);
+    void flush();
+    // Waits until everything is answered; if it was cancelled, tells the peer instead. Throws the failure, if there is
+    // one.
+    void finish();
+
+    void on_accept(const frame& got);
+    void on_result(const frame& got);
+    // The peer takes no more. Throws if something is not answered.
+    void peer_took_leave();
+    void reader_ended() noexcept;
+
+    // The exchange is over: the first failure is the one that counts, and it is told for everything that is not
+    // answered.
+    void fail(const error& why);
+    void throw_if_failed();
+    void cancel() noexcept;
+    bool empty();
+
+private:
+    struct transfer {
+        offer what;
+        bool has_ended = false;  // END was given to the link
+        std::uint64_t bytes = 0;
+        std::uint64_t resumed_from = 0;
+        std::optional<accept_frame> accepted;
+        std::vector<std::byte> response;  // of RESULT frames that said `more`
+    };
+
+    void send_content(transfer_id id, source& item);
+    std::optional<std::uint64_t> agree_on_offset(transfer_id id, source& item, std::optional<content_digest>& digest);
+    bool has_prefix(transfer_id id, source& item, const accept_frame& accepted, content_digest& prefix);
+    bool is_open(transfer_id id);
+    void count(transfer_id id, std::uint64_t bytes, std::uint64_t resumed_from);
+    void end(transfer_id id, std::uint64_t position, const std::optional<content_digest>& digest);
+    void abandon(transfer_id id, const error& why);
+    void abandon_all();
+    void conclude(transfer_id id, delivery_result result);
+    void put(frame_type type, transfer_id id, const_bytes payload);
+    error settled(const error& of_write);
+
+    session& over_;
+    const exchange_options options_;
+    link_writer& writer_;
+    observer_gate& observer_;
+    record_buffer record_;  // of the thread that sends
+
+    std::mutex mutex_;  // over all that follows
+    std::condition_variable changed_;
+    std::map<transfer_id, transfer> unanswered_;
+    transfer_id next_id_;
+    std::optional<error> failure_;
+    bool is_cancelled_ = false;
+    bool has_reader_ended_ = false;
+    bool takes_no_more_ = false;  // the peer
+};
+
+}  // namespace wherry

@@ -1,0 +1,96 @@
+#include "record.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "wherry/limits.hpp"
+
+namespace wherry {
+
+namespace {
+
+// What is asked for beyond the record at hand: enough for the head of the next one, or for a run of small ones, and
+// little to move to the front of the buffer.
+constexpr std::size_t read_ahead_bytes = 4096;
+constexpr std::size_t least_read_bytes = std::size_t{64} << 10;
+
+std::unique_ptr<std::byte[]> uninitialised(std::size_t bytes) {
+    return std::make_unique_for_overwrite<std::byte[]>(bytes);
+}
+
+}  // namespace
+
+record_buffer::record_buffer(std::size_t record_bytes, std::size_t overhead)
+    : capacity_(record_bytes - record_length_bytes - overhead),
+      overhead_(overhead),
+      bytes_(uninitialised(record_bytes)) {}
+
+void record_buffer::append(frame_type type, std::uint8_t flags, std::uint32_t transfer, const_bytes payload) {
+    if (!fits(payload.size())) throw error(errc::internal, "a frame does not fit its record");
+    store_frame_header({body() + used_, frame_header_bytes}, type, flags, transfer, payload.size());
+    if (!payload.empty()) std::memcpy(body() + used_ + frame_header_bytes, payload.data(), payload.size());
+    used_ += frame_header_bytes + payload.size();
+}
+
+mutable_bytes record_buffer::data_room() noexcept {
+    return {body() + used_ + frame_header_bytes, capacity_ - used_ - frame_header_bytes};
+}
+
+void record_buffer::commit_data(std::uint32_t transfer, std::size_t payload_bytes) noexcept {
+    store_frame_header({body() + used_, frame_header_bytes}, frame_type::data, 0, transfer, payload_bytes);
+    used_ += frame_header_bytes + payload_bytes;
+}
+
+const_bytes record_buffer::seal(cipher_session& with) {
+    const std::size_t sealed = used_ + overhead_;
+    with.seal({body(), sealed}, used_);
+    used_ = 0;
+    store_big_endian<std::uint32_t>({bytes_.get(), record_length_bytes}, static_cast<std::uint32_t>(sealed));
+    return {bytes_.get(), record_length_bytes + sealed};
+}
+
+record_reader::record_reader(connection& link, cipher_session& with) noexcept : link_(link), with_(with) {}
+
+std::optional<const_bytes> record_reader::next() {
+    if (!fill(record_length_bytes)) return std::nullopt;
+    const std::size_t sealed = load_big_endian<std::uint32_t>({bytes_.get() + begin_, record_length_bytes});
+    // A record without a frame says nothing; it would only keep us busy.
+    if (sealed > limits::max_record_bytes || sealed < with_.overhead() + frame_header_bytes)
+        throw error(errc::protocol, "the peer announced a record of " + std::to_string(sealed) +
+                                        " bytes, which is out of bounds; the stream is damaged or no wherry's");
+    fill(record_length_bytes + sealed);
+    const auto opened = with_.open({bytes_.get() + begin_ + record_length_bytes, sealed});
+    begin_ += record_length_bytes + sealed;
+    return opened;
+}
+
+bool record_reader::fill(std::size_t wanted) {
+    if (end_ - begin_ >= wanted) return true;
+    if (begin_ == end_) begin_ = end_ = 0;
+    const std::size_t comfortable = std::max(wanted + read_ahead_bytes, least_read_bytes);
+    if (capacity_ - begin_ < wanted) {
+        // Only the head of one record is ever here, so this moves little.
+        if (capacity_ < comfortable) {
+            auto larger = uninitialised(comfortable);
+            if (end_ > begin_) std::memcpy(larger.get(), bytes_.get() + begin_, end_ - begin_);
+            bytes_ = std::move(larger);
+            capacity_ = comfortable;
+        } else {
+            std::memmove(bytes_.get(), bytes_.get() + begin_, end_ - begin_);
+        }
+        end_ -= begin_;
+        begin_ = 0;
+    }
+    while (end_ - begin_ < wanted) {
+        const std::size_t target = std::min(capacity_, begin_ + comfortable);
+        const auto got = link_.read_some({bytes_.get() + end_, target - end_});
+        if (got == 0) {
+            if (end_ == begin_) return false;
+            throw error(errc::disconnected, "the link was cut in the middle of a record");
+        }
+        end_ += got;
+    }
+    return true;
+}
+
+}  // namespace wherry

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "frame.hpp"
+#include "wherry/cipher.hpp"
+#include "wherry/transport.hpp"
+
+// Records: `u32 length ‖ sealed body`, the body being one or more whole frames.
+namespace wherry {
+
+inline constexpr std::size_t record_length_bytes = 4;
+
+// A record being filled with frames. Never reallocates: content is read straight into it and sealed in place.
+// Used by one thread at a time.
+class record_buffer {
+public:
+    // REQUIRES: record_bytes, length and overhead included, is within limits::min_record_bytes..max_record_bytes.
+    record_buffer(std::size_t record_bytes, std::size_t overhead);
+
+    bool empty() const noexcept { return used_ == 0; }
+    // Whether a further frame with that much payload can be added.
+    bool fits(std::size_t payload_bytes) const noexcept {
+        return frame_header_bytes + payload_bytes <= capacity_ - used_;
+    }
+
+    // REQUIRES: fits(payload.size()).
+    void append(frame_type type, std::uint8_t flags, std::uint32_t transfer, const_bytes payload);
+
+    // Room for the payload of a DATA frame, to be filled from its front and then added with commit_data().
+    // REQUIRES: fits(1).
+    mutable_bytes data_room() noexcept;
+    void commit_data(std::uint32_t transfer, std::size_t payload_bytes) noexcept;
+
+    // Seals what was appended and returns the whole record, to be written before anything else is done with this.
+    // Leaves the buffer empty.
+    const_bytes seal(cipher_session& with);
+
+private:
+    std::byte* body() noexcept { return bytes_.get() + record_length_bytes; }
+
+    const std::size_t capacity_;  // of plaintext
+    const std::size_t overhead_;
+    std::size_t used_ = 0;
+    std::unique_ptr<std::byte[]> bytes_;
+};
+
+// Reads records off a link and opens them. Used by one thread at a time.
+class record_reader {
+public:
+    record_reader(connection& link, cipher_session& with) noexcept;
+
+    // The next record's plaintext, valid until the next call; nothing if the stream ended between two records.
+    // Throws error: protocol for a length out of bounds, integrity, disconnected if the stream ended within a record,
+    // or what the link throws.
+    std::optional<const_bytes> next();
+
+private:
+    // Reads until `wanted` bytes are there; false if the stream ended before the first.
+    bool fill(std::size_t wanted);
+
+    connection& link_;
+    cipher_session& with_;
+    std::unique_ptr<std::byte[]> bytes_;
+    std::size_t capacity_ = 0;
+    std::size_t begin_ = 0, end_ = 0;  // what was read and not yet returned
+};
+
+}  // namespace wherry

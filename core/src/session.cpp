@@ -1,0 +1,194 @@
+#include "wherry/session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "wherry/limits.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+// The first byte is not ASCII and the last is a line feed, so that text protocols, and links that translate text, are
+// found out at once.
+constexpr std::array<std::byte, 8> magic = {std::byte{0x89}, std::byte{'w'}, std::byte{'h'}, std::byte{'e'},
+                                            std::byte{'r'},  std::byte{'r'}, std::byte{'y'}, std::byte{'\n'}};
+constexpr std::uint8_t protocol_version = 1;
+
+std::vector<std::byte> make_preface(std::string_view cipher_name) {
+    byte_writer out;
+    out.bytes(magic).integer(protocol_version).sized<std::uint8_t>(as_bytes(cipher_name));
+    return out.take();
+}
+
+struct preface {
+    std::uint8_t version;
+    std::string cipher_name;  // not known of another version
+};
+
+void read_exactly(stream& from, mutable_bytes into, std::string_view what) {
+    std::size_t have = 0;
+    while (have < into.size()) {
+        const auto got = from.read_some(into.subspan(have));
+        if (got == 0) throw error(errc::disconnected, "the peer closed the connection " + std::string(what));
+        have += got;
+    }
+}
+
+preface read_preface(stream& from) {
+    // Byte by byte, for a peer that speaks something else may say less than a preface and then wait for us.
+    std::array<std::byte, magic.size() + 2> head;
+    for (std::size_t i = 0; i < magic.size(); ++i) {
+        read_exactly(from, {&head[i], 1}, i == 0 ? "without a word" : "before it had said that it speaks wherry");
+        if (head[i] == magic[i]) continue;
+        std::array<std::byte, 24> began;
+        std::ranges::copy(std::span(head).first(i + 1), began.begin());
+        std::size_t length = i + 1;
+        try {
+            length += from.read_some(std::span(began).subspan(length));
+        } catch (const error&) {
+            // What it said so far will do.
+        }
+        throw error(errc::protocol, "what is there speaks no wherry; it began with '" +
+                                        printable(as_text(std::span(began).first(length))) +
+                                        "'. Check the address and the port");
+    }
+    const auto rest = std::span(head).subspan(magic.size());
+    read_exactly(from, rest.first(1), "in the middle of its preface");
+    preface told{std::to_integer<std::uint8_t>(rest[0]), ""};
+    if (told.version != protocol_version) return told;
+    read_exactly(from, rest.subspan(1), "in the middle of its preface");
+    const auto length = std::to_integer<std::size_t>(rest[1]);
+    if (length == 0 || length > limits::max_cipher_name_bytes)
+        throw error(errc::protocol, "the peer's preface has a length out of bounds");
+    std::vector<std::byte> name(length);
+    read_exactly(from, name, "in the middle of its preface");
+    told.cipher_name = as_text(name);
+    return told;
+}
+
+void require_agreement(const preface& theirs, std::string_view our_cipher) {
+    if (theirs.version != protocol_version)
+        throw error(errc::protocol, "the peer speaks version " + std::to_string(theirs.version) +
+                                        " of the protocol, this side version " + std::to_string(protocol_version) +
+                                        "; use the same release of wherry on both sides");
+    if (theirs.cipher_name != our_cipher)
+        throw error(errc::protocol, "the peer uses the cipher '" + printable(theirs.cipher_name) + "', this side '" +
+                                        std::string(our_cipher) + "'; give --cipher the same name on both sides");
+}
+
+}  // namespace
+
+// The link during the opening: every read and write within one deadline, and, for an initiator, the peer's preface
+// taken off the front before the first byte of the handshake.
+class session::opening_stream final : public stream {
+public:
+    using stream::write_all;
+
+    opening_stream(connection& link, clock::time_point deadline) : link_(link), deadline_(deadline) {}
+
+    void expect_preface(std::string cipher_name) { expected_cipher_ = std::move(cipher_name); }
+
+    void take_preface() {
+        if (!expected_cipher_) return;
+        const auto expected = std::move(*std::exchange(expected_cipher_, std::nullopt));
+        require_agreement(read_preface(*this), expected);
+    }
+
+    std::size_t read_some(mutable_bytes into) override {
+        take_preface();
+        link_.set_read_timeout(time_left());
+        try {
+            return link_.read_some(into);
+        } catch (const error& e) {
+            if (e.code() == errc::timed_out) throw too_slow();
+            throw;
+        }
+    }
+
+    void write_all(std::span<const const_bytes> pieces) override {
+        link_.set_write_timeout(time_left());
+        link_.write_all(pieces);
+    }
+
+private:
+    static error too_slow() {
+        return error(errc::timed_out,
+                     "the peer did not finish the handshake in time; it may be no wherry, or overloaded");
+    }
+
+    std::chrono::milliseconds time_left() const {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - clock::now());
+        if (left.count() <= 0) throw too_slow();
+        return left;
+    }
+
+    connection& link_;
+    const clock::time_point deadline_;
+    std::optional<std::string> expected_cipher_;
+};
+
+session::session(role side, std::shared_ptr<connection> link, const session_options& options)
+    : side_(side),
+      link_(std::move(link)),
+      options_(options),
+      opening_(std::make_unique<opening_stream>(*link_, clock::now() + options.handshake_timeout)) {}
+
+session::~session() = default;
+
+std::unique_ptr<session> session::open(role side, std::shared_ptr<connection> link, cipher& protection,
+                                       std::string_view cipher_name, const peer_verifier& verify,
+                                       const session_options& options) {
+    std::unique_ptr<session> opened(new session(side, std::move(link), options));
+    auto& opening = *opened->opening_;
+    // Both sides' prefaces are the same bytes, or there is no handshake; so they are bound into it as one.
+    const auto preface = make_preface(cipher_name);
+    try {
+        if (side == role::initiator) {
+            opening.write_all(const_bytes(preface));
+            opening.expect_preface(std::string(cipher_name));
+        } else {
+            const auto theirs = read_preface(opening);
+            opening.write_all(const_bytes(preface));
+            require_agreement(theirs, cipher_name);
+        }
+        opened->protection_ = protection.handshake(side, preface, opening, verify);
+    } catch (const error& e) {
+        const bool peer_is_there = e.code() != errc::disconnected && e.code() != errc::timed_out;
+        if (side == role::responder && peer_is_there) linger(*opened->link_);
+        throw;
+    }
+    opened->link_->set_write_timeout(options.io_timeout);
+    return opened;
+}
+
+void session::complete() {
+    opening_->take_preface();
+    protection_->finish_handshake(*opening_);
+    opening_.reset();
+    link_->set_read_timeout(options_.io_timeout);
+}
+
+void linger(connection& link) noexcept {
+    try {
+        link.shutdown_write();
+        const auto deadline = clock::now() + std::chrono::seconds(2);
+        std::array<std::byte, 16384> dropped;
+        for (;;) {
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());
+            if (left.count() <= 0) return;
+            link.set_read_timeout(left);
+            if (link.read_some(dropped) == 0) return;
+        }
+    } catch (const std::exception&) {
+        // The peer is gone: there is nobody left to wait for.
+    }
+}
+
+}  // namespace wherry
