@@ -1,72 +1,20 @@
 #include "tcp_transport.hpp"
 
 #include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 
-#include <algorithm>
-#include <array>
 #include <vector>
 
+#include "connect_race.hpp"
 #include "endpoint.hpp"
 #include "socket_connection.hpp"
+#include "socket_setup.hpp"
 #include "wherry/text.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::tcp {
 
 namespace {
-
-using namespace std::chrono_literals;
-
-// How long an address may keep quiet before the next one of the same name is tried beside it (RFC 8305, section 5).
-constexpr auto next_attempt_after = 250ms;
-
-void set_option(int socket, int level, int name, int value) noexcept {
-    // These only tune; a connection without them is better than none.
-    ::setsockopt(socket, level, name, &value, sizeof value);
-}
-
-void set_buffers(int socket, const options& chosen) noexcept {
-    if (chosen.send_buffer != 0) set_option(socket, SOL_SOCKET, SO_SNDBUF, static_cast<int>(chosen.send_buffer));
-    if (chosen.receive_buffer != 0) set_option(socket, SOL_SOCKET, SO_RCVBUF, static_cast<int>(chosen.receive_buffer));
-}
-
-void tune(int socket, const options& chosen) noexcept {
-    // Records are written whole, so Nagle's algorithm could only hold back the last one.
-    set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (chosen.keepalive == 0ms) return;
-    constexpr int probes = 4;
-    const auto idle =
-        std::max<int>(1, static_cast<int>(std::chrono::ceil<std::chrono::seconds>(chosen.keepalive).count()));
-    set_option(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, std::min(idle, 32767));
-    set_option(socket, IPPROTO_TCP, TCP_KEEPINTVL, std::clamp(idle / (2 * probes), 1, 32767));
-    set_option(socket, IPPROTO_TCP, TCP_KEEPCNT, probes);
-}
-
-unique_fd open_socket(int family) {
-    return unique_fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
-}
-
-socket_address local_address(int socket) noexcept {
-    socket_address address;
-    ::getsockname(socket, address.raw(), &address.length);
-    return address;
-}
-
-// Of several failures the one that tells a person most: an answer, even a no, says more than silence.
-int telling(int code) noexcept {
-    switch (code) {
-        case ECONNREFUSED: return 4;
-        case EACCES:
-        case EPERM: return 3;
-        case ETIMEDOUT: return 2;
-        case EAFNOSUPPORT:
-        case EADDRNOTAVAIL: return 0;
-        default: return 1;
-    }
-}
 
 [[noreturn]] void fail_connect(const endpoint& where, int code, const options& chosen) {
     const auto who = printable(to_string(where));
@@ -91,106 +39,6 @@ int telling(int code) noexcept {
                         code);
     }
 }
-
-// Races to the addresses of one host: the next one starts when those before have failed, or have been quiet for a
-// while; the first to answer wins.
-class connect_race {
-public:
-    connect_race(std::vector<socket_address> addresses, const options& chosen)
-        : addresses_(std::move(addresses)), options_(chosen) {}
-
-    // The connected socket; one that is not open when all failed, and then failure() says why.
-    unique_fd run(const deadline& until) {
-        for (;;) {
-            if (auto socket = start_next(); socket.is_open()) return socket;
-            if (pending_.empty() && next_ == addresses_.size()) return {};
-            if (auto socket = wait(until); socket.is_open()) return socket;
-            if (until && std::chrono::steady_clock::now() >= *until) {
-                note(ETIMEDOUT);
-                return {};
-            }
-        }
-    }
-
-    int failure() const noexcept { return failure_; }
-
-private:
-    // Goes on until one is under way; returns one that was connected at once.
-    unique_fd start_next() {
-        for (bool started = false; !started && next_ < addresses_.size();) {
-            const auto& address = addresses_[next_++];
-            auto socket = open_socket(address.family());
-            if (!socket.is_open()) {
-                note(errno);
-                continue;
-            }
-            set_buffers(socket.get(), options_);
-            // Not repeated upon EINTR: the attempt goes on by itself, and poll tells its end.
-            if (::connect(socket.get(), address.raw(), address.length) == 0) {
-                if (usable(socket.get())) return socket;
-            } else if (errno == EINPROGRESS || errno == EINTR) {
-                pending_.push_back(std::move(socket));
-                started = true;
-            } else {
-                note(errno);
-            }
-        }
-        return {};
-    }
-
-    unique_fd wait(const deadline& until) {
-        std::vector<pollfd> watched;
-        for (const auto& socket : pending_) watched.push_back({socket.get(), POLLOUT, 0});
-        auto limit = until;
-        if (next_ < addresses_.size()) {
-            const auto step = std::chrono::steady_clock::now() + next_attempt_after;
-            limit = until ? std::min(*until, step) : step;
-        }
-        if (pending_.empty()) return {};
-        const int ready = uninterrupted([&] { return ::poll(watched.data(), watched.size(), poll_timeout(limit)); });
-        if (ready < 0) {
-            note(errno);
-            pending_.clear();
-            return {};
-        }
-        for (std::size_t i = watched.size(); i-- > 0;) {
-            if (watched[i].revents == 0) continue;
-            auto socket = std::move(pending_[i]);
-            pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
-            int code = 0;
-            socklen_t length = sizeof code;
-            if (::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &code, &length) != 0) code = errno;
-            if (code != 0)
-                note(code);
-            else if (usable(socket.get()))
-                return socket;
-        }
-        return {};
-    }
-
-    // A port of this machine that nobody listens on may connect to itself, when the system happens to choose that very
-    // port for this end.
-    bool usable(int socket) {
-        socket_address peer;
-        if (::getpeername(socket, peer.raw(), &peer.length) != 0) {
-            note(errno);
-            return false;
-        }
-        if (to_string(local_address(socket)) != to_string(peer)) return true;
-        note(ECONNREFUSED);
-        return false;
-    }
-
-    void note(int code) noexcept {
-        if (failure_ == 0 || telling(code) > telling(failure_)) failure_ = code;
-    }
-
-    std::vector<socket_address> addresses_;
-    const options& options_;
-    std::size_t next_ = 0;
-    std::vector<unique_fd> pending_;
-    int failure_ = 0;
-};
 
 class tcp_listener final : public listener {
 public:
