@@ -1,6 +1,7 @@
 #include "key_lines.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "encoding.hpp"
 #include "files.hpp"
@@ -18,16 +19,6 @@ bool is_control(char c) noexcept {
 }
 
 bool is_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-[[noreturn]] void not_one_key(const std::filesystem::path& path, const std::string& why) {
-    throw error(errc::bad_input, path.string() + " " + why);
-}
-
-void check_not_private(std::string_view text, const std::filesystem::path& path) {
-    if (text.find("PRIVATE KEY-----") != text.npos)
-        not_one_key(path,
-                    "is a private key, which is never given away; use its public half, " + path.string() + ".pub");
-}
 
 }  // namespace
 
@@ -91,21 +82,25 @@ public_key_line parse_public_key_line(std::string_view line) {
     return {std::move(key), std::string(rest)};
 }
 
-public_key_line read_public_key_file(const std::filesystem::path& path) {
-    const auto content = read_file(path, {"public key", max_public_key_file_bytes, file_access::any});
-    if (!content) not_one_key(path, "does not exist");
-    const std::string_view text(content->data(), content->size());
-    check_not_private(text, path);
+public_key_line parse_public_key_text(std::string_view text) {
+    if (text.find("PRIVATE KEY-----") != text.npos)
+        throw error(errc::bad_input, "this is a private key, which is never given away; use its public half (.pub)");
     std::string_view found;
     each_line(text, [&](std::size_t, std::string_view line) {
         const auto inner = trimmed(line);
         if (is_remark(inner)) return;
-        if (!found.empty()) not_one_key(path, "holds more than one key; give each line by itself");
+        if (!found.empty()) throw error(errc::bad_input, "there is more than one key; give each by itself");
         found = inner;
     });
-    if (found.empty()) not_one_key(path, "holds no public key");
+    if (found.empty()) throw error(errc::bad_input, "there is no public key in it");
+    return parse_public_key_line(found);
+}
+
+public_key_line read_public_key_file(const std::filesystem::path& path) {
+    const auto content = read_file(path, {"public key", max_public_key_file_bytes, file_access::any});
+    if (!content) throw error(errc::bad_input, path.string() + " does not exist", ENOENT);
     try {
-        return parse_public_key_line(found);
+        return parse_public_key_text({content->data(), content->size()});
     } catch (const error& e) {
         throw e.within(path.string());
     }

@@ -12,20 +12,17 @@
 
 #include "hybrid_cipher.hpp"
 #include "memory_stream.hpp"
+#include "test_data.hpp"
 #include "wherry/cipher.hpp"
 #include "wherry/keys/private_key.hpp"
 
 // Two sides of the hybrid cipher over a memory link, each in a thread of its own.
-namespace wherry::testing {
+namespace wherry::test {
 
-// Keys are made once a process; RSA keys take long.
-inline const keys::private_key& test_identity(keys::key_type type, int number = 0) {
-    static const keys::private_key ed25519[] = {keys::private_key::generate(keys::key_type::ed25519),
-                                                keys::private_key::generate(keys::key_type::ed25519)};
-    if (type == keys::key_type::ed25519) return ed25519[number];
-    static const keys::private_key rsa[] = {keys::private_key::generate(keys::key_type::rsa),
-                                            keys::private_key::generate(keys::key_type::rsa)};
-    return rsa[number];
+// Number 0 or 1 of each type, from tests/data/keys: to make RSA keys takes long.
+inline keys::private_key test_identity(keys::key_type type, int number = 0) {
+    const auto name = (type == keys::key_type::rsa ? "rsa3072-" : "ed25519-") + std::string(number == 0 ? "a" : "b");
+    return keys::private_key::from_pem(test_data("keys/" + name + ".pem"), name, {});
 }
 
 inline hybrid::policy default_policy() {
@@ -84,4 +81,4 @@ inline pair_result run_pair(const side_setup& initiator = {}, const side_setup& 
     return run_pair(link, initiator, responder);
 }
 
-}  // namespace wherry::testing
+}  // namespace wherry::test

@@ -16,7 +16,7 @@
 #include "wherry/transport.hpp"
 
 // Two ends of a connection in memory, to test without a network; and a network that damages what it carries.
-namespace wherry::testing {
+namespace wherry::test {
 
 // What happens to the bytes of one direction. Offsets count from the first byte ever written to it.
 struct damage {
@@ -147,4 +147,4 @@ struct memory_link {
     std::unique_ptr<memory_stream> initiator, responder;
 };
 
-}  // namespace wherry::testing
+}  // namespace wherry::test

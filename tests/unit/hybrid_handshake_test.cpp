@@ -13,11 +13,11 @@ namespace wherry::hybrid {
 namespace {
 
 using ::testing::HasSubstr;
-using wherry::testing::damage;
-using wherry::testing::memory_link;
-using wherry::testing::run_pair;
-using wherry::testing::side_setup;
-using wherry::testing::test_identity;
+using wherry::test::damage;
+using wherry::test::memory_link;
+using wherry::test::run_pair;
+using wherry::test::side_setup;
+using wherry::test::test_identity;
 
 constexpr auto ed25519 = keys::key_type::ed25519;
 constexpr auto rsa = keys::key_type::rsa;

@@ -86,8 +86,11 @@ struct public_key_line {
 // exactly `line` again. Throws error(errc::bad_input) saying what is wrong with it.
 public_key_line parse_public_key_line(std::string_view line);
 
-// The one key in a file such as identity.pub; blank lines and lines that begin with '#' are skipped.
-// Throws error: bad_input (also for a private key, with a hint), io.
+// The one key in text that people give: blanks around its line, blank lines and lines that begin with '#' are passed
+// over. Throws error(errc::bad_input), also for a private key, with a hint.
+public_key_line parse_public_key_text(std::string_view text);
+
+// The same from a file such as identity.pub. Throws error: bad_input, io.
 public_key_line read_public_key_file(const std::filesystem::path& path);
 
 // Writes key.line(comment) and a line end, atomically, mode 0644; a file that is there is replaced.

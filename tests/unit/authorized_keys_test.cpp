@@ -1,0 +1,177 @@
+#include "wherry/keys/authorized_keys.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <iterator>
+#include <thread>
+#include <vector>
+
+#include "error_of.hpp"
+#include "temporary_folder.hpp"
+#include "test_data.hpp"
+#include "wherry/keys/private_key.hpp"
+
+namespace wherry::keys {
+namespace {
+
+using test::error_of;
+using ::testing::HasSubstr;
+
+class authorized_keys_test : public ::testing::Test {
+protected:
+    static public_key key(const std::string& name) {
+        return parse_public_key_text(test::test_data("keys/" + name + ".pub")).key;
+    }
+
+    void write(std::string_view text) const {
+        std::ofstream(file_, std::ios::binary) << text;
+        ::chmod(file_.c_str(), 0600);
+    }
+    std::string content() const {
+        std::ifstream in(file_, std::ios::binary);
+        return {std::istreambuf_iterator<char>(in), {}};
+    }
+
+    const test::temporary_folder folder_;
+    const std::filesystem::path file_ = folder_ / "authorized_keys";
+    const authorized_keys keys_{file_};
+    const public_key a_ = key("ed25519-a"), b_ = key("ed25519-b"), r_ = key("rsa3072-a");
+};
+
+TEST_F(authorized_keys_test, without_a_file_authorises_nobody) {
+    EXPECT_EQ(keys_.find(a_), std::nullopt);
+    EXPECT_TRUE(keys_.read().entries.empty());
+    EXPECT_FALSE(std::filesystem::exists(file_));
+}
+
+TEST_F(authorized_keys_test, finds_what_was_added) {
+    EXPECT_EQ(keys_.add(a_, "alice's laptop"), change::made);
+    EXPECT_EQ(keys_.add(r_), change::made);
+    EXPECT_EQ(keys_.find(a_), "alice's laptop");
+    EXPECT_EQ(keys_.find(r_), "");
+    EXPECT_EQ(keys_.find(b_), std::nullopt);
+    EXPECT_EQ(content(), a_.line("alice's laptop") + "\n" + r_.line() + "\n");
+}
+
+TEST_F(authorized_keys_test, adds_a_key_once) {
+    keys_.add(a_, "first");
+    EXPECT_EQ(keys_.add(a_, "second"), change::not_needed);
+    EXPECT_EQ(keys_.find(a_), "first");
+}
+
+TEST_F(authorized_keys_test, makes_its_folder) {
+    const authorized_keys elsewhere(folder_ / "deep" / "er" / "authorized_keys");
+    elsewhere.add(a_);
+    EXPECT_EQ(elsewhere.find(a_), "");
+}
+
+TEST_F(authorized_keys_test, sees_a_change_at_once) {
+    EXPECT_EQ(keys_.find(a_), std::nullopt);
+    write(a_.line("by hand") + "\n");
+    EXPECT_EQ(keys_.find(a_), "by hand");
+    write("");
+    EXPECT_EQ(keys_.find(a_), std::nullopt);
+}
+
+TEST_F(authorized_keys_test, skips_bad_lines_and_tells_which) {
+    write("# remark\n\nssh-dss AAAA old\n  " + a_.line("fine") + " \r\nnonsense\n" + b_.line());
+    const auto all = keys_.read();
+    ASSERT_EQ(all.entries.size(), 2u);
+    EXPECT_EQ(all.entries[0].line, 4u);
+    EXPECT_EQ(all.entries[0].comment, "fine");
+    EXPECT_EQ(all.entries[1].line, 6u);
+    ASSERT_EQ(all.skipped.size(), 2u);
+    EXPECT_EQ(all.skipped[0].number, 3u);
+    EXPECT_EQ(all.skipped[1].number, 5u);
+    EXPECT_THAT(all.skipped[1].why, HasSubstr("ssh-ed25519 or ssh-rsa"));
+}
+
+TEST_F(authorized_keys_test, does_not_accept_a_key_whose_options_it_would_ignore) {
+    write("restrict,command=\"true\" " + a_.line() + "\n");
+    EXPECT_EQ(keys_.find(a_), std::nullopt);
+    EXPECT_EQ(keys_.read().skipped.size(), 1u);
+}
+
+TEST_F(authorized_keys_test, keeps_remarks_and_bad_lines_when_it_changes) {
+    const std::string start = "# my keys\n\nnonsense\n" + a_.line("a");
+    write(start);
+    keys_.add(b_, "b");
+    EXPECT_EQ(content(), start + "\n" + b_.line("b") + "\n");
+    EXPECT_EQ(keys_.remove(a_), 1u);
+    EXPECT_EQ(content(), "# my keys\n\nnonsense\n" + b_.line("b") + "\n");
+}
+
+TEST_F(authorized_keys_test, removes_by_key_fingerprint_or_comment) {
+    write(a_.line("x") + "\n" + a_.line("again") + "\n" + b_.line("bob") + "\n" + r_.line() + "\n");
+    EXPECT_EQ(keys_.remove(a_), 2u);
+    EXPECT_EQ(keys_.remove("bob"), 1u);
+    EXPECT_EQ(keys_.remove(""), 0u);
+    EXPECT_EQ(keys_.remove("nobody"), 0u);
+    EXPECT_EQ(keys_.remove(r_.fingerprint()), 1u);
+    EXPECT_EQ(content(), "");
+}
+
+TEST_F(authorized_keys_test, refuses_a_comment_that_would_break_the_line) {
+    EXPECT_EQ(error_of([&] { keys_.add(a_, "two\nlines"); }).code(), errc::bad_input);
+    EXPECT_FALSE(std::filesystem::exists(file_));
+}
+
+TEST_F(authorized_keys_test, that_others_can_write_is_refused) {
+    keys_.add(a_);
+    ::chmod(file_.c_str(), 0620);
+    EXPECT_THAT(error_of([&] { keys_.find(a_); }).what(), HasSubstr("chmod go-w " + file_.string()));
+    EXPECT_EQ(error_of([&] { keys_.add(b_); }).code(), errc::bad_input);
+    ::chmod(file_.c_str(), 0644);
+    EXPECT_EQ(keys_.find(a_), "");
+}
+
+TEST_F(authorized_keys_test, in_a_folder_that_others_can_write_is_refused) {
+    keys_.add(a_);
+    ::chmod(folder_.path().c_str(), 0777);
+    EXPECT_THAT(error_of([&] { keys_.find(a_); }).what(), HasSubstr("chmod go-w " + folder_.path().string()));
+    ::chmod(folder_.path().c_str(), 01777);
+    EXPECT_EQ(keys_.find(a_), "");
+    ::chmod(folder_.path().c_str(), 0700);
+}
+
+TEST_F(authorized_keys_test, that_is_huge_is_refused) {
+    write(std::string(1024 * 1024 + 1, '#'));
+    EXPECT_THAT(error_of([&] { keys_.read(); }).what(), HasSubstr("larger than"));
+}
+
+TEST_F(authorized_keys_test, changes_the_file_behind_a_link) {
+    std::filesystem::create_directory(folder_ / "dotfiles");
+    const authorized_keys real(folder_ / "dotfiles" / "keys");
+    real.add(a_);
+    std::filesystem::create_symlink(real.path(), file_);
+    keys_.add(b_);
+    EXPECT_TRUE(std::filesystem::is_symlink(file_));
+    EXPECT_EQ(real.read().entries.size(), 2u);
+}
+
+TEST_F(authorized_keys_test, leaves_no_temporary_files) {
+    keys_.add(a_);
+    keys_.remove(a_);
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
+        EXPECT_THAT(entry.path().filename().string(), ::testing::AnyOf("authorized_keys", "authorized_keys.lock"));
+}
+
+TEST_F(authorized_keys_test, loses_nothing_when_many_add_at_once) {
+    constexpr int threads = 8, each = 4;
+    std::vector<public_key> fresh;
+    for (int i = 0; i < threads * each; ++i) fresh.push_back(private_key::generate(key_type::ed25519).public_part());
+    std::vector<std::thread> running;
+    for (int t = 0; t < threads; ++t)
+        running.emplace_back([&, t] {
+            for (int i = 0; i < each; ++i) authorized_keys(file_).add(fresh[t * each + i], std::to_string(t));
+        });
+    for (auto& thread : running) thread.join();
+    EXPECT_EQ(keys_.read().entries.size(), fresh.size());
+    for (const auto& key : fresh) EXPECT_TRUE(keys_.find(key));
+}
+
+}  // namespace
+}  // namespace wherry::keys
