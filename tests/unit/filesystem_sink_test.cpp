@@ -1,0 +1,1000 @@
+#include "filesystem_sink.hpp"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <barrier>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "error_of.hpp"
+#include "item_name.hpp"
+#include "open_descriptors.hpp"
+#include "private_mounts.hpp"
+#include "temporary_folder.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::filesystem {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+using test::error_of;
+using test::open_descriptors;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+using testing::StartsWith;
+using testing::UnorderedElementsAre;
+
+struct collected final : response {
+    std::string text;
+    using response::append;
+    void append(const_bytes bytes) override { text += as_text(bytes); }
+};
+
+const identity alice{"ssh-ed25519", "ssh-ed25519 AAAA", "SHA256:alice", "alice"};
+const identity bob{"ssh-ed25519", "ssh-ed25519 BBBB", "SHA256:bob", "bob"};
+
+offer file(std::string name, std::optional<std::uint64_t> size = {}) {
+    offer what;
+    what.name = std::move(name);
+    what.size = size;
+    return what;
+}
+
+offer resumable(std::string name, std::uint64_t size) {
+    auto what = file(std::move(name), size);
+    what.mtime = file_time{1'700'000'000, 5};
+    what.wants_resume = true;
+    return what;
+}
+
+offer folder(std::string name) {
+    auto what = file(std::move(name));
+    what.kind = item_kind::folder;
+    return what;
+}
+
+std::unique_ptr<delivery> begin(sink& into, const offer& what, const identity& who = alice) {
+    return into.begin(what, {"192.0.2.7:4711", who});
+}
+
+std::string finish(delivery& item) {
+    collected answer;
+    item.finish(answer);
+    return answer.text;
+}
+
+std::string deliver(sink& into, const offer& what, std::string_view content = {}, const identity& who = alice) {
+    const auto item = begin(into, what, who);
+    item->write(as_bytes(content));
+    return finish(*item);
+}
+
+std::string content_of(const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    std::ostringstream all;
+    all << in.rdbuf();
+    return in ? all.str() : "(cannot be read)";
+}
+
+void put(const fs::path& path, std::string_view content) { std::ofstream(path, std::ios::binary) << content; }
+
+struct stat stat_of(const fs::path& path) {
+    struct stat now {};
+    EXPECT_EQ(::lstat(path.c_str(), &now), 0) << path;
+    return now;
+}
+
+class filesystem_sink : public testing::Test {
+protected:
+    filesystem_sink() {
+        chosen.directory = folder_path();
+        ::mkdir((home / "outside").c_str(), 0755);
+    }
+
+    std::string folder_path() const { return (home / "in").string(); }
+    fs::path in(const fs::path& name) const { return home / "in" / name; }
+
+    // Everything but the partial area.
+    std::vector<std::string> stored() const {
+        std::vector<std::string> names;
+        for (auto at = fs::recursive_directory_iterator(home / "in"); at != fs::recursive_directory_iterator(); ++at) {
+            const auto name = at->path().lexically_relative(home / "in").string();
+            if (name == partial_area_name)
+                at.disable_recursion_pending();
+            else
+                names.push_back(name);
+        }
+        std::sort(names.begin(), names.end());
+        return names;
+    }
+
+    std::vector<std::string> partials() const {
+        std::vector<std::string> names;
+        if (!fs::exists(in(partial_area_name))) return names;
+        for (const auto& entry : fs::directory_iterator(in(partial_area_name)))
+            names.push_back(entry.path().filename());
+        return names;
+    }
+
+    test::temporary_folder home;
+    options chosen;
+};
+
+// ---- What arrives ----
+
+TEST_F(filesystem_sink, stores_a_file) {
+    sink into(chosen);
+    EXPECT_EQ(deliver(into, file("skull.stl", 5), "hello"), "stored as skull.stl");
+    EXPECT_THAT(stored(), ElementsAre("skull.stl"));
+    EXPECT_EQ(content_of(in("skull.stl")), "hello");
+    EXPECT_THAT(partials(), IsEmpty());
+}
+
+TEST_F(filesystem_sink, stores_an_empty_file_and_data_of_unknown_size) {
+    sink into(chosen);
+    deliver(into, file("empty", 0));
+    auto data = file("pipe");
+    data.kind = item_kind::data;
+    deliver(into, data, "abc");
+    EXPECT_EQ(content_of(in("empty")), "");
+    EXPECT_EQ(content_of(in("pipe")), "abc");
+}
+
+TEST_F(filesystem_sink, makes_the_folders_that_a_name_needs) {
+    sink into(chosen);
+    EXPECT_EQ(deliver(into, file("a/b/c.txt"), "x"), "stored as a/b/c.txt");
+    deliver(into, file("a/b/d.txt"), "y");
+    EXPECT_THAT(stored(), ElementsAre("a", "a/b", "a/b/c.txt", "a/b/d.txt"));
+    EXPECT_EQ(stat_of(in("a")).st_mode & 07777, 0700u);
+}
+
+TEST_F(filesystem_sink, keeps_what_it_makes_to_its_user) {
+    sink into(chosen);
+    deliver(into, file("a"), "x");
+    EXPECT_EQ(stat_of(folder_path()).st_mode & 07777, 0700u);
+    EXPECT_EQ(stat_of(in("a")).st_mode & 07777, 0600u);
+    EXPECT_EQ(stat_of(in(partial_area_name)).st_mode & 07777, 0700u);
+    const auto item = begin(into, file("b"));
+    ASSERT_EQ(partials().size(), 1u);
+    EXPECT_EQ(stat_of(in(partial_area_name) / partials()[0]).st_mode & 07777, 0600u);
+}
+
+TEST_F(filesystem_sink, sets_mode_and_time_but_no_special_bits) {
+    sink into(chosen);
+    auto what = file("tool", 1);
+    what.mode = 06755;
+    what.mtime = file_time{1'000'000'000, 123'456'789};
+    deliver(into, what, "x");
+    const auto now = stat_of(in("tool"));
+    EXPECT_EQ(now.st_mode & 07777, 0755u);
+    EXPECT_EQ(now.st_mtim.tv_sec, 1'000'000'000);
+    EXPECT_EQ(now.st_mtim.tv_nsec, 123'456'789);
+
+    what.name = "old";
+    what.mode = 0400;
+    what.mtime = file_time{-1, 0};
+    deliver(into, what, "x");
+    EXPECT_EQ(stat_of(in("old")).st_mode & 07777, 0400u);
+    EXPECT_EQ(stat_of(in("old")).st_mtim.tv_sec, -1);
+
+    what.name = "nonsense";
+    what.mtime = file_time{0, 4'000'000'000};
+    deliver(into, what, "x");
+    EXPECT_EQ(content_of(in("nonsense")), "x");
+}
+
+TEST_F(filesystem_sink, a_folder_arrives_after_its_content_and_may_be_read_only) {
+    sink into(chosen);
+    deliver(into, file("scans/1.dcm"), "x");
+    auto what = folder("scans");
+    what.mode = 01555;
+    what.mtime = file_time{1'000'000'000, 0};
+    EXPECT_EQ(deliver(into, what), "stored as scans");
+    EXPECT_EQ(stat_of(in("scans")).st_mode & 07777, 0555u);
+    EXPECT_EQ(stat_of(in("scans")).st_mtim.tv_sec, 1'000'000'000);
+    deliver(into, folder("deep/er/empty"));
+    EXPECT_THAT(stored(), ElementsAre("deep", "deep/er", "deep/er/empty", "scans", "scans/1.dcm"));
+}
+
+TEST_F(filesystem_sink, a_folder_keeps_the_bit_that_hands_on_its_group) {
+    sink into(chosen);
+    fs::create_directory(in("shared"));
+    ASSERT_EQ(::chmod(in("shared").c_str(), 02770), 0);
+    auto what = folder("shared");
+    what.mode = 0750;
+    deliver(into, what);
+    EXPECT_EQ(stat_of(in("shared")).st_mode & 07777, 02750u);
+}
+
+TEST_F(filesystem_sink, a_folder_does_not_replace_a_file_nor_take_content) {
+    sink into(chosen);
+    deliver(into, file("a"), "x");
+    EXPECT_EQ(error_of([&] { begin(into, folder("a")); }).code(), errc::refused);
+    const auto item = begin(into, folder("b"));
+    put(in("b"), "came meanwhile");
+    EXPECT_EQ(error_of([&] { finish(*item); }).code(), errc::refused);
+    EXPECT_EQ(error_of([&] { begin(into, folder("c"))->write(as_bytes("x")); }).code(), errc::protocol);
+    auto sized = folder("c");
+    sized.size = 1;
+    EXPECT_EQ(error_of([&] { begin(into, sized); }).code(), errc::protocol);
+    EXPECT_THAT(stored(), ElementsAre("a", "b"));
+}
+
+TEST_F(filesystem_sink, messages_are_files_named_by_their_time) {
+    for (const auto policy : {existing_policy::rename, existing_policy::refuse, existing_policy::overwrite}) {
+        chosen.existing = policy;
+        sink into(chosen);
+        offer what;
+        what.kind = item_kind::message;
+        for (int i = 0; i < 3; ++i)
+            EXPECT_THAT(deliver(into, what, "hello"),
+                        MatchesRegex("stored as message-[0-9]{8}T[0-9]{6}Z( \\([0-9]+\\))?\\.txt"));
+        what.name = "x";
+        EXPECT_EQ(error_of([&] { begin(into, what); }).code(), errc::refused);
+    }
+    EXPECT_EQ(stored().size(), 9u) << "a message was lost";
+}
+
+TEST_F(filesystem_sink, keeps_the_bytes_of_a_name) {
+    sink into(chosen);
+    for (const auto& name : {"\x1b[2J\n"s, "\xff\xfe.stl"s, std::string(255, 'x'), "..."s, ".hidden"s, " "s, "-rf"s,
+                             "C:\\windows"s, "~root"s, "a\\..\\b"s}) {
+        EXPECT_EQ(deliver(into, file(name), "x"), "stored as " + name);
+        EXPECT_EQ(content_of(in(name)), "x");
+    }
+    std::string deep;
+    while (deep.size() < 4096) deep += std::string(63, 'd') + "/";
+    deep.pop_back();
+    EXPECT_EQ(deliver(into, file(deep), "x"), "stored as " + deep);
+}
+
+TEST_F(filesystem_sink, refuses_hostile_names_and_leaves_nothing) {
+    sink into(chosen);
+    for (const auto& name : {"../x"s, "/etc/x"s, "a/../../x"s, "a//b"s, "./a"s, "a\0b"s, "x/"s, ""s,
+                             std::string(256, 'x'), "\x1b[31m/../x"s, ".wherry-partial/x"s, ".wherry-partial"s}) {
+        for (auto what : {file(name), folder(name)}) {
+            const auto failure = error_of([&] { begin(into, what); });
+            EXPECT_EQ(failure.code(), errc::refused) << printable(name);
+            EXPECT_EQ(printable(failure.what()), failure.what());
+        }
+    }
+    EXPECT_THAT(stored(), IsEmpty());
+    EXPECT_THAT(partials(), IsEmpty());
+    EXPECT_FALSE(fs::exists(home / "x"));
+}
+
+TEST_F(filesystem_sink, refuses_kinds_that_it_does_not_know) {
+    sink into(chosen);
+    auto what = file("a");
+    what.kind = static_cast<item_kind>(99);
+    EXPECT_EQ(error_of([&] { begin(into, what); }).code(), errc::unsupported);
+}
+
+// ---- What must not be left behind ----
+
+TEST_F(filesystem_sink, nothing_is_left_of_what_was_aborted) {
+    sink into(chosen);
+    for (const auto how : {delivery::partial::drop, delivery::partial::keep}) {
+        auto item = begin(into, file("sub/a", 10));
+        item->write(as_bytes("12345"));
+        item->abort(how);  // without wants_resume there is nothing to keep
+        EXPECT_THAT(partials(), IsEmpty());
+    }
+    begin(into, file("b"))->write(as_bytes("x"));  // destroyed without an end
+    EXPECT_THAT(partials(), IsEmpty());
+    EXPECT_THAT(stored(), IsEmpty());
+}
+
+TEST_F(filesystem_sink, believes_no_size) {
+    sink into(chosen);
+    {
+        const auto item = begin(into, file("more", 3));
+        item->write(as_bytes("12"));
+        EXPECT_EQ(error_of([&] { item->write(as_bytes("34")); }).code(), errc::protocol);
+        EXPECT_THAT(partials(), IsEmpty()) << "a delivery that failed still takes room";
+        EXPECT_EQ(error_of([&] { item->write(as_bytes("3")); }).code(), errc::protocol);
+        EXPECT_EQ(error_of([&] { finish(*item); }).code(), errc::protocol);
+    }
+    EXPECT_EQ(error_of([&] { deliver(into, file("fewer", 3), "12"); }).code(), errc::protocol);
+    EXPECT_EQ(error_of([&] { deliver(into, file("none", 3)); }).code(), errc::protocol);
+    EXPECT_THAT(stored(), IsEmpty());
+    EXPECT_THAT(partials(), IsEmpty());
+}
+
+TEST_F(filesystem_sink, takes_back_what_it_cannot_answer) {
+    struct broken final : response {
+        using response::append;
+        void append(const_bytes) override { throw error(errc::exhausted, "no room for an answer"); }
+    };
+    sink into(chosen);
+    {
+        const auto item = begin(into, file("a"));
+        broken answer;
+        EXPECT_EQ(error_of([&] { item->finish(answer); }).code(), errc::exhausted);
+    }
+    EXPECT_THAT(stored(), IsEmpty());
+    EXPECT_THAT(partials(), IsEmpty());
+}
+
+TEST_F(filesystem_sink, removes_its_partial_area_when_it_ends) {
+    { sink into(chosen); }
+    EXPECT_TRUE(fs::is_empty(folder_path()));
+}
+
+TEST_F(filesystem_sink, clears_what_a_crash_left_but_nothing_of_the_living) {
+    sink living(chosen);
+    const auto at_work = begin(living, file("a"));
+    const auto area = in(partial_area_name);
+    const auto mine = partials();
+    put(area / "new-0123", "left by a crash");
+    put(area / "keep-0123", "recent");
+    put(area / "keep-4567", "old");
+    fs::last_write_time(area / "keep-4567", fs::file_time_type::clock::now() - 8 * 24h);
+    put(area / "notes", "not ours to judge");
+    sink second(chosen);
+    EXPECT_THAT(partials(), UnorderedElementsAre(mine[0], "keep-0123", "notes"));
+    EXPECT_EQ(finish(*at_work), "stored as a");
+}
+
+TEST_F(filesystem_sink, keeps_no_descriptors) {
+    const auto before = open_descriptors();
+    {
+        sink into(chosen);
+        const auto idle = open_descriptors().size();
+        for (int i = 0; i < 10; ++i) {
+            deliver(into, file("a/b/c"), "x");
+            deliver(into, folder("a/b"));
+            begin(into, file("x"))->abort(delivery::partial::drop);
+            begin(into, resumable("x", 5))->abort(delivery::partial::keep);
+            error_of([&] { begin(into, file("../x")); });
+            error_of([&] { begin(into, file("a/b/c/d")); });
+            error_of([&] { deliver(into, file("y", 7), "x"); });
+        }
+        EXPECT_EQ(open_descriptors().size(), idle);
+        const auto one = begin(into, file("a/b/d"));
+        EXPECT_EQ(open_descriptors().size(), idle + 1) << "a delivery is one descriptor";
+    }
+    EXPECT_EQ(open_descriptors(), before);
+}
+
+// ---- Names that are taken ----
+
+TEST_F(filesystem_sink, renames_by_default) {
+    sink into(chosen);
+    EXPECT_EQ(deliver(into, file("s/a.stl"), "0"), "stored as s/a.stl");
+    for (int i = 1; i <= 40; ++i)
+        EXPECT_EQ(deliver(into, file("s/a.stl"), std::to_string(i)), "stored as s/a (" + std::to_string(i) + ").stl");
+    EXPECT_EQ(content_of(in("s/a.stl")), "0");
+    EXPECT_EQ(content_of(in("s/a (40).stl")), "40");
+    fs::remove(in("s/a.stl"));
+    EXPECT_EQ(deliver(into, file("s/a.stl"), "new"), "stored as s/a.stl");
+    fs::create_directory(in("d"));
+    EXPECT_EQ(deliver(into, file("d"), "x"), "stored as d (1)");
+}
+
+TEST_F(filesystem_sink, refuses_a_taken_name_at_the_start_and_at_the_end) {
+    chosen.existing = existing_policy::refuse;
+    sink into(chosen);
+    const auto early = begin(into, file("a"));
+    deliver(into, file("a"), "first");
+    EXPECT_THAT(error_of([&] { begin(into, file("a")); }).what(), HasSubstr("'a' exists already"));
+    EXPECT_EQ(error_of([&] { finish(*early); }).code(), errc::refused);
+    EXPECT_EQ(content_of(in("a")), "first");
+    EXPECT_THAT(stored(), ElementsAre("a"));
+}
+
+TEST_F(filesystem_sink, overwrites_only_when_all_is_there) {
+    chosen.existing = existing_policy::overwrite;
+    sink into(chosen);
+    deliver(into, file("a"), "old");
+    {
+        const auto item = begin(into, file("a", 3));
+        item->write(as_bytes("new"));
+        EXPECT_EQ(content_of(in("a")), "old");
+        EXPECT_EQ(finish(*item), "stored as a");
+    }
+    EXPECT_EQ(content_of(in("a")), "new");
+    error_of([&] { deliver(into, file("a", 9), "half"); });
+    EXPECT_EQ(content_of(in("a")), "new");
+
+    fs::create_directory(in("d"));
+    EXPECT_EQ(error_of([&] { begin(into, file("d")); }).code(), errc::refused);
+    const auto item = begin(into, file("later"));
+    fs::create_directory(in("later"));
+    EXPECT_EQ(error_of([&] { finish(*item); }).code(), errc::refused);
+}
+
+TEST_F(filesystem_sink, a_file_is_no_folder) {
+    sink into(chosen);
+    deliver(into, file("a"), "x");
+    const auto failure = error_of([&] { begin(into, file("a/b")); });
+    EXPECT_EQ(failure.code(), errc::refused);
+    EXPECT_THAT(failure.what(), HasSubstr("'a' is in"));
+}
+
+TEST_F(filesystem_sink, eight_deliveries_of_one_name_all_survive) {
+    sink into(chosen);
+    constexpr int threads = 8, each = 10;
+    std::barrier together(threads);
+    std::vector<std::thread> crew;
+    for (int t = 0; t < threads; ++t)
+        crew.emplace_back([&, t] {
+            together.arrive_and_wait();
+            for (int i = 0; i < each; ++i)
+                deliver(into, file("same/name.bin"), std::to_string(t) + "-" + std::to_string(i));
+        });
+    for (auto& one : crew) one.join();
+    std::set<std::string> contents;
+    for (const auto& entry : fs::directory_iterator(in("same"))) contents.insert(content_of(entry.path()));
+    EXPECT_EQ(contents.size(), std::size_t{threads * each});
+    EXPECT_THAT(partials(), IsEmpty());
+}
+
+TEST_F(filesystem_sink, of_eight_deliveries_of_one_name_one_wins_under_refuse) {
+    chosen.existing = existing_policy::refuse;
+    sink into(chosen);
+    std::atomic<int> stored_ones{0}, refused{0};
+    std::barrier together(8);
+    std::vector<std::thread> crew;
+    for (int t = 0; t < 8; ++t)
+        crew.emplace_back([&] {
+            const auto item = begin(into, file("one/name"));
+            together.arrive_and_wait();
+            try {
+                finish(*item);
+                ++stored_ones;
+            } catch (const error& e) {
+                if (e.code() == errc::refused) ++refused;
+            }
+        });
+    for (auto& one : crew) one.join();
+    EXPECT_EQ(stored_ones, 1);
+    EXPECT_EQ(refused, 7);
+}
+
+TEST_F(filesystem_sink, places_by_a_link_where_it_cannot_rename) {
+    fs::create_directory(folder_path());
+    put(in("from"), "new");
+    put(in("taken"), "old");
+    const unique_fd at(::open(folder_path().c_str(), O_DIRECTORY | O_CLOEXEC));
+    EXPECT_EQ(link_exclusively(at.get(), "from", at.get(), "taken"), -1);
+    EXPECT_EQ(errno, EEXIST);
+    EXPECT_EQ(link_exclusively(at.get(), "from", at.get(), "to"), 0);
+    EXPECT_THAT(stored(), ElementsAre("taken", "to"));
+    EXPECT_EQ(content_of(in("taken")), "old");
+}
+
+// ---- Symbolic links ----
+
+TEST_F(filesystem_sink, follows_no_link_to_a_folder) {
+    sink into(chosen);
+    fs::create_directory_symlink(home / "outside", in("out"));
+    fs::create_directory_symlink("..", in("up"));
+    fs::create_directory(in("real"));
+    fs::create_directory_symlink("real", in("inner"));
+    for (const auto* name : {"out/x", "up/x", "inner/x", "out/new/x"}) {
+        for (const auto& what : {file(name), folder(name)}) {
+            const auto failure = error_of([&] { begin(into, what); });
+            EXPECT_EQ(failure.code(), errc::refused) << name;
+            EXPECT_THAT(failure.what(), HasSubstr("symbolic link")) << name;
+        }
+    }
+    EXPECT_EQ(error_of([&] { begin(into, folder("out")); }).code(), errc::refused);
+    EXPECT_TRUE(fs::is_empty(home / "outside"));
+}
+
+TEST_F(filesystem_sink, follows_no_link_in_the_last_place) {
+    put(home / "outside/victim", "precious");
+    const auto target = (home / "outside/victim").string();
+    for (const auto policy : {existing_policy::rename, existing_policy::refuse, existing_policy::overwrite}) {
+        chosen.existing = policy;
+        sink into(chosen);
+        for (const auto& aim : {target, (home / "outside/dangling").string()}) {
+            fs::remove(in("a"));
+            fs::create_symlink(aim, in("a"));
+            if (policy == existing_policy::refuse) {
+                EXPECT_EQ(error_of([&] { begin(into, file("a")); }).code(), errc::refused);
+            } else {
+                deliver(into, file("a"), "x");
+            }
+            EXPECT_EQ(fs::is_symlink(in("a")), policy != existing_policy::overwrite);
+        }
+    }
+    EXPECT_EQ(content_of(target), "precious");
+    EXPECT_FALSE(fs::exists(home / "outside/dangling"));
+}
+
+TEST_F(filesystem_sink, does_not_use_a_planted_partial_area) {
+    fs::create_directory(folder_path());
+    fs::create_directory_symlink(home / "outside", in(partial_area_name));
+    EXPECT_THAT(error_of([&] { sink into(chosen); }).what(), HasSubstr("something else has that name"));
+    fs::remove(in(partial_area_name));
+    put(in(partial_area_name), "a file");
+    error_of([&] { sink into(chosen); });
+    EXPECT_TRUE(fs::is_empty(home / "outside"));
+    if (::geteuid() != 0) return;
+    fs::remove(in(partial_area_name));
+    fs::create_directory(in(partial_area_name));
+    ASSERT_EQ(::chown(in(partial_area_name).c_str(), 65534, 65534), 0);
+    EXPECT_THAT(error_of([&] { sink into(chosen); }).what(), HasSubstr("belongs to another user"));
+}
+
+TEST_F(filesystem_sink, a_folder_that_turns_into_a_link_leads_nowhere) {
+    chosen.sync = durability::lazy;
+    sink into(chosen);
+    fs::create_directory(home / "spare");
+    fs::create_directory_symlink(home / "outside", home / "trap");
+    std::atomic<bool> stop{false};
+    // "swap" is now missing, now a folder, now a link out.
+    std::thread attacker([&] {
+        while (!stop) {
+            ::rename((home / "spare").c_str(), in("swap").c_str());
+            ::rename(in("swap").c_str(), (home / "spare").c_str());
+            ::rename((home / "trap").c_str(), in("swap").c_str());
+            ::rename(in("swap").c_str(), (home / "trap").c_str());
+            std::error_code ignored;
+            if (fs::symlink_status(in("swap"), ignored).type() == fs::file_type::directory)
+                fs::remove_all(in("swap"), ignored);
+        }
+    });
+    int stored_ones = 0, refused = 0;
+    for (int i = 0; i < 2000; ++i) {
+        try {
+            deliver(into, file("swap/" + std::to_string(i)), "x");
+            ++stored_ones;
+        } catch (const error&) {
+            ++refused;
+        }
+    }
+    stop = true;
+    attacker.join();
+    EXPECT_TRUE(fs::is_empty(home / "outside"));
+    EXPECT_GT(refused, 0) << "the race was never lost, so nothing was proved";
+    EXPECT_THAT(partials(), IsEmpty());
+}
+
+// ---- Room ----
+
+TEST_F(filesystem_sink, takes_nothing_over_the_largest_size) {
+    chosen.max_size = 4;
+    sink into(chosen);
+    deliver(into, file("four", 4), "1234");
+    deliver(into, file("four of a pipe"), "1234");
+    EXPECT_EQ(error_of([&] { begin(into, file("five", 5)); }).code(), errc::refused);
+    EXPECT_EQ(error_of([&] { deliver(into, file("five of a pipe"), "12345"); }).code(), errc::refused);
+    EXPECT_EQ(stored().size(), 2u);
+}
+
+TEST_F(filesystem_sink, holds_its_quota) {
+    chosen.quota = 10;
+    fs::create_directory(folder_path());
+    fs::create_directory(in("sub"));
+    put(in("sub/before"), "123");
+    sink into(chosen);
+    deliver(into, file("a", 4), "1234");
+    const auto failure = error_of([&] { begin(into, file("b", 4)); });
+    EXPECT_EQ(failure.code(), errc::exhausted);
+    EXPECT_EQ(failure.what(), "needs 4 B but only 3 B is left of the quota of 10 B for " + folder_path());
+    deliver(into, file("c"), "123");
+    EXPECT_EQ(error_of([&] { deliver(into, file("d"), "1"); }).code(), errc::exhausted);
+    deliver(into, file("empty", 0));
+    EXPECT_THAT(partials(), IsEmpty());
+    std::this_thread::sleep_for(20ms);
+    fs::remove(in("a"));
+    EXPECT_EQ(deliver(into, file("e", 4), "1234"), "stored as e") << "room made by hand does not count";
+}
+
+TEST_F(filesystem_sink, promises_no_room_twice) {
+    chosen.quota = 10;
+    sink into(chosen);
+    auto first = begin(into, file("a", 6));
+    EXPECT_EQ(error_of([&] { begin(into, file("b", 6)); }).code(), errc::exhausted);
+    first->abort(delivery::partial::drop);
+    first.reset();
+    EXPECT_EQ(deliver(into, file("b", 6), "123456"), "stored as b");
+}
+
+TEST_F(filesystem_sink, holds_its_quota_among_many) {
+    chosen.quota = 1000;
+    chosen.sync = durability::lazy;
+    sink into(chosen);
+    std::atomic<int> stored_ones{0};
+    std::vector<std::thread> crew;
+    for (int t = 0; t < 8; ++t)
+        crew.emplace_back([&, t] {
+            for (int i = 0; i < 30; ++i) try {
+                    const auto known = i % 2 == 0 ? std::optional<std::uint64_t>(30) : std::nullopt;
+                    deliver(into, file(std::to_string(t) + "/" + std::to_string(i), known), std::string(30, 'x'));
+                    ++stored_ones;
+                } catch (const error& e) {
+                    EXPECT_EQ(e.code(), errc::exhausted) << e.what();
+                }
+        });
+    for (auto& one : crew) one.join();
+    EXPECT_LE(stored_ones, 33);
+    EXPECT_GE(stored_ones, 25);
+    EXPECT_THAT(partials(), IsEmpty());
+    const auto before = static_cast<int>(stored_ones);
+    for (int i = before; i < 33; ++i) {
+        std::this_thread::sleep_for(20ms);
+        deliver(into, file("last" + std::to_string(i), 30), std::string(30, 'x'));
+    }
+    EXPECT_EQ(error_of([&] { begin(into, file("one too many", 30)); }).code(), errc::exhausted);
+}
+
+TEST_F(filesystem_sink, what_is_kept_counts_once) {
+    chosen.quota = 10;
+    sink into(chosen);
+    auto what = resumable("a", 8);
+    {
+        const auto item = begin(into, what);
+        item->write(as_bytes("12345"));
+        item->abort(delivery::partial::keep);
+    }
+    EXPECT_EQ(error_of([&] { begin(into, file("b", 6)); }).code(), errc::exhausted);
+    {
+        const auto item = begin(into, what);
+        EXPECT_EQ(item->offset(), 5u);
+        EXPECT_EQ(error_of([&] { begin(into, file("b", 3)); }).code(), errc::exhausted);
+        item->write(as_bytes("678"));
+        finish(*item);
+    }
+    deliver(into, file("b", 2), "12");
+    EXPECT_EQ(error_of([&] { begin(into, file("c", 1)); }).code(), errc::exhausted);
+
+    sink again(chosen);
+    EXPECT_EQ(error_of([&] { begin(again, file("c", 1)); }).code(), errc::exhausted);
+}
+
+TEST_F(filesystem_sink, says_how_much_room_there_is) {
+    const auto skipped = test::in_private_mounts([&] {
+        ::mkdir(folder_path().c_str(), 0700);
+        test::mount_small_disk(folder_path(), "size=1m");
+        sink into(chosen);
+        const auto failure = error_of([&] { begin(into, file("big", 5 << 20)); });
+        EXPECT_EQ(failure.code(), errc::exhausted);
+        EXPECT_THAT(failure.what(), MatchesRegex("needs 5\\.00 MiB but only [0-9.]+ [KM]iB is free in .*"));
+        // Two that fit alone but not together.
+        auto first = begin(into, file("half", 700 << 10));
+        EXPECT_EQ(error_of([&] { begin(into, file("half", 700 << 10)); }).code(), errc::exhausted);
+        first.reset();
+        begin(into, file("half", 700 << 10));
+        EXPECT_EQ(error_of([&] { begin(into, file("huge", ~std::uint64_t{0})); }).code(), errc::exhausted);
+        EXPECT_EQ(error_of([&] { begin(into, file("huge", ~std::uint64_t{0} >> 1)); }).code(), errc::exhausted);
+        begin(into, file("half", 700 << 10));
+        EXPECT_THAT(partials(), IsEmpty());
+    });
+    if (!skipped.empty()) GTEST_SKIP() << skipped;
+}
+
+TEST_F(filesystem_sink, a_full_disk_is_told_and_leaves_nothing) {
+    const auto skipped = test::in_private_mounts([&] {
+        ::mkdir(folder_path().c_str(), 0700);
+        test::mount_small_disk(folder_path(), "size=1m");
+        sink into(chosen);
+        const std::string chunk(100'001, 'x');
+        {
+            const auto item = begin(into, file("endless"));
+            const auto failure = error_of([&] {
+                for (;;) item->write(as_bytes(chunk));
+            });
+            EXPECT_EQ(failure.code(), errc::exhausted);
+            EXPECT_EQ(failure.system_error(), ENOSPC);
+            EXPECT_THAT(failure.what(), HasSubstr("'endless'"));
+            EXPECT_THAT(failure.what(), HasSubstr("is full"));
+            EXPECT_THAT(partials(), IsEmpty());
+            EXPECT_EQ(error_of([&] { finish(*item); }).code(), errc::exhausted);
+        }
+        EXPECT_THAT(stored(), IsEmpty());
+        EXPECT_EQ(deliver(into, file("small"), chunk), "stored as small") << "the room was not given back";
+    });
+    if (!skipped.empty()) GTEST_SKIP() << skipped;
+}
+
+TEST_F(filesystem_sink, a_disk_without_room_for_a_name_is_told) {
+    const auto skipped = test::in_private_mounts([&] {
+        ::mkdir(folder_path().c_str(), 0700);
+        test::mount_small_disk(folder_path(), "size=1m,nr_inodes=4");
+        sink into(chosen);  // the root, the partial area, one partial file: one is left
+        auto item = begin(into, file("a/b/c"));
+        EXPECT_EQ(error_of([&] { finish(*item); }).code(), errc::exhausted);
+        item.reset();
+        EXPECT_THAT(partials(), IsEmpty());
+    });
+    if (!skipped.empty()) GTEST_SKIP() << skipped;
+}
+
+// ---- Folders in trouble ----
+
+TEST_F(filesystem_sink, says_that_the_folder_above_is_missing) {
+    chosen.directory = (home / "no/such").string();
+    const auto failure = error_of([&] { sink into(chosen); });
+    EXPECT_EQ(failure.code(), errc::bad_input);
+    EXPECT_THAT(failure.what(), HasSubstr("the folder above it is missing"));
+}
+
+TEST_F(filesystem_sink, says_that_the_folder_is_a_file) {
+    put(home / "in", "x");
+    EXPECT_THAT(error_of([&] { sink into(chosen); }).what(), HasSubstr("is not a folder"));
+}
+
+TEST_F(filesystem_sink, takes_a_link_that_the_user_chose) {
+    fs::create_directory_symlink(home / "outside", home / "in");
+    sink into(chosen);
+    deliver(into, file("a"), "x");
+    EXPECT_EQ(content_of(home / "outside/a"), "x");
+}
+
+TEST_F(filesystem_sink, says_that_the_folder_was_removed) {
+    sink into(chosen);
+    const auto item = begin(into, file("a", 1));
+    item->write(as_bytes("x"));
+    fs::remove_all(folder_path());
+    for (const auto& failure : {error_of([&] { finish(*item); }), error_of([&] { begin(into, file("b")); }),
+                                error_of([&] { finish(*begin(into, folder("b"))); })}) {
+        EXPECT_EQ(failure.code(), errc::io);
+        EXPECT_THAT(failure.what(), HasSubstr("was removed; make it again"));
+    }
+}
+
+TEST_F(filesystem_sink, makes_its_partial_area_anew) {
+    sink into(chosen);
+    deliver(into, file("a"), "x");
+    const auto cut = begin(into, file("b"));
+    fs::remove_all(in(partial_area_name));
+    EXPECT_EQ(deliver(into, file("c"), "x"), "stored as c");
+    EXPECT_EQ(error_of([&] { finish(*cut); }).code(), errc::io);
+    EXPECT_THAT(stored(), ElementsAre("a", "c"));
+}
+
+TEST_F(filesystem_sink, says_that_it_may_not_write) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become someone else";
+    fs::create_directory(folder_path());
+    ASSERT_EQ(::chmod(home.path().c_str(), 0755), 0);
+    ASSERT_EQ(::chmod(folder_path().c_str(), 0755), 0);
+    ASSERT_EQ(::seteuid(65534), 0);
+    std::string text;
+    try {
+        sink into(chosen);
+    } catch (const error& e) {
+        text = e.what();
+    }
+    ASSERT_EQ(::seteuid(0), 0);
+    EXPECT_THAT(text, HasSubstr("no permission to write in " + folder_path()));
+}
+
+TEST_F(filesystem_sink, says_that_a_sub_folder_may_not_be_written) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become someone else";
+    ASSERT_EQ(::chmod(home.path().c_str(), 0755), 0);
+    fs::create_directory(folder_path());
+    ASSERT_EQ(::chown(folder_path().c_str(), 65534, 65534), 0);
+    ASSERT_EQ(::seteuid(65534), 0);
+    std::string text, after;
+    try {
+        sink into(chosen);
+        auto what = folder("locked");
+        what.mode = 0555;
+        deliver(into, what);
+        try {
+            deliver(into, file("locked/a"), "x");
+        } catch (const error& e) {
+            text = e.what();
+        }
+        after = deliver(into, file("free"), "x");
+    } catch (const error& e) {
+        after = e.what();
+    }
+    ASSERT_EQ(::seteuid(0), 0);
+    EXPECT_THAT(text, HasSubstr("'locked/a'"));
+    EXPECT_THAT(text, HasSubstr("no permission"));
+    EXPECT_EQ(after, "stored as free");
+    EXPECT_THAT(partials(), IsEmpty());
+}
+
+TEST_F(filesystem_sink, says_that_the_disk_can_only_be_read) {
+    const auto skipped = test::in_private_mounts([&] {
+        ::mkdir(folder_path().c_str(), 0700);
+        test::mount_small_disk(folder_path(), "size=1m");
+        sink into(chosen);
+        deliver(into, file("a"), "x");
+        ASSERT_EQ(::mount("none", folder_path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);
+        for (const auto& failure :
+             {error_of([&] { begin(into, file("b")); }), error_of([&] { sink second(chosen); })}) {
+            EXPECT_EQ(failure.code(), errc::io);
+            EXPECT_THAT(failure.what(), HasSubstr("can only be read"));
+        }
+    });
+    if (!skipped.empty()) GTEST_SKIP() << skipped;
+}
+
+TEST_F(filesystem_sink, says_that_a_sub_folder_is_another_disk) {
+    const auto skipped = test::in_private_mounts([&] {
+        sink into(chosen);
+        fs::create_directory(in("usb"));
+        fs::create_directory(in("again"));
+        test::mount_small_disk(in("usb"), "size=1m");
+        const auto failure = error_of([&] { begin(into, file("usb/a")); });
+        EXPECT_EQ(failure.code(), errc::unsupported);
+        EXPECT_THAT(failure.what(), HasSubstr("'usb' is on another file system"));
+
+        // The same file system, but as another mount: only the renaming shows it.
+        ASSERT_EQ(::mount((home / "outside").c_str(), in("again").c_str(), nullptr, MS_BIND, nullptr), 0);
+        EXPECT_EQ(error_of([&] { deliver(into, file("again/a"), "x"); }).code(), errc::unsupported);
+        EXPECT_TRUE(fs::is_empty(home / "outside"));
+        EXPECT_THAT(partials(), IsEmpty());
+    });
+    if (!skipped.empty()) GTEST_SKIP() << skipped;
+}
+
+TEST_F(filesystem_sink, a_lack_of_descriptors_is_told) {
+    sink into(chosen);
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    rlimit low = before;
+    low.rlim_cur = 1;
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+    const auto failure = error_of([&] { begin(into, file("a")); });
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    EXPECT_EQ(failure.code(), errc::exhausted);
+}
+
+// ---- Going on with what was cut ----
+
+TEST_F(filesystem_sink, goes_on_where_it_was_cut) {
+    sink into(chosen);
+    const auto what = resumable("big.bin", 10);
+    {
+        const auto item = begin(into, what);
+        EXPECT_EQ(item->offset(), 0u);
+        item->write(as_bytes("0123"));
+        item->abort(delivery::partial::keep);
+    }
+    EXPECT_THAT(stored(), IsEmpty());
+    EXPECT_THAT(partials(), ElementsAre(StartsWith("keep-")));
+    {
+        sink later(chosen);
+        const auto item = begin(later, what);
+        ASSERT_EQ(item->offset(), 4u);
+        std::byte back[3];
+        ASSERT_EQ(item->read_back(0, back), 3u);
+        EXPECT_EQ(as_text(back), "012");
+        ASSERT_EQ(item->read_back(3, back), 1u);
+        EXPECT_EQ(item->read_back(4, back), 0u);
+        EXPECT_EQ(item->read_back(400, back), 0u);
+        item->write(as_bytes("456789"));
+        EXPECT_EQ(finish(*item), "stored as big.bin");
+    }
+    EXPECT_EQ(content_of(in("big.bin")), "0123456789");
+    EXPECT_THAT(partials(), IsEmpty());
+    EXPECT_EQ(begin(into, what)->offset(), 0u) << "what is finished is not partial";
+}
+
+TEST_F(filesystem_sink, goes_on_only_with_the_same_item_of_the_same_peer) {
+    sink into(chosen);
+    const auto what = resumable("a", 10);
+    const auto cut = begin(into, what);
+    cut->write(as_bytes("0123"));
+    cut->abort(delivery::partial::keep);
+
+    auto newer = what;
+    newer.mtime = file_time{1'700'000'000, 6};
+    auto longer = what;
+    longer.size = 11;
+    auto timeless = what;
+    timeless.mtime.reset();
+    for (const auto& other : {newer, longer, timeless, resumable("b", 10), file("a", 10)})
+        EXPECT_EQ(begin(into, other)->offset(), 0u);
+    EXPECT_EQ(begin(into, what, bob)->offset(), 0u);
+    EXPECT_EQ(begin(into, what)->offset(), 4u);
+}
+
+TEST_F(filesystem_sink, drops_what_is_not_to_be_kept) {
+    sink into(chosen);
+    const auto what = resumable("a", 10);
+    auto item = begin(into, what);
+    item->write(as_bytes("0123"));
+    item->abort(delivery::partial::keep);
+    item = begin(into, what);
+    ASSERT_EQ(item->offset(), 4u);
+    item->abort(delivery::partial::drop);
+    EXPECT_EQ(begin(into, what)->offset(), 0u);
+    item = begin(into, what);
+    item->abort(delivery::partial::keep);  // of nothing
+    EXPECT_THAT(partials(), IsEmpty());
+    auto unknown = what;
+    unknown.size.reset();
+    item = begin(into, unknown);
+    item->write(as_bytes("x"));
+    item->abort(delivery::partial::keep);
+    EXPECT_THAT(partials(), IsEmpty());
+}
+
+TEST_F(filesystem_sink, one_delivery_at_a_time_goes_on) {
+    sink into(chosen);
+    const auto what = resumable("a", 6);
+    auto cut = begin(into, what);
+    cut->write(as_bytes("012"));
+    cut->abort(delivery::partial::keep);
+    cut.reset();
+
+    const auto first = begin(into, what);
+    sink other_process(chosen);
+    const auto second = begin(other_process, what);
+    ASSERT_EQ(first->offset(), 3u);
+    ASSERT_EQ(second->offset(), 0u);
+    second->write(as_bytes("012345"));
+    first->write(as_bytes("345"));
+    EXPECT_EQ(finish(*second), "stored as a");
+    EXPECT_EQ(finish(*first), "stored as a (1)");
+    EXPECT_EQ(content_of(in("a")), "012345");
+    EXPECT_EQ(content_of(in("a (1)")), "012345");
+}
+
+TEST_F(filesystem_sink, a_crash_keeps_what_can_be_gone_on_with) {
+    fs::create_directory(folder_path());
+    const auto what = resumable("a", 6);
+    const auto child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        sink into(chosen);
+        const auto kept = begin(into, what);
+        kept->write(as_bytes("012"));
+        const auto lost = begin(into, file("b"));
+        lost->write(as_bytes("012"));
+        ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(partials().size(), 2u);
+    sink into(chosen);
+    EXPECT_EQ(partials().size(), 1u);
+    const auto item = begin(into, what);
+    EXPECT_EQ(item->offset(), 3u);
+    item->write(as_bytes("345"));
+    finish(*item);
+    EXPECT_EQ(content_of(in("a")), "012345");
+}
+
+TEST_F(filesystem_sink, a_refusal_does_not_cost_what_was_kept) {
+    sink into(chosen);
+    const auto what = resumable("a", 10);
+    auto cut = begin(into, what);
+    cut->write(as_bytes("0123"));
+    cut->abort(delivery::partial::keep);
+    cut.reset();
+    auto small = chosen;
+    small.quota = 5;
+    {
+        sink tight(small);
+        EXPECT_EQ(error_of([&] { begin(tight, what); }).code(), errc::exhausted);
+    }
+    EXPECT_EQ(begin(into, what)->offset(), 4u);
+}
+
+TEST_F(filesystem_sink, kept_data_that_are_all_there_need_only_be_finished) {
+    sink into(chosen);
+    const auto what = resumable("a", 4);
+    auto item = begin(into, what);
+    item->write(as_bytes("0123"));
+    item->abort(delivery::partial::keep);
+    item = begin(into, what);
+    EXPECT_EQ(item->offset(), 4u);
+    EXPECT_EQ(finish(*item), "stored as a");
+    EXPECT_EQ(content_of(in("a")), "0123");
+}
+
+}  // namespace
+}  // namespace wherry::filesystem
