@@ -1,0 +1,216 @@
+"""What is sent arrives: every kind of item, whole, with its name, mode and time, and the sender hears so."""
+import os
+import stat
+
+from support import BIN, OK, REFUSED, SOME, content, raw_control_bytes, scaled, sha256, tree
+
+
+def test_file_message_folder_and_stdin_in_one_command(place):
+    receiver = place.receiver()
+    model = place.file("skull.stl", content(scaled(40) << 20))
+    place.file("plans/deck/mast.txt", b"tall")
+    place.file("plans/hull.txt", b"wide")
+
+    sent = place.send(receiver, model, place.folder / "source" / "plans", "--message", "ahoy", "-", "--name", "log.txt",
+                      input=b"piped in")
+
+    assert len(sent.results) == 7  # two of them folders
+    assert {result["status"] for result in sent.results} == {"ok"}
+    assert sha256(place.received / "skull.stl") == sha256(model)
+    assert (place.received / "plans/deck/mast.txt").read_bytes() == b"tall"
+    assert (place.received / "plans/hull.txt").read_bytes() == b"wide"
+    assert (place.received / "log.txt").read_bytes() == b"piped in"
+    receiver.stop_well()
+    assert len(receiver.delivered()) == 7
+    assert place.litter() == []
+
+
+def test_response_of_the_sink_is_shown(place):
+    receiver = place.receiver("--sink", "null")
+    sent = place.send(receiver, place.file("five", b"12345"))
+    assert sent.results[0]["response"] == "counted 5 bytes"
+
+    shown = place.run("send", "--home", place.home("sender"), "--to", f"tcp://{receiver.address}",
+                      place.file("seven", b"1234567"))
+    assert b"counted 7 bytes" in shown.out
+
+
+def test_message_reaches_the_person_who_receives(place):
+    place.authorize()
+    receiver = place.start("receive", "--home", place.home("receiver"), "--filesystem.directory", place.received,
+                           "127.0.0.1:0")
+    address = receiver.wait_until(
+        lambda: [word for word in (receiver.out + receiver.err).split() if word.startswith(b"127.0.0.1:")],
+        "the address").pop().decode().rstrip(".,")
+    place.run("send", "--home", place.home("sender"), "--accept-new-peer", "--to", f"tcp://{address}", "--message",
+              "the tide turns at six")
+    # Who sent it is told by the comment of the key and its fingerprint.
+    fingerprint = place.run("keys", "--home", place.home("sender")).out.split(b"SHA256:")[1].split()[0]
+    receiver.wait_until(lambda: fingerprint in receiver.out + receiver.err, "the sender's fingerprint")
+    assert receiver.stop() == OK
+    files = place.arrived()
+    assert len(files) == 1
+    assert b"the tide turns at six" in (place.received / os.fsdecode(files[0])).read_bytes()
+
+
+def test_modes_and_times_are_kept(place):
+    receiver = place.receiver()
+    folder = place.folder / "source" / "kept"
+    for name, mode, time in ((b"run.sh", 0o755, 1_000_000_000_123_456_789), (b"secret", 0o600, 1_500_000_000_000_000_000),
+                             (b"read-only", 0o444, 999_999_999)):
+        path = place.file(b"kept/" + name, name, mode)
+        os.utime(path, ns=(time, time))
+    inner = folder / "inner"
+    inner.mkdir(mode=0o750)
+    inner.chmod(0o750)
+    os.utime(inner, (1_234_567_890, 1_234_567_890))
+
+    place.send(receiver, folder)
+
+    assert tree(place.received / "kept") == tree(folder)
+    assert (place.received / "kept/inner").stat().st_mtime == 1_234_567_890
+
+
+def test_special_mode_bits_do_not_arrive(place):
+    receiver = place.receiver()
+    path = place.file("setuid", b"#!/bin/sh\n", 0o4755)
+    place.send(receiver, path)
+    assert stat.S_IMODE((place.received / "setuid").stat().st_mode) == 0o755
+
+
+def test_empty_files_and_folders(place):
+    receiver = place.receiver()
+    place.file("hold/empty file", b"")
+    (place.folder / "source/hold/empty folder/another").mkdir(parents=True)
+    sent = place.send(receiver, place.folder / "source/hold", "--message", "", code=None)
+    assert sent.process.returncode in (OK, REFUSED, SOME), sent  # an empty message may be refused
+    assert (place.received / "hold/empty file").read_bytes() == b""
+    assert (place.received / "hold/empty folder/another").is_dir()
+
+
+def test_symbolic_links_are_skipped_with_a_note(place):
+    receiver = place.receiver()
+    place.file("hold/real", b"real")
+    (place.folder / "source/hold/link").symlink_to("real")
+    (place.folder / "source/hold/dangling").symlink_to("nowhere")
+    sent = place.send(receiver, place.folder / "source/hold")
+    assert place.arrived() == [b"hold/real"]
+    assert b"link" in sent.err and b"dangling" in sent.err
+
+
+def test_symbolic_links_are_followed_on_request(place):
+    receiver = place.receiver()
+    outside = place.file("elsewhere/treasure", b"gold")
+    place.file("hold/real", b"real")
+    (place.folder / "source/hold/link").symlink_to(outside)
+    (place.folder / "source/hold/folder-link").symlink_to(outside.parent)
+    (place.folder / "source/hold/loop").symlink_to(".")
+    sent = place.send(receiver, "--follow", place.folder / "source/hold", code=None)
+    assert sent.process.returncode in (OK, SOME), sent  # the loop may count as a failed item
+    assert (place.received / "hold/link").read_bytes() == b"gold"
+    assert not (place.received / "hold/link").is_symlink()
+    assert (place.received / "hold/folder-link/treasure").read_bytes() == b"gold"
+    assert not (place.received / "hold/loop/loop/loop/loop").exists()
+
+
+def test_names_that_are_not_text(place):
+    """They arrive as they are, and are never printed raw, in either form of output of either side."""
+    names = [b"not \xff\xfe utf-8", b"escape \x1b[31mred", b"line\nbreak", b"bell\x07", b"quote\"back\\slash",
+             "smörgåsbord ⛵".encode(), "gnp.\u202efdp".encode(), b" lead and trail ", b"-rf", b"x" * 255]
+    receiver = place.receiver()
+    for number, name in enumerate(names):
+        place.file(b"odd/" + name, b"%d" % number)
+    sent = place.send(receiver, place.folder / "source/odd")
+    assert place.arrived() == sorted(b"odd/" + name for name in names)
+    for number, name in enumerate(names):
+        assert (os.fsencode(place.received) + b"/odd/" + name, number) and \
+            open(os.fsencode(place.received) + b"/odd/" + name, "rb").read() == b"%d" % number
+    for said in (sent.out, sent.err, receiver.out, receiver.err):
+        assert raw_control_bytes(said) == []
+        assert "\u202e".encode() not in said
+        said.decode()  # UTF-8 throughout
+
+    # The same in plain output.
+    place.authorize()
+    plain = place.start("receive", "--home", place.home("receiver"), "--filesystem.directory", place.folder / "again",
+                        "127.0.0.1:0")
+    address = plain.wait_until(
+        lambda: [word for word in (plain.out + plain.err).split() if word.startswith(b"127.0.0.1:")],
+        "the address").pop().decode().rstrip(".,")
+    shown = place.run("send", "--home", place.home("sender"), "--to", f"tcp://{address}", "--accept-new-peer",
+                      place.folder / "source/odd")
+    assert plain.stop() == OK
+    for said in (shown.out, shown.err, plain.out, plain.err):
+        assert raw_control_bytes(said) == []
+        assert "\u202e".encode() not in said
+        assert b"\xff" not in said
+
+
+def test_thousands_of_small_files_in_one_connection(place):
+    count = scaled(2000)
+    receiver = place.receiver()
+    for number in range(count):
+        place.file(f"crates/{number % 10}/{number}", b"%d" % number)
+    sent = place.send(receiver, place.folder / "source/crates")
+    assert len([r for r in sent.results if r["kind"] == "file"]) == count
+    assert tree(place.received / "crates") == tree(place.folder / "source/crates")
+    assert len(receiver.told("connected")) == 1
+
+
+def test_one_item_that_fails_does_not_stop_the_others(place):
+    receiver = place.receiver()
+    first, last = place.file("first", b"1"), place.file("last", b"2")
+    sent = place.send(receiver, first, place.folder / "source/is not there", last, code=SOME)
+    assert place.arrived() == [b"first", b"last"]
+    assert [r["status"] for r in sent.results].count("ok") == 2
+    assert [r["name"] for r in sent.results if r["status"] != "ok"] == ["is not there"]
+    assert b"is not there" in sent.err
+
+
+def test_existing_file_is_not_overwritten(place):
+    receiver = place.receiver()
+    place.send(receiver, place.file("log", b"first"))
+    place.send(receiver, place.file("log", b"second"))
+    assert place.arrived() == [b"log", b"log (2)"] or len(place.arrived()) == 2
+    assert (place.received / "log").read_bytes() == b"first"
+
+
+def test_stdin_without_name(place):
+    receiver = place.receiver()
+    sent = place.send(receiver, "-", input=content(300_000))
+    assert len(place.arrived()) == 1
+    assert (place.received / os.fsdecode(place.arrived()[0])).read_bytes() == content(300_000)
+    assert sent.results[0]["bytes"] == 300_000
+
+
+def test_stdin_arrives_while_it_is_still_typed(place):
+    """What a pipe gave is sent before the pipe gives more."""
+    receiver = place.receiver()
+    import subprocess
+    sender = place.sender(receiver, "-", "--name", "typed", stdin=subprocess.PIPE)
+    sender.process.stdin.write(b"first line\n")
+    sender.process.stdin.flush()
+    receiver.expect_event("progress")
+    sender.process.stdin.write(b"second line\n")
+    sender.process.stdin.close()
+    sender.ended(OK)
+    assert (place.received / "typed").read_bytes() == b"first line\nsecond line\n"
+
+
+def test_ipv6(place):
+    import socket
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        import pytest
+        pytest.skip("no IPv6 on the loopback interface")
+    receiver = place.receiver(address="[::1]:0")
+    assert receiver.address.startswith("[::1]:")
+    place.send(receiver, "--message", "over six")
+    assert len(receiver.delivered()) == 1
+
+
+def test_version_and_program_name(place):
+    shown = place.run("--version")
+    assert shown.out.startswith(b"wherry ")
+    assert BIN.name.encode() == b"wherry"

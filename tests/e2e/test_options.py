@@ -1,0 +1,203 @@
+"""Options: where they come from, which wins, and what is said of those that are wrong."""
+import glob
+import json
+import os
+import shutil
+import socket
+
+import pytest
+
+from support import OK, PLUGINS, USAGE, content
+
+
+def listening_port(place, *options, **env):
+    receiver = place.start("receive", "--home", place.home("receiver"), "--json", "--filesystem.directory",
+                           place.received, *options, env=place.env(**env))
+    event = receiver.wait_until(
+        lambda: [e for e in receiver.events if e["event"] == "listening"], "the listening event")[0]
+    assert receiver.stop() == OK
+    return int(event["address"].rsplit(":", 1)[1])
+
+
+def free_ports(count):
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def test_command_line_wins_over_config_file_over_environment(place):
+    by_line, by_file, by_environment = free_ports(3)
+    config = place.file("wherry.ini", b"[tcp]\nport = %d\n" % by_file)
+    assert listening_port(place, "127.0.0.1", WHERRY_TCP_PORT=str(by_environment)) == by_environment
+    assert listening_port(place, "127.0.0.1", "--config", config, WHERRY_TCP_PORT=str(by_environment)) == by_file
+    assert listening_port(place, "127.0.0.1", "--config", config, f"--tcp.port={by_line}",
+                          WHERRY_TCP_PORT=str(by_environment)) == by_line
+
+
+def test_home_from_the_environment(place):
+    home = place.folder / "elsewhere"
+    place.run("keygen", env=place.env(WHERRY_HOME=str(home)))
+    assert (home / "identity").exists()
+    place.run("keygen", env=place.env(XDG_CONFIG_HOME=str(place.folder / "xdg")))
+    assert (place.folder / "xdg/wherry/identity").exists()
+    place.run("keygen", env=place.env())
+    assert (place.folder / ".config/wherry/identity").exists()
+
+
+@pytest.mark.parametrize("wrong, right", [("--filesystem.directroy=x", "--filesystem.directory"),
+                                          ("--tcp.prot=1", "--tcp.port"), ("--max-conections=3", "--max-connections")])
+def test_unknown_option_with_a_suggestion(place, wrong, right):
+    refused = place.run("receive", "--home", place.home("receiver"), wrong, code=USAGE)
+    assert wrong.split("=")[0].encode() in refused.err and right.encode() in refused.err
+
+
+@pytest.mark.parametrize("option, words", [
+    ("--tcp.port=70000", [b"tcp.port", b"65535"]), ("--tcp.port=http", [b"tcp.port"]),
+    ("--tcp.connect-timeout=soon", [b"tcp.connect-timeout", b"s"]),
+    ("--filesystem.existing=maybe", [b"filesystem.existing", b"rename", b"overwrite"]),
+    ("--filesystem.quota=-1", [b"filesystem.quota"]), ("--filesystem.sync=perhaps", [b"filesystem.sync", b"true"]),
+    ("--max-connections=0", [b"max-connections"]), ("--handshake-timeout=never", [b"handshake-timeout"])])
+def test_bad_values_say_what_would_be_right(place, option, words):
+    refused = place.run("receive", "--home", place.home("receiver"), option, "127.0.0.1:0", code=USAGE)
+    for word in words:
+        assert word in refused.err, refused
+
+
+def test_mistakes_in_the_config_file_name_it(place):
+    config = place.file("wherry.ini", b"[tcp]\nprot = 1\n")
+    refused = place.run("receive", "--home", place.home("receiver"), "--config", config, code=USAGE)
+    assert b"prot" in refused.err and b"wherry.ini" in refused.err
+    refused = place.run("receive", "--home", place.home("receiver"), "--config", place.folder / "none.ini", code=None)
+    assert refused.process.returncode not in (OK, 1) and b"none.ini" in refused.err
+
+
+def test_help_has_the_options_of_each_plugin_under_its_heading(place):
+    shown = place.run("receive", "--help").out.decode()
+    at = [shown.find(option) for option in ("--tcp.port", "--hybrid.kem", "--filesystem.directory")]
+    assert min(at) > 0, shown
+    for option in ("tcp", "hybrid", "filesystem"):
+        headings = [line for line in shown.splitlines() if line and not line.startswith(" ") and option in line]
+        assert headings, f"no heading for {option}:\n{shown}"
+    other = place.run("receive", "--sink", "null", "--help").out.decode()
+    assert "--filesystem.directory" not in other
+
+
+def test_help_and_usage(place):
+    assert b"send" in place.run("--help").out
+    assert b"receive" in place.run("help", code=None).out + place.run(code=None).out + place.run(code=None).err
+    place.run(code=USAGE)
+    refused = place.run("recieve", code=USAGE)
+    assert b"receive" in refused.err
+    for command in ("keygen", "authorize", "keys", "receive", "send", "plugins"):
+        assert command.encode() in place.run(command, "--help").out
+
+
+@pytest.mark.parametrize("arguments", [
+    ["send", "--to", "tcp://127.0.0.1:1"], ["send", "--message", "x"], ["send", "--to", "carrier-pigeon://x", "-"],
+    ["send", "--to", "tcp://127.0.0.1:notaport", "--message", "x"], ["authorize"], ["keygen", "--type", "dsa"],
+    ["receive", "one", "two"], ["plugins", "no-such-plugin"]])
+def test_wrong_usage(place, arguments):
+    home = [] if arguments[0] == "plugins" else ["--home", place.home("sender")]
+    refused = place.run(*arguments, *home, code=USAGE)
+    assert refused.err and not refused.out
+
+
+def test_missing_identity_says_how_to_make_one(place):
+    for arguments in (["receive", "127.0.0.1:0"], ["send", "--to", "tcp://127.0.0.1:1", "--message", "x"]):
+        refused = place.run(*arguments, "--home", place.folder / "nobody", code=None)
+        assert refused.process.returncode not in (OK, 1), refused
+        assert b"wherry keygen" in refused.err
+
+
+# ---- plugins ----
+
+
+def test_plugins_are_listed(place):
+    listed = json.loads(place.run("plugins", "--json").out)
+    plugins = listed["plugins"] if isinstance(listed, dict) else listed
+    found = {(p["kind"], p["name"]): p for p in plugins}
+    for key in (("transport", "tcp"), ("cipher", "hybrid"), ("cipher", "none"), ("sink", "filesystem"),
+                ("sink", "null")):
+        assert key in found
+        assert os.path.samefile(found[key]["path"], PLUGINS / f"{key[0]}-{key[1]}.so")
+    shown = place.run("plugins").out
+    assert b"tcp" in shown and b"filesystem" in shown
+
+
+def test_options_of_a_plugin_are_shown(place):
+    shown = place.run("plugins", "tcp").out.decode()
+    assert "--tcp.port" in shown and "9417" in shown
+    plugin = json.loads(place.run("plugins", "tcp", "--json").out)
+    text = json.dumps(plugin)
+    assert '"connect-timeout"' in text and '"9417"' in text
+
+
+def plugin_folder(place, **files):
+    """A folder of plugins of its own: NAME=bytes, or NAME=None for a copy of the real one."""
+    folder = place.folder / "plugins"
+    folder.mkdir(mode=0o755)
+    for name, data in files.items():
+        path = folder / (name.replace("_", "-") + ".so")
+        if data is None:
+            shutil.copy(PLUGINS / path.name, path)
+        else:
+            path.write_bytes(data)
+        path.chmod(0o755)
+    return folder
+
+
+def test_plugin_folder_comes_first(place):
+    folder = plugin_folder(place, sink_null=None)
+    for arguments, env in ((["--plugin-dir", folder], {}), ([], {"WHERRY_PLUGIN_PATH": str(folder)})):
+        listed = json.loads(place.run("plugins", "--json", *arguments, env=place.env(**env)).out)
+        plugins = listed["plugins"] if isinstance(listed, dict) else listed
+        path = next(p["path"] for p in plugins if p["name"] == "null")
+        assert path == str(folder / "sink-null.so")
+
+
+@pytest.mark.parametrize("writable", ["folder", "file"])
+def test_plugins_that_others_can_write_are_refused(place, writable):
+    folder = plugin_folder(place, sink_null=None)
+    (folder if writable == "folder" else folder / "sink-null.so").chmod(0o777)
+    refused = place.run("receive", "--home", place.home("receiver"), "--plugin-dir", folder, "--sink", "null",
+                        "127.0.0.1:0", code=None)
+    assert refused.process.returncode not in (OK, 1), refused
+    assert str(folder).encode() in refused.err and b"writ" in refused.err
+
+
+@pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n", b"\x7fELF" + bytes(100), content(5000)],
+                         ids=["empty", "script", "broken-elf", "noise"])
+def test_files_that_are_no_plugins_are_refused(place, data):
+    folder = plugin_folder(place, sink_odd=data)
+    refused = place.run("receive", "--home", place.home("receiver"), "--plugin-dir", folder, "--sink", "odd",
+                        "127.0.0.1:0", code=None)
+    assert refused.process.returncode not in (OK, 1) and refused.process.returncode > 0, refused
+    assert b"sink-odd.so" in refused.err
+
+
+def test_plugin_under_another_name_is_refused(place):
+    folder = plugin_folder(place)
+    shutil.copy(PLUGINS / "cipher-none.so", folder / "sink-odd.so")
+    refused = place.run("receive", "--home", place.home("receiver"), "--plugin-dir", folder, "--sink", "odd",
+                        "127.0.0.1:0", code=None)
+    assert refused.process.returncode not in (OK, 1) and b"sink-odd.so" in refused.err
+
+
+def test_shared_object_that_is_no_plugin_is_refused_without_running_it(place):
+    libraries = glob.glob("/lib/*/libm.so.6") + glob.glob("/usr/lib/*/libm.so.6") + glob.glob("/lib64/libm.so.6")
+    if not libraries:
+        pytest.skip("there is no libm.so.6 here")
+    folder = plugin_folder(place)
+    shutil.copy(libraries[0], folder / "sink-odd.so")
+    (folder / "sink-odd.so").chmod(0o755)
+    refused = place.run("receive", "--home", place.home("receiver"), "--plugin-dir", folder, "--sink", "odd",
+                        "127.0.0.1:0", code=None)
+    assert refused.process.returncode not in (OK, 1) and b"sink-odd.so" in refused.err
+
+
+@pytest.mark.parametrize("name", ["../sink-null", "/tmp/x", "null.so", "NULL", "nul", ""])
+def test_names_of_plugins_are_names(place, name):
+    refused = place.run("receive", "--home", place.home("receiver"), "--sink", name, "127.0.0.1:0", code=USAGE)
+    assert b"null" in refused.err or b"filesystem" in refused.err or b"name" in refused.err

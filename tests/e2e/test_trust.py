@@ -1,0 +1,290 @@
+"""Who may send, and to whom: keys decide, and a person decides on keys."""
+import shutil
+import subprocess
+
+import pytest
+
+import peer
+from peer import Peer
+from support import NOT_TRUSTED, OK, USAGE, content
+
+
+def fingerprint(place, home):
+    """As another implementation tells it."""
+    shown = subprocess.run(["ssh-keygen", "-lf", place.home(home) / "identity.pub"], capture_output=True, check=True)
+    return shown.stdout.split()[1].decode()
+
+
+def plain_send(place, receiver, *items, home="sender"):
+    """The arguments of a send that may ask."""
+    return ["send", "--home", place.home(home), "--to", f"tcp://{receiver.address}", *items]
+
+
+def test_unknown_receiver_is_refused_without_a_terminal(place):
+    receiver = place.receiver()
+    sent = place.run(*plain_send(place, receiver, "--message", "hello?"), code=NOT_TRUSTED)
+    assert fingerprint(place, "receiver").encode() in sent.err
+    assert b"--accept-new-peer" in sent.err
+    assert place.arrived() == []
+    known = place.home("sender") / "known_hosts"
+    assert not known.exists() or known.read_bytes() == b""
+
+
+def test_accept_new_peer_remembers_it(place):
+    receiver = place.receiver()
+    place.run(*plain_send(place, receiver, "--accept-new-peer", "--message", "one"))
+    place.run(*plain_send(place, receiver, "--message", "two"))
+    assert len(place.arrived()) == 2
+
+
+@pytest.mark.parametrize("answer, code", [("yes", OK), ("no", NOT_TRUSTED)])
+def test_person_is_asked_about_an_unknown_receiver(place, answer, code):
+    receiver = place.receiver()
+    terminal = place.terminal(*plain_send(place, receiver, "--message", "ahoy"))
+    shown = terminal.expect(r"(?i)yes")
+    assert fingerprint(place, "receiver").encode() in shown
+    terminal.type(f"{answer}\n")
+    assert terminal.wait() == code, terminal.output
+    assert len(place.arrived()) == (1 if code == OK else 0)
+    # It is remembered, or not.
+    place.run(*plain_send(place, receiver, "--message", "again"), code=code)
+
+
+def test_person_who_only_presses_return_has_not_agreed(place):
+    receiver = place.receiver()
+    terminal = place.terminal(*plain_send(place, receiver, "--message", "ahoy"))
+    terminal.expect(r"(?i)yes")
+    terminal.type("\n")
+    terminal.type("\x04")
+    assert terminal.wait() == NOT_TRUSTED, terminal.output
+    assert place.arrived() == []
+
+
+def test_changed_key_is_refused_with_a_warning(place):
+    receiver = place.receiver()
+    place.send(receiver, "--message", "first")
+    port = receiver.endpoint[1]
+    assert receiver.stop() == OK
+
+    # Another key answers at the same address.
+    place.receiver(home="impostor", address=f"127.0.0.1:{port}")
+    for more in ((), ("--accept-new-peer",)):
+        sent = place.run(*plain_send(place, receiver, "--message", "second", *more), code=NOT_TRUSTED)
+        assert b"changed" in sent.err.lower() or b"has a different" in sent.err.lower()
+        assert fingerprint(place, "impostor").encode() in sent.err
+        assert b"keys --remove" in sent.err  # how to mend it
+    assert len(place.arrived()) == 1
+
+    # Mended as the warning says.
+    line = next(line for line in sent.err.decode().splitlines() if "keys --remove" in line)
+    name = line.split("keys --remove", 1)[1].split()[0].strip("'\"`.,")
+    place.run("keys", "--home", place.home("sender"), "--remove", name)
+    place.run(*plain_send(place, receiver, "--accept-new-peer", "--message", "third"))
+    assert len(place.arrived()) == 2
+
+
+def test_unauthorised_sender_is_told_and_the_receiver_says_how_to_authorise(place):
+    receiver = place.receiver(authorized=())
+    file = place.file("cargo", content(100_000))
+    sent = place.send(receiver, file, code=NOT_TRUSTED)
+    assert b"authori" in sent.err
+    assert [r["status"] for r in sent.results] == ["auth_failed"]
+    public = (place.home("sender") / "identity.pub").read_text().split()
+    receiver.expect(r"wherry authorize")
+    assert fingerprint(place, "sender").encode() in receiver.err
+    assert f"{public[0]} {public[1]}".encode() in receiver.err
+    assert place.arrived() == [] and place.litter() == []
+    assert receiver.told("offer") == []
+
+    # The line that the receiver showed does authorise, while it runs.
+    place.run("authorize", "--home", place.home("receiver"), " ".join(public[:2]))
+    place.send(receiver, file)
+    assert place.arrived() == [b"cargo"]
+
+
+def test_authorising_takes_effect_without_a_restart_and_so_does_revoking(place):
+    receiver = place.receiver(authorized=())
+    place.send(receiver, "--message", "too early", code=NOT_TRUSTED)
+    place.authorize()
+    place.send(receiver, "--message", "in time")
+    place.run("keys", "--home", place.home("receiver"), "--remove", fingerprint(place, "sender"))
+    place.send(receiver, "--message", "too late", code=NOT_TRUSTED)
+    assert len(place.arrived()) == 1
+
+
+def test_receiver_without_authorised_keys_says_how_to_add_one(place):
+    receiver = place.receiver(authorized=())
+    receiver.expect(r"wherry authorize")
+
+
+def test_authorize_is_idempotent_and_takes_folders(place):
+    keys = place.folder / "keys"
+    keys.mkdir()
+    for name in ("ann", "bob"):
+        shutil.copy(place.home(name) / "identity.pub", keys / f"{name}.pub")
+    for _ in range(2):
+        place.run("authorize", "--home", place.home("receiver"), keys)
+    lines = (place.home("receiver") / "authorized_keys").read_text().split("\n")
+    assert len([line for line in lines if line.startswith("ssh-")]) == 2
+    receiver = place.receiver(authorized=())
+    for name in ("ann", "bob"):
+        place.send(receiver, "--message", name, home=name)
+    assert len(place.arrived()) == 2
+
+
+def test_authorize_refuses_what_is_no_key(place):
+    place.run("authorize", "--home", place.home("receiver"), "ssh-ed25519 AAAAnonsense", code=USAGE)
+    private = place.home("sender") / "identity"
+    refused = place.run("authorize", "--home", place.home("receiver"), private, code=None)
+    assert refused.process.returncode != OK
+    assert b"BEGIN" not in refused.err + refused.out
+
+
+def test_authorized_keys_that_others_can_write_are_not_believed(place):
+    receiver = place.receiver()
+    place.send(receiver, "--message", "good")
+    (place.home("receiver") / "authorized_keys").chmod(0o666)
+    place.send(receiver, "--message", "bad", code=NOT_TRUSTED)
+    receiver.expect(r"authorized_keys")
+    assert len(place.arrived()) == 1
+
+
+def test_private_key_that_others_can_read_is_refused(place):
+    receiver = place.receiver()
+    (place.home("sender") / "identity").chmod(0o644)
+    sent = place.run(*plain_send(place, receiver, "--accept-new-peer", "--message", "x"), code=None)
+    assert sent.process.returncode not in (OK, 1), sent
+    assert b"identity" in sent.err and (b"600" in sent.err or b"chmod" in sent.err)
+
+
+def test_keygen_overwrites_only_by_force(place):
+    home = place.home("sender")
+    before = (home / "identity").read_bytes()
+    refused = place.run("keygen", "--home", home, code=None)
+    assert refused.process.returncode not in (OK, 1)
+    assert b"--force" in refused.err
+    assert (home / "identity").read_bytes() == before
+    place.run("keygen", "--home", home, "--force")
+    assert (home / "identity").read_bytes() != before
+    assert (home / "identity").stat().st_mode & 0o777 == 0o600
+
+
+def test_fingerprints_are_those_of_ssh(place):
+    shown = place.run("keys", "--home", place.home("sender"))
+    assert fingerprint(place, "sender").encode() in shown.out
+
+
+def test_encrypted_identity_is_asked_for_its_passphrase(place):
+    home = place.folder / "home-locked"
+    keygen = place.terminal("keygen", "--home", home, "--passphrase")
+    keygen.expect(r"(?i)passphrase.*:")
+    seen = len(keygen.output)
+    keygen.type("open sesame\n")
+    keygen.expect_after(seen, r":")
+    keygen.type("open sesame\n")
+    assert keygen.wait() == OK, keygen.output
+    assert b"open sesame" not in keygen.output
+    assert b"ENCRYPTED" in (home / "identity").read_bytes()
+
+    place.homes["locked"] = home
+    receiver = place.receiver(authorized=("locked",))
+    sender = place.terminal(*plain_send(place, receiver, "--accept-new-peer", "--message", "x", home="locked"))
+    sender.expect(r"(?i)passphrase.*:")
+    sender.type("open sesame\n")
+    assert sender.wait() == OK, sender.output
+    assert b"open sesame" not in sender.output
+
+    wrong = place.terminal(*plain_send(place, receiver, "--message", "x", home="locked"))
+    wrong.expect(r"(?i)passphrase.*:")
+    for _ in range(5):
+        try:
+            wrong.type("wrong\n")
+        except OSError:
+            break
+    assert wrong.wait() not in (OK, 1), wrong.output
+    assert len(place.arrived()) == 1
+
+    # Without a terminal there is nobody to ask.
+    unasked = place.run(*plain_send(place, receiver, "--message", "x", home="locked"), code=None)
+    assert unasked.process.returncode not in (OK, 1)
+
+
+@pytest.mark.parametrize("sender_type, receiver_type", [("rsa", "ed25519"), ("ed25519", "rsa"), ("rsa", "rsa")])
+def test_rsa_identities(place, sender_type, receiver_type):
+    place.home("sender", "--type", sender_type)
+    place.home("receiver", "--type", receiver_type)
+    receiver = place.receiver()
+    place.send(receiver, place.file("cargo", content(100_000)))
+    assert place.arrived() == [b"cargo"]
+    assert receiver.told("connected")[0]["fingerprint"] == fingerprint(place, "sender")
+
+
+def test_session_secret_wrapped_to_an_rsa_key(place):
+    place.home("receiver", "--type", "rsa")
+    receiver = place.receiver("--hybrid.kem", "rsa-oaep-sha256")
+    sent = place.send(receiver, "--hybrid.kem", "rsa-oaep-sha256", place.file("cargo", content(100_000)))
+    assert "rsa-oaep-sha256" in sent.told("connected")[0]["cipher"]
+    assert "rsa-oaep-sha256" in receiver.told("connected")[0]["cipher"]
+    assert place.arrived() == [b"cargo"]
+
+
+def test_receiver_may_forbid_a_kem(place):
+    place.home("receiver", "--type", "rsa")
+    receiver = place.receiver("--hybrid.kem", "x25519")
+    sent = place.send(receiver, "--hybrid.kem", "rsa-oaep-sha256", "--message", "x", code=None)
+    assert sent.process.returncode not in (OK, 1), sent
+    assert place.arrived() == []
+
+
+@pytest.mark.parametrize("aead", ["aes-256-gcm", "chacha20-poly1305"])
+def test_either_aead(place, aead):
+    receiver = place.receiver()
+    file = place.file("cargo", content(1_000_000))
+    sent = place.send(receiver, "--hybrid.aead", aead, file)
+    assert aead in sent.told("connected")[0]["cipher"]
+    assert (place.received / "cargo").read_bytes() == file.read_bytes()
+
+
+def test_ciphers_that_differ_are_told_on_both_sides(place):
+    receiver = place.receiver()
+    sent = place.send(receiver, "--cipher", "none", "--insecure", "--message", "x", code=None)
+    assert sent.process.returncode not in (OK, 1), sent
+    for side in (sent, receiver):
+        side.expect(r"cipher")
+        assert b"none" in side.err and b"hybrid" in side.err
+    assert place.arrived() == []
+
+
+def test_no_cipher_only_when_it_is_said_twice(place):
+    refused = place.run("receive", "--home", place.home("receiver"), "--cipher", "none", "127.0.0.1:0", code=USAGE)
+    assert b"--insecure" in refused.err
+    refused = place.run("send", "--home", place.home("sender"), "--cipher", "none", "--to", "tcp://127.0.0.1:1",
+                        "--message", "x", code=USAGE)
+    assert b"--insecure" in refused.err
+
+    receiver = place.receiver("--cipher", "none", "--insecure")
+    place.send(receiver, "--cipher", "none", "--insecure", "--message", "in the clear")
+    assert len(place.arrived()) == 1
+
+
+def test_what_is_sent_cannot_be_read_on_the_way(place):
+    receiver = place.receiver()
+    link = place.link(receiver)
+    words = b"x marks the spot " * 1000
+    place.send(link, place.file("treasure-map", words), "--message", "bring a spade")
+    seen = bytes(link.from_sender[0] + link.from_receiver[0])
+    assert len(seen) > len(words)
+    for secret in (b"marks the spot", b"treasure-map", b"spade"):
+        assert secret not in seen
+
+
+def test_peer_without_a_key_cannot_offer(place):
+    """Frames in the clear, right behind a preface for the real cipher."""
+    receiver = place.receiver()
+    stranger = Peer(receiver, hello=None)
+    place.closing.callback(stranger.close)
+    stranger.say(peer.preface(b"hybrid") + peer.record(peer.delivery(1, b"gift", b"horse")) * 3)
+    assert stranger.is_closed()
+    assert receiver.expect_event("disconnected")["ok"] is False
+    assert receiver.told("offer") == []
+    assert place.arrived() == [] and place.litter() == []
