@@ -1,0 +1,112 @@
+#include "application.hpp"
+
+#include "progress.hpp"
+#include "wherry/keys/paths.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+plugin_finder application::finder() const {
+    return {[this](plugin_kind kind, std::string_view name) { return plugins.load(kind, name); },
+            [this] { return plugins.list(); }};
+}
+
+effective_options application::read_options(std::span<const plugin_kind> kinds) const {
+    auto read = options.read(kinds, finder());
+    for (const auto& doubt : read.doubts()) log->warn(doubt);
+    return read;
+}
+
+void application::note(const std::string& text) const {
+    if (style == output::lines) terminal.note(text);
+}
+
+command_option transport_option() {
+    return text_option("transport", "NAME", "the plugin that reaches peers; see: wherry plugins", "tcp");
+}
+
+command_option cipher_option() {
+    return text_option("cipher", "NAME", "the plugin that encrypts and authenticates; both sides need the same",
+                       "hybrid");
+}
+
+command_option insecure_option() {
+    return flag("insecure", "allow a cipher that protects nothing, for tests and measurements");
+}
+
+command_option handshake_timeout_option() {
+    return duration_option("handshake-timeout", "20s", "how long a peer may take to prove its key", 1, 3'600'000);
+}
+
+command_option io_timeout_option() {
+    return duration_option("io-timeout", "60s", "silence after which a peer counts as gone", 10'000, 86'400'000);
+}
+
+void require_secure(const application& with, const effective_options& options, const cipher& used) {
+    if (!used.is_insecure()) return;
+    const auto& name = options.chosen(plugin_kind::cipher).name();
+    if (!options.boolean("insecure"))
+        throw error(errc::bad_input, "the cipher " + name +
+                                         " protects nothing: everybody on the way can read and change what is sent; "
+                                         "give --insecure if that is what you want");
+    with.log->warn("the cipher {} protects nothing: everybody on the way can read and change what is sent", name);
+}
+
+std::optional<keys::public_key_line> own_public_key(const application& with, const effective_options& options) {
+    auto file = keys::identity_public_path(with.home());
+    if (const auto other = options.plugin_value(plugin_kind::cipher, "identity"); other && !other->empty())
+        file = *other + ".pub";
+    try {
+        return keys::read_public_key_file(file);
+    } catch (const error& e) {
+        with.log->debug("this side's public key is not shown: {}", e.what());
+        return std::nullopt;
+    }
+}
+
+std::string describe_peer(const identity& who, std::string_view address) {
+    if (who.fingerprint.empty()) return printable(address);
+    if (who.label.empty()) return who.fingerprint;
+    return printable(who.label) + " (" + who.fingerprint + ")";
+}
+
+std::string describe_item(const offer& what) {
+    std::string text(to_string(what.kind));
+    if (!what.name.empty()) text += " " + printable(what.name);
+    if (what.size && what.kind != item_kind::folder) text += " (" + human_bytes(*what.size) + ")";
+    return text;
+}
+
+std::string indented(std::string_view text) {
+    std::string shown;
+    while (!text.empty()) {
+        const auto end = std::min(text.find('\n'), text.size());
+        auto line = text.substr(0, end);
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        shown += (shown.empty() ? "    " : "\n    ") + printable(line);
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return shown;
+}
+
+std::string describe_response(const_bytes response) {
+    auto text = as_text(response);
+    while (text.ends_with('\n')) text.remove_suffix(1);
+    if (text.empty()) return {};
+    if (text.find('\n') == text.npos) return ": " + printable(text);
+    return ":\n" + indented(text);
+}
+
+json progress_fields(const progress_state& state) {
+    json fields;
+    fields["bytes"] = state.bytes;
+    if (state.total_bytes) fields["total_bytes"] = *state.total_bytes;
+    fields["items"] = state.items;
+    if (state.total_items > 0) fields["total_items"] = state.total_items;
+    fields["bytes_per_second"] = static_cast<std::uint64_t>(state.bytes_per_second);
+    if (const auto left = time_left(state)) fields["seconds_left"] = left->count();
+    if (!state.current.empty()) fields["current"] = state.current;
+    return fields;
+}
+
+}  // namespace wherry::app

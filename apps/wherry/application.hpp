@@ -1,0 +1,87 @@
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "console.hpp"
+#include "events.hpp"
+#include "exit_code.hpp"
+#include "options.hpp"
+#include "signals.hpp"
+#include "wherry/keys/public_key.hpp"
+#include "wherry/plugin_host.hpp"
+
+namespace wherry::app {
+
+// How much goes to standard output.
+enum class output { lines, json, nothing };
+
+// What main() makes for one command, and the command uses.
+struct application {
+    console& terminal;
+    event_writer& events;
+    signal_watcher& signals;
+    std::shared_ptr<spdlog::logger> log;
+    output style;
+    option_reader& options;
+    const plugin_host& plugins;
+
+    const std::filesystem::path& home() const noexcept { return options.home(); }
+    plugin_finder finder() const;
+    // The second pass over the options; says what is doubtful about them.
+    effective_options read_options(std::span<const plugin_kind> kinds) const;
+    // Something for the person at the terminal, unless it is to be quiet.
+    void note(const std::string& text) const;
+};
+
+// A command: what it takes and what it does. run() may throw error.
+struct command {
+    command_syntax syntax;
+    exit_code (*run)(application& with);
+    bool runs_for_long = false;  // its log has the time of day
+};
+
+const command& keygen_command();
+const command& authorize_command_entry();
+const command& keys_command();
+const command& receive_command();
+const command& send_command();
+const command& plugins_command();
+
+// ---- What several commands do ----
+
+// Options that chains of plugins share.
+command_option transport_option();
+command_option cipher_option();
+command_option insecure_option();
+command_option handshake_timeout_option();
+command_option io_timeout_option();
+
+// Throws error(errc::bad_input) for a cipher that protects nothing, unless --insecure was given; warns if it was.
+void require_secure(const application& with, const effective_options& options, const cipher& used);
+
+// This side's public key as far as it can be told without the private one: nothing if its file cannot be read.
+std::optional<keys::public_key_line> own_public_key(const application& with, const effective_options& options);
+
+// "laptop (SHA256:...)", "SHA256:...", or the address where there is no key.
+std::string describe_peer(const identity& who, std::string_view address);
+
+// "file notes.txt (1.5 KiB)", "message (12 B)".
+std::string describe_item(const offer& what);
+
+// ": text" to stand behind a result, several lines indented below it; "" for none.
+std::string describe_response(const_bytes response);
+
+// Text with its lines kept, each fit for a terminal and set in.
+std::string indented(std::string_view text);
+
+// The "progress" event.
+struct progress_state;
+json progress_fields(const progress_state& state);
+
+}  // namespace wherry::app

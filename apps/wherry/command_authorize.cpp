@@ -1,0 +1,115 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <vector>
+
+#include "application.hpp"
+#include "wherry/keys/authorized_keys.hpp"
+#include "wherry/keys/paths.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Lines begin with the type of the key, as no sensible name of a file does.
+bool is_key_line(const std::string& argument) {
+    return argument.starts_with("ssh-") && argument.find(' ') != argument.npos;
+}
+
+// One after the other, so that one bad file does not keep the good ones out.
+class authorizing {
+public:
+    explicit authorizing(application& with) : with_(with), accepted_(keys::authorized_keys_path(with.home())) {}
+
+    void argument(const std::string& given) {
+        if (is_key_line(given)) return one("the line", [&] { return keys::parse_public_key_line(given); });
+        std::error_code none;
+        if (!fs::is_directory(given, none))
+            return one("'" + printable(given) + "'", [&] { return keys::read_public_key_file(given); });
+        std::vector<fs::path> files;
+        std::error_code failure;
+        for (fs::directory_iterator at(given, failure), end; !failure && at != end; at.increment(failure))
+            if (at->path().extension() == ".pub") files.push_back(at->path());
+        if (failure)
+            return fail("'" + printable(given) + "'", error(errc::io, "it cannot be read: " + failure.message()));
+        if (files.empty()) return fail("'" + printable(given) + "'", error(errc::bad_input, "it has no *.pub in it"));
+        std::sort(files.begin(), files.end());
+        for (const auto& file : files)
+            one("'" + printable(file.native()) + "'", [&] { return keys::read_public_key_file(file); });
+    }
+
+    exit_code outcome() const { return outcome_; }
+
+private:
+    template <class Read>
+    void one(const std::string& what, Read read) {
+        try {
+            const auto line = read();
+            tell(line, accepted_.add(line.key, line.comment));
+        } catch (const error& e) {
+            fail(what, e);
+        }
+    }
+
+    void tell(const keys::public_key_line& line, keys::change change) {
+        const bool is_new = change == keys::change::made;
+        const auto fingerprint = line.key.fingerprint();
+        if (with_.style == output::json) {
+            json fields;
+            fields["fingerprint"] = fingerprint;
+            fields["comment"] = as_utf8(line.comment);
+            fields["public_key"] = line.key.line();
+            fields["added"] = is_new;
+            with_.events.write("authorized", fields);
+        } else if (with_.style == output::lines) {
+            with_.terminal.result((is_new ? "authorized " : "authorized already: ") + fingerprint +
+                                  (line.comment.empty() ? "" : " " + printable(line.comment)));
+        }
+    }
+
+    void fail(const std::string& what, const error& e) {
+        with_.log->error("{} is not authorized: {}", what, printable(e.what()));
+        if (with_.style == output::json) {
+            json fields;
+            fields["status"] = to_string(e.code());
+            fields["error"] = as_utf8(what + ": " + e.what());
+            with_.events.write("error", fields);
+        }
+        if (outcome_ == exit_code::delivered) outcome_ = exit_code_for(e.code(), side::here);
+    }
+
+    application& with_;
+    const keys::authorized_keys accepted_;
+    exit_code outcome_ = exit_code::delivered;
+};
+
+exit_code run(application& with) {
+    const auto options = with.read_options({});
+    if (options.arguments().empty())
+        throw error(errc::bad_input,
+                    "whom to authorize is not said; give a public key's file or line, or a folder with *.pub files");
+    authorizing job(with);
+    for (const auto& one : options.arguments()) job.argument(one.value);
+    return job.outcome();
+}
+
+}  // namespace
+
+const command& authorize_command_entry() {
+    static const command described = {
+        {"authorize",
+         "KEYFILE | LINE | FOLDER...",
+         "Lets senders in: adds their public keys to 'authorized_keys' in wherry's home folder.",
+         "A line is what wherry keygen prints, in quotes. Of a folder every *.pub is taken. A receiver that is\n"
+         "running knows at once.",
+         {},
+         {}},
+        run};
+    return described;
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,118 @@
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "application.hpp"
+#include "trust.hpp"
+#include "wherry/keys/paths.hpp"
+#include "wherry/keys/private_key.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t most_passphrase_bytes = 1024;
+
+keys::secret_text ask(const std::string& prompt) {
+    keys::secret_text answer(most_passphrase_bytes);
+    answer.resize(ask_secret(prompt, answer));
+    return answer;
+}
+
+keys::secret_text ask_new_passphrase() {
+    auto first = ask("New passphrase: ");
+    if (first.empty()) throw error(errc::bad_input, "an empty passphrase protects nothing; leave --passphrase out");
+    if (first != ask("The same again: "))
+        throw error(errc::bad_input, "the two passphrases differ; nothing was written");
+    return first;
+}
+
+std::string default_comment() {
+    std::array<char, 256> host{};
+    if (::gethostname(host.data(), host.size() - 1) != 0) return "wherry";
+    const char* user = std::getenv("USER");
+    return (user != nullptr && *user != '\0' ? std::string(user) + "@" : std::string()) + host.data();
+}
+
+exit_code run(application& with) {
+    const auto options = with.read_options({});
+    if (!options.arguments().empty())
+        throw error(errc::bad_input, "keygen takes no argument, but got '" +
+                                         printable(options.arguments().front().value) +
+                                         "'; --comment gives the key a name");
+    const auto type = keys::parse_key_type(options.text("type"));
+    std::size_t bits = keys::default_rsa_bits;
+    if (options.has("bits")) {
+        if (type != keys::key_type::rsa)
+            throw error(errc::bad_input, options.given("bits").written +
+                                             ": an Ed25519 key has one size; leave it out, or add --type rsa");
+        bits = static_cast<std::size_t>(options.integer("bits"));
+    }
+    const auto comment = options.has("comment") ? options.text("comment") : default_comment();
+
+    const auto file = keys::identity_path(with.home());
+    const auto public_file = keys::identity_public_path(with.home());
+    const bool replace = options.boolean("force");
+    std::error_code none;
+    if (!replace && fs::exists(fs::symlink_status(file, none)))
+        throw error(errc::bad_input,
+                    "there is a key already, " + file.string() +
+                        "; --force replaces it, and then whoever knows the old one must learn the new one");
+
+    const auto key_comment_checked = [&](const keys::private_key& key) { return key.public_part().line(comment); };
+    keys::secret_text passphrase;
+    if (options.boolean("passphrase")) passphrase = ask_new_passphrase();
+    if (type == keys::key_type::rsa) with.note("making an RSA key; this may take a while");
+    const auto key = keys::private_key::generate(type, bits);
+    const auto line = key_comment_checked(key);
+    key.save(file, passphrase, replace ? keys::if_exists::replace : keys::if_exists::refuse);
+    keys::write_public_key_file(public_file, key.public_part(), comment);
+
+    const auto fingerprint = key.public_part().fingerprint();
+    if (with.style == output::json) {
+        json fields;
+        fields["file"] = as_utf8(file.native());
+        fields["public_file"] = as_utf8(public_file.native());
+        fields["type"] = to_string(type);
+        fields["bits"] = key.public_part().bits();
+        fields["fingerprint"] = fingerprint;
+        fields["public_key"] = line;
+        with.events.write("key", fields);
+    } else if (with.style == output::lines) {
+        with.terminal.result(fingerprint + " " + printable(comment));
+        with.terminal.result(line);
+        with.terminal.note("The private key is in " + file.string() + ", and is to stay there; the line above is in " +
+                           public_file.string() + ".\nTo send: have the receiver's owner run this with your line:\n  " +
+                           authorize_command(key.public_part().line(), comment) +
+                           "\nTo receive: run wherry authorize with the senders' lines, then wherry receive.");
+    }
+    return exit_code::delivered;
+}
+
+}  // namespace
+
+const command& keygen_command() {
+    static const command described = {
+        {"keygen",
+         "",
+         "Makes this side's key pair, 'identity' and 'identity.pub' in wherry's home folder.",
+         "",
+         {
+             choice_option("type", {"ed25519", "rsa"}, "ed25519", "what kind of key"),
+             integer_option("bits", "N", "size of an RSA key (default: " + std::to_string(keys::default_rsa_bits) + ")",
+                            std::nullopt, static_cast<std::int64_t>(keys::min_rsa_bits),
+                            static_cast<std::int64_t>(keys::max_rsa_bits)),
+             command_line_only(text_option("comment", "TEXT", "the key's name for people (default: user@host)")),
+             command_line_only(flag("force", "replace the key that is there")),
+             command_line_only(flag("passphrase", "encrypt the private key with a passphrase, asked on the terminal")),
+         },
+         {}},
+        run};
+    return described;
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,142 @@
+#include "application.hpp"
+#include "wherry/keys/authorized_keys.hpp"
+#include "wherry/keys/known_hosts.hpp"
+#include "wherry/keys/paths.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+json describe(const keys::public_key& key) {
+    json fields;
+    fields["fingerprint"] = key.fingerprint();
+    fields["algorithm"] = key.algorithm();
+    fields["bits"] = key.bits();
+    fields["public_key"] = key.line();
+    return fields;
+}
+
+std::string row(const keys::public_key& key, const std::string& rest) {
+    return "  " + key.fingerprint() + " " + std::string(to_string(key.type())) + " " + std::to_string(key.bits()) +
+           (rest.empty() ? "" : "  " + printable(rest));
+}
+
+class listing_keys {
+public:
+    explicit listing_keys(application& with)
+        : with_(with),
+          accepted_(keys::authorized_keys_path(with.home())),
+          known_(keys::known_hosts_path(with.home())) {}
+
+    void list() {
+        own();
+        const auto accepted = accepted_.read();
+        warn(accepted_.path(), accepted.skipped);
+        heading("authorized to send here:", accepted.entries.empty());
+        for (const auto& entry : accepted.entries) tell("authorized", entry.key, entry.comment, {}, entry.comment);
+        const auto known = known_.read();
+        warn(known_.path(), known.skipped);
+        heading("known receivers:", known.entries.empty());
+        for (const auto& entry : known.entries)
+            tell("known", entry.key, entry.comment, entry.address,
+                 entry.address + (entry.comment.empty() ? "" : " " + entry.comment));
+    }
+
+    void remove(const std::string& which) {
+        const auto from_accepted = accepted_.remove(which);
+        const auto from_known = known_.remove(which);
+        if (from_accepted + from_known == 0)
+            throw error(errc::bad_input, "no authorized key and no known receiver is '" + printable(which) +
+                                             "'; wherry keys lists the fingerprints, addresses and comments there are");
+        if (with_.style == output::json) {
+            json fields;
+            put_name(fields, "name", which);
+            fields["authorized"] = from_accepted;
+            fields["known"] = from_known;
+            with_.events.write("removed", fields);
+        } else if (with_.style == output::lines) {
+            if (from_accepted > 0)
+                with_.terminal.result("no longer authorized: " + printable(which) + " (" +
+                                      std::to_string(from_accepted) + (from_accepted == 1 ? " key)" : " keys)"));
+            if (from_known > 0)
+                with_.terminal.result("forgotten: " + printable(which) + " (" + std::to_string(from_known) +
+                                      (from_known == 1 ? " receiver)" : " receivers)"));
+        }
+    }
+
+private:
+    void own() {
+        const auto file = keys::identity_public_path(with_.home());
+        std::error_code none;
+        heading("own:", !std::filesystem::exists(file, none));
+        if (!std::filesystem::exists(file, none)) {
+            with_.note("there is no key of this side yet; make one with: wherry keygen");
+            return;
+        }
+        const auto line = keys::read_public_key_file(file);
+        tell("own", line.key, line.comment, {}, line.comment);
+        if (with_.style == output::lines) with_.terminal.result("  " + line.key.line(line.comment));
+    }
+
+    void heading(const std::string& text, bool is_empty) {
+        if (with_.style == output::lines) with_.terminal.result(text + (is_empty ? " none" : ""));
+    }
+
+    void tell(const char* role, const keys::public_key& key, const std::string& comment, const std::string& address,
+              const std::string& rest) {
+        if (with_.style == output::json) {
+            json fields;
+            fields["role"] = role;
+            fields.update(describe(key));
+            fields["comment"] = as_utf8(comment);
+            if (!address.empty()) fields["address"] = as_utf8(address);
+            with_.events.write("key", fields);
+        } else if (with_.style == output::lines) {
+            with_.terminal.result(row(key, rest));
+        }
+    }
+
+    void warn(const std::filesystem::path& file, const std::vector<keys::skipped_line>& skipped) {
+        for (const auto& [number, why] : skipped)
+            with_.log->warn("{} line {} is passed over: {}", file.string(), number, printable(why));
+    }
+
+    application& with_;
+    const keys::authorized_keys accepted_;
+    const keys::known_hosts known_;
+};
+
+exit_code run(application& with) {
+    const auto options = with.read_options({});
+    listing_keys job(with);
+    bool removes = false;
+    for (const auto& [option, value] : options.arguments()) {
+        if (option.empty())
+            throw error(errc::bad_input,
+                        "keys takes no argument, but got '" + printable(value) + "'; to remove a key: --remove");
+        job.remove(value);
+        removes = true;
+    }
+    if (!removes) job.list();
+    return exit_code::delivered;
+}
+
+}  // namespace
+
+const command& keys_command() {
+    static const command described = {
+        {"keys",
+         "[--remove FINGERPRINT | ADDRESS | COMMENT]",
+         "Lists this side's key, the keys that may send here, and the receivers that were met.",
+         "",
+         {
+             repeatable(command_line_only(text_option(
+                 "remove", "WHICH", "forget a receiver, by its address, or a key, by its fingerprint or comment"))),
+         },
+         {}},
+        run};
+    return described;
+}
+
+}  // namespace wherry::app

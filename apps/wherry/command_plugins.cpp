@@ -1,0 +1,118 @@
+#include <algorithm>
+
+#include "application.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+json describe(const plugin_option& row, const std::string& plugin_name) {
+    json fields;
+    fields["name"] = plugin_name + "." + row.name;
+    fields["type"] = to_string(row.type);
+    fields["help"] = row.help;
+    if (row.default_value && !row.is_secret) fields["default"] = *row.default_value;
+    if (row.is_required) fields["required"] = true;
+    if (row.is_secret) fields["secret"] = true;
+    if (!row.choices.empty()) fields["choices"] = row.choices;
+    if (row.minimum != 0 || row.maximum != 0) fields["minimum"] = row.minimum, fields["maximum"] = row.maximum;
+    return fields;
+}
+
+void tell_json(application& with, const plugin_listing& listing) {
+    json fields;
+    fields["kind"] = to_string(listing.kind);
+    fields["name"] = listing.name;
+    fields["path"] = as_utf8(listing.path.native());
+    fields["loaded"] = listing.loaded != nullptr;
+    if (listing.loaded) {
+        fields["version"] = listing.loaded->version();
+        fields["summary"] = listing.loaded->summary();
+        auto options = json::array();
+        for (const auto& row : listing.loaded->options()) options.push_back(describe(row, listing.name));
+        fields["options"] = std::move(options);
+    } else {
+        fields["problem"] = as_utf8(listing.problem);
+    }
+    with.events.write("plugin", fields);
+}
+
+std::string limits_of(const plugin_option& row) {
+    std::string text(to_string(row.type));
+    if (row.type == option_type::choice) {
+        text.clear();
+        for (const auto& choice : row.choices) text += (text.empty() ? "" : "|") + choice;
+    }
+    if (row.minimum != 0 || row.maximum != 0) {
+        text += " " + std::to_string(row.minimum) + ".." + std::to_string(row.maximum);
+        if (row.type == option_type::duration) text += " ms";
+    }
+    return text;
+}
+
+void tell_lines(application& with, const plugin_listing& listing, bool in_full) {
+    const auto kind = std::string(to_string(listing.kind));
+    if (!listing.loaded) {
+        with.terminal.result(kind + " " + listing.name + ": refused: " + printable(listing.problem));
+        return;
+    }
+    const auto& loaded = *listing.loaded;
+    with.terminal.result(kind + " " + listing.name + " " + printable(loaded.version()) + ": " +
+                         printable(loaded.summary()) + "\n  " + printable(listing.path.native()));
+    if (!in_full) return;
+    if (loaded.options().empty()) with.terminal.result("  no options");
+    for (const auto& row : loaded.options()) {
+        auto line = "  --" + listing.name + "." + row.name + "  " + printable(row.help) + "\n      " + limits_of(row);
+        if (row.is_required) line += ", required";
+        if (row.is_secret) line += ", never shown";
+        if (row.default_value && !row.is_secret)
+            line += ", default: " + (row.default_value->empty() ? "none" : printable(*row.default_value));
+        with.terminal.result(line);
+    }
+}
+
+exit_code run(application& with) {
+    const auto options = with.read_options({});
+    std::vector<std::string> names;
+    for (const auto& one : options.arguments())
+        if (one.option.empty()) names.push_back(one.value);
+    const auto all = with.plugins.list();
+    std::vector<std::string> found;
+    for (const auto& listing : all) {
+        found.push_back(listing.name);
+        const bool is_wanted = names.empty() || std::find(names.begin(), names.end(), listing.name) != names.end();
+        if (!is_wanted) continue;
+        if (with.style == output::json)
+            tell_json(with, listing);
+        else if (with.style == output::lines)
+            tell_lines(with, listing, !names.empty());
+    }
+    std::string places;
+    for (const auto& folder : with.plugins.search_path())
+        places += (places.empty() ? "" : ", ") + printable(folder.native());
+    for (const auto& name : names) {
+        if (std::find(found.begin(), found.end(), name) != found.end()) continue;
+        const auto meant = nearest(name, found);
+        throw error(errc::bad_input,
+                    "there is no plugin '" + printable(name) + "' (looked in " + places + ")" +
+                        (meant.empty() ? "; wherry plugins lists what there is" : "; did you mean " + meant + "?"));
+    }
+    if (all.empty()) with.log->warn("no plugin was found (looked in {}); --plugin-dir names another folder", places);
+    return exit_code::delivered;
+}
+
+}  // namespace
+
+const command& plugins_command() {
+    static const command described = {{"plugins",
+                                       "[NAME...]",
+                                       "Lists the plugins that are found, and where; with a name, its options, too.",
+                                       "",
+                                       {},
+                                       {}},
+                                      run};
+    return described;
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,206 @@
+#include <atomic>
+
+#include "application.hpp"
+#include "receive_report.hpp"
+#include "trust.hpp"
+#include "wherry/keys/paths.hpp"
+#include "wherry/receiver.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// What is in flight when a receiver is told to stop may still end within this.
+constexpr std::chrono::milliseconds stop_grace = 10s;
+
+class receiving {
+public:
+    receiving(application& with, const effective_options& options, const std::string& address)
+        : with_(with),
+          options_(options),
+          is_raw_(options.boolean("raw")),
+          accepted_(keys::authorized_keys_path(with.home())),
+          transport_(options.make_transport()),
+          cipher_(is_raw_ ? nullptr : options.make_cipher()),
+          sink_(options.make_sink()),
+          address_(address) {
+        if (cipher_) require_secure(with, options, *cipher_);
+    }
+
+    exit_code run() {
+        std::atomic<receiver*> running{nullptr};
+        std::atomic<bool> is_over{false};
+        receive_report report(with_, is_raw_, [&] {
+            if (!options_.boolean("once")) return;
+            is_over = true;
+            if (auto* const serving = running.load()) serving->stop(stop_grace);
+        });
+        const sender_gate gate(
+            accepted_, cipher_ && cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
+            {[&](const identity& peer) { report.refused(peer); },
+             [&](const std::string& why) { with_.log->error("no sender can be let in: {}", printable(why)); }});
+        message_tee into(*sink_, report);
+
+        receiver_protocol protocol;
+        protocol.protection = cipher_.get();
+        if (cipher_) protocol.cipher_name = options_.chosen(plugin_kind::cipher).name();
+        protocol.verify = gate.verifier();
+        protocol.raw.idle_timeout = options_.duration("raw-idle-timeout");
+        if (const auto limit = options_.bytes("raw-max-size"); limit > 0) protocol.raw.max_bytes = limit;
+
+        receiver_options limits;
+        limits.max_connections = static_cast<std::size_t>(options_.integer("max-connections"));
+        limits.timing = {options_.duration("handshake-timeout"), options_.duration("io-timeout")};
+
+        const auto from = listen();
+        receiver serving(*from, into, protocol, limits, report);
+        running = &serving;
+        bool is_stopped = false;
+        {
+            const signal_watcher::scope stop(with_.signals, [&](unsigned count) {
+                is_stopped = true;
+                if (count == 1) with_.note("stopping; what is in flight has 10 s to end (once more: at once)");
+                serving.stop(count == 1 ? stop_grace : 0s);
+            });
+            tell_listening(from->address());
+            serving.run();
+        }
+        const auto code = is_over && !is_stopped ? report.outcome() : exit_code::delivered;
+        report.finish(code);
+        return code;
+    }
+
+private:
+    std::unique_ptr<listener> listen() {
+        try {
+            return transport_->listen(address_);
+        } catch (const error& e) {
+            // A port that is taken is a wrong option to the transport, but to the shell it is the system that said no.
+            if (e.code() == errc::bad_input && e.system_error() != 0) throw error(errc::io, e.what(), e.system_error());
+            throw;
+        }
+    }
+
+    void tell_listening(std::string_view address) {
+        const auto& transport_name = options_.chosen(plugin_kind::transport).name();
+        const auto destination = transport_name + "://" + std::string(address);
+        const auto own = is_raw_ || cipher_->is_insecure() ? std::nullopt : own_public_key(with_, options_);
+        if (with_.style == output::json) {
+            json fields;
+            fields["transport"] = transport_name;
+            fields["address"] = as_utf8(address);
+            fields["destination"] = as_utf8(destination);
+            fields["cipher"] = is_raw_ ? json(nullptr) : json(options_.chosen(plugin_kind::cipher).name());
+            fields["sink"] = options_.chosen(plugin_kind::sink).name();
+            if (own) {
+                fields["fingerprint"] = own->key.fingerprint();
+                fields["public_key"] = own->key.line(own->comment);
+            }
+            with_.events.write("listening", fields);
+        } else if (with_.style == output::lines) {
+            with_.terminal.result("listening on " + printable(destination) +
+                                  (own ? ", this receiver's key is " + own->key.fingerprint() : std::string()));
+        }
+        if (is_raw_) {
+            with_.log->warn(
+                "raw: no cipher and no keys are used; whoever reaches {} over the link can deliver, and is vouched for "
+                "by nothing else",
+                printable(destination));
+        } else if (!cipher_->is_insecure()) {
+            tell_authorized();
+        }
+    }
+
+    void tell_authorized() {
+        try {
+            const auto listing = accepted_.read();
+            for (const auto& [number, why] : listing.skipped)
+                with_.log->warn("{} line {} is passed over: {}", accepted_.path().string(), number, printable(why));
+            if (listing.entries.empty())
+                with_.log->warn(
+                    "no key is authorised yet, so nobody can send; let a sender in with: wherry authorize "
+                    "KEYFILE (its identity.pub), or with the line that it prints");
+        } catch (const error& e) {
+            with_.log->error("no sender can be let in: {}", printable(e.what()));
+        }
+    }
+
+    application& with_;
+    const effective_options& options_;
+    const bool is_raw_;
+    const keys::authorized_keys accepted_;
+    const std::unique_ptr<transport> transport_;
+    const std::unique_ptr<cipher> cipher_;
+    const std::unique_ptr<sink> sink_;
+    const std::string address_;
+};
+
+// The address that was given, without its scheme, which must be the transport's.
+std::string read_address(const effective_options& options) {
+    std::string address;
+    bool has_address = false;
+    for (const auto& [option, value] : options.arguments()) {
+        if (!option.empty()) continue;
+        if (has_address)
+            throw error(errc::bad_input,
+                        "there is an argument too many: '" + printable(value) + "'; one ADDRESS is taken");
+        has_address = true;
+        const auto parts = split_destination(value);
+        const auto& transport = options.chosen(plugin_kind::transport).name();
+        if (!parts.scheme.empty() && parts.scheme != transport)
+            throw error(errc::bad_input, "'" + printable(value) + "' is for the transport " + parts.scheme +
+                                             ", but the transport is " + transport + "; add --transport " +
+                                             parts.scheme);
+        address = parts.address;
+    }
+    return address;
+}
+
+exit_code run(application& with) {
+    for (const auto& argument : with.options.early_arguments()) {
+        const auto scheme = split_destination(argument).scheme;
+        if (scheme.empty()) continue;
+        if (with.options.early_origin("transport") != origin::command_line)
+            with.options.choose(plugin_kind::transport, scheme);
+        break;
+    }
+    std::vector<plugin_kind> kinds = {plugin_kind::transport, plugin_kind::sink};
+    if (!with.options.early_flag("raw")) kinds.push_back(plugin_kind::cipher);
+    const auto options = with.read_options(kinds);
+    return receiving(with, options, read_address(options)).run();
+}
+
+}  // namespace
+
+const command& receive_command() {
+    static const command described = {
+        {"receive",
+         "[ADDRESS]",
+         "Receives what authorised senders send, until it is interrupted.",
+         "ADDRESS is where to listen: [HOST][:PORT] for tcp; without it, the transport's default.",
+         {
+             transport_option(),
+             cipher_option(),
+             text_option("sink", "NAME", "the plugin that deliveries go to; see: wherry plugins", "filesystem"),
+             integer_option("max-connections", "N", "senders served at once; further ones wait", "256", 1, 100'000),
+             command_line_only(flag("once", "end after the first connection")),
+             flag("raw",
+                  "take whatever comes over each connection as one delivery: no protocol, cipher or keys; only "
+                  "the link vouches for such a peer"),
+             duration_option("raw-idle-timeout", "5s", "with --raw: silence that ends a delivery; 0 waits for ever", 0,
+                             86'400'000),
+             size_option("raw-max-size", "0", "with --raw: the most that one delivery may be; 0 for any size"),
+             insecure_option(),
+             handshake_timeout_option(),
+             io_timeout_option(),
+         },
+         {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink}},
+        run,
+        true};
+    return described;
+}
+
+}  // namespace wherry::app

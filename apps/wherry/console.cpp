@@ -1,0 +1,152 @@
+#include "console.hpp"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "unique_fd.hpp"
+#include "wherry/error.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+constexpr std::string_view erase_line = "\r\x1b[K";
+
+bool is_redrawable(int fd) {
+    if (::isatty(fd) == 0) return false;
+    const char* kind = std::getenv("TERM");
+    return kind != nullptr && *kind != '\0' && std::strcmp(kind, "dumb") != 0;
+}
+
+// False if nobody reads `fd` any more.
+bool write_all(int fd, std::string_view text) noexcept {
+    while (!text.empty()) {
+        const auto written = ::write(fd, text.data(), text.size());
+        if (written >= 0) {
+            text.remove_prefix(static_cast<std::size_t>(written));
+        } else if (errno == EAGAIN) {
+            ::usleep(1000);  // somebody made it non-blocking; there is nothing else to do meanwhile
+        } else if (errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// The terminal whose echo ask_secret turned off; -1: none. A watcher of signals must be able to put it right.
+std::atomic<int> silenced_terminal{-1};
+termios settings_before{};
+
+class silence {
+public:
+    explicit silence(int terminal) {
+        if (::tcgetattr(terminal, &settings_before) != 0) return;
+        termios quiet = settings_before;
+        quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+        quiet.c_lflag |= ECHONL;
+        silenced_terminal = terminal;
+        ::tcsetattr(terminal, TCSAFLUSH, &quiet);
+    }
+    ~silence() { restore_terminal(); }
+    silence(const silence&) = delete;
+    silence& operator=(const silence&) = delete;
+};
+
+}  // namespace
+
+console::console() : shows_status_(is_redrawable(STDERR_FILENO)) {}
+
+console::~console() { status({}); }
+
+void console::erase_status() {
+    if (!status_.empty()) write_all(STDERR_FILENO, erase_line);
+}
+
+void console::write_line(int fd, std::string_view line) {
+    std::string text(line);
+    text += '\n';
+    const std::lock_guard lock(mutex_);
+    erase_status();
+    if (!write_all(fd, text) && fd == STDOUT_FILENO) output_is_gone_ = true;
+    write_all(STDERR_FILENO, status_);
+}
+
+void console::result(std::string_view line) {
+    if (!output_is_gone_) write_line(STDOUT_FILENO, line);
+}
+
+void console::note(std::string_view line) { write_line(STDERR_FILENO, line); }
+
+void console::status(std::string_view line) {
+    if (!shows_status_) return;
+    const std::lock_guard lock(mutex_);
+    if (line == status_) return;
+    // In one write, so that it does not flicker.
+    std::string text(erase_line);
+    text += line;
+    status_ = line;
+    write_all(STDERR_FILENO, text);
+}
+
+std::size_t console::columns() const noexcept {
+    winsize size{};
+    if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+    return 80;
+}
+
+bool can_ask() { return ::isatty(STDIN_FILENO) != 0 && ::isatty(STDERR_FILENO) != 0; }
+
+std::string ask_line(const std::string& prompt) {
+    write_all(STDERR_FILENO, prompt);
+    std::string line;
+    char next = 0;
+    // Byte by byte: what follows the line belongs to whoever reads standard input next.
+    for (;;) {
+        const auto got = ::read(STDIN_FILENO, &next, 1);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) {
+            write_all(STDERR_FILENO, "\n");
+            return line;
+        }
+        if (next == '\n') return line;
+        line += next;
+    }
+}
+
+std::size_t ask_secret(const std::string& prompt, std::span<char> into) {
+    const unique_fd terminal(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+    if (!terminal || ::isatty(STDERR_FILENO) == 0) throw error(errc::unsupported, "there is no terminal to ask on");
+    const silence quiet(terminal.get());
+    write_all(terminal.get(), prompt);
+    std::size_t length = 0;
+    char next = 0;
+    bool fits = true;
+    for (;;) {
+        const auto got = ::read(terminal.get(), &next, 1);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0 || next == '\n') break;
+        if (length < into.size())
+            into[length++] = next;
+        else
+            fits = false;
+    }
+    ::explicit_bzero(&next, 1);
+    if (!fits) {
+        ::explicit_bzero(into.data(), into.size());
+        throw error(errc::bad_input, "the answer is longer than " + std::to_string(into.size()) + " bytes");
+    }
+    return length;
+}
+
+void restore_terminal() noexcept {
+    const int terminal = silenced_terminal.exchange(-1);
+    if (terminal >= 0) ::tcsetattr(terminal, TCSAFLUSH, &settings_before);
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace wherry::app {
+
+// Standard output and standard error, shared by everything that writes to them, so that lines stay whole and a progress
+// bar never runs into one. A reader of standard output that goes away is no failure: what comes after is dropped.
+// Thread-safety: all functions from any thread.
+class console {
+public:
+    console();
+    ~console();
+    console(const console&) = delete;
+    console& operator=(const console&) = delete;
+
+    // One whole line (or several) to standard output; the line end is added. Results and events.
+    void result(std::string_view line);
+    // The same to standard error. Logs, errors and notes.
+    void note(std::string_view line);
+
+    // Shows `line` below everything else, in place of the one before; "" takes it away. Only where shows_status().
+    void status(std::string_view line);
+    // True if standard error is a terminal that can redraw a line.
+    bool shows_status() const noexcept { return shows_status_; }
+    // Columns of that terminal, read again at each call, so that a resized window counts at once; 80 if unknown.
+    std::size_t columns() const noexcept;
+
+private:
+    void write_line(int fd, std::string_view line);
+    void erase_status();
+
+    std::mutex mutex_;
+    std::string status_;
+    const bool shows_status_;
+    std::atomic<bool> output_is_gone_{false};
+};
+
+// True if a person can be asked: standard input and standard error are terminals.
+bool can_ask();
+
+// Asks on the terminal and returns the line that was typed, without its end; nothing typed at the end of input gives
+// "". REQUIRES: can_ask().
+std::string ask_line(const std::string& prompt);
+
+// Asks without echo, on the terminal that controls this process, even where standard input is a pipe. Writes the
+// answer to `into` and returns its length. Throws error: unsupported where there is no terminal, bad_input if the
+// answer does not fit.
+std::size_t ask_secret(const std::string& prompt, std::span<char> into);
+
+// Undoes what ask_secret did to the terminal, from any thread and in the middle of it; for a program that is to end.
+void restore_terminal() noexcept;
+
+}  // namespace wherry::app

@@ -1,0 +1,123 @@
+#include "events.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+std::string hex(std::string_view bytes) {
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string text;
+    text.reserve(bytes.size() * 2);
+    for (const unsigned char byte : bytes) text += {digits[byte >> 4], digits[byte & 15]};
+    return text;
+}
+
+std::string base64(std::string_view bytes) {
+    static constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string text;
+    text.reserve((bytes.size() + 2) / 3 * 4);
+    for (std::size_t at = 0; at < bytes.size(); at += 3) {
+        const auto count = std::min<std::size_t>(3, bytes.size() - at);
+        std::uint32_t group = 0;
+        for (std::size_t i = 0; i < 3; ++i)
+            group = group << 8 | (i < count ? static_cast<unsigned char>(bytes[at + i]) : 0u);
+        for (std::size_t i = 0; i < 4; ++i) text += i <= count ? alphabet[group >> (18 - 6 * i) & 63] : '=';
+    }
+    return text;
+}
+
+// The bytes of the well-formed character that `text` begins with; 0 if there is none.
+std::size_t character_bytes(std::string_view text) {
+    for (std::size_t length = 1; length <= 4 && length <= text.size(); ++length)
+        if (is_utf8(text.substr(0, length))) return length;
+    return 0;
+}
+
+}  // namespace
+
+std::string as_utf8(std::string_view bytes) {
+    if (is_utf8(bytes)) return std::string(bytes);
+    std::string text;
+    while (!bytes.empty()) {
+        const auto length = character_bytes(bytes);
+        if (length == 0)
+            text += "\xEF\xBF\xBD";
+        else
+            text += bytes.substr(0, length);
+        bytes.remove_prefix(length == 0 ? 1 : length);
+    }
+    return text;
+}
+
+std::string format_time(std::int64_t seconds, std::uint32_t nanoseconds) {
+    const auto when = static_cast<std::time_t>(seconds);
+    std::tm parts{};
+    if (::gmtime_r(&when, &parts) == nullptr) return std::to_string(seconds);
+    char text[64];
+    std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", parts.tm_year + 1900, parts.tm_mon + 1,
+                  parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, nanoseconds / 1'000'000);
+    return text;
+}
+
+void put_name(json& into, const std::string& key, std::string_view bytes) {
+    into[key] = as_utf8(bytes);
+    if (!is_utf8(bytes)) into[key + "_hex"] = hex(bytes);
+}
+
+void put_content(json& into, const std::string& key, std::string_view bytes) {
+    if (is_utf8(bytes))
+        into[key] = bytes;
+    else
+        into[key + "_base64"] = base64(bytes);
+}
+
+void put_offer(json& into, const offer& what) {
+    into["kind"] = to_string(what.kind);
+    put_name(into, "name", what.name);
+    if (what.size) into["size"] = *what.size;
+    if (what.mode) {
+        char octal[8];
+        std::snprintf(octal, sizeof octal, "%04o", *what.mode & 07777u);
+        into["mode"] = octal;
+    }
+    if (what.mtime) into["mtime"] = format_time(what.mtime->seconds, what.mtime->nanoseconds);
+}
+
+void put_result(json& into, const delivery_result& result) {
+    into["ok"] = result.ok();
+    into["status"] = result.failure ? to_string(*result.failure) : "ok";
+    into["bytes"] = result.bytes;
+    into["resumed_from"] = result.resumed_from;
+    if (result.ok()) {
+        put_content(into, "response", as_text(result.response));
+    } else {
+        into["error"] = as_utf8(result.text);
+        into["remote"] = result.is_remote;
+        if (!result.response.empty()) put_content(into, "response", as_text(result.response));
+    }
+}
+
+void put_identity(json& into, const identity& who) {
+    into["fingerprint"] = who.fingerprint;
+    into["public_key"] = who.public_key;
+    into["label"] = as_utf8(who.label);
+}
+
+void event_writer::write(std::string_view event, const json& fields) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now);
+    const auto rest = std::chrono::duration_cast<std::chrono::nanoseconds>(now - seconds);
+    json all;
+    all["event"] = event;
+    all["time"] = format_time(seconds.count(), static_cast<std::uint32_t>(rest.count()));
+    all.update(fields);
+    out_.result(all.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,249 @@
+#include "receive_report.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "trust.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+constexpr std::size_t most_shown_bytes = std::size_t{64} << 10;
+
+std::string result_line(const offer& what, const delivery_result& result, const std::string& from) {
+    std::string line = (result.ok() ? "received " : "not received: ") + describe_item(what);
+    if (!what.size && result.ok()) line += " (" + human_bytes(result.bytes) + ")";
+    line += " from " + from;
+    if (result.resumed_from > 0) line += ", gone on from " + human_bytes(result.resumed_from);
+    if (result.ok()) return line + describe_response(result.response);
+    return line + ": " + (result.is_remote ? "the sender says: " : "") + printable(result.text);
+}
+
+class tee_response final : public response {
+public:
+    explicit tee_response(response& inner) noexcept : inner_(inner) {}
+    using response::append;
+    void append(const_bytes bytes) override {
+        inner_.append(bytes);
+        all.insert(all.end(), bytes.begin(), bytes.end());
+    }
+    std::vector<std::byte> all;
+
+private:
+    response& inner_;
+};
+
+class message_delivery final : public delivery {
+public:
+    message_delivery(std::unique_ptr<delivery> inner, const offer& what, const offering_peer& from,
+                     receive_report& report)
+        : inner_(std::move(inner)), what_(what), address_(from.address), who_(from.who), report_(report) {}
+
+    std::uint64_t offset() const noexcept override { return inner_->offset(); }
+    std::size_t read_back(std::uint64_t position, mutable_bytes into) override {
+        return inner_->read_back(position, into);
+    }
+    void write(const_bytes bytes) override {
+        inner_->write(bytes);
+        const auto kept = std::min(bytes.size(), most_shown_bytes - text_.size());
+        text_ += as_text(bytes.first(kept));
+        is_whole_ = is_whole_ && kept == bytes.size();
+    }
+    void finish(response& answer) override {
+        tee_response both(answer);
+        inner_->finish(both);
+        report_.message({address_, who_}, what_, text_, is_whole_, both.all);
+    }
+    void abort(partial what_came) noexcept override { inner_->abort(what_came); }
+
+private:
+    const std::unique_ptr<delivery> inner_;
+    const offer what_;
+    const std::string address_;
+    const identity who_;
+    receive_report& report_;
+    std::string text_;
+    bool is_whole_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<delivery> message_tee::begin(const offer& what, const offering_peer& from) {
+    auto begun = inner_.begin(what, from);
+    if (what.kind != item_kind::message) return begun;
+    return std::make_unique<message_delivery>(std::move(begun), what, from, report_);
+}
+
+receive_report::receive_report(application& with, bool is_raw, std::function<void()> connection_over)
+    : with_(with),
+      is_raw_(is_raw),
+      connection_over_(std::move(connection_over)),
+      progress_(std::chrono::milliseconds(with.style == output::json ? 250 : 100),
+                [this](const progress_state* state) { show_progress(state); }) {}
+
+receive_report::~receive_report() { progress_.stop(); }
+
+void receive_report::show_progress(const progress_state* state) {
+    if (with_.style == output::json) {
+        if (state != nullptr) with_.events.write("progress", progress_fields(*state));
+    } else if (with_.style == output::lines) {
+        with_.terminal.status(state == nullptr ? std::string() : render_progress(*state, with_.terminal.columns()));
+    }
+}
+
+void receive_report::refused(const identity& peer) {
+    with_.log->warn("refused a sender with the key {}, which is not authorised; to let it in: {}", peer.fingerprint,
+                    authorize_command(peer.public_key));
+    if (with_.style != output::json) return;
+    json fields;
+    put_identity(fields, peer);
+    with_.events.write("refused_peer", fields);
+}
+
+void receive_report::message(const offering_peer& from, const offer& what, std::string_view text, bool is_whole,
+                             const_bytes response) {
+    if (with_.style == output::json) {
+        json fields;
+        {
+            const std::lock_guard lock(mutex_);
+            for (const auto& [id, peer] : peers_)
+                if (peer.address == from.address) fields["connection"] = id;
+        }
+        put_content(fields, "text", text);
+        fields["truncated"] = !is_whole;
+        put_identity(fields, from.who);
+        with_.events.write("message", fields);
+    } else if (with_.style == output::lines) {
+        auto shown = "received " + describe_item(what) + " from " + describe_peer(from.who, from.address) +
+                     describe_response(response);
+        if (!text.empty()) shown += "\n" + indented(text);
+        if (!is_whole) shown += "\n    (the rest is not shown)";
+        with_.terminal.result(shown);
+    }
+}
+
+void receive_report::connected(connection_id id, std::string_view address, const identity& peer,
+                               std::string_view cipher) {
+    {
+        const std::lock_guard lock(mutex_);
+        peers_[id] = {std::string(address), peer};
+    }
+    with_.log->info("connection {} from {}: {} {}", id, printable(address), describe_peer(peer, "no key"), cipher);
+    if (with_.style != output::json) return;
+    json fields;
+    fields["connection"] = id;
+    fields["address"] = as_utf8(address);
+    put_identity(fields, peer);
+    fields["cipher"] = cipher;
+    with_.events.write("connected", fields);
+}
+
+receive_report::peer_entry receive_report::entry(connection_id id) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = peers_.find(id);
+    return found == peers_.end() ? peer_entry{} : found->second;
+}
+
+void receive_report::receiving(connection_id id, transfer_id transfer, const offer& what, std::uint64_t resumed_from) {
+    progress_.begin({id, transfer}, what.name.empty() ? "message" : printable(what.name), what.size, resumed_from);
+    if (with_.style != output::json) return;
+    json fields;
+    fields["connection"] = id;
+    fields["transfer"] = transfer;
+    put_offer(fields, what);
+    fields["resumed_from"] = resumed_from;
+    with_.events.write("offer", fields);
+}
+
+void receive_report::received_so_far(connection_id id, transfer_id transfer, std::uint64_t bytes) {
+    progress_.advance({id, transfer}, bytes);
+}
+
+void receive_report::delivered(connection_id id, transfer_id transfer, const offer& what,
+                               const delivery_result& result) {
+    progress_.end({id, transfer});
+    const auto from = entry(id);
+    {
+        const std::lock_guard lock(mutex_);
+        bytes_ += result.bytes;
+        if (result.ok()) {
+            ++delivered_;
+        } else {
+            ++failed_;
+            if (!first_cause_) {
+                // What this side refused, it refused as a receiver.
+                const auto code = exit_code_for(*result.failure, side::remote);
+                first_cause_ = code;
+            }
+        }
+    }
+    if (with_.style == output::json) {
+        json fields;
+        fields["connection"] = id;
+        fields["transfer"] = transfer;
+        put_offer(fields, what);
+        put_result(fields, result);
+        fields["fingerprint"] = from.who.fingerprint;
+        fields["label"] = as_utf8(from.who.label);
+        with_.events.write("result", fields);
+        return;
+    }
+    const auto who = describe_peer(from.who, from.address);
+    if (!result.ok())
+        with_.terminal.note(result_line(what, result, who));
+    else if (with_.style == output::lines && what.kind != item_kind::message)  // message() has told of those
+        with_.terminal.result(result_line(what, result, who));
+}
+
+void receive_report::disconnected(connection_id id, std::string_view address, const std::optional<error>& failure) {
+    bool was_connected = false;
+    {
+        const std::lock_guard lock(mutex_);
+        was_connected = peers_.erase(id) > 0;
+    }
+    if (failure)
+        with_.log->log(was_connected ? spdlog::level::warn : spdlog::level::info, "connection {} from {} failed: {}",
+                       id, printable(address), printable(failure->what()));
+    else
+        with_.log->info("connection {} from {} has ended", id, printable(address));
+    if (with_.style == output::json) {
+        json fields;
+        fields["connection"] = id;
+        fields["address"] = as_utf8(address);
+        fields["ok"] = !failure.has_value();
+        fields["status"] = failure ? to_string(failure->code()) : "ok";
+        if (failure) fields["error"] = as_utf8(failure->what());
+        with_.events.write("disconnected", fields);
+    }
+    if (was_connected || is_raw_) {
+        if (failure) {
+            const std::lock_guard lock(mutex_);
+            if (!first_cause_) first_cause_ = exit_code_for(failure->code(), side::here);
+        }
+        connection_over_();
+    }
+}
+
+void receive_report::finish(exit_code code) {
+    progress_.stop();
+    if (with_.style != output::json) return;
+    const std::chrono::duration<double> took = progress_clock::now() - began_;
+    const std::lock_guard lock(mutex_);
+    json fields;
+    fields["delivered"] = delivered_;
+    fields["failed"] = failed_;
+    fields["bytes"] = bytes_;
+    fields["seconds"] = took.count();
+    fields["exit_code"] = to_status(code);
+    with_.events.write("done", fields);
+}
+
+exit_code receive_report::outcome() const {
+    const std::lock_guard lock(mutex_);
+    if (!first_cause_) return exit_code::delivered;
+    return delivered_ > 0 ? exit_code::partly : *first_cause_;
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "application.hpp"
+#include "progress.hpp"
+#include "wherry/receiver.hpp"
+
+namespace wherry::app {
+
+// Tells what happens at a receiver: a line for each delivery and progress for people, events for programs.
+// Thread-safety: all functions from any thread.
+class receive_report final : public receiver_observer {
+public:
+    // `connection_over` is called when a connection has ended that had got further than the handshake.
+    receive_report(application& with, bool is_raw, std::function<void()> connection_over);
+    ~receive_report() override;
+
+    // A sender whose key is not authorised.
+    void refused(const identity& peer);
+    // The text of a message, at its durable end, before delivered() tells of it.
+    void message(const offering_peer& from, const offer& what, std::string_view text, bool is_whole,
+                 const_bytes response);
+
+    void connected(connection_id id, std::string_view address, const identity& peer, std::string_view cipher) override;
+    void receiving(connection_id id, transfer_id transfer, const offer& what, std::uint64_t resumed_from) override;
+    void received_so_far(connection_id id, transfer_id transfer, std::uint64_t bytes) override;
+    void delivered(connection_id id, transfer_id transfer, const offer& what, const delivery_result& result) override;
+    void disconnected(connection_id id, std::string_view address, const std::optional<error>& failure) override;
+
+    // Ends the progress; tells the sum of it. Once, when nothing else is called any more.
+    void finish(exit_code code);
+
+    // For what came so far; a receiver that is stopped by a signal does not ask.
+    exit_code outcome() const;
+
+private:
+    struct peer_entry {
+        std::string address;
+        identity who;
+    };
+
+    peer_entry entry(connection_id id) const;
+    void show_progress(const progress_state* state);
+
+    application& with_;
+    const bool is_raw_;
+    const std::function<void()> connection_over_;
+    const progress_clock::time_point began_ = progress_clock::now();
+
+    mutable std::mutex mutex_;
+    std::map<connection_id, peer_entry> peers_;
+    std::size_t delivered_ = 0, failed_ = 0;
+    std::uint64_t bytes_ = 0;
+    std::optional<exit_code> first_cause_;
+
+    progress_meter progress_;  // last: its thread uses what is above
+};
+
+// Hands everything on to another sink, and keeps the beginning of messages, to show it once they are delivered.
+class message_tee final : public sink {
+public:
+    // Both outlive it.
+    message_tee(sink& inner, receive_report& report) noexcept : inner_(inner), report_(report) {}
+
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
+
+private:
+    sink& inner_;
+    receive_report& report_;
+};
+
+}  // namespace wherry::app

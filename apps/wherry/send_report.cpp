@@ -1,0 +1,227 @@
+#include "send_report.hpp"
+
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+// Progress of a long transfer where there is no terminal to draw on.
+constexpr std::chrono::seconds plain_line_interval{10};
+constexpr std::size_t most_lines_cut_off = 10;
+
+progress_meter::transfer_key key_of(transfer_id id) { return {0, id}; }
+
+offer as_offer(const planned_item& item) {
+    offer what;
+    what.kind = item.kind;
+    what.name = item.name;
+    return what;
+}
+
+std::string name_of(const offer& what) { return what.name.empty() ? "message" : printable(what.name); }
+
+// A failure that is not this item's own.
+bool is_of_connection(const delivery_result& result) {
+    if (result.is_remote || !result.failure) return false;
+    switch (*result.failure) {
+        case errc::auth_failed:
+        case errc::disconnected:
+        case errc::timed_out:
+        case errc::integrity:
+        case errc::protocol:
+        case errc::cancelled: return true;
+        default: return false;
+    }
+}
+
+}  // namespace
+
+send_report::send_report(application& with, const sending_plan& plan)
+    : with_(with),
+      plan_(plan),
+      has_result_(plan.items.size()),
+      progress_(std::chrono::milliseconds(with.style == output::json ? 250 : 100),
+                [this](const progress_state* state) { show_progress(state); }) {
+    std::optional<std::uint64_t> total = 0;
+    for (const auto& item : plan.items)
+        if (item.kind == item_kind::data)
+            total.reset();
+        else if (total)
+            *total += item.size;
+    progress_.expect(plan.items.size(), total);
+}
+
+send_report::~send_report() { progress_.stop(); }
+
+void send_report::show_progress(const progress_state* state) {
+    switch (with_.style) {
+        case output::json:
+            if (state != nullptr) with_.events.write("progress", progress_fields(*state));
+            return;
+        case output::nothing: return;
+        case output::lines: break;
+    }
+    if (with_.terminal.shows_status()) {
+        with_.terminal.status(state == nullptr ? std::string() : render_progress(*state, with_.terminal.columns()));
+    } else if (state != nullptr && progress_clock::now() - last_plain_line_ >= plain_line_interval) {
+        last_plain_line_ = progress_clock::now();
+        with_.terminal.note(describe_progress(*state));
+    }
+}
+
+void send_report::bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_source> hurry) {
+    std::optional<answer> early;
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto found = early_.find(id); found != early_.end()) {
+            early = std::move(found->second);
+            early_.erase(found);
+            if (hurry) hurry->stop(errc::io);
+        } else {
+            items_[id] = item;
+            if (hurry) pipes_[id] = std::move(hurry);
+        }
+    }
+    if (early) tell(item, id, early->what, early->result);
+}
+
+void send_report::failed(std::size_t item, const error& why) {
+    delivery_result result;
+    result.failure = why.code();
+    result.text = why.what();
+    tell(item, std::nullopt, as_offer(plan_.items[item]), result);
+    progress_.skip(plan_.items[item].size);
+}
+
+void send_report::abandon_rest(const error& why) {
+    for (std::size_t item = 0; item < plan_.items.size(); ++item) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (has_result_[item]) continue;
+        }
+        failed(item, plan_.items[item].problem ? *plan_.items[item].problem : why);
+    }
+}
+
+void send_report::stop_reading() noexcept {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, pipe] : pipes_) pipe->stop(errc::cancelled);
+}
+
+void send_report::sending(transfer_id id, const offer& what, std::uint64_t resumed_from) {
+    if (with_.style == output::json) {
+        json fields;
+        {
+            const std::lock_guard lock(mutex_);
+            if (const auto found = items_.find(id); found != items_.end()) fields["item"] = found->second + 1;
+        }
+        fields["transfer"] = id;
+        put_offer(fields, what);
+        fields["resumed_from"] = resumed_from;
+        with_.events.write("offer", fields);
+    }
+    progress_.begin(key_of(id), name_of(what), what.size, resumed_from);
+}
+
+void send_report::sent_so_far(transfer_id id, std::uint64_t bytes) { progress_.advance(key_of(id), bytes); }
+
+void send_report::answered(transfer_id id, const offer& what, const delivery_result& result) {
+    std::size_t item = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = items_.find(id);
+        if (found == items_.end()) {
+            early_[id] = {what, result};
+            return;
+        }
+        item = found->second;
+        items_.erase(found);
+        if (const auto pipe = pipes_.find(id); pipe != pipes_.end()) {
+            pipe->second->stop(errc::io);
+            pipes_.erase(pipe);
+        }
+    }
+    progress_.end(key_of(id));
+    tell(item, id, what, result);
+}
+
+void send_report::tell(std::size_t item, std::optional<transfer_id> id, const offer& what,
+                       const delivery_result& result) {
+    {
+        const std::lock_guard lock(mutex_);
+        has_result_[item] = true;
+        bytes_ += result.bytes;
+        if (result.ok()) {
+            ++delivered_;
+        } else {
+            ++failed_;
+            if (!first_cause_)
+                first_cause_ = exit_code_for(*result.failure, result.is_remote ? side::remote : side::here);
+        }
+    }
+    if (with_.style == output::json) {
+        json fields;
+        fields["item"] = item + 1;
+        if (id) fields["transfer"] = *id;
+        put_offer(fields, what);
+        put_result(fields, result);
+        with_.events.write("result", fields);
+    } else if (!result.ok()) {
+        auto line = "not sent: " + describe_item(what) + ": " + (result.is_remote ? "the receiver says: " : "") +
+                    printable(result.text);
+        if (is_of_connection(result)) {
+            const std::lock_guard lock(mutex_);
+            cut_off_.push_back(std::move(line));
+        } else {
+            with_.terminal.note(line);
+        }
+    } else if (with_.style == output::lines) {
+        auto line = "sent " + describe_item(what);
+        if (!what.size && what.kind == item_kind::data) line += " (" + human_bytes(result.bytes) + ")";
+        if (result.resumed_from > 0) line += ", gone on from " + human_bytes(result.resumed_from);
+        with_.terminal.result(line + describe_response(result.response));
+    }
+}
+
+void send_report::finish(exit_code code) {
+    progress_.stop();
+    const std::chrono::duration<double> took = progress_clock::now() - began_;
+    const std::lock_guard lock(mutex_);
+    if (with_.style == output::json) {
+        json fields;
+        fields["delivered"] = delivered_;
+        fields["failed"] = failed_;
+        fields["skipped"] = plan_.skipped.size();
+        fields["bytes"] = bytes_;
+        fields["seconds"] = took.count();
+        fields["exit_code"] = to_status(code);
+        with_.events.write("done", fields);
+        return;
+    }
+    for (std::size_t i = 0; i < cut_off_.size() && i < most_lines_cut_off; ++i) with_.terminal.note(cut_off_[i]);
+    if (cut_off_.size() > most_lines_cut_off)
+        with_.terminal.note("not sent: " + std::to_string(cut_off_.size() - most_lines_cut_off) +
+                            " more, for the same reason");
+    if (with_.style == output::lines && plan_.items.size() > 1) {
+        const auto rate = took.count() > 0 ? double(bytes_) / took.count() : 0;
+        with_.terminal.result(std::to_string(delivered_) + " sent, " + std::to_string(failed_) + " failed; " +
+                              human_bytes(bytes_) + " in " +
+                              human_duration(std::chrono::duration_cast<std::chrono::seconds>(took)) + " (" +
+                              human_bytes(static_cast<std::uint64_t>(rate)) + "/s)");
+    }
+}
+
+exit_code send_report::outcome() const {
+    const std::lock_guard lock(mutex_);
+    if (failed_ == 0) return exit_code::delivered;
+    if (delivered_ > 0) return exit_code::partly;
+    return first_cause_.value_or(exit_code::internal);
+}
+
+bool send_report::has_delivered() const {
+    const std::lock_guard lock(mutex_);
+    return delivered_ > 0;
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "application.hpp"
+#include "progress.hpp"
+#include "sources.hpp"
+#include "wherry/exchange.hpp"
+
+namespace wherry::app {
+
+// Tells how the sending goes: result lines and progress for people, events for programs; and counts, for the exit code.
+// Thread-safety: all functions from any thread.
+class send_report final : public exchange_observer {
+public:
+    // `plan` outlives it.
+    send_report(application& with, const sending_plan& plan);
+    ~send_report() override;
+
+    // The transfer carries this item; `hurry` (may be null) is stopped once the transfer is over.
+    void bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_source> hurry);
+    // The item was not even announced.
+    void failed(std::size_t item, const error& why);
+    // The connection failed: every item without a result has this one.
+    void abandon_rest(const error& why);
+    // Reading standard input ends, wherever it is.
+    void stop_reading() noexcept;
+
+    void sending(transfer_id id, const offer& what, std::uint64_t resumed_from) override;
+    void sent_so_far(transfer_id id, std::uint64_t bytes) override;
+    void answered(transfer_id id, const offer& what, const delivery_result& result) override;
+
+    // Ends the progress; tells the sum of it. Once, when nothing else is called any more.
+    void finish(exit_code code);
+
+    // For what was told so far. `interrupted` if a signal ended it.
+    exit_code outcome() const;
+    bool has_delivered() const;
+
+private:
+    struct answer {
+        offer what;
+        delivery_result result;
+    };
+
+    void tell(std::size_t item, std::optional<transfer_id> id, const offer& what, const delivery_result& result);
+    void show_progress(const progress_state* state);
+
+    application& with_;
+    const sending_plan& plan_;
+    const progress_clock::time_point began_ = progress_clock::now();
+
+    mutable std::mutex mutex_;
+    std::map<transfer_id, std::size_t> items_;
+    std::map<transfer_id, std::shared_ptr<pipe_source>> pipes_;
+    std::map<transfer_id, answer> early_;  // answers that came before bind()
+    std::vector<bool> has_result_;
+    std::size_t delivered_ = 0, failed_ = 0;
+    std::uint64_t bytes_ = 0;
+    std::optional<exit_code> first_cause_;
+    std::vector<std::string> cut_off_;  // lines of items that failed with the connection: shown in short
+    std::chrono::steady_clock::time_point last_plain_line_ = began_;
+
+    progress_meter progress_;  // last: its thread uses what is above
+};
+
+}  // namespace wherry::app

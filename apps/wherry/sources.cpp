@@ -1,0 +1,291 @@
+#include "sources.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "wherry/limits.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string quoted(const fs::path& path) { return "'" + printable(path.native()) + "'"; }
+
+[[noreturn]] void fail_reading(const fs::path& path, int code) {
+    throw error(errc::io, quoted(path) + " cannot be read: " + std::generic_category().message(code), code);
+}
+
+const char* describe_kind(mode_t mode) {
+    if (S_ISSOCK(mode)) return "socket";
+    if (S_ISFIFO(mode)) return "named pipe";
+    if (S_ISCHR(mode) || S_ISBLK(mode)) return "device";
+    if (S_ISLNK(mode)) return "symbolic link";
+    return "special file";
+}
+
+// A folder by what it is, however it was reached.
+struct folder_id {
+    dev_t device;
+    ino_t inode;
+    bool operator==(const folder_id&) const = default;
+};
+
+// Walks one folder that was given, depth first, in the order of names.
+class folder_walk {
+public:
+    folder_walk(sending_plan& plan, symlinks links) noexcept : plan_(plan), links_(links) {}
+
+    void folder(const fs::path& path, const std::string& name, const struct stat& found) {
+        above_.push_back({found.st_dev, found.st_ino});
+        auto problem = entries(path, name);
+        above_.pop_back();
+        plan_.items.push_back({item_kind::folder, name, path, {}, 0, std::move(problem)});
+    }
+
+private:
+    std::optional<error> entries(const fs::path& path, const std::string& name) {
+        std::vector<std::string> names;
+        std::error_code failure;
+        for (fs::directory_iterator at(path, failure), end; !failure && at != end; at.increment(failure))
+            names.push_back(at->path().filename().native());
+        if (failure)
+            return error(errc::io, "the folder " + quoted(path) + " cannot be read: " + failure.message(),
+                         failure.value());
+        std::sort(names.begin(), names.end());
+        for (const auto& entry : names) one(path / entry, name + '/' + entry);
+        return std::nullopt;
+    }
+
+    void one(const fs::path& path, const std::string& name) {
+        struct stat found {};
+        if (::lstat(path.c_str(), &found) != 0) return fail(path, name, errno);
+        if (S_ISLNK(found.st_mode)) {
+            if (links_ == symlinks::skip) {
+                plan_.skipped.push_back({path, "a symbolic link (--follow sends what it points to)"});
+                return;
+            }
+            if (::stat(path.c_str(), &found) != 0) return fail(path, name, errno);
+        }
+        if (S_ISREG(found.st_mode)) {
+            plan_.items.push_back(
+                {item_kind::file, name, path, {}, static_cast<std::uint64_t>(found.st_size), std::nullopt, links_});
+        } else if (S_ISDIR(found.st_mode)) {
+            const folder_id here{found.st_dev, found.st_ino};
+            if (std::find(above_.begin(), above_.end(), here) != above_.end())
+                plan_.skipped.push_back({path, "a symbolic link to a folder that it is in"});
+            else
+                folder(path, name, found);
+        } else {
+            plan_.skipped.push_back({path, std::string("a ") + describe_kind(found.st_mode)});
+        }
+    }
+
+    void fail(const fs::path& path, const std::string& name, int code) {
+        plan_.items.push_back(
+            {item_kind::file,
+             name,
+             path,
+             {},
+             0,
+             error(errc::io, quoted(path) + " cannot be read: " + std::generic_category().message(code), code)});
+    }
+
+    sending_plan& plan_;
+    const symlinks links_;
+    std::vector<folder_id> above_;
+};
+
+fs::path without_trailing_slashes(const fs::path& given) {
+    std::string text = given.native();
+    while (text.size() > 1 && text.back() == '/') text.pop_back();
+    return text;
+}
+
+offer describe(item_kind kind, std::string name, const struct stat& found) {
+    offer what;
+    what.kind = kind;
+    what.name = std::move(name);
+    what.mode = found.st_mode & 07777;
+    what.mtime = file_time{found.st_mtim.tv_sec, static_cast<std::uint32_t>(found.st_mtim.tv_nsec)};
+    return what;
+}
+
+}  // namespace
+
+std::string name_to_send(const fs::path& given) {
+    auto path = without_trailing_slashes(given);
+    auto last = path.filename();
+    if (last == "." || last == "..") {
+        std::error_code failure;
+        path = fs::canonical(path, failure);
+        if (failure) fail_reading(given, failure.value());
+        last = path.filename();
+    }
+    if (last.empty() || last == "/")
+        throw error(errc::bad_input, quoted(given) + " has no name to send it under; name what is in it instead");
+    return last.native();
+}
+
+void sending_plan::add_message(std::string text) {
+    const auto size = text.size();
+    items.push_back({item_kind::message, {}, {}, std::move(text), size, std::nullopt});
+}
+
+void sending_plan::add_stdin(std::string name) {
+    items.push_back({item_kind::data, std::move(name), {}, {}, 0, std::nullopt});
+}
+
+void sending_plan::add_path(const fs::path& given, symlinks links) {
+    std::string name;
+    try {
+        struct stat found {};
+        name = given.native();
+        if (::stat(given.c_str(), &found) != 0) fail_reading(given, errno);
+        name = name_to_send(given);
+        if (S_ISREG(found.st_mode)) {
+            items.push_back(
+                {item_kind::file, name, given, {}, static_cast<std::uint64_t>(found.st_size), std::nullopt});
+        } else if (S_ISDIR(found.st_mode)) {
+            folder_walk(*this, links).folder(without_trailing_slashes(given), name, found);
+        } else {
+            throw error(errc::io, quoted(given) + " is a " + describe_kind(found.st_mode) +
+                                      ", neither a file nor a folder; to send what comes out of it, pipe it in and "
+                                      "give '-'");
+        }
+    } catch (const error& e) {
+        items.push_back({item_kind::file, name, given, {}, 0, e});
+    }
+}
+
+std::unique_ptr<source> open_item(const planned_item& item, resuming resume) {
+    if (item.problem) throw error(*item.problem);
+    if (item.name.size() > limits::max_item_name_bytes)
+        throw error(errc::bad_input,
+                    "the name is longer than " + std::to_string(limits::max_item_name_bytes) + " bytes");
+    switch (item.kind) {
+        case item_kind::message: {
+            offer what;
+            what.kind = item_kind::message;
+            what.size = item.text.size();
+            return std::make_unique<text_source>(std::move(what), item.text);
+        }
+        case item_kind::data: return std::make_unique<pipe_source>(STDIN_FILENO, item.name);
+        case item_kind::folder: {
+            struct stat found {};
+            if (::stat(item.path.c_str(), &found) != 0) fail_reading(item.path, errno);
+            if (!S_ISDIR(found.st_mode)) throw error(errc::io, quoted(item.path) + " is no folder any more");
+            auto what = describe(item_kind::folder, item.name, found);
+            what.size = 0;
+            return std::make_unique<text_source>(std::move(what), std::string());
+        }
+        case item_kind::file: break;
+    }
+    return std::make_unique<file_source>(item.path, item.name, resume, item.links);
+}
+
+std::size_t text_source::read(mutable_bytes into) {
+    const auto count = std::min(into.size(), text_.size() - position_);
+    if (count > 0) std::memcpy(into.data(), text_.data() + position_, count);
+    position_ += count;
+    return count;
+}
+
+void text_source::seek(std::uint64_t position) {
+    if (position > text_.size()) throw error(errc::internal, "a source was asked to go on beyond its end");
+    position_ = static_cast<std::size_t>(position);
+}
+
+file_source::file_source(const fs::path& path, std::string name, resuming resume, symlinks links) {
+    // Not blocking, lest a pipe that took the file's place makes this wait for ever; it does nothing to a file.
+    const int follow = links == symlinks::skip ? O_NOFOLLOW : 0;
+    fd_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | follow));
+    if (!fd_) fail_reading(path, errno);
+    struct stat found {};
+    if (::fstat(fd_.get(), &found) != 0) fail_reading(path, errno);
+    if (!S_ISREG(found.st_mode)) throw error(errc::io, quoted(path) + " is no regular file any more");
+    what_ = describe(item_kind::file, std::move(name), found);
+    what_.size = static_cast<std::uint64_t>(found.st_size);
+    what_.wants_resume = resume == resuming::wanted;
+    ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+}
+
+void file_source::check_unchanged() const {
+    struct stat now {};
+    std::byte beyond{};
+    const bool same = ::fstat(fd_.get(), &now) == 0 && static_cast<std::uint64_t>(now.st_size) == *what_.size &&
+                      file_time{now.st_mtim.tv_sec, static_cast<std::uint32_t>(now.st_mtim.tv_nsec)} == *what_.mtime &&
+                      ::pread(fd_.get(), &beyond, 1, static_cast<off_t>(*what_.size)) == 0;
+    if (!same)
+        throw error(errc::io, "'" + printable(what_.name) +
+                                  "' changed while it was being sent; send it again when nobody writes to it");
+}
+
+std::size_t file_source::read(mutable_bytes into) {
+    const auto left = *what_.size - position_;
+    if (left == 0) {
+        check_unchanged();
+        return 0;
+    }
+    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left));
+    ssize_t got = 0;
+    do {
+        got = ::pread(fd_.get(), into.data(), wanted, static_cast<off_t>(position_));
+    } while (got < 0 && errno == EINTR);
+    if (got < 0)
+        throw error(errc::io,
+                    "'" + printable(what_.name) + "' cannot be read: " + std::generic_category().message(errno), errno);
+    position_ += static_cast<std::uint64_t>(got);
+    // Before the last bytes are given away, so that a changed file is never complete at the other end.
+    if (got == 0 || position_ == *what_.size) check_unchanged();
+    if (got == 0) throw error(errc::io, "'" + printable(what_.name) + "' ended before its size");
+    return static_cast<std::size_t>(got);
+}
+
+void file_source::seek(std::uint64_t position) {
+    if (position > *what_.size) throw error(errc::internal, "a source was asked to go on beyond its end");
+    position_ = position;
+}
+
+pipe_source::pipe_source(int fd, std::string name) : fd_(fd), stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (!stop_) throw error(errc::exhausted, "no descriptor is left to read standard input with", errno);
+    what_.kind = item_kind::data;
+    what_.name = std::move(name);
+}
+
+std::size_t pipe_source::read(mutable_bytes into) {
+    for (;;) {
+        std::array<pollfd, 2> wanted{{{fd_, POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
+        if (::poll(wanted.data(), wanted.size(), -1) < 0) {
+            if (errno == EINTR) continue;
+            throw error(errc::io, "standard input cannot be waited for: " + std::generic_category().message(errno),
+                        errno);
+        }
+        if (wanted[1].revents != 0) throw error(stopped_by_, "reading standard input was stopped");
+        const auto got = ::read(fd_, into.data(), into.size());
+        if (got >= 0) return static_cast<std::size_t>(got);
+        if (errno == EINTR || errno == EAGAIN) continue;
+        throw error(errc::io, "standard input cannot be read: " + std::generic_category().message(errno), errno);
+    }
+}
+
+void pipe_source::stop(errc why) noexcept {
+    errc none{};
+    stopped_by_.compare_exchange_strong(none, why);
+    const std::uint64_t once = 1;
+    [[maybe_unused]] const auto ignored = ::write(stop_.get(), &once, sizeof once);
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "unique_fd.hpp"
+#include "wherry/exchange.hpp"
+
+namespace wherry::app {
+
+enum class symlinks { skip, follow };
+enum class resuming { no, wanted };
+
+// One thing to send, found but not yet opened.
+struct planned_item {
+    item_kind kind = item_kind::file;
+    std::string name;                   // that it is sent under
+    std::filesystem::path path;         // of a file or a folder
+    std::string text;                   // of a message
+    std::uint64_t size = 0;             // as it was found; 0 if not known
+    std::optional<error> problem;       // it was asked for, but cannot be sent
+    symlinks links = symlinks::follow;  // what to do if a link is there by the time it is opened
+};
+
+// What was found on the way but is not sent, though nothing is wrong: "socket", "symbolic link", ...
+struct skipped_entry {
+    std::filesystem::path path;
+    std::string why;
+};
+
+// Everything to send, in order.
+struct sending_plan {
+    std::vector<planned_item> items;
+    std::vector<skipped_entry> skipped;
+
+    void add_message(std::string text);
+    void add_stdin(std::string name);
+    // A file, or a folder with all that is in it; the folder itself comes behind its contents. A symbolic link that is
+    // named here is followed; those inside folders are as `links` says. What cannot be read becomes an item with a
+    // problem.
+    void add_path(const std::filesystem::path& given, symlinks links);
+};
+
+// The name that `given` is sent under: its last component, which for ".", ".." and "/.." is looked up on the disk.
+// Throws error(errc::bad_input) for one that has none, as "/".
+std::string name_to_send(const std::filesystem::path& given);
+
+// Opens an item. Throws error(errc::io) if that cannot be done, and what the item's problem is, if it has one.
+std::unique_ptr<source> open_item(const planned_item& item, resuming resume);
+
+// Text that is already here.
+class text_source final : public source {
+public:
+    text_source(offer what, std::string text) noexcept : what_(std::move(what)), text_(std::move(text)) {}
+
+    const offer& what() const noexcept override { return what_; }
+    std::size_t read(mutable_bytes into) override;
+    void seek(std::uint64_t position) override;
+
+private:
+    offer what_;
+    std::string text_;
+    std::size_t position_ = 0;
+};
+
+// A regular file. One that changes while it is read fails with errc::io.
+class file_source final : public source {
+public:
+    // Throws error(errc::io) if it cannot be opened or is no regular file.
+    file_source(const std::filesystem::path& path, std::string name, resuming resume, symlinks links);
+
+    const offer& what() const noexcept override { return what_; }
+    std::size_t read(mutable_bytes into) override;
+    void seek(std::uint64_t position) override;
+
+private:
+    void check_unchanged() const;
+
+    offer what_;
+    unique_fd fd_;
+    std::uint64_t position_ = 0;
+};
+
+// A pipe, a terminal, or whatever standard input is.
+class pipe_source final : public source {
+public:
+    // `fd` is borrowed.
+    pipe_source(int fd, std::string name);
+
+    const offer& what() const noexcept override { return what_; }
+    std::size_t read(mutable_bytes into) override;
+    bool may_wait() const noexcept override { return true; }
+
+    // Makes a read that waits, and later ones, throw an error with this code. From any thread; the first call counts.
+    void stop(errc why) noexcept;
+
+private:
+    offer what_;
+    int fd_;
+    std::atomic<errc> stopped_by_{};
+    unique_fd stop_;
+};
+
+}  // namespace wherry::app

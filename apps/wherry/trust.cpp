@@ -1,0 +1,123 @@
+#include "trust.hpp"
+
+#include <algorithm>
+
+#include "wherry/error.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+void require_keys(const identity& peer, keyless_peers keyless) {
+    if (peer.public_key.empty() && keyless == keyless_peers::refuse)
+        throw error(errc::auth_failed, "the peer has shown no key");
+}
+
+std::string lower_case(std::string_view text) {
+    std::string lower(text);
+    for (char& c : lower)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return lower;
+}
+
+// "host", "[::1]" or "::1" with the port behind it; what has a port stays.
+std::string with_port(const std::string& address, const std::string& port) {
+    if (address.starts_with('[')) return address.ends_with(']') ? address + ":" + port : address;
+    const auto colons = std::count(address.begin(), address.end(), ':');
+    if (colons > 1) return "[" + address + "]:" + port;
+    return colons == 1 ? address : address + ":" + port;
+}
+
+}  // namespace
+
+std::string sender_gate::verify(const identity& peer) const {
+    require_keys(peer, keyless_);
+    if (peer.public_key.empty()) return {};
+    std::optional<std::string> label;
+    try {
+        label = accepted_.find(keys::parse_public_key_line(peer.public_key).key);
+    } catch (const error& e) {
+        tell_.cannot_check(e.what());
+        throw error(errc::auth_failed,
+                    "the receiver cannot check keys at the moment; its owner finds the reason in its log");
+    }
+    if (!label) {
+        tell_.refused(peer);
+        throw error(errc::auth_failed, "the receiver does not accept the key " + peer.fingerprint);
+    }
+    return *label;
+}
+
+std::string receiver_check::verify(const identity& peer) {
+    require_keys(peer, keyless_);
+    peer_ = peer;
+    if (peer.public_key.empty()) {
+        found_ = finding::known;
+        return {};
+    }
+    switch (known_.check(destination_, keys::parse_public_key_line(peer.public_key).key)) {
+        case keys::known_hosts::verdict::known: found_ = finding::known; return destination_;
+        case keys::known_hosts::verdict::unknown:
+            if (policy_ == first_contact::remember) {
+                remember();
+                found_ = finding::remembered;
+                return destination_;
+            }
+            found_ = finding::unknown;
+            throw error(errc::auth_failed, "the key " + peer.fingerprint + " of " + destination_ + " is not known yet");
+        case keys::known_hosts::verdict::changed: break;
+    }
+    found_ = finding::changed;
+    throw error(errc::auth_failed, "the key of " + destination_ + " is not the one that is known for it");
+}
+
+void receiver_check::remember() const {
+    known_.remember(destination_, keys::parse_public_key_line(peer_->public_key).key);
+}
+
+std::string receiver_check::changed_warning() const {
+    std::string known;
+    for (const auto& key : known_.find(destination_)) known += "  known until now:  " + key.fingerprint() + "\n";
+    return "@@@ THE KEY OF " + destination_ + " HAS CHANGED @@@\n" + known +
+           "  shown just now:   " + peer_->fingerprint +
+           "\n"
+           "Either the receiver has a new key, or someone else answers in its place. Nothing was sent.\n"
+           "Ask the receiver's owner for the fingerprint (wherry keys). Only if it is the new one, forget the old:\n"
+           "  wherry keys --remove " +
+           shell_quoted(destination_);
+}
+
+destination_parts split_destination(std::string_view text) {
+    const auto mark = text.find("://");
+    const auto is_scheme_character = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+    };
+    if (mark == text.npos || mark == 0 ||
+        !std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(mark), is_scheme_character))
+        return {{}, std::string(text)};
+    return {std::string(text.substr(0, mark)), std::string(text.substr(mark + 3))};
+}
+
+std::string canonical_destination(std::string_view scheme, std::string_view address,
+                                  const std::optional<std::string>& default_port) {
+    const auto lower = lower_case(address);
+    return std::string(scheme) + "://" + (default_port ? with_port(lower, *default_port) : lower);
+}
+
+std::string authorize_command(const std::string& public_key, std::string_view comment) {
+    return "wherry authorize " + shell_quoted(comment.empty() ? public_key : public_key + " " + std::string(comment));
+}
+
+std::string shell_quoted(std::string_view text) {
+    std::string quoted = "'";
+    for (const char c : text) {
+        if (c == '\'')
+            quoted += "'\\''";
+        else
+            quoted += c;
+    }
+    return quoted + "'";
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wherry/cipher.hpp"
+#include "wherry/keys/authorized_keys.hpp"
+#include "wherry/keys/known_hosts.hpp"
+
+namespace wherry::app {
+
+// A peer without a key, which only a cipher that protects nothing has.
+enum class keyless_peers { refuse, accept };
+
+// Whom a receiver lets in: the keys in authorized_keys, which is read anew for each peer.
+// Thread-safety: all functions from any thread; the callbacks come from the threads of connections.
+class sender_gate {
+public:
+    struct callbacks {
+        std::function<void(const identity& peer)> refused;         // its key is not in the file
+        std::function<void(const std::string& why)> cannot_check;  // the file cannot be used; nobody is let in
+    };
+
+    sender_gate(keys::authorized_keys accepted, keyless_peers keyless, callbacks tell)
+        : accepted_(std::move(accepted)), keyless_(keyless), tell_(std::move(tell)) {}
+
+    // For a receiver; borrows this.
+    peer_verifier verifier() const {
+        return [this](const identity& peer) { return verify(peer); };
+    }
+
+    // The label of the peer's key. Throws error(errc::auth_failed).
+    std::string verify(const identity& peer) const;
+
+private:
+    const keys::authorized_keys accepted_;
+    const keyless_peers keyless_;
+    const callbacks tell_;
+};
+
+// What to do with a receiver that was never met before.
+enum class first_contact { report, remember };
+
+// Whether a sender meets the receiver that it met before at this destination. What it finds is kept, so that a person
+// can be asked once the connection is gone: the receiver would not wait.
+// Thread-safety: verify() by one thread; the rest when that is done.
+class receiver_check {
+public:
+    // `destination` as canonical_destination gives it.
+    receiver_check(keys::known_hosts known, std::string destination, keyless_peers keyless, first_contact policy)
+        : known_(std::move(known)), destination_(std::move(destination)), keyless_(keyless), policy_(policy) {}
+
+    // For a session; borrows this.
+    peer_verifier verifier() {
+        return [this](const identity& peer) { return verify(peer); };
+    }
+
+    // Throws error(errc::auth_failed) unless the key is known for the destination, or is remembered now.
+    std::string verify(const identity& peer);
+
+    enum class finding { nothing, known, unknown, remembered, changed };
+    finding found() const noexcept { return found_; }
+    // The peer that it was found for. REQUIRES: found() is not nothing.
+    const identity& peer() const noexcept { return *peer_; }
+    const std::string& destination() const noexcept { return destination_; }
+
+    // From now on, this key is the destination's. Throws error.
+    void remember() const;
+
+    // The warning for a changed key, over several lines, and how to mend it.
+    std::string changed_warning() const;
+
+private:
+    const keys::known_hosts known_;
+    const std::string destination_;
+    const keyless_peers keyless_;
+    const first_contact policy_;
+    finding found_ = finding::nothing;
+    std::optional<identity> peer_;
+};
+
+struct destination_parts {
+    std::string scheme;   // "" if there is none
+    std::string address;  // what the transport gets
+};
+
+// "tcp://host:1" taken apart.
+destination_parts split_destination(std::string_view text);
+
+// What known_hosts has a destination under: "tcp://host:9417", in lower case; `default_port` is added to an address
+// without one where the transport has ports.
+std::string canonical_destination(std::string_view scheme, std::string_view address,
+                                  const std::optional<std::string>& default_port);
+
+// A command line that puts this key into authorized_keys: wherry authorize 'ssh-ed25519 AAAA... comment'
+std::string authorize_command(const std::string& public_key, std::string_view comment = {});
+
+// `text` for a POSIX shell.
+std::string shell_quoted(std::string_view text);
+
+}  // namespace wherry::app
