@@ -25,6 +25,10 @@ if(ccache AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 add_compile_options(-Wall -Wextra)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # GCC 12 sees overlaps in "literal" + std::to_string(n) that are not there (GCC bug 105651).
+    add_compile_options(-Wno-restrict)
+endif()
 if(WHERRY_WERROR)
     add_compile_options(-Werror)
 endif()

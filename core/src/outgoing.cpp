@@ -227,7 +227,7 @@ void outgoing_transfers::finish() {
             changed_.wait(lock, [&] { return unanswered_.empty() || failure_ || is_cancelled_; });
         }
         if (failure_) throw *failure_;
-        if (!is_cancelled_ || unanswered_.empty()) return;
+        if (!is_cancelled_) return;
     }
     abandon_all();
 }

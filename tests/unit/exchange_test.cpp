@@ -1,0 +1,742 @@
+#include "wherry/exchange.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "frame.hpp"
+#include "memory_stream.hpp"
+#include "plain_cipher.hpp"
+#include "record.hpp"
+#include "recording_sink.hpp"
+#include "wherry/limits.hpp"
+
+namespace wherry {
+namespace {
+
+using test::damage;
+using test::memory_link;
+using test::plain_cipher;
+using test::recording_sink;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// A source from a string, which can fail, wait or lie about its size.
+class text_source final : public source {
+public:
+    text_source(std::string name, std::string content, item_kind kind = item_kind::file)
+        : content_(std::move(content)) {
+        what_.kind = kind;
+        what_.name = std::move(name);
+        what_.size = content_.size();
+    }
+    text_source& resumable() {
+        what_.wants_resume = true;
+        return *this;
+    }
+    text_source& says_size(std::optional<std::uint64_t> size) {
+        what_.size = size;
+        return *this;
+    }
+    text_source& fails_at(std::size_t position) {
+        fails_at_ = position;
+        return *this;
+    }
+
+    const offer& what() const noexcept override { return what_; }
+    std::size_t read(mutable_bytes into) override {
+        if (position_ >= fails_at_) throw error(errc::io, "the source broke");
+        const auto end = std::min(content_.size(), fails_at_);
+        const auto count = std::min({into.size(), end - position_, step});
+        std::copy_n(as_bytes(content_).begin() + static_cast<std::ptrdiff_t>(position_), count, into.begin());
+        position_ += count;
+        return count;
+    }
+    void seek(std::uint64_t position) override { position_ = position; }
+
+    std::size_t step = std::string::npos;
+
+private:
+    offer what_;
+    std::string content_;
+    std::size_t position_ = 0;
+    std::size_t fails_at_ = std::string::npos;
+};
+
+struct noting_observer final : exchange_observer {
+    void sending(transfer_id, const offer& what, std::uint64_t resumed_from) override {
+        note("sending " + what.name + " from " + std::to_string(resumed_from));
+    }
+    void answered(transfer_id, const offer& what, const delivery_result& result) override {
+        const std::lock_guard lock(mutex);
+        answers[what.name] = result;
+        changed.notify_all();
+    }
+    void delivered(transfer_id, const offer& what, const delivery_result& result) override {
+        const std::lock_guard lock(mutex);
+        deliveries[what.name] = result;
+        changed.notify_all();
+    }
+    void note(std::string line) {
+        const std::lock_guard lock(mutex);
+        notes.push_back(std::move(line));
+    }
+    void wait_for_answer(const std::string& name) {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [&] { return answers.contains(name); });
+    }
+
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::map<std::string, delivery_result> answers, deliveries;
+    std::vector<std::string> notes;
+};
+
+std::unique_ptr<session> open_session(role side, std::shared_ptr<connection> link) {
+    static plain_cipher cipher;
+    return session::open(side, std::move(link), cipher, "plain", nullptr, {});
+}
+
+// A sender on this thread, a receiver on another.
+class exchange_test : public testing::Test {
+protected:
+    void connect(damage to_receiver = {}, damage to_sender = {}, exchange_options options = {}) {
+        link_.emplace(to_receiver, to_sender);
+        receiver_done_ = std::async(std::launch::async, [this] {
+            try {
+                auto over = open_session(role::responder, std::move(link_->responder));
+                exchange serving(std::move(over), &sink_, {}, at_receiver_);
+                {
+                    const std::lock_guard lock(mutex_);
+                    serving_ = &serving;
+                    changed_.notify_all();
+                }
+                std::optional<error> failure;
+                try {
+                    serving.serve();
+                } catch (const error& e) {
+                    failure = e;
+                }
+                const std::lock_guard lock(mutex_);
+                serving_ = nullptr;
+                return failure;
+            } catch (const error& e) {
+                return std::optional<error>(e);
+            }
+        });
+        sender_.emplace(open_session(role::initiator, std::move(link_->initiator)), nullptr, options, at_sender_);
+    }
+
+    std::optional<error> finish() {
+        std::optional<error> failure;
+        try {
+            sender_->finish();
+        } catch (const error& e) {
+            failure = e;
+        }
+        sender_.reset();
+        return failure;
+    }
+    std::optional<error> receiver_failure() { return receiver_done_.get(); }
+
+    exchange& serving() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return serving_ != nullptr; });
+        return *serving_;
+    }
+
+    std::optional<memory_link> link_;
+    recording_sink sink_;
+    noting_observer at_sender_, at_receiver_;
+    std::optional<exchange> sender_;
+    std::future<std::optional<error>> receiver_done_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    exchange* serving_ = nullptr;
+};
+
+std::string pattern(std::size_t size) {
+    std::string text(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>((i * 131 + i / 251) & 0xFF);
+    return text;
+}
+
+TEST_F(exchange_test, delivers_content_of_every_awkward_size) {
+    connect();
+    const std::size_t record = 65536;
+    std::map<std::string, std::string> expected;
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{1023}, record - 40, record - 16,
+                                   record - 15, record - 14, record, record + 1, 2 * record, 5 * record + 17}) {
+        const auto name = "f" + std::to_string(size);
+        expected[name] = pattern(size);
+        text_source item(name, expected[name]);
+        item.step = 10'007;
+        sender_->send(item);
+    }
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    const auto stored = sink_.finished();
+    ASSERT_EQ(stored.size(), expected.size());
+    for (const auto& [name, content] : expected) {
+        EXPECT_TRUE(stored.at(name).content == content) << name;
+        EXPECT_TRUE(at_sender_.answers.at(name).ok());
+        EXPECT_EQ(as_text(at_sender_.answers.at(name).response), "thanks");
+        EXPECT_EQ(at_sender_.answers.at(name).bytes, content.size());
+        EXPECT_EQ(at_receiver_.deliveries.at(name).bytes, content.size());
+    }
+}
+
+TEST_F(exchange_test, carries_what_an_offer_says) {
+    connect();
+    class described final : public source {
+    public:
+        described() {
+            what_.kind = item_kind::folder;
+            what_.name = "caf\xE9/\x1b[2J";
+            what_.mode = 0750;
+            what_.mtime = file_time{-5, 999'999'999};
+        }
+        const offer& what() const noexcept override { return what_; }
+        std::size_t read(mutable_bytes) override { return 0; }
+        offer what_;
+    } item;
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(sink_.finished().at(item.what_.name).what, item.what_);
+}
+
+TEST_F(exchange_test, small_items_do_not_wait_for_each_other) {
+    connect();
+    // The sink answers the first only when the last has arrived, so a sender that waited would wait for ever.
+    std::promise<void> last_has_come;
+    const auto came = last_has_come.get_future().share();
+    std::promise<void> sent;
+    sink_.on_call = [&](const std::string& call, const std::string& name) {
+        if (call == "begin" && name == "0") sent.get_future().wait();
+        if (call == "begin" && name == "1999") last_has_come.set_value();
+    };
+    for (int i = 0; i < 1000; ++i) {
+        text_source item(std::to_string(i), "x");
+        sender_->send(item);
+    }
+    sender_->flush();
+    sent.set_value();
+    for (int i = 1000; i < 2000; ++i) {
+        text_source item(std::to_string(i), "x");
+        sender_->send(item);
+    }
+    EXPECT_FALSE(finish());
+    came.wait();
+    EXPECT_EQ(sink_.finished().size(), 2000u);
+}
+
+TEST_F(exchange_test, a_refusal_ends_one_transfer_only) {
+    connect();
+    sink_.on_call = [](const std::string& call, const std::string& name) {
+        if (call == "begin" && name == "bad") throw error(errc::refused, "we want none of that");
+    };
+    text_source good("good", "1"), bad("bad", pattern(500'000)), better("better", "2");
+    for (auto* item : {&good, &bad, &better}) sender_->send(*item);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_EQ(sink_.finished().size(), 2u);
+    const auto& answer = at_sender_.answers.at("bad");
+    EXPECT_EQ(answer.failure, errc::refused);
+    EXPECT_EQ(answer.text, "we want none of that");
+    EXPECT_TRUE(answer.is_remote);
+}
+
+TEST_F(exchange_test, a_sink_that_fails_in_the_middle_drops_what_came) {
+    connect();
+    int writes = 0;
+    sink_.on_call = [&](const std::string& call, const std::string& name) {
+        if (call == "write" && name == "big" && ++writes == 3) throw error(errc::exhausted, "the disk is full");
+    };
+    text_source big("big", pattern(1'000'000)), next("next", "fits");
+    sender_->send(big);
+    sender_->send(next);
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(at_sender_.answers.at("big").failure, errc::exhausted);
+    EXPECT_TRUE(at_sender_.answers.at("next").ok());
+    EXPECT_TRUE(sink_.has_call("drop big"));
+    EXPECT_FALSE(sink_.has_call("finish big"));
+}
+
+TEST_F(exchange_test, a_sink_that_fails_to_finish_is_a_failure_for_the_sender) {
+    connect();
+    sink_.on_call = [](const std::string& call, const std::string&) {
+        if (call == "finish") throw std::runtime_error("no wherry error at all");
+    };
+    text_source item("x", "content");
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(at_sender_.answers.at("x").failure, errc::internal);
+    EXPECT_EQ(at_sender_.answers.at("x").text, "no wherry error at all");
+}
+
+TEST_F(exchange_test, a_source_that_fails_cancels_its_transfer_only) {
+    connect();
+    text_source broken("broken", pattern(300'000)), fine("fine", "1");
+    broken.fails_at(200'000);
+    sender_->send(broken);
+    sender_->send(fine);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_EQ(at_sender_.answers.at("broken").failure, errc::io);
+    EXPECT_FALSE(at_sender_.answers.at("broken").is_remote);
+    EXPECT_EQ(at_receiver_.deliveries.at("broken").text, "the source broke");
+    EXPECT_TRUE(at_receiver_.deliveries.at("broken").is_remote);
+    EXPECT_TRUE(sink_.has_call("drop broken"));
+    EXPECT_TRUE(at_sender_.answers.at("fine").ok());
+}
+
+TEST_F(exchange_test, content_that_is_not_as_long_as_offered_is_never_finished) {
+    connect();
+    text_source shorter("shorter", "abc"), longer("longer", pattern(100'000));
+    shorter.says_size(4);
+    longer.says_size(99'999);
+    sender_->send(shorter);
+    sender_->send(longer);
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(at_sender_.answers.at("shorter").failure, errc::integrity);
+    EXPECT_EQ(at_sender_.answers.at("longer").failure, errc::io);
+    EXPECT_TRUE(sink_.finished().empty());
+}
+
+TEST_F(exchange_test, size_need_not_be_known) {
+    connect();
+    text_source item("pipe", pattern(200'000), item_kind::data);
+    item.says_size(std::nullopt);
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(sink_.finished().at("pipe").content.size(), 200'000u);
+}
+
+TEST_F(exchange_test, a_long_response_arrives_whole) {
+    connect();
+    sink_.response_text = pattern(limits::max_response_bytes);
+    text_source item("x", "1");
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_TRUE(as_text(at_sender_.answers.at("x").response) == sink_.response_text);
+}
+
+TEST_F(exchange_test, a_response_that_is_too_long_fails_the_delivery) {
+    connect();
+    sink_.response_text = pattern(limits::max_response_bytes + 1);
+    text_source item("x", "1");
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(at_sender_.answers.at("x").failure, errc::exhausted);
+}
+
+TEST_F(exchange_test, a_content_digest_is_compared_before_the_end) {
+    exchange_options options;
+    options.content_digest = exchange_options::digest::sha256;
+    connect({}, {}, options);
+    text_source item("x", pattern(200'000));
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_TRUE(at_sender_.answers.at("x").ok());
+}
+
+TEST_F(exchange_test, damage_on_the_way_is_an_integrity_error_and_nothing_is_finished) {
+    for (const std::uint64_t offset : {100u, 5'000u, 65'600u, 150'000u}) {
+        SCOPED_TRACE(offset);
+        damage harm;
+        harm.flip_at = offset;
+        connect(harm);
+        text_source item("x" + std::to_string(offset), pattern(200'000));
+        try {
+            sender_->send(item);
+        } catch (const error&) {
+            // It may be found out while it is still being sent.
+        }
+        EXPECT_TRUE(finish());
+        const auto failure = receiver_failure();
+        ASSERT_TRUE(failure);
+        EXPECT_TRUE(failure->code() == errc::integrity || failure->code() == errc::protocol) << failure->what();
+        EXPECT_TRUE(sink_.finished().empty());
+        EXPECT_FALSE(at_sender_.answers.at("x" + std::to_string(offset)).ok());
+    }
+}
+
+TEST_F(exchange_test, a_cut_link_drops_what_came_and_is_told_on_both_sides) {
+    damage harm;
+    harm.cut_at = 100'000;
+    connect(harm);
+    text_source item("x", pattern(200'000));
+    try {
+        sender_->send(item);
+    } catch (const error&) {
+    }
+    const auto at_sender = finish();
+    ASSERT_TRUE(at_sender);
+    EXPECT_EQ(at_sender->code(), errc::disconnected);
+    EXPECT_EQ(receiver_failure()->code(), errc::disconnected);
+    EXPECT_TRUE(sink_.has_call("drop x"));
+    EXPECT_FALSE(at_receiver_.deliveries.at("x").ok());
+    EXPECT_FALSE(at_sender_.answers.at("x").ok());
+}
+
+TEST_F(exchange_test, a_cut_transfer_that_wants_resume_goes_on_where_it_stopped) {
+    const auto content = pattern(200'000);
+    damage harm;
+    harm.cut_at = 100'000;
+    connect(harm);
+    {
+        text_source item("x", content);
+        try {
+            sender_->send(item.resumable());
+        } catch (const error&) {
+        }
+        EXPECT_TRUE(finish());
+        EXPECT_TRUE(receiver_failure());
+    }
+    const auto kept = sink_.partials().at("x");
+    ASSERT_GT(kept.size(), 0u);
+    EXPECT_TRUE(content.starts_with(kept));
+
+    exchange_options options;
+    options.content_digest = exchange_options::digest::sha256;
+    connect({}, {}, options);
+    text_source again("x", content);
+    sender_->send(again.resumable());
+    EXPECT_FALSE(finish());
+    EXPECT_TRUE(sink_.finished().at("x").content == content);
+    EXPECT_EQ(at_sender_.answers.at("x").resumed_from, kept.size());
+    EXPECT_EQ(at_sender_.answers.at("x").bytes, content.size() - kept.size());
+}
+
+TEST_F(exchange_test, a_source_that_has_changed_starts_over) {
+    sink_.set_partial("x", "what was there before");
+    exchange_options options;
+    options.content_digest = exchange_options::digest::sha256;
+    connect({}, {}, options);
+    const auto content = pattern(100'000);
+    text_source item("x", content);
+    sender_->send(item.resumable());
+    EXPECT_FALSE(finish());
+    EXPECT_TRUE(sink_.finished().at("x").content == content);
+    EXPECT_EQ(at_sender_.answers.at("x").resumed_from, 0u);
+    EXPECT_THAT(at_sender_.notes, ElementsAre("sending x from 0"));
+}
+
+TEST_F(exchange_test, a_partial_longer_than_the_source_is_not_resumed_from) {
+    sink_.set_partial("x", "longer than what is offered");
+    connect();
+    text_source item("x", "short");
+    sender_->send(item.resumable());
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(at_sender_.answers.at("x").failure, errc::internal);
+    EXPECT_TRUE(sink_.finished().empty());
+}
+
+TEST_F(exchange_test, items_announced_ahead_resume_without_waiting_for_each_other) {
+    connect();
+    std::vector<std::unique_ptr<text_source>> items;
+    std::vector<transfer_id> ids;
+    for (int i = 0; i < 16; ++i) {
+        items.push_back(std::make_unique<text_source>(std::to_string(i), pattern(5000)));
+        ids.push_back(sender_->announce(items.back()->resumable()));
+    }
+    for (int i = 0; i < 16; ++i) sender_->send(ids[i], *items[i]);
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(sink_.finished().size(), 16u);
+}
+
+TEST_F(exchange_test, cancel_stops_the_sender_and_tells_the_receiver) {
+    connect();
+    // Endless, until somebody cancels.
+    class endless final : public source {
+    public:
+        explicit endless(exchange& by) : by_(by) {
+            what_.kind = item_kind::data;
+            what_.name = "endless";
+        }
+        const offer& what() const noexcept override { return what_; }
+        std::size_t read(mutable_bytes into) override {
+            if (++reads_ == 20) by_.cancel();
+            return into.size();
+        }
+
+    private:
+        exchange& by_;
+        offer what_;
+        int reads_ = 0;
+    } item(*sender_);
+    EXPECT_THROW(sender_->send(item), error);
+    const auto failure = finish();
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::cancelled);
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(sink_.has_call("drop endless"));
+    EXPECT_EQ(at_receiver_.deliveries.at("endless").failure, errc::cancelled);
+    EXPECT_EQ(at_sender_.answers.at("endless").failure, errc::cancelled);
+}
+
+TEST_F(exchange_test, an_idle_receiver_that_drains_takes_leave) {
+    connect();
+    text_source first("first", "1"), second("second", "2");
+    sender_->send(first);
+    sender_->flush();
+    at_sender_.wait_for_answer("first");
+    serving().drain();
+    // The sender finds out with the next item, or when it has said BYE.
+    std::optional<error> failure;
+    for (int i = 0; i < 1000 && !failure; ++i) {
+        try {
+            text_source item("later" + std::to_string(i), "2");
+            sender_->send(item);
+            sender_->flush();
+        } catch (const error& e) {
+            failure = e;
+        }
+    }
+    finish();
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(sink_.finished().contains("first"));
+    for (const auto& [name, answer] : at_sender_.answers)
+        EXPECT_EQ(answer.ok(), sink_.finished().contains(name)) << name;
+}
+
+TEST_F(exchange_test, a_draining_receiver_ends_what_is_in_flight_and_refuses_the_next) {
+    connect();
+    std::promise<void> writing, drained;
+    auto may_go_on = drained.get_future().share();
+    std::once_flag once;
+    sink_.on_call = [&](const std::string& call, const std::string& name) {
+        if (call != "write" || name != "first") return;
+        std::call_once(once, [&] { writing.set_value(); });
+        may_go_on.wait();
+    };
+    text_source first("first", pattern(10'000)), second("second", "2");
+    sender_->send(first);
+    sender_->send(second);
+    sender_->flush();
+    writing.get_future().wait();
+    serving().drain();
+    drained.set_value();
+    finish();
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(sink_.finished().contains("first"));
+    EXPECT_TRUE(at_sender_.answers.at("first").ok());
+    EXPECT_FALSE(sink_.finished().contains("second"));
+    EXPECT_FALSE(at_sender_.answers.at("second").ok());
+    EXPECT_THAT(at_sender_.answers.at("second").text, HasSubstr("shutting down"));
+}
+
+TEST_F(exchange_test, abort_cuts_both_sides) {
+    connect();
+    std::promise<void> begun, aborted;
+    sink_.on_call = [&](const std::string& call, const std::string&) {
+        if (call != "begin") return;
+        begun.set_value();
+        aborted.get_future().wait();
+    };
+    text_source item("x", "1");
+    sender_->send(item);
+    sender_->flush();
+    begun.get_future().wait();
+    sender_->abort();
+    const auto failure = finish();
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::disconnected);
+    EXPECT_EQ(at_sender_.answers.at("x").failure, errc::disconnected);
+    aborted.set_value();
+    EXPECT_TRUE(receiver_failure());
+}
+
+TEST_F(exchange_test, more_transfers_than_may_be_unanswered_all_arrive) {
+    connect();
+    const auto many = 3 * limits::max_unanswered_transfers;
+    for (std::size_t i = 0; i < many; ++i) {
+        text_source item(std::to_string(i), "");
+        sender_->send(item);
+    }
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(sink_.finished().size(), many);
+}
+
+TEST_F(exchange_test, a_side_without_a_sink_refuses_offers) {
+    link_.emplace();
+    auto responder = std::async(std::launch::async, [this] {
+        exchange serving(open_session(role::responder, std::move(link_->responder)), nullptr, {}, at_receiver_);
+        serving.serve();
+    });
+    sender_.emplace(open_session(role::initiator, std::move(link_->initiator)), nullptr, exchange_options{},
+                    at_sender_);
+    text_source item("x", "1");
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    responder.get();
+    EXPECT_EQ(at_sender_.answers.at("x").failure, errc::refused);
+}
+
+// ---- A peer that does what it may not ----
+
+class rogue_peer_test : public testing::Test {
+protected:
+    // Sends frames by hand to a receiver, and returns how that ended.
+    template <class Speak>
+    std::optional<error> serve_what(Speak&& speak) {
+        memory_link link;
+        auto done = std::async(std::launch::async, [&] {
+            std::optional<error> failure;
+            try {
+                exchange serving(open_session(role::responder, std::move(link.responder)), &sink_, {}, observer_);
+                serving.serve();
+            } catch (const error& e) {
+                failure = e;
+            }
+            return failure;
+        });
+        auto over = open_session(role::initiator, std::move(link.initiator));
+        over->complete();
+        record_buffer record(65536, over->protection().overhead());
+        speak(record);
+        over->link().write_all(record.seal(over->protection()));
+        over->link().shutdown_write();
+        return done.get();
+    }
+
+    static std::vector<std::byte> offer_of(std::string name, std::optional<std::uint64_t> size = std::nullopt) {
+        offer_frame content;
+        content.what.name = std::move(name);
+        content.what.size = size;
+        return encode(content);
+    }
+
+    recording_sink sink_;
+    noting_observer observer_;
+};
+
+TEST_F(rogue_peer_test, data_of_a_transfer_never_offered) {
+    const auto failure = serve_what([&](record_buffer& r) { r.append(frame_type::data, 0, 1, as_bytes("x")); });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+    EXPECT_THAT(failure->what(), HasSubstr("never offered"));
+}
+
+TEST_F(rogue_peer_test, an_offer_with_a_number_of_the_other_side) {
+    const auto failure = serve_what([&](record_buffer& r) { r.append(frame_type::offer, 0, 2, offer_of("x")); });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+}
+
+TEST_F(rogue_peer_test, a_number_used_twice) {
+    const auto failure = serve_what([&](record_buffer& r) {
+        r.append(frame_type::offer, 0, 3, offer_of("x"));
+        r.append(frame_type::offer, 0, 3, offer_of("y"));
+    });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+    EXPECT_TRUE(sink_.has_call("drop x"));
+}
+
+TEST_F(rogue_peer_test, leave_in_the_middle_of_a_transfer) {
+    const auto failure = serve_what([&](record_buffer& r) {
+        r.append(frame_type::offer, 0, 1, offer_of("x"));
+        r.append(frame_type::bye, 0, 0, {});
+    });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+    EXPECT_TRUE(sink_.has_call("drop x"));
+}
+
+TEST_F(rogue_peer_test, an_end_that_lies_about_the_size) {
+    serve_what([&](record_buffer& r) {
+        r.append(frame_type::offer, 0, 1, offer_of("x"));
+        r.append(frame_type::data, 0, 1, as_bytes("abc"));
+        r.append(frame_type::end, 0, 1, encode(end_frame{4, std::nullopt}));
+        r.append(frame_type::bye, 0, 0, {});
+    });
+    EXPECT_TRUE(sink_.finished().empty());
+    EXPECT_EQ(observer_.deliveries.at("x").failure, errc::integrity);
+}
+
+TEST_F(rogue_peer_test, a_digest_that_does_not_match) {
+    serve_what([&](record_buffer& r) {
+        offer_frame content;
+        content.what.name = "x";
+        content.digest = digest_kind::sha256;
+        r.append(frame_type::offer, 0, 1, encode(content));
+        r.append(frame_type::data, 0, 1, as_bytes("abc"));
+        r.append(frame_type::end, 0, 1, encode(end_frame{3, sha256_digest{}}));
+        r.append(frame_type::bye, 0, 0, {});
+    });
+    EXPECT_TRUE(sink_.finished().empty());
+    EXPECT_EQ(observer_.deliveries.at("x").failure, errc::integrity);
+}
+
+TEST_F(rogue_peer_test, a_digest_that_was_promised_and_never_came) {
+    serve_what([&](record_buffer& r) {
+        offer_frame content;
+        content.what.name = "x";
+        content.digest = digest_kind::sha256;
+        r.append(frame_type::offer, 0, 1, encode(content));
+        r.append(frame_type::end, 0, 1, encode(end_frame{0, std::nullopt}));
+        r.append(frame_type::bye, 0, 0, {});
+    });
+    EXPECT_TRUE(sink_.finished().empty());
+}
+
+TEST_F(rogue_peer_test, more_open_transfers_than_may_be) {
+    serve_what([&](record_buffer& r) {
+        for (std::uint32_t i = 0; i <= limits::max_open_transfers; ++i)
+            r.append(frame_type::offer, 0, 2 * i + 1, offer_of(std::to_string(i)));
+        r.append(frame_type::bye, 0, 0, {});
+    });
+    EXPECT_FALSE(sink_.has_call("begin " + std::to_string(limits::max_open_transfers)));
+    EXPECT_EQ(observer_.deliveries.at(std::to_string(limits::max_open_transfers)).failure, errc::exhausted);
+}
+
+TEST_F(rogue_peer_test, an_answer_to_what_was_never_offered) {
+    const auto failure =
+        serve_what([&](record_buffer& r) { r.append(frame_type::result, 0, 2, encode(outcome_frame{})); });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+}
+
+TEST_F(rogue_peer_test, an_unknown_frame_is_skipped_unless_it_is_critical) {
+    EXPECT_FALSE(serve_what([&](record_buffer& r) {
+        r.append(static_cast<frame_type>(99), 0, 0, as_bytes("of a later version"));
+        r.append(frame_type::bye, 0, 0, {});
+    }));
+    const auto failure = serve_what([&](record_buffer& r) {
+        r.append(static_cast<frame_type>(99), frame_flag::critical, 0, as_bytes("of a later version"));
+    });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+}
+
+TEST_F(rogue_peer_test, a_name_with_a_nul_is_refused) {
+    serve_what([&](record_buffer& r) {
+        r.append(frame_type::offer, 0, 1, offer_of(std::string("a\0b", 3)));
+        r.append(frame_type::bye, 0, 0, {});
+    });
+    EXPECT_TRUE(sink_.calls().empty());
+}
+
+TEST_F(rogue_peer_test, content_before_the_offset_was_agreed_on) {
+    sink_.set_partial("x", "prefix");
+    const auto failure = serve_what([&](record_buffer& r) {
+        offer_frame content;
+        content.what.name = "x";
+        content.what.wants_resume = true;
+        r.append(frame_type::offer, 0, 1, encode(content));
+        r.append(frame_type::data, 0, 1, as_bytes("more"));
+    });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+    // What had been verified before is kept.
+    EXPECT_EQ(sink_.partials().at("x"), "prefix");
+}
+
+}  // namespace
+}  // namespace wherry
