@@ -1,0 +1,271 @@
+#include "wherry/receiver.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <future>
+#include <thread>
+
+#include "memory_listener.hpp"
+#include "plain_cipher.hpp"
+#include "recording_sink.hpp"
+
+namespace wherry {
+namespace {
+
+using test::memory_listener;
+using test::plain_cipher;
+using test::recording_sink;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class text_source final : public source {
+public:
+    text_source(std::string name, std::string content) : content_(std::move(content)) {
+        what_.name = std::move(name);
+        what_.size = content_.size();
+    }
+    const offer& what() const noexcept override { return what_; }
+    std::size_t read(mutable_bytes into) override {
+        const auto count = std::min(into.size(), content_.size() - position_);
+        std::copy_n(as_bytes(content_).begin() + static_cast<std::ptrdiff_t>(position_), count, into.begin());
+        position_ += count;
+        return count;
+    }
+
+private:
+    offer what_;
+    std::string content_;
+    std::size_t position_ = 0;
+};
+
+struct noting_observer final : receiver_observer {
+    void connected(connection_id, std::string_view, const identity&, std::string_view) override {
+        change(connections, 1);
+    }
+    void delivered(connection_id, transfer_id, const offer& what, const delivery_result& result) override {
+        const std::lock_guard lock(mutex);
+        results.emplace_back(what.name, result);
+        changed.notify_all();
+    }
+    void disconnected(connection_id, std::string_view, const std::optional<error>& failure) override {
+        const std::lock_guard lock(mutex);
+        ends.push_back(failure);
+        changed.notify_all();
+    }
+    void change(int& count, int by) {
+        const std::lock_guard lock(mutex);
+        count += by;
+        changed.notify_all();
+    }
+    template <class Condition>
+    void wait_until(Condition&& condition) {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, condition);
+    }
+
+    std::mutex mutex;
+    std::condition_variable changed;
+    int connections = 0;
+    std::vector<std::pair<std::string, delivery_result>> results;
+    std::vector<std::optional<error>> ends;
+};
+
+class receiver_test : public testing::Test {
+protected:
+    void start(receiver_options options = {}, bool is_raw = false, receive_all_options raw = {}) {
+        receiver_protocol protocol;
+        protocol.protection = is_raw ? nullptr : &cipher_;
+        protocol.cipher_name = "plain";
+        protocol.raw = raw;
+        receiver_.emplace(listener_, sink_, protocol, options, observer_);
+        running_ = std::async(std::launch::async, [this] { receiver_->run(); });
+    }
+    ~receiver_test() override {
+        if (!receiver_) return;
+        receiver_->stop(std::chrono::milliseconds(0));
+        if (running_.valid()) running_.wait();
+    }
+
+    // Sends one item from a peer of its own, and returns the answer.
+    delivery_result send(const std::string& name, const std::string& content) {
+        struct : exchange_observer {
+            void answered(transfer_id, const offer&, const delivery_result& r) override { result = r; }
+            delivery_result result;
+        } answer;
+        auto over = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
+        exchange sending(std::move(over), nullptr, {}, answer);
+        text_source item(name, content);
+        sending.send(item);
+        sending.finish();
+        return answer.result;
+    }
+
+    plain_cipher cipher_;
+    memory_listener listener_;
+    recording_sink sink_;
+    noting_observer observer_;
+    std::optional<receiver> receiver_;
+    std::future<void> running_;
+};
+
+TEST_F(receiver_test, serves_many_senders_at_once) {
+    start();
+    std::vector<std::future<delivery_result>> senders;
+    for (int i = 0; i < 50; ++i)
+        senders.push_back(
+            std::async(std::launch::async, [&, i] { return send(std::to_string(i), std::string(10'000, 'x')); }));
+    for (auto& sender : senders) EXPECT_TRUE(sender.get().ok());
+    EXPECT_EQ(sink_.finished().size(), 50u);
+    receiver_->stop(std::chrono::seconds(10));
+    running_.get();
+    EXPECT_EQ(observer_.ends.size(), 50u);
+    for (const auto& end : observer_.ends) EXPECT_FALSE(end) << end->what();
+}
+
+TEST_F(receiver_test, more_peers_than_places_wait) {
+    receiver_options options;
+    options.max_connections = 2;
+    start(options);
+    std::vector<std::unique_ptr<connection>> silent;
+    for (int i = 0; i < 2; ++i) silent.push_back(listener_.connect());
+    auto third = std::async(std::launch::async, [&] { return send("x", "1"); });
+    while (listener_.waiting() != 1) std::this_thread::yield();
+    EXPECT_TRUE(sink_.finished().empty());
+    silent.clear();
+    EXPECT_TRUE(third.get().ok());
+}
+
+TEST_F(receiver_test, a_broken_peer_harms_nobody_else) {
+    start();
+    auto broken = listener_.connect();
+    broken->write_all(as_bytes("GET / HTTP/1.0\r\n\r\n"));
+    EXPECT_TRUE(send("x", "1").ok());
+    observer_.wait_until([&] { return observer_.ends.size() == 2 || observer_.connections > 1; });
+    broken.reset();
+    EXPECT_TRUE(send("y", "1").ok());
+}
+
+TEST_F(receiver_test, goes_on_after_running_out_of_descriptors) {
+    listener_.fail_next(error(errc::exhausted, "too many open files"));
+    start();
+    EXPECT_TRUE(send("x", "1").ok());
+}
+
+TEST_F(receiver_test, a_listener_that_fails_ends_it) {
+    start();
+    listener_.fail_next(error(errc::io, "the adapter is gone"));
+    EXPECT_THROW(running_.get(), error);
+}
+
+TEST_F(receiver_test, stop_lets_what_is_in_flight_end) {
+    std::promise<void> begun, stopped;
+    auto may_go_on = stopped.get_future().share();
+    sink_.on_call = [&](const std::string& call, const std::string&) {
+        if (call != "begin") return;
+        begun.set_value();
+        may_go_on.wait();
+    };
+    start();
+    auto sender = std::async(std::launch::async, [&] { return send("x", std::string(500'000, 'x')); });
+    begun.get_future().wait();
+    receiver_->stop(std::chrono::seconds(30));
+    stopped.set_value();
+    EXPECT_TRUE(sender.get().ok());
+    running_.get();
+    EXPECT_TRUE(sink_.finished().contains("x"));
+}
+
+TEST_F(receiver_test, stop_cuts_what_does_not_end_in_time) {
+    start();
+    auto over = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
+    exchange_observer nobody;
+    exchange sending(std::move(over), nullptr, {}, nobody);
+    text_source item("x", "abc");
+    sending.announce(item);
+    sending.flush();
+    while (!sink_.has_call("begin x")) std::this_thread::yield();
+    receiver_->stop(std::chrono::milliseconds(50));
+    running_.get();
+    EXPECT_TRUE(sink_.has_call("drop x"));
+    EXPECT_TRUE(sink_.finished().empty());
+    EXPECT_THROW(sending.finish(), error);
+}
+
+TEST_F(receiver_test, stop_ends_idle_connections_and_handshakes_at_once) {
+    start();
+    auto silent = listener_.connect();
+    auto idle = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
+    idle->complete();
+    observer_.wait_until([&] { return observer_.connections == 1; });
+    while (listener_.waiting() > 0) std::this_thread::yield();
+    // The idle peer hangs up when it hears BYE, as wherry's own sender does.
+    auto hang_up = std::async(std::launch::async, [&] {
+        std::byte some[64];
+        idle->link().read_some(some);
+        idle.reset();
+    });
+    receiver_->stop(std::chrono::hours(1));
+    running_.get();
+    hang_up.get();
+}
+
+TEST_F(receiver_test, raw_stores_what_comes_until_the_peer_closes) {
+    start({}, true);
+    auto peer = listener_.connect();
+    peer->write_all(as_bytes("no protocol "));
+    peer->write_all(as_bytes("at all"));
+    peer->shutdown_write();
+    observer_.wait_until([&] { return !observer_.results.empty(); });
+    ASSERT_TRUE(observer_.results[0].second.ok());
+    EXPECT_THAT(observer_.results[0].first, StartsWith("raw-"));
+    EXPECT_EQ(sink_.finished().begin()->second.content, "no protocol at all");
+    EXPECT_EQ(sink_.finished().begin()->second.what.kind, item_kind::data);
+}
+
+TEST_F(receiver_test, raw_stores_what_came_before_the_peer_went_quiet) {
+    receive_all_options raw;
+    raw.idle_timeout = std::chrono::milliseconds(50);
+    start({}, true, raw);
+    auto peer = listener_.connect();
+    peer->write_all(as_bytes("an instrument"));
+    observer_.wait_until([&] { return !observer_.results.empty(); });
+    EXPECT_TRUE(observer_.results[0].second.ok());
+    EXPECT_EQ(sink_.finished().begin()->second.content, "an instrument");
+}
+
+TEST_F(receiver_test, raw_keeps_nothing_of_what_is_too_long) {
+    receive_all_options raw;
+    raw.max_bytes = 10;
+    start({}, true, raw);
+    auto peer = listener_.connect();
+    peer->write_all(as_bytes("more than ten bytes"));
+    observer_.wait_until([&] { return !observer_.results.empty(); });
+    EXPECT_EQ(observer_.results[0].second.failure, errc::exhausted);
+    EXPECT_TRUE(sink_.finished().empty());
+}
+
+TEST_F(receiver_test, raw_makes_no_delivery_of_nothing) {
+    start({}, true);
+    listener_.connect();
+    observer_.wait_until([&] { return !observer_.ends.empty(); });
+    EXPECT_TRUE(observer_.results.empty());
+    EXPECT_TRUE(sink_.calls().empty());
+}
+
+TEST_F(receiver_test, raw_reports_a_sink_that_refuses) {
+    sink_.on_call = [](const std::string& call, const std::string&) {
+        if (call == "finish") throw error(errc::exhausted, "the disk is full");
+    };
+    start({}, true);
+    auto peer = listener_.connect();
+    peer->write_all(as_bytes("x"));
+    peer.reset();
+    observer_.wait_until([&] { return !observer_.results.empty(); });
+    EXPECT_EQ(observer_.results[0].second.failure, errc::exhausted);
+}
+
+}  // namespace
+}  // namespace wherry
