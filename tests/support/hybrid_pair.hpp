@@ -2,6 +2,7 @@
 
 #include <botan/system_rng.h>
 
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -68,8 +69,12 @@ struct pair_result {
     side_result initiator, responder;
 };
 
-inline pair_result run_pair(memory_link& link, const side_setup& initiator, const side_setup& responder) {
+// Over a link that may be damaged; `patience` ends a wait for bytes that never come.
+inline pair_result run_pair(memory_link& link, const side_setup& initiator, const side_setup& responder,
+                            std::chrono::milliseconds patience = std::chrono::seconds(60)) {
     pair_result result;
+    link.initiator->set_read_timeout(patience);
+    link.responder->set_read_timeout(patience);
     std::thread other([&] { result.responder = run_side(role::responder, responder, link.responder); });
     result.initiator = run_side(role::initiator, initiator, link.initiator);
     other.join();

@@ -1,11 +1,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <botan/base64.h>
+
+#include <algorithm>
+#include <thread>
 #include <tuple>
 #include <vector>
 
+#include "error_of.hpp"
 #include "handshake.hpp"
 #include "hybrid_pair.hpp"
+#include "kem.hpp"
 #include "messages.hpp"
 #include "wire.hpp"
 
@@ -74,6 +80,411 @@ INSTANTIATE_TEST_SUITE_P(all, combinations,
                          ::testing::Combine(::testing::Values(ed25519, rsa), ::testing::Values(ed25519, rsa),
                                             ::testing::Values(kem::x25519, kem::rsa_oaep_sha256),
                                             ::testing::Values(aead::aes_256_gcm, aead::chacha20_poly1305)));
+
+// ---- Negotiation ----
+
+TEST(negotiation, takes_the_first_of_the_initiator_that_the_responder_allows) {
+    auto initiator = with_identity(ed25519);
+    auto responder = with_identity(rsa);
+    initiator.allowed = {{kem::rsa_oaep_sha256, kem::x25519}, {aead::chacha20_poly1305, aead::aes_256_gcm}};
+    responder.allowed = {{kem::x25519, kem::rsa_oaep_sha256}, {aead::aes_256_gcm, aead::chacha20_poly1305}};
+    EXPECT_EQ(run_pair(initiator, responder).initiator.session->describe(), "rsa-oaep-sha256, chacha20-poly1305");
+    responder.allowed = {{kem::x25519}, {aead::aes_256_gcm}};
+    EXPECT_EQ(run_pair(initiator, responder).responder.session->describe(), "x25519, aes-256-gcm");
+}
+
+TEST(negotiation, passes_over_what_is_not_known) {
+    auto initiator = with_identity(ed25519);
+    initiator.allowed.kems.insert(initiator.allowed.kems.begin(), static_cast<kem>(999));
+    initiator.allowed.aeads.insert(initiator.allowed.aeads.begin(), static_cast<aead>(999));
+    EXPECT_EQ(run_pair(initiator, {}).initiator.session->describe(), "x25519, aes-256-gcm");
+}
+
+TEST(negotiation, without_a_key_exchange_in_common_says_what_the_receiver_allows) {
+    side_setup initiator, responder = with_identity(rsa);
+    initiator.allowed.kems = {kem::x25519};
+    responder.allowed.kems = {kem::rsa_oaep_sha256};
+    const auto result = run_pair(initiator, responder);
+    for (const auto* side : {&result.initiator, &result.responder}) {
+        EXPECT_EQ(side->code(), errc::unsupported);
+        EXPECT_EQ(side->text(),
+                  "no key exchange in common: the receiver allows rsa-oaep-sha256; choose with --hybrid.kem");
+    }
+}
+
+TEST(negotiation, does_not_offer_rsa_with_an_identity_that_is_not) {
+    side_setup initiator, responder;
+    initiator.allowed.kems = {kem::rsa_oaep_sha256};
+    EXPECT_THAT(run_pair(initiator, responder).initiator.text(), HasSubstr("the receiver allows x25519;"));
+    responder.allowed.kems = {kem::rsa_oaep_sha256};
+    EXPECT_THAT(run_pair(initiator, responder).initiator.text(), HasSubstr("the receiver allows nothing;"));
+}
+
+TEST(negotiation, without_a_cipher_in_common_says_what_the_receiver_allows) {
+    side_setup initiator, responder;
+    initiator.allowed.aeads = {aead::aes_256_gcm};
+    responder.allowed.aeads = {aead::chacha20_poly1305};
+    const auto result = run_pair(initiator, responder);
+    EXPECT_EQ(result.initiator.code(), errc::unsupported);
+    EXPECT_THAT(result.initiator.text(), HasSubstr("the receiver allows chacha20-poly1305"));
+    EXPECT_EQ(result.responder.code(), errc::unsupported);
+}
+
+// ---- One side by hand ----
+
+hello usual_hello() { return {{protocol_version}, {kem::x25519}, {aead::aes_256_gcm}, {}}; }
+
+// What a real responder makes of these bytes; the link is then closed.
+struct heard {
+    test::side_result result;
+    byte_vector sent;
+};
+
+heard responder_hears(const_bytes bytes, const side_setup& setup = {}) {
+    memory_link link({}, {}, true);
+    link.initiator->write_all(bytes);
+    link.initiator->shutdown_write();
+    auto result = test::run_side(role::responder, setup, link.responder);
+    return {std::move(result), link.backward->record()};
+}
+
+heard initiator_hears(const_bytes bytes, const side_setup& setup = {}) {
+    memory_link link({}, {}, true);
+    link.responder->write_all(bytes);
+    link.responder->shutdown_write();
+    auto result = test::run_side(role::initiator, setup, link.initiator);
+    return {std::move(result), link.forward->record()};
+}
+
+alert alert_in(const byte_vector& message) {
+    EXPECT_EQ(message.at(0), std::byte{255});
+    return alert::parse(body_of(message));
+}
+
+TEST(versions, without_one_in_common_are_told_to_the_initiator) {
+    auto newer = usual_hello();
+    newer.versions = {2, 3};
+    const auto heard = responder_hears(framed(message_type::hello, newer.encode()));
+    EXPECT_EQ(heard.result.code(), errc::unsupported);
+    const auto told = alert_in(heard.sent);
+    EXPECT_EQ(told.why, alert::reason::no_version);
+    EXPECT_EQ(told.allowed, std::vector<std::uint16_t>{1});
+
+    const auto initiator = initiator_hears(framed(message_type::alert, told.encode()));
+    EXPECT_EQ(initiator.result.code(), errc::unsupported);
+    EXPECT_THAT(initiator.result.text(), HasSubstr("the receiver speaks 1; use the same wherry on both sides"));
+}
+
+TEST(versions, of_a_newer_initiator_that_also_speaks_this_one_are_fine) {
+    auto newer = usual_hello();
+    newer.versions = {2, 1};
+    const auto heard = responder_hears(framed(message_type::hello, newer.encode()));
+    EXPECT_EQ(heard.result.code(), errc::disconnected);  // it waited for message 3
+    EXPECT_EQ(choice::parse(body_of(heard.sent)).version, 1);
+}
+
+TEST(choice, of_what_was_not_offered_is_refused) {
+    side_setup setup;
+    setup.allowed = {{kem::x25519}, {aead::aes_256_gcm}};
+    choice wrong[3] = {{1, kem::x25519, aead::aes_256_gcm, {}, {}, {}, {}},
+                       {1, kem::x25519, aead::aes_256_gcm, {}, {}, {}, {}},
+                       {1, kem::x25519, aead::aes_256_gcm, {}, {}, {}, {}}};
+    wrong[0].version = 2;
+    wrong[1].chosen_kem = kem::rsa_oaep_sha256;
+    wrong[2].chosen_aead = aead::chacha20_poly1305;
+    for (const auto& message : wrong) {
+        const auto heard = initiator_hears(framed(message_type::choice, message.encode()), setup);
+        EXPECT_EQ(heard.result.code(), errc::protocol);
+        EXPECT_THAT(heard.result.text(), HasSubstr("not offered"));
+    }
+}
+
+TEST(choice, with_an_identity_that_is_too_weak_is_refused) {
+    const auto line = test::test_data("keys/rsa2048.pub");
+    const auto weak = Botan::base64_decode(line.substr(line.find(' ') + 1));
+    choice message{1, kem::x25519, aead::aes_256_gcm, {}, byte_vector(32), {}, byte_vector(256)};
+    const auto view = std::as_bytes(std::span(weak));
+    message.identity.assign(view.begin(), view.end());
+    const auto heard = initiator_hears(framed(message_type::choice, message.encode()));
+    EXPECT_EQ(heard.result.code(), errc::protocol);
+    EXPECT_THAT(heard.result.text(), HasSubstr("identity cannot be accepted: the RSA key has 2048 bits"));
+}
+
+TEST(alerts, end_the_handshake_and_show_only_what_has_a_meaning) {
+    const auto told = [](alert what) { return initiator_hears(framed(message_type::alert, what.encode())).result; };
+    EXPECT_THAT(told({alert::reason::no_kem, {1, 777}}).text(), HasSubstr("the receiver allows x25519, number 777;"));
+    EXPECT_EQ(told({alert::reason::failed, {}}).code(), errc::protocol);
+    EXPECT_EQ(told({static_cast<alert::reason>(4711), {}}).code(), errc::protocol);
+    EXPECT_EQ(told({alert::reason::untrusted, {}}).code(), errc::auth_failed);
+    const auto nonsense = initiator_hears(framed(message_type::alert, as_bytes("\x1b[2J")));
+    EXPECT_EQ(nonsense.result.code(), errc::protocol);
+    EXPECT_THAT(nonsense.result.text(), ::testing::Not(HasSubstr("\x1b")));
+}
+
+TEST(messages_on_the_stream, that_are_too_long_are_refused_before_they_are_read) {
+    for (const auto type : {message_type::hello, message_type::alert}) {
+        const auto length = max_body_bytes(type) + 1;
+        const byte_vector header{static_cast<std::byte>(type), static_cast<std::byte>(length >> 8),
+                                 static_cast<std::byte>(length)};
+        const auto heard = responder_hears(header);
+        EXPECT_EQ(heard.result.code(), errc::protocol);
+        EXPECT_THAT(heard.result.text(), HasSubstr("length out of bounds"));
+    }
+    const auto length = max_body_bytes(message_type::choice) + 1;
+    const byte_vector header{std::byte{2}, static_cast<std::byte>(length >> 8), static_cast<std::byte>(length)};
+    EXPECT_THAT(initiator_hears(header).result.text(), HasSubstr("length out of bounds"));
+}
+
+TEST(messages_on_the_stream, of_another_type_are_refused) {
+    for (const int type : {0, 2, 3, 4, 5, 254}) {
+        const byte_vector header{static_cast<std::byte>(type), std::byte{0}, std::byte{0}};
+        EXPECT_THAT(responder_hears(header).result.text(), HasSubstr("does not belong"));
+    }
+    // An initiator that hears itself.
+    const auto heard = initiator_hears(framed(message_type::hello, usual_hello().encode()));
+    EXPECT_EQ(heard.result.code(), errc::protocol);
+}
+
+// ---- Trust ----
+
+peer_verifier refusing(const std::string& reason) {
+    return [reason](const wherry::identity&) -> std::string { throw error(errc::auth_failed, reason); };
+}
+
+TEST(trust, an_initiator_that_is_not_authorised_hears_why) {
+    side_setup responder;
+    responder.verify = refusing("the key is not authorised; ask for: wherry authorize");
+    const auto result = run_pair({}, responder);
+    EXPECT_EQ(result.initiator.code(), errc::auth_failed);
+    EXPECT_EQ(result.initiator.text(), "the receiver refused: the key is not authorised; ask for: wherry authorize");
+    EXPECT_EQ(result.responder.code(), errc::auth_failed);
+    EXPECT_EQ(result.responder.text(), "the key is not authorised; ask for: wherry authorize");
+}
+
+TEST(trust, a_reason_is_cut_and_made_plain) {
+    side_setup responder;
+    responder.verify = refusing("bell \a, escape \x1b[2J, umlaut \xC3\xBC " + std::string(600, 'x'));
+    const auto text = run_pair({}, responder).initiator.text();
+    EXPECT_THAT(text, HasSubstr("bell ?, escape ?[2J, umlaut ?? xxx"));
+    EXPECT_EQ(text.size(), std::string("the receiver refused: ").size() + max_reason_bytes);
+    responder.verify = refusing("");
+    EXPECT_EQ(run_pair({}, responder).initiator.text(), "the receiver refused: it gave no reason");
+}
+
+TEST(trust, a_responder_that_is_not_trusted_does_not_learn_who_asks) {
+    side_setup initiator, responder;
+    bool asked = false;
+    initiator.verify = refusing("the receiver's key has changed");
+    responder.verify = [&](const wherry::identity&) { return asked = true, std::string(); };
+    memory_link link({}, {}, true);
+    const auto result = run_pair(link, initiator, responder);
+    EXPECT_EQ(result.initiator.text(), "the receiver's key has changed");
+    EXPECT_EQ(result.responder.code(), errc::auth_failed);
+    EXPECT_EQ(result.responder.text(), "the peer does not trust the key of this side");
+    EXPECT_FALSE(asked);
+    const auto sent = link.forward->record();
+    const auto hello_bytes = message_header_bytes + load_big_endian<std::uint16_t>(const_bytes(sent).subspan(1));
+    EXPECT_EQ(sent.size(), hello_bytes + framed(message_type::alert, alert{}.encode()).size());
+}
+
+TEST(trust, the_initiators_identity_is_not_seen_on_the_wire) {
+    memory_link link({}, {}, true);
+    const side_setup setup;
+    ASSERT_TRUE(run_pair(link, setup, setup).initiator.ok());
+    const auto sent = link.forward->record();
+    const auto key = setup.identity.public_part().blob().last(32);
+    EXPECT_EQ(std::search(sent.begin(), sent.end(), key.begin(), key.end()), sent.end());
+}
+
+TEST(trust, an_error_of_another_kind_also_refuses) {
+    side_setup responder;
+    responder.verify = [](const wherry::identity&) -> std::string { throw error(errc::io, "cannot read the list"); };
+    const auto result = run_pair({}, responder);
+    EXPECT_EQ(result.initiator.code(), errc::auth_failed);
+    EXPECT_EQ(result.responder.code(), errc::io);
+}
+
+TEST(trust, both_sides_must_have_the_same_prologue) {
+    side_setup initiator, responder;
+    responder.prologue = "another";
+    const auto result = run_pair(initiator, responder);
+    EXPECT_EQ(result.initiator.code(), errc::auth_failed);
+    EXPECT_EQ(result.responder.code(), errc::protocol);  // by the initiator's alert
+}
+
+// ---- In the middle ----
+
+// Takes message 2 of a real responder, and gives it on with another identity and that one's good signature.
+TEST(misbinding, a_responder_does_not_take_a_session_that_was_meant_for_another) {
+    const auto mallory = test_identity(ed25519, 1);
+    const side_setup initiator, responder;
+    memory_link left, right;  // initiator - mallory - responder
+    test::side_result initiator_result, responder_result;
+    std::thread a([&] { initiator_result = run_side(role::initiator, initiator, left.initiator); });
+    std::thread b([&] { responder_result = run_side(role::responder, responder, right.responder); });
+
+    const auto hello_message = read_message(*left.responder, message_type::hello);
+    right.initiator->write_all(hello_message);
+    auto stolen = choice::parse(body_of(read_message(*right.initiator, message_type::choice)));
+    const auto blob = mallory.public_part().blob();
+    stolen.identity.assign(blob.begin(), blob.end());
+    auto message = framed(message_type::choice, stolen.encode());
+    transcript said(as_bytes(initiator.prologue));
+    said.absorb(hello_message).absorb(const_bytes(message).first(message.size() - stolen.signature_field_bytes()));
+    stolen.signature = mallory.sign(signed_text(responder_label, said.value()), Botan::system_rng());
+    left.responder->write_all(framed(message_type::choice, stolen.encode()));
+
+    // The initiator believes to speak with mallory, who cannot make the responder believe that it was meant.
+    right.initiator->write_all(read_message(*left.responder, message_type::proof));
+    b.join();
+    left.responder.reset();
+    a.join();
+    EXPECT_EQ(responder_result.code(), errc::integrity);
+    EXPECT_EQ(initiator_result.code(), errc::disconnected);
+}
+
+TEST(key_exchange, that_gives_no_secret_is_refused) {
+    auto& rng = Botan::system_rng();
+    const auto identity = test_identity(ed25519).public_part();
+    byte_vector point(32);
+    for (const int first : {0, 1}) {  // of small order: the shared secret would be zeros
+        point[0] = static_cast<std::byte>(first);
+        EXPECT_EQ(test::error_of([&] { encapsulate(kem::x25519, point, identity, rng); }).code(), errc::protocol);
+    }
+    for (const auto length : {0, 31, 33})
+        EXPECT_EQ(test::error_of([&] { encapsulate(kem::x25519, byte_vector(length), identity, rng); }).code(),
+                  errc::protocol);
+}
+
+TEST(key_exchange, with_rsa_wants_an_rsa_identity_and_no_other_key) {
+    auto& rng = Botan::system_rng();
+    const auto wrong = [&](const_bytes kem_key, const keys::public_key& identity) {
+        return test::error_of([&] { encapsulate(kem::rsa_oaep_sha256, kem_key, identity, rng); }).code();
+    };
+    EXPECT_EQ(wrong({}, test_identity(ed25519).public_part()), errc::protocol);
+    EXPECT_EQ(wrong(byte_vector(1), test_identity(rsa).public_part()), errc::protocol);
+    const auto identity = test_identity(rsa);
+    const auto responder = make_kem_responder(kem::rsa_oaep_sha256, identity, rng);
+    EXPECT_EQ(test::error_of([&] { responder->decapsulate(byte_vector(383), rng); }).code(), errc::protocol);
+    EXPECT_EQ(responder->decapsulate(byte_vector(384), rng).size(), 32u);  // fails later, like every wrong secret
+}
+
+struct extents {
+    std::uint64_t forward, backward;
+};
+
+extents undamaged(const side_setup& initiator, const side_setup& responder) {
+    memory_link link;
+    EXPECT_TRUE(run_pair(link, initiator, responder).initiator.ok());
+    return {link.forward->written(), link.backward->written()};
+}
+
+// A wait that only a time limit ends happens where a length was damaged, and nowhere else.
+constexpr std::chrono::milliseconds patience{200};
+
+void expect_failure(const test::pair_result& result, const std::string& where) {
+    EXPECT_FALSE(result.initiator.ok() && result.responder.ok()) << where;
+    // An initiator that was not told "accepted" must not believe that it was; a responder's last word may get lost.
+    EXPECT_FALSE(result.initiator.ok()) << where;
+}
+
+void flip_everywhere(const side_setup& initiator, const side_setup& responder, std::uint64_t step) {
+    const auto [forward, backward] = undamaged(initiator, responder);
+    for (std::uint64_t at = 0; at < forward; at += step) {
+        memory_link link({at, std::byte{0x04}});
+        expect_failure(run_pair(link, initiator, responder, patience), "forward, byte " + std::to_string(at));
+    }
+    for (std::uint64_t at = 0; at < backward; at += step) {
+        memory_link link({}, {at, std::byte{0x04}});
+        expect_failure(run_pair(link, initiator, responder, patience), "backward, byte " + std::to_string(at));
+    }
+}
+
+void cut_everywhere(const side_setup& initiator, const side_setup& responder, std::uint64_t step) {
+    const auto [forward, backward] = undamaged(initiator, responder);
+    for (std::uint64_t at = 0; at < forward; at += step) {
+        memory_link link({damage::never, {}, at});
+        const auto result = run_pair(link, initiator, responder);
+        expect_failure(result, "forward, cut at " + std::to_string(at));
+        EXPECT_EQ(result.responder.code(), errc::disconnected) << at;
+    }
+    for (std::uint64_t at = 0; at < backward; at += step) {
+        memory_link link({}, {damage::never, {}, at});
+        const auto result = run_pair(link, initiator, responder);
+        expect_failure(result, "backward, cut at " + std::to_string(at));
+        EXPECT_EQ(result.initiator.code(), errc::disconnected) << at;
+    }
+}
+
+TEST(damage_on_the_way, flipped_bits_of_any_byte_are_noticed_ed25519) { flip_everywhere({}, {}, 1); }
+
+TEST(damage_on_the_way, flipped_bits_of_any_byte_are_noticed_chacha20) {
+    side_setup setup;
+    setup.allowed.aeads = {aead::chacha20_poly1305};
+    flip_everywhere(setup, setup, 3);
+}
+
+TEST(damage_on_the_way, flipped_bits_are_noticed_rsa) {
+    auto setup = with_identity(rsa);
+    setup.allowed.kems = {kem::rsa_oaep_sha256};
+    flip_everywhere(setup, setup, 23);
+}
+
+TEST(damage_on_the_way, a_cut_anywhere_is_noticed_ed25519) { cut_everywhere({}, {}, 1); }
+
+TEST(damage_on_the_way, a_cut_is_noticed_rsa) {
+    auto setup = with_identity(rsa);
+    setup.allowed.kems = {kem::rsa_oaep_sha256};
+    cut_everywhere(setup, setup, 41);
+}
+
+// ---- Where the handshake ends ----
+
+TEST(handshake_end, leaves_what_follows_unread) {
+    memory_link link;
+    const side_setup setup;
+    hybrid_cipher initiating(setup.identity, setup.allowed, Botan::system_rng());
+    std::unique_ptr<cipher_session> initiator;
+    std::thread thread([&] {
+        initiator = initiating.handshake(role::initiator, as_bytes(setup.prologue), *link.initiator, setup.verify);
+        link.initiator->write_all(sealed(*initiator, "right behind 3"));  // before the answer is read
+    });
+    auto responder = run_side(role::responder, setup, link.responder);
+    ASSERT_TRUE(responder.ok());
+    link.responder->write_all(sealed(*responder.session, "right behind 4"));
+    thread.join();
+    initiator->finish_handshake(*link.initiator);
+
+    byte_vector record(14 + 16);
+    ASSERT_EQ(link.forward->unread(), record.size());
+    ASSERT_EQ(link.responder->read_some(record), record.size());
+    EXPECT_EQ(opened(*responder.session, record), "right behind 3");
+    ASSERT_EQ(link.initiator->read_some(record), record.size());
+    EXPECT_EQ(opened(*initiator, record), "right behind 4");
+}
+
+TEST(handshake_end, comes_before_the_initiator_opens_anything) {
+    memory_link link;
+    const side_setup setup;
+    hybrid_cipher initiating(setup.identity, setup.allowed, Botan::system_rng());
+    std::unique_ptr<cipher_session> initiator;
+    std::thread thread([&] {
+        initiator = initiating.handshake(role::initiator, as_bytes(setup.prologue), *link.initiator, setup.verify);
+    });
+    auto responder = run_side(role::responder, setup, link.responder);
+    thread.join();
+    auto record = sealed(*responder.session, "early");
+    EXPECT_EQ(test::error_of([&] { initiator->open(record); }).code(), errc::internal);
+}
+
+TEST(handshake_end, sessions_have_keys_of_their_own) {
+    const side_setup setup;
+    const auto first = run_pair(setup, setup), second = run_pair(setup, setup);
+    auto record = sealed(*first.initiator.session, "text");
+    EXPECT_EQ(test::error_of([&] { second.responder.session->open(record); }).code(), errc::integrity);
+    auto mirrored = sealed(*first.responder.session, "text");
+    EXPECT_EQ(test::error_of([&] { first.responder.session->open(mirrored); }).code(), errc::integrity);
+}
 
 }  // namespace
 }  // namespace wherry::hybrid
