@@ -18,7 +18,7 @@ effective_options application::read_options(std::span<const plugin_kind> kinds) 
 }
 
 void application::note(const std::string& text) const {
-    if (style == output::lines) terminal.note(text);
+    if (style != output::nothing) terminal.note(text);
 }
 
 command_option transport_option() {

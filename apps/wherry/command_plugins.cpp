@@ -7,9 +7,9 @@ namespace wherry::app {
 
 namespace {
 
-json describe(const plugin_option& row, const std::string& plugin_name) {
+json describe(const plugin_option& row) {
     json fields;
-    fields["name"] = plugin_name + "." + row.name;
+    fields["name"] = row.name;
     fields["type"] = to_string(row.type);
     fields["help"] = row.help;
     if (row.default_value && !row.is_secret) fields["default"] = *row.default_value;
@@ -20,7 +20,7 @@ json describe(const plugin_option& row, const std::string& plugin_name) {
     return fields;
 }
 
-void tell_json(application& with, const plugin_listing& listing) {
+json describe(const plugin_listing& listing) {
     json fields;
     fields["kind"] = to_string(listing.kind);
     fields["name"] = listing.name;
@@ -30,12 +30,12 @@ void tell_json(application& with, const plugin_listing& listing) {
         fields["version"] = listing.loaded->version();
         fields["summary"] = listing.loaded->summary();
         auto options = json::array();
-        for (const auto& row : listing.loaded->options()) options.push_back(describe(row, listing.name));
+        for (const auto& row : listing.loaded->options()) options.push_back(describe(row));
         fields["options"] = std::move(options);
     } else {
         fields["problem"] = as_utf8(listing.problem);
     }
-    with.events.write("plugin", fields);
+    return fields;
 }
 
 std::string limits_of(const plugin_option& row) {
@@ -79,12 +79,13 @@ exit_code run(application& with) {
         if (one.option.empty()) names.push_back(one.value);
     const auto all = with.plugins.list();
     std::vector<std::string> found;
+    auto shown = json::array();
     for (const auto& listing : all) {
         found.push_back(listing.name);
         const bool is_wanted = names.empty() || std::find(names.begin(), names.end(), listing.name) != names.end();
         if (!is_wanted) continue;
         if (with.style == output::json)
-            tell_json(with, listing);
+            shown.push_back(describe(listing));
         else if (with.style == output::lines)
             tell_lines(with, listing, !names.empty());
     }
@@ -98,6 +99,7 @@ exit_code run(application& with) {
                     "there is no plugin '" + printable(name) + "' (looked in " + places + ")" +
                         (meant.empty() ? "; wherry plugins lists what there is" : "; did you mean " + meant + "?"));
     }
+    if (with.style == output::json) with.events.write("plugins", {{"plugins", std::move(shown)}});
     if (all.empty()) with.log->warn("no plugin was found (looked in {}); --plugin-dir names another folder", places);
     return exit_code::delivered;
 }

@@ -147,8 +147,9 @@ public:
             } else if (failure) {
                 if (code == exit_code::delivered) code = exit_code_for(failure->code(), side::here);
                 if (!report_.has_delivered()) code = exit_code_for(failure->code(), side::here);
-                tell(*failure);
             }
+            report_.end_progress();
+            if (failure) tell(*failure);
         }
         report_.finish(code);
         return code;
@@ -162,9 +163,8 @@ private:
                 put_name(fields, "path", path.native());
                 fields["why"] = why;
                 with_.events.write("skipped", fields);
-            } else {
-                with_.note("skipped: " + printable(path.native()) + ": " + why);
             }
+            with_.note("skipped: " + printable(path.native()) + ": " + why);
         }
     }
 

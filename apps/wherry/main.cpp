@@ -162,7 +162,12 @@ private:
         const plugin_host plugins(default_search_path(options.early_all("plugin-dir")),
                                   make_environment(options, log_));
         if (options.early_flag("help")) {
-            const auto listing = one.syntax.kinds.empty() ? std::vector<plugin_listing>() : plugins.list();
+            auto listing = one.syntax.kinds.empty() ? std::vector<plugin_listing>() : plugins.list();
+            // Who has chosen a plugin wants to read of that one.
+            std::erase_if(listing, [&](const plugin_listing& row) {
+                const auto kind = to_string(row.kind);
+                return options.early_origin(kind) == origin::command_line && options.early(kind) != row.name;
+            });
             return show(help_text(one.syntax, listing, help_columns()));
         }
         const auto style = wants_json_ ? output::json : is_quiet ? output::nothing : output::lines;

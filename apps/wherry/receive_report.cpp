@@ -188,7 +188,6 @@ void receive_report::delivered(connection_id id, transfer_id transfer, const off
         fields["fingerprint"] = from.who.fingerprint;
         fields["label"] = as_utf8(from.who.label);
         with_.events.write("result", fields);
-        return;
     }
     const auto who = describe_peer(from.who, from.address);
     if (!result.ok())

@@ -1,5 +1,7 @@
 #include "send_report.hpp"
 
+#include <cstdio>
+
 #include "wherry/text.hpp"
 
 namespace wherry::app {
@@ -11,6 +13,14 @@ constexpr std::chrono::seconds plain_line_interval{10};
 constexpr std::size_t most_lines_cut_off = 10;
 
 progress_meter::transfer_key key_of(transfer_id id) { return {0, id}; }
+
+// "0.12 s" where minutes and seconds would say too little.
+std::string precise_duration(std::chrono::duration<double> length) {
+    if (length.count() >= 60) return human_duration(std::chrono::duration_cast<std::chrono::seconds>(length));
+    char text[16];
+    std::snprintf(text, sizeof text, length.count() < 10 ? "%.2f s" : "%.1f s", length.count());
+    return text;
+}
 
 offer as_offer(const planned_item& item) {
     offer what;
@@ -167,14 +177,14 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
         put_offer(fields, what);
         put_result(fields, result);
         with_.events.write("result", fields);
-    } else if (!result.ok()) {
-        auto line = "not sent: " + describe_item(what) + ": " + (result.is_remote ? "the receiver says: " : "") +
-                    printable(result.text);
+    }
+    if (!result.ok()) {
+        const auto line = "not sent: " + describe_item(what);
         if (is_of_connection(result)) {
             const std::lock_guard lock(mutex_);
-            cut_off_.push_back(std::move(line));
+            cut_off_.push_back(line);
         } else {
-            with_.terminal.note(line);
+            with_.terminal.note(line + ": " + (result.is_remote ? "the receiver says: " : "") + printable(result.text));
         }
     } else if (with_.style == output::lines) {
         auto line = "sent " + describe_item(what);
@@ -184,8 +194,17 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
     }
 }
 
-void send_report::finish(exit_code code) {
+void send_report::end_progress() {
     progress_.stop();
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < cut_off_.size() && i < most_lines_cut_off; ++i) with_.terminal.note(cut_off_[i]);
+    if (cut_off_.size() > most_lines_cut_off)
+        with_.terminal.note("not sent: " + std::to_string(cut_off_.size() - most_lines_cut_off) + " more");
+    cut_off_.clear();
+}
+
+void send_report::finish(exit_code code) {
+    end_progress();
     const std::chrono::duration<double> took = progress_clock::now() - began_;
     const std::lock_guard lock(mutex_);
     if (with_.style == output::json) {
@@ -197,17 +216,10 @@ void send_report::finish(exit_code code) {
         fields["seconds"] = took.count();
         fields["exit_code"] = to_status(code);
         with_.events.write("done", fields);
-        return;
-    }
-    for (std::size_t i = 0; i < cut_off_.size() && i < most_lines_cut_off; ++i) with_.terminal.note(cut_off_[i]);
-    if (cut_off_.size() > most_lines_cut_off)
-        with_.terminal.note("not sent: " + std::to_string(cut_off_.size() - most_lines_cut_off) +
-                            " more, for the same reason");
-    if (with_.style == output::lines && plan_.items.size() > 1) {
+    } else if (with_.style == output::lines && plan_.items.size() > 1) {
         const auto rate = took.count() > 0 ? double(bytes_) / took.count() : 0;
         with_.terminal.result(std::to_string(delivered_) + " sent, " + std::to_string(failed_) + " failed; " +
-                              human_bytes(bytes_) + " in " +
-                              human_duration(std::chrono::duration_cast<std::chrono::seconds>(took)) + " (" +
+                              human_bytes(bytes_) + " in " + precise_duration(took) + " (" +
                               human_bytes(static_cast<std::uint64_t>(rate)) + "/s)");
     }
 }

@@ -37,7 +37,9 @@ public:
     void sent_so_far(transfer_id id, std::uint64_t bytes) override;
     void answered(transfer_id id, const offer& what, const delivery_result& result) override;
 
-    // Ends the progress; tells the sum of it. Once, when nothing else is called any more.
+    // No more progress; what failed with the connection is told now, so that the reason can follow.
+    void end_progress();
+    // Tells the sum of it. Once, when nothing else is called any more.
     void finish(exit_code code);
 
     // For what was told so far. `interrupted` if a signal ended it.
