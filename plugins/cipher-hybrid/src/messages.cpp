@@ -6,6 +6,10 @@ namespace wherry::hybrid {
 
 namespace {
 
+// As doc/hybrid-v1.md says: a change of one of these is a change of the protocol.
+static_assert(max_hello_bytes == 131 && max_choice_bytes == 5388 && max_proof_bytes == 6198);
+static_assert(max_answer_bytes == 529 && max_alert_bytes == 35);
+
 byte_vector copy(const_bytes bytes) { return {bytes.begin(), bytes.end()}; }
 
 template <class Number>
