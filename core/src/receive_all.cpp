@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <new>
+#include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -18,22 +19,28 @@ template <class Place, class Took>
 received read_until_end(connection& from, const receive_all_options& options, Place&& place, Took&& took) {
     from.set_read_timeout(options.idle_timeout);
     received so_far{receive_end::closed, 0};
-    try {
-        while (so_far.bytes < options.max_bytes) {
-            const auto wanted = std::min<std::uint64_t>(piece_bytes, options.max_bytes - so_far.bytes);
-            const mutable_bytes room = place(static_cast<std::size_t>(wanted));
-            const auto got = from.read_some(room);
-            if (got == 0) return so_far;
-            so_far.bytes += got;
-            took(room.first(got));
+    // Nothing if the peer was silent. Only around the read: a sink that times out is no silent peer.
+    const auto read = [&](mutable_bytes room) -> std::optional<std::size_t> {
+        try {
+            return from.read_some(room);
+        } catch (const error& e) {
+            if (e.code() != errc::timed_out) throw;
+            so_far.how = receive_end::idle;
+            return std::nullopt;
         }
-        // Exactly the limit is within it: what tells is whether the peer has more to say.
-        std::byte beyond;
-        so_far.how = from.read_some({&beyond, 1}) == 0 ? receive_end::closed : receive_end::limit;
-    } catch (const error& e) {
-        if (e.code() != errc::timed_out) throw;
-        so_far.how = receive_end::idle;
+    };
+    while (so_far.bytes < options.max_bytes) {
+        const auto wanted = std::min<std::uint64_t>(piece_bytes, options.max_bytes - so_far.bytes);
+        const mutable_bytes room = place(static_cast<std::size_t>(wanted));
+        const auto got = read(room);
+        if (!got || *got == 0) return so_far;
+        so_far.bytes += *got;
+        took(room.first(*got));
     }
+    // Exactly the limit is within it: what tells is whether the peer has more to say.
+    std::byte beyond;
+    const auto got = read({&beyond, 1});
+    if (got && *got > 0) so_far.how = receive_end::limit;
     return so_far;
 }
 
@@ -64,9 +71,10 @@ growing_buffer::~growing_buffer() { std::free(data_); }
 
 mutable_bytes growing_buffer::room(std::size_t wanted) {
     if (capacity_ - size_ < wanted) {
-        const auto larger = std::max(size_ + wanted, capacity_ * 2);
+        const bool is_countable = wanted <= std::numeric_limits<std::size_t>::max() - size_;
+        const auto larger = is_countable ? std::max(size_ + wanted, capacity_ * 2) : 0;
         // realloc moves pages rather than bytes once the buffer is large.
-        void* const moved = larger < size_ ? nullptr : std::realloc(data_, larger);
+        void* const moved = is_countable ? std::realloc(data_, larger) : nullptr;
         if (!moved) throw error(errc::exhausted, "out of memory for what the peer sends; set a smaller limit");
         data_ = static_cast<std::byte*>(moved);
         capacity_ = larger;

@@ -17,7 +17,7 @@ namespace wherry {
 enum class receive_end {
     closed,  // the peer ended the stream in order
     idle,    // the peer was silent for the idle timeout
-    limit,   // the peer had more to say than max_bytes; what is above was not read
+    limit,   // the peer had more to say than max_bytes; of what is above one byte was read, to know, and dropped
 };
 
 // "closed", "idle", "limit".
