@@ -13,21 +13,6 @@ namespace {
 
 constexpr file_rules rules{"list of authorised keys", 1024 * 1024, file_access::closed_writing};
 
-authorized_keys::listing parse(std::string_view text) {
-    authorized_keys::listing found;
-    each_line(text, [&](std::size_t number, std::string_view line) {
-        const auto inner = trimmed(line);
-        if (is_remark(inner)) return;
-        try {
-            auto [key, comment] = parse_public_key_line(inner);
-            found.entries.push_back({number, std::move(key), std::move(comment)});
-        } catch (const error& e) {
-            found.skipped.push_back({number, e.what()});
-        }
-    });
-    return found;
-}
-
 const authorized_keys::entry* find_in(const authorized_keys::listing& in, const public_key& key) {
     const auto at = std::find_if(in.entries.begin(), in.entries.end(), [&](const auto& e) { return e.key == key; });
     return at == in.entries.end() ? nullptr : &*at;
@@ -54,6 +39,21 @@ std::size_t remove_if(const std::filesystem::path& path, const std::function<boo
 }
 
 }  // namespace
+
+authorized_keys::listing authorized_keys::parse(std::string_view text) {
+    authorized_keys::listing found;
+    each_line(text, [&](std::size_t number, std::string_view line) {
+        const auto inner = trimmed(line);
+        if (is_remark(inner)) return;
+        try {
+            auto [key, comment] = parse_public_key_line(inner);
+            found.entries.push_back({number, std::move(key), std::move(comment)});
+        } catch (const error& e) {
+            found.skipped.push_back({number, e.what()});
+        }
+    });
+    return found;
+}
 
 authorized_keys::listing authorized_keys::read() const {
     const auto content = read_file(path_, rules);

@@ -37,7 +37,19 @@ host_line parse_host_line(std::string_view line) {
     return {std::string(address), parse_public_key_line(rest)};
 }
 
-known_hosts::listing parse(std::string_view text) {
+known_hosts::verdict judge(const known_hosts::listing& all, std::string_view address, const public_key& key) {
+    auto verdict = known_hosts::verdict::unknown;
+    for (const auto& entry : all.entries) {
+        if (entry.address != address) continue;
+        if (entry.key == key) return known_hosts::verdict::known;
+        verdict = known_hosts::verdict::changed;
+    }
+    return verdict;
+}
+
+}  // namespace
+
+known_hosts::listing known_hosts::parse(std::string_view text) {
     known_hosts::listing found;
     each_line(text, [&](std::size_t number, std::string_view line) {
         const auto inner = trimmed(line);
@@ -51,18 +63,6 @@ known_hosts::listing parse(std::string_view text) {
     });
     return found;
 }
-
-known_hosts::verdict judge(const known_hosts::listing& all, std::string_view address, const public_key& key) {
-    auto verdict = known_hosts::verdict::unknown;
-    for (const auto& entry : all.entries) {
-        if (entry.address != address) continue;
-        if (entry.key == key) return known_hosts::verdict::known;
-        verdict = known_hosts::verdict::changed;
-    }
-    return verdict;
-}
-
-}  // namespace
 
 known_hosts::listing known_hosts::read() const {
     const auto content = read_file(path_, rules);

@@ -40,6 +40,8 @@ public:
 
     const std::filesystem::path& path() const noexcept { return path_; }
 
+    // What read() makes of the file's text; lines that do not parse are skipped.
+    static listing parse(std::string_view text);
     listing read() const;
 
     // The comment of the line with this key; nothing if there is none.

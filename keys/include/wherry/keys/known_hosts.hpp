@@ -33,6 +33,8 @@ public:
 
     const std::filesystem::path& path() const noexcept { return path_; }
 
+    // What read() makes of the file's text; lines that do not parse are skipped.
+    static listing parse(std::string_view text);
     listing read() const;
 
     // The keys known for this address; mostly none or one.

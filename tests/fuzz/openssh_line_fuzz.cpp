@@ -1,0 +1,17 @@
+#include "fuzz.hpp"
+#include "wherry/keys/public_key.hpp"
+
+using namespace wherry;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const auto line = as_text(fuzz::bytes_of(data, size));
+    try {
+        const auto [key, comment] = keys::parse_public_key_line(line);
+        fuzz::require(key.line(comment) == line);
+        fuzz::require(keys::public_key::from_blob(key.blob()) == key);
+        fuzz::require(!key.verify(fuzz::bytes_of(data, size), std::vector<std::byte>(key.signature_bytes())));
+    } catch (const error& e) {
+        fuzz::require(e.code() == errc::bad_input);
+    }
+    return 0;
+}
