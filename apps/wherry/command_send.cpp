@@ -1,7 +1,12 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <thread>
 
 #include "application.hpp"
 #include "send_report.hpp"
@@ -23,6 +28,9 @@ constexpr std::uint64_t least_bytes_to_resume = std::uint64_t{1} << 20;
 constexpr std::size_t announced_ahead = 16;
 // How far behind the current item those may be.
 constexpr std::size_t looked_ahead = 1024;
+
+// How long a sender that was interrupted takes leave of the receiver before it just ends.
+constexpr std::chrono::seconds cancel_grace{3};
 
 constexpr plugin_kind used_kinds[] = {plugin_kind::transport, plugin_kind::cipher};
 
@@ -48,8 +56,11 @@ public:
             by_.exchange_ = &running;
         }
         ~scope() {
-            const std::lock_guard lock(by_.mutex_);
-            by_.exchange_ = nullptr;
+            {
+                const std::lock_guard lock(by_.mutex_);
+                by_.exchange_ = nullptr;
+            }
+            by_.changed_.notify_all();
         }
         scope(const scope&) = delete;
         scope& operator=(const scope&) = delete;
@@ -68,18 +79,23 @@ private:
             report_.finish(exit_code::interrupted);
             ::_exit(to_status(exit_code::interrupted));
         }
-        if (count == 1) {
-            exchange_->cancel();
-            report_.stop_reading();
-        } else {
-            exchange_->abort();
-        }
+        if (count > 1) return exchange_->abort();
+        exchange_->cancel();
+        report_.stop_reading();
+        // Over a link that stands still nothing can be cancelled in order.
+        patience_ = std::jthread([this](std::stop_token stopped) {
+            std::unique_lock waiting(mutex_);
+            changed_.wait_for(waiting, stopped, cancel_grace, [this] { return exchange_ == nullptr; });
+            if (exchange_ != nullptr) exchange_->abort();
+        });
     }
 
     send_report& report_;
     std::mutex mutex_;
+    std::condition_variable_any changed_;
     exchange* exchange_ = nullptr;
     std::atomic<bool> has_come_{false};
+    std::jthread patience_;
     signal_watcher::scope scope_;  // last: it may call at once
 };
 
