@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-BIN = Path(os.environ["WHERRY_BIN"])
+BIN = Path(os.environ.get("WHERRY_BIN", Path(__file__).parents[2] / "build/release/bin/wherry"))
 PLUGINS = BIN.parent.parent / "lib" / "wherry"
 # Built with a sanitizer: slower, and memory says nothing.
 SANITIZED = os.environ.get("WHERRY_SANITIZED", "") not in ("", "0")
@@ -154,6 +154,17 @@ class Process:
     def expect_event(self, event, **fields):
         return self.wait_until(lambda: self.told(event, **fields), f"event {event} {fields}")[0]
 
+    def ended(self, code):
+        """Waits for its end with this exit code (None: any but that of a bug or a crash), and returns itself."""
+        got = self.wait()
+        if got != code and (code is not None or got == BUG or got < 0):
+            raise AssertionError(f"exit code {got} instead of {code}:\n{self}")
+        return self
+
+    @property
+    def code(self):
+        return self.process.returncode
+
     def wait(self):
         """The exit code, once it has ended by itself and all it said has been read."""
         try:
@@ -179,7 +190,7 @@ class Process:
         for reader in self.readers:
             reader.join(LIMIT)
 
-    def __str__(self):
+    def __repr__(self):  # what a failed assertion shows
         return (f"{' '.join(self.command[4:])}\n--- stdout\n{self.out.decode(errors='backslashreplace')[-6000:]}"
                 f"\n--- stderr\n{self.err.decode(errors='backslashreplace')[-6000:]}")
 
@@ -190,16 +201,6 @@ class Sender(Process):
     @property
     def results(self):
         return self.told("result")
-
-    def statuses(self):
-        """(ok or why not) of each item by its name."""
-        return {result["name"]: result["status"] for result in self.results}
-
-    def ended(self, code):
-        """Waits for its end with this exit code, and returns itself."""
-        got = self.wait()
-        assert got == code, f"exit code {got} instead of {code}:\n{self}"
-        return self
 
 
 class Receiver(Process):
@@ -292,11 +293,12 @@ class Terminal:
 
 
 class Cut(Exception):
-    """The link is to be cut; these bytes still go through."""
+    """The link is to be cut; these bytes still go through. Gently: this direction ends in order, and the other goes on
+    until its side has ended it."""
 
-    def __init__(self, last=b""):
+    def __init__(self, last, gently=False):
         super().__init__()
-        self.last = last
+        self.last, self.gently = last, gently
 
 
 class Pass:
@@ -332,8 +334,8 @@ class Flip(Pass):
 
 
 class FlipAndCut(Flip):
-    """Flips one bit, and cuts the link where the stream would have ended but for its last record, so that nobody
-    waits for bytes that a length now promises."""
+    """Flips one bit, and ends the stream where it would have ended but for its last record, so that nobody waits for
+    bytes that a length now promises."""
 
     def __init__(self, offset, bit, end):
         super().__init__(offset, bit)
@@ -342,7 +344,7 @@ class FlipAndCut(Flip):
     def change(self, begin, piece):
         flipped = super().change(begin, piece)
         if begin + len(piece) >= self.end:
-            raise Cut(flipped[:self.end - begin])
+            raise Cut(flipped[:self.end - begin], gently=True)
         return flipped
 
 
@@ -472,6 +474,11 @@ class Link:
         except Cut as cut:
             with contextlib.suppress(OSError):
                 target.sendall(cut.last)
+                if cut.gently:
+                    target.shutdown(socket.SHUT_WR)
+                    while source.recv(1 << 16):
+                        pass
+                    return
             self.cut_off(source, target)
         except OSError:
             self.cut_off(source, target)
@@ -520,9 +527,7 @@ class Place:
         if input is not None:
             with contextlib.suppress(BrokenPipeError), process.process.stdin as pipe:
                 pipe.write(input)
-        got = process.wait()
-        assert code is None or got == code, f"exit code {got} instead of {code}:\n{process}"
-        return process
+        return process.ended(code)
 
     def terminal(self, *arguments, env=None):
         terminal = Terminal([BIN, *arguments], env or self.env())
@@ -572,6 +577,17 @@ class Place:
             with contextlib.suppress(BrokenPipeError), process.process.stdin as pipe:
                 pipe.write(input)
         return process.ended(code)
+
+    def plain_receiver(self, *options, home="receiver", folder=None):
+        """A `wherry receive` as a person starts it, and its address."""
+        receiver = self.start("receive", "--home", self.home(home), "--filesystem.directory", folder or self.received,
+                              *options, "127.0.0.1:0")
+        return receiver, receiver.expect(rb"tcp://(127\.0\.0\.1:\d+)", "out")[1].decode()
+
+    def plain_send(self, to, *items, code=OK, home="sender", **others):
+        """A `wherry send` as a person starts it, who has met no receiver yet."""
+        address = getattr(to, "address", to)
+        return self.run("send", "--home", self.home(home), "--to", f"tcp://{address}", *items, code=code, **others)
 
     def link(self, to, to_receiver=Pass, to_sender=Pass):
         link = Link(to.endpoint, to_receiver, to_sender)

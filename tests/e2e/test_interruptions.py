@@ -62,10 +62,23 @@ def test_sender_is_interrupted(place, number):
 
 
 def test_sender_is_interrupted_while_the_link_stands_still(place):
-    """The signal is obeyed though no byte can move."""
+    """One signal is obeyed though no byte can move; nobody may be there to give a second."""
     half = Halfway(place)
     half.sender.signal(signal.SIGINT)
-    half.sender.signal(signal.SIGINT)
+    half.sender.ended(INTERRUPTED)
+    half.link.cut()
+    half.receiver.expect_event("disconnected")
+    half.nothing_is_left()
+
+
+def test_sender_is_interrupted_again_and_again(place):
+    half = Halfway(place)
+
+    def has_ended():
+        half.sender.signal(signal.SIGINT)
+        return half.sender.process.poll() is not None
+
+    wait_for(has_ended, "the end of the sender", 5)
     half.sender.ended(INTERRUPTED)
     half.link.cut()
     half.receiver.expect_event("disconnected")

@@ -95,4 +95,4 @@ def test_resume_of_what_was_never_cut(place):
     sent = place.send(receiver, "--resume", place.file("new", content(100_000)), place.file("empty", b""))
     assert {r["resumed_from"] for r in sent.results} == {0}
     assert place.arrived() == [b"empty", b"new"]
-    assert sent.process.returncode == OK
+    assert sent.code == OK
