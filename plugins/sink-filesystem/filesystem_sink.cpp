@@ -19,6 +19,7 @@ namespace wherry::filesystem {
 namespace {
 
 constexpr mode_t mode_mask = 0777;  // no set-user-id, set-group-id or sticky bit from a peer
+constexpr std::uint64_t push_every = 8 * 1024 * 1024;
 constexpr unsigned most_numbers = 1u << 20;
 
 // The same for the same item of the same peer, and for no other.
@@ -94,7 +95,7 @@ public:
         const bool resumable = what_.wants_resume && what_.size && what_.kind != item_kind::message;
         partial_ =
             resumable ? sink_.partials_.open_kept(resume_key(what_, peer), *what_.size) : sink_.partials_.make_new();
-        offset_ = position_ = partial_.present;
+        offset_ = position_ = pushed_ = partial_.present;
         try {
             share_.emplace(sink_.ledger_.reserve(what_.size.value_or(0), partial_.name, offset_));
             expect_room();
@@ -134,6 +135,7 @@ public:
                 expect_less(static_cast<std::uint64_t>(written));
                 bytes = bytes.subspan(static_cast<std::size_t>(written));
             }
+            push_to_disk();
         } catch (const error& e) {
             failure_ = e;
             discard();
@@ -203,6 +205,16 @@ private:
                             ENOSPC);
         } while (!sink_.expected_.compare_exchange_weak(others, others + needed));
         still_expected_ = needed;
+    }
+
+    // Starts to write to the disk what has come, so that the sync of a large file at its end does not keep the sender
+    // waiting for minutes.
+    void push_to_disk() noexcept {
+        const auto waiting = position_ - pushed_;
+        if (sink_.options_.sync == durability::lazy || waiting < push_every) return;
+        ::sync_file_range(partial_.fd.get(), static_cast<off_t>(pushed_), static_cast<off_t>(waiting),
+                          SYNC_FILE_RANGE_WRITE);
+        pushed_ = position_;
     }
 
     void expect_less(std::uint64_t bytes) noexcept {
@@ -289,6 +301,7 @@ private:
     std::optional<space_ledger::share> share_;
     std::uint64_t offset_ = 0;
     std::uint64_t position_ = 0;
+    std::uint64_t pushed_ = 0;
     std::uint64_t still_expected_ = 0;
     std::optional<error> failure_;
 };
