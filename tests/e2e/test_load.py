@@ -41,13 +41,17 @@ def test_senders_beyond_the_limit_wait(place):
     hold = HoldAt(500_000)
     first = place.sender(place.link(receiver, lambda: hold), place.file("first", content(8 * MIB)))
     hold.wait()
-    second = place.sender(receiver, place.file("second", b"2"), home="second")
-    assert len(receiver.told("connected")) == 1
+    waiting = place.link(receiver)
+    second = place.sender(waiting, place.file("second", b"2"), home="second")
+    wait_for(lambda: waiting.from_sender and waiting.from_sender[0], "the second sender's first words")
+    assert not waiting.from_receiver[0]
     hold.release()
     first.ended(OK)
     second.ended(OK)
     assert place.arrived() == [b"first", b"second"]
     receiver.stop_well()
+    order = [(e["event"], e["connection"]) for e in receiver.events if e["event"] in ("connected", "disconnected")]
+    assert order == [("connected", 1), ("disconnected", 1), ("connected", 2), ("disconnected", 2)]
 
 
 def high_water(pid):
