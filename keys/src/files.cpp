@@ -48,6 +48,13 @@ std::string text_of(const fs::path& path) { return path.string(); }
 
 fs::path folder_of(const fs::path& file) { return file.has_parent_path() ? file.parent_path() : fs::path("."); }
 
+// What a chain of symbolic links ends at, so that the file behind it is changed and not the link.
+fs::path behind_links(const fs::path& path) {
+    std::error_code ignored;
+    const auto target = fs::canonical(path, ignored);
+    return ignored ? path : target;
+}
+
 void check_mode(const fs::path& path, const struct stat& status, mode_t forbidden, std::string_view what,
                 const char* remedy) {
     if ((status.st_mode & forbidden) == 0) return;
@@ -63,12 +70,17 @@ void check_owner(const fs::path& path, const struct stat& status, std::string_vi
 }
 
 // Whoever can write the folder can put another file in the place of this one; not so where the sticky bit is set.
-void check_folder(const fs::path& file) {
-    const auto folder = folder_of(file);
+void check_one_folder(const fs::path& folder) {
     struct stat status {};
     if (::stat(folder.c_str(), &status) != 0) fail(errc::io, "cannot look at " + text_of(folder), errno);
     if (status.st_mode & S_ISVTX) return;
     check_mode(folder, status, S_IWGRP | S_IWOTH, "folder", "go-w");
+}
+
+void check_folders(const fs::path& file) {
+    check_one_folder(folder_of(file));
+    const auto target = behind_links(file);
+    if (target != file) check_one_folder(folder_of(target));
 }
 
 void check_access(const fs::path& path, const struct stat& status, const file_rules& rules) {
@@ -80,7 +92,7 @@ void check_access(const fs::path& path, const struct stat& status, const file_ru
         check_mode(path, status, S_IRWXG | S_IRWXO, rules.what, "600");
     } else {
         check_mode(path, status, S_IWGRP | S_IWOTH, rules.what, "go-w");
-        check_folder(path);
+        check_folders(path);
     }
 }
 
@@ -98,13 +110,6 @@ secret_text read_all(int fd, const fs::path& path, const file_rules& rules) {
                                          std::to_string(rules.max_bytes) + " bytes: it is not one");
     content.resize(length);
     return content;
-}
-
-// What a chain of symbolic links ends at, so that the file behind it is changed and not the link.
-fs::path behind_links(const fs::path& path) {
-    std::error_code ignored;
-    const auto target = fs::canonical(path, ignored);
-    return ignored ? path : target;
 }
 
 void make_folder(const fs::path& folder) {
@@ -215,6 +220,7 @@ void edit_file(const fs::path& path, const file_rules& rules,
                const std::function<std::optional<std::string>(std::string_view content)>& edit) {
     const auto target = behind_links(path);
     make_folder(folder_of(target));
+    if (rules.access == file_access::closed_writing) check_folders(path);
     const file_lock lock(target);
     const auto content = read_file(target, rules);
     const auto changed = edit(content ? std::string_view(content->data(), content->size()) : std::string_view{});

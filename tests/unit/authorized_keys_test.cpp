@@ -132,6 +132,8 @@ TEST_F(authorized_keys_test, in_a_folder_that_others_can_write_is_refused) {
     keys_.add(a_);
     ::chmod(folder_.path().c_str(), 0777);
     EXPECT_THAT(error_of([&] { keys_.find(a_); }).what(), HasSubstr("chmod go-w " + folder_.path().string()));
+    EXPECT_EQ(error_of([&] { authorized_keys(folder_ / "new").add(a_); }).code(), errc::bad_input);
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "new"));
     ::chmod(folder_.path().c_str(), 01777);
     EXPECT_EQ(keys_.find(a_), "");
     ::chmod(folder_.path().c_str(), 0700);

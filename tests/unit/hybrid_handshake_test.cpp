@@ -486,5 +486,23 @@ TEST(handshake_end, sessions_have_keys_of_their_own) {
     EXPECT_EQ(test::error_of([&] { first.responder.session->open(mirrored); }).code(), errc::integrity);
 }
 
+// ---- Many at once ----
+
+TEST(one_cipher, does_many_handshakes_at_the_same_time) {
+    const auto setup = with_identity(rsa);
+    hybrid_cipher shared(setup.identity, setup.allowed, Botan::system_rng());
+    std::vector<memory_link> links(4);
+    std::vector<std::thread> running;
+    const auto start = [&](role side, test::memory_stream& end) {
+        running.emplace_back(
+            [&, side] { EXPECT_NO_THROW(shared.handshake(side, {}, end, setup.verify)->finish_handshake(end)); });
+    };
+    for (auto& link : links) {
+        start(role::initiator, *link.initiator);
+        start(role::responder, *link.responder);
+    }
+    for (auto& thread : running) thread.join();
+}
+
 }  // namespace
 }  // namespace wherry::hybrid
