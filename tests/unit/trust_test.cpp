@@ -1,0 +1,170 @@
+#include "trust.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "exit_code.hpp"
+#include "temporary_folder.hpp"
+#include "wherry/error.hpp"
+#include "wherry/keys/private_key.hpp"
+
+namespace wherry::app {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+identity new_identity() { return keys::private_key::generate(keys::key_type::ed25519).public_part().identity(); }
+
+class trust_test : public testing::Test {
+protected:
+    sender_gate gate(keyless_peers keyless = keyless_peers::refuse) {
+        return sender_gate(keys::authorized_keys(home_ / "authorized_keys"), keyless,
+                           {[this](const identity& who) { refused_ += who.fingerprint; },
+                            [this](const std::string& why) { cannot_check_ += why; }});
+    }
+    receiver_check check(first_contact policy = first_contact::report) {
+        return receiver_check(keys::known_hosts(home_ / "known_hosts"), "tcp://host:9417", keyless_peers::refuse,
+                              policy);
+    }
+    static keys::public_key key_of(const identity& who) { return keys::parse_public_key_line(who.public_key).key; }
+
+    const test::temporary_folder made_;
+    const fs::path home_ = made_.path();
+    std::string refused_, cannot_check_;
+};
+
+template <class Call>
+void expect_auth_failure(Call call) {
+    try {
+        call();
+        ADD_FAILURE() << "was let in";
+    } catch (const error& e) {
+        EXPECT_EQ(e.code(), errc::auth_failed) << e.what();
+    }
+}
+
+TEST_F(trust_test, gate_lets_authorised_keys_in_by_their_label) {
+    const auto known = new_identity();
+    keys::authorized_keys(home_ / "authorized_keys").add(key_of(known), "laptop");
+    EXPECT_EQ(gate().verify(known), "laptop");
+    EXPECT_EQ(refused_, "");
+}
+
+TEST_F(trust_test, gate_reads_the_file_each_time) {
+    const auto late = new_identity();
+    const auto one = gate();
+    expect_auth_failure([&] { one.verify(late); });
+    EXPECT_EQ(refused_, late.fingerprint);
+    const keys::authorized_keys file(home_ / "authorized_keys");
+    file.add(key_of(late), "late");
+    EXPECT_EQ(one.verify(late), "late");
+    file.remove(key_of(late));
+    expect_auth_failure([&] { one.verify(late); });
+}
+
+TEST_F(trust_test, gate_is_shut_if_the_file_cannot_be_used) {
+    fs::create_directory(home_ / "authorized_keys");
+    const auto one = gate();
+    const auto peer = new_identity();
+    try {
+        one.verify(peer);
+        ADD_FAILURE();
+    } catch (const error& e) {
+        EXPECT_EQ(e.code(), errc::auth_failed);
+        EXPECT_EQ(std::string(e.what()).find(home_.native()), std::string::npos)
+            << "the peer is not told of our folders";
+    }
+    EXPECT_THAT(cannot_check_, HasSubstr("authorized_keys"));
+}
+
+TEST_F(trust_test, peers_without_a_key) {
+    expect_auth_failure([this] { gate().verify({}); });
+    EXPECT_EQ(gate(keyless_peers::accept).verify({}), "");
+}
+
+TEST_F(trust_test, first_contact_is_found_out_and_remembered) {
+    const auto peer = new_identity();
+    auto first = check();
+    EXPECT_EQ(first.found(), receiver_check::finding::nothing);
+    expect_auth_failure([&] { first.verify(peer); });
+    EXPECT_EQ(first.found(), receiver_check::finding::unknown);
+    EXPECT_EQ(first.peer().fingerprint, peer.fingerprint);
+    first.remember();
+
+    auto second = check();
+    EXPECT_EQ(second.verify(peer), "tcp://host:9417");
+    EXPECT_EQ(second.found(), receiver_check::finding::known);
+}
+
+TEST_F(trust_test, first_contact_is_not_remembered_by_itself) {
+    auto first = check();
+    expect_auth_failure([&] { first.verify(new_identity()); });
+    EXPECT_FALSE(fs::exists(home_ / "known_hosts"));
+}
+
+TEST_F(trust_test, first_contact_can_be_trusted_beforehand) {
+    const auto peer = new_identity();
+    auto first = check(first_contact::remember);
+    EXPECT_NO_THROW(first.verify(peer));
+    EXPECT_EQ(first.found(), receiver_check::finding::remembered);
+    EXPECT_NO_THROW(check().verify(peer));
+}
+
+TEST_F(trust_test, changed_key_is_refused_whatever_the_policy) {
+    const auto old = new_identity(), other = new_identity();
+    check(first_contact::remember).verify(old);
+    for (const auto policy : {first_contact::report, first_contact::remember}) {
+        auto again = check(policy);
+        expect_auth_failure([&] { again.verify(other); });
+        EXPECT_EQ(again.found(), receiver_check::finding::changed);
+        const auto warning = again.changed_warning();
+        for (const auto& part :
+             {old.fingerprint, other.fingerprint, std::string("wherry keys --remove 'tcp://host:9417'")})
+            EXPECT_THAT(warning, HasSubstr(part));
+    }
+    EXPECT_NO_THROW(check().verify(old));
+}
+
+TEST(destination, taken_apart) {
+    EXPECT_EQ(split_destination("tcp://host:1").scheme, "tcp");
+    EXPECT_EQ(split_destination("tcp://host:1").address, "host:1");
+    EXPECT_EQ(split_destination("host:1").scheme, "");
+    EXPECT_EQ(split_destination("host:1").address, "host:1");
+    EXPECT_EQ(split_destination("://x").scheme, "");
+    EXPECT_EQ(split_destination("no scheme://x").address, "no scheme://x");
+    EXPECT_EQ(split_destination("rfcomm://AA:BB:CC:DD:EE:FF/3").address, "AA:BB:CC:DD:EE:FF/3");
+}
+
+TEST(destination, canonical) {
+    const std::optional<std::string> port = "9417";
+    EXPECT_EQ(canonical_destination("tcp", "Host.Example", port), "tcp://host.example:9417");
+    EXPECT_EQ(canonical_destination("tcp", "HOST:80", port), "tcp://host:80");
+    EXPECT_EQ(canonical_destination("tcp", "[::1]", port), "tcp://[::1]:9417");
+    EXPECT_EQ(canonical_destination("tcp", "[::1]:80", port), "tcp://[::1]:80");
+    EXPECT_EQ(canonical_destination("tcp", "FE80::1", port), "tcp://[fe80::1]:9417");
+    EXPECT_EQ(canonical_destination("rfcomm", "AA:BB:CC:DD:EE:FF", std::nullopt), "rfcomm://aa:bb:cc:dd:ee:ff");
+}
+
+TEST(shell, quoting) {
+    EXPECT_EQ(shell_quoted("ssh-ed25519 AAAA it's"), "'ssh-ed25519 AAAA it'\\''s'");
+    EXPECT_EQ(authorize_command("ssh-ed25519 AAAA", "me"), "wherry authorize 'ssh-ed25519 AAAA me'");
+    EXPECT_EQ(authorize_command("ssh-ed25519 AAAA"), "wherry authorize 'ssh-ed25519 AAAA'");
+}
+
+TEST(exit_codes, tell_who_failed) {
+    EXPECT_EQ(to_status(exit_code_for(errc::bad_input, side::here)), 2);
+    EXPECT_EQ(to_status(exit_code_for(errc::bad_input, side::remote)), 4);
+    EXPECT_EQ(to_status(exit_code_for(errc::io, side::here)), 7);
+    EXPECT_EQ(to_status(exit_code_for(errc::exhausted, side::remote)), 4);
+    EXPECT_EQ(to_status(exit_code_for(errc::auth_failed, side::here)), 5);
+    EXPECT_EQ(to_status(exit_code_for(errc::timed_out, side::here)), 6);
+    EXPECT_EQ(to_status(exit_code_for(errc::integrity, side::remote)), 8);
+    EXPECT_EQ(to_status(exit_code_for(errc::internal, side::here)), 1);
+    EXPECT_EQ(to_status(exit_code_for(errc::cancelled, side::here)), 130);
+}
+
+}  // namespace
+}  // namespace wherry::app
