@@ -1,5 +1,6 @@
 #include "wherry/plugin_host.hpp"
 
+#include <dlfcn.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,12 +58,29 @@ void require_ours(const fs::path& path, bool is_ancestor) {
                          path.string() + "'");
 }
 
-void require_safe(const fs::path& file) {
-    const fs::path real = fs::canonical(file);
+void require_our_folder(const fs::path& real) {
     require_ours(real, false);
-    require_ours(real.parent_path(), false);
-    for (fs::path folder = real.parent_path(); folder != folder.root_path(); folder = folder.parent_path())
+    for (fs::path folder = real; folder != folder.root_path(); folder = folder.parent_path())
         require_ours(folder.parent_path(), true);
+}
+
+fs::path real_path(const fs::path& path) {
+    std::error_code problem;
+    auto real = fs::canonical(path, problem);
+    if (problem) throw error(errc::io, "cannot look at " + path.string() + ": " + problem.message(), problem.value());
+    return real;
+}
+
+// Returns the file behind the links, which nobody else can swap: that is the one to look at and to load. Who can write
+// the folder that was searched could lead a link elsewhere in between.
+fs::path require_safe(const fs::path& file) {
+    require_our_folder(real_path(file.parent_path()));
+    auto real = real_path(file);
+    // Others, such as a pipe, would keep us waiting.
+    if (!fs::is_regular_file(real)) refuse(file, "is no regular file");
+    require_ours(real, false);
+    require_our_folder(real.parent_path());
+    return real;
 }
 
 // ---- What a descriptor must be ----
@@ -151,7 +169,10 @@ plugin_option copy_option(const fs::path& file, const wherry_option& c) {
             rest.remove_prefix(std::min(bar + 1, rest.size()));
         }
         if (option.choices.empty()) refuse(file, where + "without choices");
+        if (std::find(option.choices.begin(), option.choices.end(), "") != option.choices.end())
+            refuse(file, where + "with an empty choice");
     }
+    if (option.minimum > option.maximum) refuse(file, where + "whose limits leave nothing between them");
     if (option.is_required && option.default_value) refuse(file, where + "that is required and yet has a default");
     try {
         if (option.default_value) canonical_value(option, *option.default_value);
@@ -172,7 +193,11 @@ std::vector<plugin_option> options_of(const fs::path& file, const wherry_plugin&
     for (std::uint32_t i = 0; i < descriptor.option_count; ++i, row += descriptor.option_size) {
         wherry_option c;
         std::memcpy(&c, row, sizeof c);
-        options.push_back(copy_option(file, c));
+        auto option = copy_option(file, c);
+        const auto has_its_name = [&](const plugin_option& other) { return other.name == option.name; };
+        if (std::any_of(options.begin(), options.end(), has_its_name))
+            refuse(file, "has an option '" + option.name + "' twice");
+        options.push_back(std::move(option));
     }
     return options;
 }
@@ -199,9 +224,9 @@ void require_known_descriptor(const fs::path& file, const wherry_plugin& descrip
         refuse(file, "asks for a thread model that its kind cannot have");
 }
 
-// Looks at the file without loading it, for loading runs code.
-void require_exported_descriptor(const fs::path& file) {
-    const auto exports = elf_exports(file, WHERRY_PLUGIN_SYMBOL_PREFIX);
+// Looks at the file, which is at `real`, without loading it, for loading runs code.
+void require_exported_descriptor(const fs::path& file, const fs::path& real) {
+    const auto exports = elf_exports(real, WHERRY_PLUGIN_SYMBOL_PREFIX);
     if (!exports) refuse(file, "is no shared object for this machine");
     if (exports->contains(WHERRY_PLUGIN_SYMBOL)) return;
     if (exports->empty()) refuse(file, "is no wherry plugin: it does not export " WHERRY_PLUGIN_SYMBOL);
@@ -244,26 +269,30 @@ struct services {
 struct library {
     std::shared_ptr<services> given;
     boost::dll::shared_library object;
-
-    ~library() {
-#ifdef WHERRY_SANITIZED
-        // A sanitizer names leaks by the code that is loaded at the end.
-        new boost::dll::shared_library(std::move(object));
-#endif
-    }
 };
+
+constexpr auto loading = boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local;
+#ifdef WHERRY_SANITIZED
+// A sanitizer names leaks by the code that is loaded at the end. Boost hands on what it does not know.
+constexpr auto load_mode = loading | static_cast<boost::dll::load_mode::type>(RTLD_NODELETE);
+#else
+constexpr auto load_mode = loading;
+#endif
 
 class loaded_plugin final : public plugin {
 public:
     loaded_plugin(fs::path path, plugin_kind kind, std::string_view name, std::shared_ptr<services> given)
         : path_(std::move(path)), kind_(kind), library_(std::make_shared<library>()) {
-        require_safe(path_);
-        require_exported_descriptor(path_);
+        const auto real = require_safe(path_);
+        require_exported_descriptor(path_, real);
         library_->given = std::move(given);
         boost::dll::fs::error_code problem;
-        library_->object.load(boost::dll::fs::path(path_.string()), problem,
-                              boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
-        if (problem) refuse(path_, "cannot be loaded: " + problem.message());
+        library_->object.load(boost::dll::fs::path(real.string()), problem, load_mode);
+        if (problem) {
+            // Boost has a number for it, the loader knows which library or symbol it is about.
+            const char* const reason = ::dlerror();
+            refuse(path_, "cannot be loaded: " + (reason ? printable(reason) : problem.message()));
+        }
         const auto& descriptor = library_->object.get<const wherry_plugin>(WHERRY_PLUGIN_SYMBOL);
         require_known_descriptor(path_, descriptor, kind, name);
         name_ = descriptor.name;
@@ -375,7 +404,10 @@ struct plugin_host::implementation {
 
 plugin_host::plugin_host(std::vector<fs::path> search_path, host_environment environment)
     : implementation_(std::make_shared<implementation>()) {
-    for (auto& folder : search_path) folder = fs::absolute(folder).lexically_normal();
+    for (auto& folder : search_path) {
+        if (folder.empty()) throw error(errc::bad_input, "a folder of plugins must have a name");
+        folder = fs::absolute(folder).lexically_normal();
+    }
     implementation_->search_path = std::move(search_path);
     implementation_->given = std::make_shared<services>(std::move(environment));
 }
