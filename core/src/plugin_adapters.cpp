@@ -20,12 +20,14 @@ std::uint32_t as_milliseconds(std::chrono::milliseconds time) noexcept {
     return static_cast<std::uint32_t>(std::clamp<std::int64_t>(time.count(), 0, 0xFFFFFFFF));
 }
 
+std::string text_or_empty(const char* text) { return text ? text : ""; }
+
 // ---- transport ----
 
 class adapted_connection final : public connection {
 public:
     adapted_connection(instance_pointer of, void* handle)
-        : of_(std::move(of)), handle_(handle), address_(table_.peer_address(handle)) {}
+        : of_(std::move(of)), handle_(handle), address_(text_or_empty(table_.peer_address(handle))) {}
     ~adapted_connection() override { table_.connection_close(handle_); }
 
     std::size_t read_some(mutable_bytes into) override {
@@ -72,7 +74,7 @@ private:
 class adapted_listener final : public listener {
 public:
     adapted_listener(instance_pointer of, void* handle)
-        : of_(std::move(of)), handle_(handle), address_(table_.listener_address(handle)) {}
+        : of_(std::move(of)), handle_(handle), address_(text_or_empty(table_.listener_address(handle))) {}
     ~adapted_listener() override { table_.listener_close(handle_); }
 
     std::unique_ptr<connection> accept() override {
@@ -155,8 +157,6 @@ wherry_stream as_c(stream& link) noexcept {
             }};
 }
 
-std::string text_or_empty(const char* text) { return text ? text : ""; }
-
 identity as_cpp(const wherry_identity& c) {
     return {text_or_empty(c.algorithm), text_or_empty(c.public_key), text_or_empty(c.fingerprint),
             text_or_empty(c.label)};
@@ -169,7 +169,7 @@ public:
         wherry_identity peer{};
         table_.peer(handle_, &peer);
         peer_ = as_cpp(peer);
-        description_ = table_.describe(handle_);
+        description_ = text_or_empty(table_.describe(handle_));
     }
     ~adapted_session() override { table_.session_close(handle_); }
 
@@ -225,7 +225,11 @@ public:
         void* handle = nullptr;
         abi::checked(of_->name,
                      [&](wherry_error* e) { return table_.handshake(of_->handle, &request, &c_link, &handle, e); });
-        return std::make_unique<adapted_session>(of_, handle);
+        auto session = std::make_unique<adapted_session>(of_, handle);
+        if (session->overhead() > limits::max_record_overhead_bytes)
+            throw error(errc::internal, of_->name + ": adds more to a record than " +
+                                            std::to_string(limits::max_record_overhead_bytes) + " bytes");
+        return session;
     }
 
     bool is_insecure() const noexcept override { return table_.is_insecure && table_.is_insecure(of_->handle) != 0; }
@@ -274,21 +278,22 @@ public:
                 });
             }};
         const auto mine = turn(*of_);
-        void* const handle = std::exchange(handle_, nullptr);
-        abi::checked(of_->name, [&](wherry_error* e) { return table_.finish(handle, &c_answer, e); });
+        has_ended_ = true;
+        abi::checked(of_->name, [&](wherry_error* e) { return table_.finish(handle_, &c_answer, e); });
     }
 
     void abort(partial what_came) noexcept override {
-        if (!handle_) return;
+        if (std::exchange(has_ended_, true)) return;
         const auto mine = turn(*of_);
-        table_.abort(std::exchange(handle_, nullptr), what_came == partial::keep ? 1 : 0);
+        table_.abort(handle_, what_came == partial::keep ? 1 : 0);
     }
 
 private:
     const instance_pointer of_;
     const wherry_sink_functions& table_ = std::get<wherry_sink_functions>(of_->functions);
-    void* handle_;  // null once it has ended
+    void* const handle_;
     const std::uint64_t offset_;
+    bool has_ended_ = false;  // then the handle is used no more
 };
 
 class adapted_sink final : public sink {

@@ -25,16 +25,14 @@ struct plugin_instance {
           functions(functions),
           handle(handle),
           name(std::move(name)) {}
-    ~plugin_instance() {
-        if (handle) lifecycle.destroy(handle);
-    }
+    ~plugin_instance() { lifecycle.destroy(handle); }
     plugin_instance(const plugin_instance&) = delete;
     plugin_instance& operator=(const plugin_instance&) = delete;
 
     std::shared_ptr<const void> library;
     const wherry_instance_functions lifecycle;
     const function_table functions;  // of its kind
-    void* const handle;
+    void* const handle;              // whatever create() gave: null, too, of a plugin that keeps no state
     std::string name;
     std::unique_ptr<std::mutex> serial;  // set for a plugin that wants one call at a time
 };

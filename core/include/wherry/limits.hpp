@@ -12,6 +12,9 @@ inline constexpr std::size_t max_record_bytes = std::size_t{1} << 20;
 // The smallest record that a sender may be asked to keep to; every frame but DATA and RESULT fits one.
 inline constexpr std::size_t min_record_bytes = 8192;
 
+// What a cipher may add to a record.
+inline constexpr std::size_t max_record_overhead_bytes = 1024;
+
 inline constexpr std::size_t max_cipher_name_bytes = 32;
 inline constexpr std::size_t max_item_name_bytes = 4096;
 inline constexpr std::size_t max_text_bytes = 1024;

@@ -269,7 +269,7 @@ typedef struct wherry_cipher_functions {
      * seal.
      */
     wherry_status (*finish_handshake)(void* session, const wherry_stream* stream, wherry_error* error);
-    /* Bytes that sealing adds to a record. Constant for a session. */
+    /* Bytes that sealing adds to a record, at most 1024. Constant for a session. */
     uint32_t (*overhead)(void* session);
     /* Seals `length` bytes in place; the buffer has room for overhead() bytes more. `length` may be 0. */
     wherry_status (*seal)(void* session, void* record, size_t length, wherry_error* error);

@@ -132,6 +132,13 @@ struct instance {
     std::unique_ptr<Plugin> plugin;  // from configure_done on
 };
 
+// What a function of a plugin made.
+template <class Object>
+std::unique_ptr<Object> made(std::unique_ptr<Object> object, const char* function) {
+    if (!object) throw error(errc::internal, std::string(function) + "() made nothing");
+    return object;
+}
+
 template <class Plugin>
 Plugin& plugin_of(void* handle) {
     return *static_cast<instance<Plugin>*>(handle)->plugin;
@@ -196,17 +203,17 @@ template <class Plugin>
 constexpr wherry_transport_functions transport_functions = {
     sizeof(wherry_transport_functions),
     [](void* self, const char* address, void** out, wherry_error* e) -> wherry_status {
-        return abi::guard(e, [&] { *out = hold(plugin_of<Plugin>(self).connect(address)); });
+        return abi::guard(e, [&] { *out = hold(made(plugin_of<Plugin>(self).connect(address), "connect")); });
     },
     [](void* self, const char* address, void** out, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
-            auto object = plugin_of<Plugin>(self).listen(address);
+            auto object = made(plugin_of<Plugin>(self).listen(address), "listen");
             auto real = std::string(object->address());
             *out = new held_listener{std::move(object), std::move(real)};
         });
     },
     [](void* self, void** out, wherry_error* e) -> wherry_status {
-        return abi::guard(e, [&] { *out = hold(static_cast<held_listener*>(self)->object->accept()); });
+        return abi::guard(e, [&] { *out = hold(made(static_cast<held_listener*>(self)->object->accept(), "accept")); });
     },
     [](void* self) -> const char* { return static_cast<held_listener*>(self)->address.c_str(); },
     [](void* self) { static_cast<held_listener*>(self)->object->abort(); },
@@ -294,7 +301,9 @@ constexpr wherry_cipher_functions cipher_functions = {
                 return label;
             };
             const const_bytes prologue(static_cast<const std::byte*>(handshake->prologue), handshake->prologue_bytes);
-            auto object = plugin_of<Plugin>(self).handshake(static_cast<role>(handshake->role), prologue, link, verify);
+            auto object =
+                made(plugin_of<Plugin>(self).handshake(static_cast<role>(handshake->role), prologue, link, verify),
+                     "handshake");
             auto description = std::string(object->describe());
             *out = new held_session{std::move(object), std::move(description)};
         });
@@ -355,7 +364,7 @@ constexpr wherry_sink_functions sink_functions = {
     [](void* self, const wherry_offer* c, void** out, std::uint64_t* offset, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             const auto who = as_cpp(*c->peer);
-            auto begun = plugin_of<Plugin>(self).begin(as_cpp(*c), {c->peer_address, who});
+            auto begun = made(plugin_of<Plugin>(self).begin(as_cpp(*c), {c->peer_address, who}), "begin");
             *offset = begun->offset();
             *out = begun.release();
         });
