@@ -92,16 +92,21 @@ void incoming_transfers::on_offer(const frame& got) {
     last_offered_ = got.transfer;
 
     transfer item;
+    offer_frame offered;
     try {
-        const auto offered = decode_offer(got.payload);
-        item.what = offered.what;
+        offered = decode_offer(got.payload);
+    } catch (const error& e) {
+        if (e.code() == errc::protocol) throw;
+        return refuse(got.transfer, item, e);
+    }
+    item.what = offered.what;
+    try {
         if (!into_) throw error(errc::refused, "this side only sends");
         item.admitted = admit();
         begin(item);
         if (offered.digest == digest_kind::sha256) item.digest.emplace();
         if (offered.what.wants_resume) propose_offset(got.transfer, item);
     } catch (const error& e) {
-        if (e.code() == errc::protocol) throw;
         if (item.into) item.into->abort(delivery::partial::drop);
         return refuse(got.transfer, item, e);
     }
