@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support import BIN, OK, SOME, content, raw_control_bytes, scaled, sha256, tree
+from support import BIN, OK, REFUSED, SOME, content, raw_control_bytes, scaled, sha256, tree
 
 
 def test_file_message_folder_and_stdin_in_one_command(place):
@@ -176,6 +176,31 @@ def test_existing_file_is_not_overwritten(place):
     assert place.arrived() == [b"log", b"log (1)"]
     assert (place.received / "log").read_bytes() == b"first"
     assert (place.received / "log (1)").read_bytes() == b"second"
+
+
+def test_refusal_of_the_sink_reaches_the_sender(place):
+    receiver = place.receiver("--filesystem.existing", "refuse", "--filesystem.max-size", "100kB")
+    place.send(receiver, place.file("log", b"first"))
+    again = place.send(receiver, place.file("log", b"second"), code=REFUSED)
+    assert again.results[0]["status"] == "refused" and again.results[0]["remote"] is True
+    large = place.send(receiver, place.file("large", content(200_000)), code=REFUSED)
+    assert "97.7 KiB" in large.results[0]["error"]
+    assert place.arrived() == [b"log"] and (place.received / "log").read_bytes() == b"first"
+
+
+def test_digest_of_the_content(place):
+    receiver = place.receiver()
+    place.send(receiver, "--digest", "sha256", place.file("cargo", content(1_000_000)), place.file("empty", b""), "-",
+               input=content(70_000))
+    assert (place.received / "cargo").read_bytes() == content(1_000_000)
+    assert len(place.arrived()) == 3
+
+
+def test_receiver_for_one_connection(place):
+    receiver = place.receiver("--once")
+    place.send(receiver, "--message", "one", "--message", "two")
+    assert receiver.wait() == OK
+    assert len(place.arrived()) == 2
 
 
 def test_stdin_without_name(place):
