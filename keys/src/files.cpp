@@ -113,7 +113,8 @@ secret_text read_all(int fd, const fs::path& path, const file_rules& rules) {
 }
 
 void make_folder(const fs::path& folder) {
-    if (folder.empty() || fs::is_directory(folder)) return;
+    std::error_code ignored;  // whatever it is, mkdir will say so
+    if (folder.empty() || fs::is_directory(folder, ignored)) return;
     if (folder.has_parent_path() && folder.parent_path() != folder) make_folder(folder.parent_path());
     if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
         fail(errc::io, "cannot make the folder " + text_of(folder), errno);
