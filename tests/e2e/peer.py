@@ -69,8 +69,12 @@ def fields_of(payload):
 class Peer:
     """A connection to a receiver, by default with the preface already exchanged."""
 
-    def __init__(self, receiver, hello=preface()):
-        self.socket = socket.create_connection(receiver.endpoint, timeout=LIMIT)
+    def __init__(self, receiver, hello=preface(), receive_buffer=None):
+        self.socket = socket.socket()
+        self.socket.settimeout(LIMIT)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.connect(receiver.endpoint)
         self.buffer = b""
         if hello:
             self.say(hello)

@@ -311,9 +311,9 @@ def test_peer_that_stops_in_the_middle_of_a_record(place):
 
 def test_peer_that_does_not_read_its_answers(place):
     """It can block itself only, and no longer than the silence that ends a connection."""
-    receiver = bare_receiver(place, "--io-timeout", "10s", "--sink", "null")
-    deaf = connect(place, receiver)
-    deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    receiver = bare_receiver(place, "--io-timeout", "10s", "--tcp.send-buffer", "16KiB", "--tcp.receive-buffer", "16KiB",
+                             "--sink", "null")
+    deaf = connect(place, receiver, receive_buffer=4096)
     deaf.socket.settimeout(2)
     with pytest.raises(OSError):  # it is not heard any more
         for transfer in range(1, 20_000_000, 100):

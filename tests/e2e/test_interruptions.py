@@ -46,8 +46,15 @@ def test_receiver_is_killed(place):
     half.hold.release()
     half.sender.ended(LINK)
     assert [r["status"] for r in half.sender.results] == ["disconnected"]
-    assert half.place.arrived() == [b"cargo"]
+    assert place.arrived() == [b"cargo"]
     assert (place.received / "cargo").read_bytes() == OLD
+
+    # What it could not clean up is gone once there is a receiver again.
+    again = place.receiver("--filesystem.existing", "overwrite")
+    place.send(again, "--accept-new-peer", half.file)
+    assert (place.received / "cargo").read_bytes() == content(SIZE)
+    again.stop_well()
+    assert place.litter() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
