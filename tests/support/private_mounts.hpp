@@ -8,9 +8,19 @@
 
 #include <cstdlib>
 #include <exception>
+#include <fstream>
 #include <string>
 
 namespace wherry::test {
+
+// For users who are not root: in a user name space of its own a process is.
+inline bool become_root_of_own_namespace() {
+    const auto user = std::to_string(::getuid()), group = std::to_string(::getgid());
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+    std::ofstream("/proc/self/setgroups") << "deny";
+    return static_cast<bool>(std::ofstream("/proc/self/uid_map") << "0 " + user + " 1" << std::flush) &&
+           static_cast<bool>(std::ofstream("/proc/self/gid_map") << "0 " + group + " 1" << std::flush);
+}
 
 // Runs `body` in a child process that may mount what it likes without anyone else seeing it; what fails in there fails
 // the test. Returns the reason if the system does not permit that; the test should then be skipped.
@@ -21,7 +31,7 @@ std::string in_private_mounts(Body&& body) {
     const auto child = ::fork();
     if (child < 0) return "cannot fork";
     if (child == 0) {
-        const bool own = ::unshare(CLONE_NEWNS) == 0 || ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+        const bool own = ::unshare(CLONE_NEWNS) == 0 || become_root_of_own_namespace();
         if (!own || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) ::_exit(not_permitted);
         try {
             body();
