@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from support import BIN, OK, REFUSED, SOME, content, raw_control_bytes, scaled, sha256, tree
+from support import (BIN, OK, REFUSED, SOME, Process, Terminal, content, raw_control_bytes, scaled, sha256,
+                     tree)
 
 
 def test_file_message_folder_and_stdin_in_one_command(place):
@@ -239,3 +240,34 @@ def test_version_and_program_name(place):
     shown = place.run("--version")
     assert shown.out.startswith(b"wherry ")
     assert BIN.name.encode() == b"wherry"
+
+
+def test_five_lines_of_the_readme(place):
+    """With every default: two users, the usual port, the question at first contact."""
+    if subprocess.run(["unshare", "-n", "ip", "link", "set", "lo", "up"], capture_output=True).returncode != 0:
+        pytest.skip("the usual port may be taken here, and a network namespace takes the superuser and iproute2")
+    users = {}
+    for name in ("sender", "receiver"):
+        users[name] = place.folder / name
+        users[name].mkdir()
+    env = {name: place.env(HOME=str(home)) for name, home in users.items()}
+
+    line = place.run("keygen", env=env["sender"]).out.decode().splitlines()[1]
+    assert line.startswith("ssh-ed25519 AAAA")
+    fingerprint = place.run("keygen", env=env["receiver"]).out.decode().split()[0]
+    place.run("authorize", line, env=env["receiver"])
+    receiver = Process(["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$0" receive', BIN], env["receiver"],
+                       cwd=users["receiver"])
+    place.closing.callback(receiver.kill)
+    receiver.expect(r"listening on tcp://.*:9417", "out")
+
+    model = place.file("skull.stl", content(1_000_000))
+    sender = Terminal(["nsenter", "-t", str(receiver.pid), "-n", BIN, "send", model, "--message", "here it is", "--to",
+                       "tcp://127.0.0.1"], env["sender"])
+    place.closing.callback(sender.kill)
+    assert fingerprint.encode() in sender.expect(r"yes/no")
+    sender.type("yes\n")
+    assert sender.wait() == OK, sender.output
+    receiver.expect("here it is", "out")
+    assert receiver.stop() == OK
+    assert sha256(users["receiver"] / "transferred_files/skull.stl") == sha256(model)
