@@ -19,6 +19,8 @@ using clock = std::chrono::steady_clock;
 
 // Answers wait this long for company while more is being taken apart.
 constexpr std::chrono::milliseconds answer_delay{20};
+// How long a side that has said BYE waits for the peer's.
+constexpr std::chrono::seconds leave_wait{5};
 
 error as_error(const std::exception& e) {
     const auto* const known = dynamic_cast<const error*>(&e);
@@ -32,7 +34,7 @@ struct exchange::implementation {
     implementation(std::unique_ptr<session> given, sink* into, exchange_options options, exchange_observer& observer)
         : over(std::move(given)),
           gate(observer),
-          writer(*over),
+          writer(*over, options.timing.ping_interval),
           incoming(*over, into, writer, gate),
           outgoing(*over, options, writer, gate) {}
 
@@ -44,14 +46,17 @@ struct exchange::implementation {
     // A side that sends reads on a thread of its own, so that answers are heard while it is still sending.
     void start_reader() {
         if (reader.joinable()) return;
+        // A receiver that is busy with its disk does not read, and yet says PING: how long a write takes tells nothing.
+        // A peer that is gone is found out by the reader, which then ends the write.
+        over->link().set_write_timeout(std::chrono::milliseconds(0));
         reader = std::thread([this] {
             try {
                 read_until_bye();
             } catch (const std::exception& e) {
-                over->link().abort();
-                const auto why = as_error(e);
+                const auto why = cause_of(as_error(e));
                 incoming.drop_all(why);
                 outgoing.fail(why);
+                over->link().abort();
             }
             outgoing.reader_ended();
         });
@@ -65,6 +70,8 @@ struct exchange::implementation {
         } catch (const error&) {
             // Everything is answered; a link that breaks now takes nothing away.
         }
+        // All is said; a peer that does not take leave is not waited for.
+        if (!outgoing.wait_for_reader(leave_wait)) over->link().abort();
         reader.join();
         has_left = true;
         if (is_cancelled) throw error(errc::cancelled, "interrupted");
@@ -74,36 +81,53 @@ struct exchange::implementation {
         try {
             read_until_bye();
         } catch (const std::exception& e) {
-            const auto why = as_error(e);
+            const auto why = cause_of(as_error(e));
             const bool had_ended = writer.has_said_bye() && incoming.empty();
             incoming.drop_all(why);
             if (had_ended) return;
             outgoing.fail(why);
             throw why;
         }
-        linger(over->link());
+        try {
+            writer.shut_down();
+            await_close(over->link());
+        } catch (const error&) {
+            // The peer has closed already.
+        }
         has_left = true;
+    }
+
+    // A link that was aborted because a write failed is no cause of its own.
+    error cause_of(const error& of_read) const {
+        const auto of_write = writer.failure();
+        return of_write && of_read.code() == errc::disconnected ? *of_write : of_read;
     }
 
     void read_until_bye() {
         over->complete();
         record_reader records(over->link(), over->protection());
         while (const auto record = records.next()) {
-            auto last_flush = clock::now();
-            byte_reader frames(*record, "a record of the peer");
-            while (frames.remaining() > 0) {
-                handle(take_frame(frames));
-                if (frames.remaining() == 0 || clock::now() - last_flush < answer_delay) continue;
-                incoming.flush();
-                last_flush = clock::now();
-            }
-            incoming.flush();
+            handle_record(*record);
             if (has_peer_left) return leave();
             if (incoming.is_drained()) writer.say_bye();
         }
         // After our own BYE the peer need not say more.
         if (!writer.has_said_bye() || !incoming.empty() || !outgoing.empty())
             throw error(errc::disconnected, "the peer closed the connection in the middle; try again");
+    }
+
+    void handle_record(const_bytes record) {
+        // Until its answers are out the record is not dealt with, and a stop waits for it.
+        const auto dealing = incoming.deal_with_record();
+        auto last_flush = clock::now();
+        byte_reader frames(record, "a record of the peer");
+        while (frames.remaining() > 0) {
+            handle(take_frame(frames));
+            if (clock::now() - last_flush < answer_delay) continue;
+            incoming.flush();
+            last_flush = clock::now();
+        }
+        incoming.flush();
     }
 
     // The peer has said BYE: it offers no more, and it takes no more.
@@ -171,7 +195,10 @@ void exchange::cancel() noexcept {
     implementation_->outgoing.cancel();
 }
 
-void exchange::abort() noexcept { implementation_->over->link().abort(); }
+void exchange::abort() noexcept {
+    implementation_->incoming.give_up();
+    implementation_->over->link().abort();
+}
 
 const session& exchange::over() const noexcept { return *implementation_->over; }
 

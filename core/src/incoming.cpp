@@ -31,6 +31,8 @@ private:
     std::vector<std::byte> bytes_;
 };
 
+error shutting_down() { return error(errc::disconnected, "the receiver is shutting down; send it again later"); }
+
 // What a sink throws, be it a plugin's or one of the program's own, is the delivery's failure, not the exchange's.
 template <class Call>
 auto of_sink(Call&& call) {
@@ -63,6 +65,22 @@ void incoming_transfers::drain() noexcept {
     is_draining_ = true;
 }
 
+void incoming_transfers::give_up() noexcept {
+    const std::lock_guard lock(admission_mutex_);
+    has_given_up_ = true;
+}
+
+bool incoming_transfers::must_stop() noexcept {
+    const std::lock_guard lock(admission_mutex_);
+    return is_draining_ || has_given_up_;
+}
+
+incoming_transfers::admission incoming_transfers::deal_with_record() {
+    const std::lock_guard lock(admission_mutex_);
+    ++open_count_;
+    return admission(*this);
+}
+
 bool incoming_transfers::is_drained() noexcept {
     const std::lock_guard lock(admission_mutex_);
     return is_draining_ && open_count_ == 0;
@@ -70,8 +88,8 @@ bool incoming_transfers::is_drained() noexcept {
 
 incoming_transfers::admission incoming_transfers::admit() {
     const std::lock_guard lock(admission_mutex_);
-    if (is_draining_) throw error(errc::disconnected, "the receiver is shutting down; send it again later");
-    if (open_count_ >= limits::max_open_transfers)
+    if (is_draining_) throw shutting_down();
+    if (open_.size() >= limits::max_open_transfers)
         throw error(errc::exhausted, "too many transfers are open on this connection");
     ++open_count_;
     return admission(*this);
@@ -107,7 +125,9 @@ void incoming_transfers::on_offer(const frame& got) {
         if (offered.digest == digest_kind::sha256) item.digest.emplace();
         if (offered.what.wants_resume) propose_offset(got.transfer, item);
     } catch (const error& e) {
-        if (item.into) item.into->abort(delivery::partial::drop);
+        // What was there before stays, unless it was just found to be no good.
+        const bool may_go_on = item.what.wants_resume && e.code() == errc::disconnected;
+        if (item.into) item.into->abort(may_go_on ? delivery::partial::keep : delivery::partial::drop);
         return refuse(got.transfer, item, e);
     }
     auto& begun = open_.emplace(got.transfer, std::move(item)).first->second;
@@ -130,6 +150,8 @@ void incoming_transfers::propose_offset(transfer_id id, transfer& item) {
         content_digest prefix;
         std::vector<std::byte> piece(read_back_bytes);
         for (std::uint64_t position = 0; position < item.have;) {
+            // It may be a long read.
+            if (must_stop()) throw shutting_down();
             const auto wanted = mutable_bytes(piece).first(std::min<std::uint64_t>(piece.size(), item.have - position));
             const auto got = of_sink([&] { return item.into->read_back(position, wanted); });
             if (got == 0) throw error(errc::io, "what is left of an earlier transfer has become shorter");
@@ -204,8 +226,9 @@ void incoming_transfers::on_end(const frame& got) {
     result.response = response.take();
     result.resumed_from = ended.mapped().resumed_from;
     result.bytes = ended.mapped().have - result.resumed_from;
-    answer(got.transfer, result);
+    // First here, for to answer may fail.
     observer_.tell([&](auto& o) { o.delivered(got.transfer, ended.mapped().what, result); });
+    answer(got.transfer, result);
 }
 
 void incoming_transfers::on_cancel(const frame& got) {
@@ -239,8 +262,8 @@ void incoming_transfers::answer(transfer_id id, const delivery_result& result) {
 // An offer that never became a transfer.
 void incoming_transfers::refuse(transfer_id id, const transfer& item, const error& why) {
     const auto result = failed(why);
-    answer(id, result);
     observer_.tell([&](auto& o) { o.delivered(id, item.what, result); });
+    answer(id, result);
 }
 
 // A transfer failed on this side: nothing of it is left, and both sides are told.
@@ -250,8 +273,8 @@ void incoming_transfers::end_with(transfer_id id, const error& why) {
     auto result = failed(why);
     result.resumed_from = ended.mapped().resumed_from;
     result.bytes = ended.mapped().have - result.resumed_from;
-    answer(id, result);
     observer_.tell([&](auto& o) { o.delivered(id, ended.mapped().what, result); });
+    answer(id, result);
 }
 
 void incoming_transfers::drop_all(const error& why) noexcept {

@@ -40,10 +40,11 @@ public:
 
     // From any thread. Admits no more.
     void drain() noexcept;
-    // From any thread. True once nothing is open and nothing more is admitted.
+    // From any thread. True once nothing is open, no record is being dealt with, and nothing more is admitted.
     bool is_drained() noexcept;
+    // From any thread. Ends what is being done that takes long.
+    void give_up() noexcept;
 
-private:
     // Counts what is open, so that other threads can tell when nothing is.
     class admission {
     public:
@@ -60,6 +61,10 @@ private:
         incoming_transfers* at_ = nullptr;
     };
 
+    // Held while a record is dealt with, up to when its answers are out.
+    admission deal_with_record();
+
+private:
     struct transfer {
         offer what;
         admission admitted;
@@ -78,6 +83,7 @@ private:
     void refuse(transfer_id id, const transfer& item, const error& why);
     void end_with(transfer_id id, const error& why);
     void answer(transfer_id id, const delivery_result& result);
+    bool must_stop() noexcept;
 
     session& over_;
     sink* const into_;
@@ -89,6 +95,7 @@ private:
 
     std::mutex admission_mutex_;
     bool is_draining_ = false;
+    bool has_given_up_ = false;
     std::size_t open_count_ = 0;
 };
 

@@ -10,8 +10,11 @@ namespace wherry {
 
 using clock = std::chrono::steady_clock;
 
-link_writer::link_writer(session& over)
-    : over_(over), last_sent_(clock::now()), keepalive_([this](const std::stop_token& stop) { keep_alive(stop); }) {}
+link_writer::link_writer(session& over, std::chrono::milliseconds ping_interval)
+    : over_(over),
+      ping_interval_(ping_interval),
+      last_sent_(clock::now()),
+      keepalive_([this](const std::stop_token& stop) { keep_alive(stop); }) {}
 
 record_buffer link_writer::make_bulk_record() const {
     const auto suits = std::clamp(over_.link().record_bytes(), limits::min_record_bytes, limits::max_record_bytes);
@@ -25,8 +28,25 @@ record_buffer link_writer::make_small_record() const {
 void link_writer::transmit(record_buffer& record) {
     if (record.empty()) return;
     const std::lock_guard lock(mutex_);
-    over_.link().write_all(record.seal(over_.protection()));
+    if (failure_) throw *failure_;
+    if (is_shut_down_) throw error(errc::disconnected, "this side has taken leave already");
+    try {
+        over_.link().write_all(record.seal(over_.protection()));
+    } catch (const error& e) {
+        failure_ = e;
+        throw;
+    }
     last_sent_ = clock::now();
+}
+
+void link_writer::shut_down() {
+    const std::lock_guard lock(mutex_);
+    if (!std::exchange(is_shut_down_, true)) over_.link().shutdown_write();
+}
+
+std::optional<error> link_writer::failure() const {
+    const std::lock_guard lock(mutex_);
+    return failure_;
 }
 
 void link_writer::put(record_buffer& record, frame_type type, std::uint8_t flags, std::uint32_t transfer,
@@ -42,6 +62,7 @@ void link_writer::transmit_alone(frame_type type, std::uint32_t transfer, const_
 }
 
 void link_writer::say_bye() {
+    const std::lock_guard lock(bye_mutex_);
     if (!has_said_bye_.exchange(true)) transmit_alone(frame_type::bye, 0, {});
 }
 
@@ -56,17 +77,19 @@ void link_writer::keep_alive(const std::stop_token& stop) {
         bool wants_bye = false;
         {
             std::unique_lock lock(wake_mutex_);
-            wake_.wait_for(lock, stop, limits::ping_interval, [&] { return wants_bye_; });
+            wake_.wait_for(lock, stop, ping_interval_, [&] { return wants_bye_; });
             wants_bye = std::exchange(wants_bye_, false);
         }
         if (stop.stop_requested()) return;
         try {
             if (wants_bye)
                 say_bye();
-            else if (clock::now() - last_sent_.load() >= limits::ping_interval)
+            else if (clock::now() - last_sent_.load() >= ping_interval_)
                 transmit_alone(frame_type::ping, 0, {});
         } catch (const std::exception&) {
-            // Whoever reads, or writes next, finds the same, and tells it.
+            // Nothing can be written after it, and who reads must not wait for an answer to what never went out.
+            over_.link().abort();
+            return;
         }
     }
 }

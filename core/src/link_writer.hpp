@@ -17,7 +17,7 @@ namespace wherry {
 // to say for a while.
 class link_writer {
 public:
-    explicit link_writer(session& over);
+    link_writer(session& over, std::chrono::milliseconds ping_interval);
 
     // A record of the size that suits the link, for content; and a small one, for a few frames.
     record_buffer make_bulk_record() const;
@@ -30,18 +30,28 @@ public:
     // Writes a frame in a record of its own, at once.
     void transmit_alone(frame_type type, std::uint32_t transfer, const_bytes payload);
 
-    // Takes leave: this side offers no more and has answered everything. Idempotent.
+    // Takes leave: this side offers no more and has answered everything. Idempotent; when it returns BYE is out.
     void say_bye();
     // The same from a thread that must not wait for the link: it is said as soon as the link takes it.
     void say_bye_soon() noexcept;
     bool has_said_bye() const noexcept { return has_said_bye_; }
 
+    // Ends this side's half of the link. What is transmitted later throws errc::disconnected.
+    void shut_down();
+
+    // The first failure of a write, if there was one. A record that went out in part is the last one.
+    std::optional<error> failure() const;
+
 private:
     void keep_alive(const std::stop_token& stop);
 
     session& over_;
-    std::mutex mutex_;
+    const std::chrono::milliseconds ping_interval_;
+    mutable std::mutex mutex_;  // over the link's writing half and what follows
+    std::optional<error> failure_;
+    bool is_shut_down_ = false;
     std::atomic<std::chrono::steady_clock::time_point> last_sent_;
+    std::mutex bye_mutex_;
     std::atomic<bool> has_said_bye_ = false;
     std::mutex wake_mutex_;
     std::condition_variable_any wake_;

@@ -211,8 +211,8 @@ error outgoing_transfers::settled(const error& of_write) {
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, last_words_wait, [&] { return failure_ || has_reader_ended_; });
     }
-    over_.link().abort();
     fail(of_write);
+    over_.link().abort();
     const std::lock_guard lock(mutex_);
     return *failure_;
 }
@@ -242,10 +242,9 @@ void outgoing_transfers::abandon(transfer_id id, const error& why) {
         has_ended = found->second.has_ended;
     }
     put(frame_type::cancel, id, encode(outcome_frame{why.code(), why.what(), {}}));
-    conclude(id, failed(!has_ended
-                            ? why
-                            : error(why.code(), std::string(why.what()) +
-                                                    " before the receiver had answered; it may have been delivered")));
+    auto result = failed(why);
+    result.is_uncertain = has_ended;
+    conclude(id, std::move(result));
 }
 
 void outgoing_transfers::abandon_all() {
@@ -283,13 +282,16 @@ void outgoing_transfers::on_result(const frame& got) {
             return;
         }
         auto& item = found->second;
-        if (content.response.size() > limits::max_response_bytes - item.response.size())
+        if (content.response.size() > limits::max_response_bytes - item.response.size() ||
+            content.response.size() > limits::max_unfinished_response_bytes - response_bytes_)
             throw error(errc::protocol, "the peer's response is longer than it may be");
+        response_bytes_ += content.response.size();
         item.response.insert(item.response.end(), content.response.begin(), content.response.end());
         if ((got.flags & frame_flag::more) != 0) return;
         // Good news about what was not sent to its end would be a lie.
         if (!content.failure && !item.has_ended)
             throw error(errc::protocol, "the peer confirmed a transfer before its end");
+        response_bytes_ -= item.response.size();
         result.response = std::move(item.response);
     }
     result.failure = content.failure;
@@ -308,6 +310,11 @@ void outgoing_transfers::reader_ended() noexcept {
     const std::lock_guard lock(mutex_);
     has_reader_ended_ = true;
     changed_.notify_all();
+}
+
+bool outgoing_transfers::wait_for_reader(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, time, [&] { return has_reader_ended_; });
 }
 
 // ---- Any thread ----
@@ -338,6 +345,7 @@ void outgoing_transfers::fail(const error& why) {
     }
     for (auto& [id, item] : unanswered) {
         auto result = failed(first);
+        result.is_uncertain = item.has_ended;
         result.bytes = item.bytes;
         result.resumed_from = item.resumed_from;
         observer_.tell([&, id = id, &item = item](auto& o) { o.answered(id, item.what, result); });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -34,6 +35,8 @@ public:
     // The peer takes no more. Throws if something is not answered.
     void peer_took_leave();
     void reader_ended() noexcept;
+    // False if the reader has not ended within that time.
+    bool wait_for_reader(std::chrono::milliseconds time);
 
     // The exchange is over: the first failure is the one that counts, and it is told for everything that is not
     // answered.
@@ -73,6 +76,7 @@ private:
     std::mutex mutex_;  // over all that follows
     std::condition_variable changed_;
     std::map<transfer_id, transfer> unanswered_;
+    std::size_t response_bytes_ = 0;  // kept in unanswered_
     transfer_id next_id_;
     std::optional<error> failure_;
     bool is_cancelled_ = false;

@@ -83,6 +83,16 @@ void require_agreement(const preface& theirs, std::string_view our_cipher) {
                                         std::string(our_cipher) + "'; give --cipher the same name on both sides");
 }
 
+// Gives a peer that may still be sending the time to read why this side ends.
+void take_leave(connection& link) noexcept {
+    try {
+        link.shutdown_write();
+        await_close(link);
+    } catch (const error&) {
+        // It is gone.
+    }
+}
+
 }  // namespace
 
 // The link during the opening: every read and write within one deadline, and, for an initiator, the peer's preface
@@ -92,6 +102,8 @@ public:
     using stream::write_all;
 
     opening_stream(connection& link, clock::time_point deadline) : link_(link), deadline_(deadline) {}
+
+    void restart(clock::time_point deadline) noexcept { deadline_ = deadline; }
 
     void expect_preface(std::string cipher_name) { expected_cipher_ = std::move(cipher_name); }
 
@@ -130,7 +142,7 @@ private:
     }
 
     connection& link_;
-    const clock::time_point deadline_;
+    clock::time_point deadline_;
     std::optional<std::string> expected_cipher_;
 };
 
@@ -161,7 +173,7 @@ std::unique_ptr<session> session::open(role side, std::shared_ptr<connection> li
         opened->protection_ = protection.handshake(side, preface, opening, verify);
     } catch (const error& e) {
         const bool peer_is_there = e.code() != errc::disconnected && e.code() != errc::timed_out;
-        if (side == role::responder && peer_is_there) linger(*opened->link_);
+        if (side == role::responder && peer_is_there) take_leave(*opened->link_);
         throw;
     }
     opened->link_->set_write_timeout(options.io_timeout);
@@ -169,15 +181,16 @@ std::unique_ptr<session> session::open(role side, std::shared_ptr<connection> li
 }
 
 void session::complete() {
+    // A time of its own: the source of the first item may have been slow to open.
+    opening_->restart(clock::now() + options_.handshake_timeout);
     opening_->take_preface();
     protection_->finish_handshake(*opening_);
     opening_.reset();
     link_->set_read_timeout(options_.io_timeout);
 }
 
-void linger(connection& link) noexcept {
+void await_close(connection& link) noexcept {
     try {
-        link.shutdown_write();
         const auto deadline = clock::now() + std::chrono::seconds(2);
         std::array<std::byte, 16384> dropped;
         for (;;) {

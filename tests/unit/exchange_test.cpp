@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <future>
 #include <mutex>
@@ -97,9 +98,9 @@ struct noting_observer final : exchange_observer {
     std::vector<std::string> notes;
 };
 
-std::unique_ptr<session> open_session(role side, std::shared_ptr<connection> link) {
+std::unique_ptr<session> open_session(role side, std::shared_ptr<connection> link, session_options timing = {}) {
     static plain_cipher cipher;
-    return session::open(side, std::move(link), cipher, "plain", nullptr, {});
+    return session::open(side, std::move(link), cipher, "plain", nullptr, timing);
 }
 
 // A sender on this thread, a receiver on another.
@@ -107,10 +108,10 @@ class exchange_test : public testing::Test {
 protected:
     void connect(damage to_receiver = {}, damage to_sender = {}, exchange_options options = {}) {
         link_.emplace(to_receiver, to_sender);
-        receiver_done_ = std::async(std::launch::async, [this] {
+        receiver_done_ = std::async(std::launch::async, [this, options] {
             try {
-                auto over = open_session(role::responder, std::move(link_->responder));
-                exchange serving(std::move(over), &sink_, {}, at_receiver_);
+                auto over = open_session(role::responder, std::move(link_->responder), options.timing);
+                exchange serving(std::move(over), &sink_, options, at_receiver_);
                 {
                     const std::lock_guard lock(mutex_);
                     serving_ = &serving;
@@ -129,7 +130,8 @@ protected:
                 return std::optional<error>(e);
             }
         });
-        sender_.emplace(open_session(role::initiator, std::move(link_->initiator)), nullptr, options, at_sender_);
+        sender_.emplace(open_session(role::initiator, std::move(link_->initiator), options.timing), nullptr, options,
+                        at_sender_);
     }
 
     std::optional<error> finish() {
@@ -529,6 +531,73 @@ TEST_F(exchange_test, a_draining_receiver_ends_what_is_in_flight_and_refuses_the
     EXPECT_FALSE(sink_.finished().contains("second"));
     EXPECT_FALSE(at_sender_.answers.at("second").ok());
     EXPECT_THAT(at_sender_.answers.at("second").text, HasSubstr("shutting down"));
+}
+
+TEST_F(exchange_test, a_stop_at_any_moment_tells_the_sender_what_was_delivered) {
+    for (int round = 0; round < 200; ++round) {
+        connect();
+        std::atomic<int> stored = 0;
+        sink_.on_call = [&](const std::string& call, const std::string&) {
+            if (call == "finish" && ++stored == 3 * round) serving().drain();
+        };
+        std::vector<std::string> names;
+        try {
+            for (int i = 0; i < 300; ++i) {
+                names.push_back(std::to_string(round) + "-" + std::to_string(i));
+                text_source item(names.back(), "x");
+                sender_->send(item);
+                if (i % 7 == 0) sender_->flush();
+            }
+        } catch (const error&) {
+            // It was stopped.
+        }
+        finish();
+        EXPECT_FALSE(receiver_failure());
+        sink_.on_call = nullptr;
+        const auto finished = sink_.finished();
+        for (const auto& name : names) {
+            const auto answer = at_sender_.answers.find(name);
+            const bool was_told = answer != at_sender_.answers.end() && answer->second.ok();
+            ASSERT_EQ(was_told, finished.contains(name)) << name;
+        }
+    }
+}
+
+TEST_F(exchange_test, a_sink_slower_than_the_io_timeout_is_waited_for) {
+    exchange_options options;
+    options.timing.io_timeout = std::chrono::milliseconds(300);
+    options.timing.ping_interval = std::chrono::milliseconds(20);
+    sink_.on_call = [](const std::string& call, const std::string&) {
+        if (call == "finish") std::this_thread::sleep_for(std::chrono::milliseconds(900));
+    };
+    connect({}, {}, options);
+    text_source item("slow", "x");
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(at_sender_.answers.at("slow").ok());
+}
+
+TEST_F(exchange_test, what_was_sent_whole_when_the_link_broke_may_have_been_delivered) {
+    std::promise<void> begun, cut;
+    sink_.on_call = [&](const std::string& call, const std::string& name) {
+        if (call != "finish" || name != "sent") return;
+        begun.set_value();
+        cut.get_future().wait();
+    };
+    connect();
+    text_source sent("sent", "x"), half("half", "y");
+    sender_->send(sent);
+    const auto id = sender_->announce(half);
+    sender_->flush();
+    begun.get_future().wait();
+    sender_->abort();
+    EXPECT_TRUE(finish());
+    cut.set_value();
+    EXPECT_TRUE(receiver_failure());
+    EXPECT_TRUE(at_sender_.answers.at("sent").is_uncertain);
+    EXPECT_FALSE(at_sender_.answers.at("half").is_uncertain);
+    (void)id;
 }
 
 TEST_F(exchange_test, abort_cuts_both_sides) {

@@ -39,9 +39,11 @@ using transfer_id = std::uint32_t;
 
 // How one transfer ended.
 struct delivery_result {
-    std::optional<errc> failure;      // none: the receiver has promised that the delivery is durable
-    std::string text;                 // why it failed; untrusted where `remote`
-    bool is_remote = false;           // the other side said so
+    std::optional<errc> failure;  // none: the receiver has promised that the delivery is durable
+    std::string text;             // why it failed; untrusted where `remote`
+    bool is_remote = false;       // the other side said so
+    // It failed after all of it had been sent and before the answer came: it may have been delivered nevertheless.
+    bool is_uncertain = false;
     std::vector<std::byte> response;  // from the sink; untrusted bytes
     std::uint64_t bytes = 0;          // content sent or received, without what was resumed
     std::uint64_t resumed_from = 0;

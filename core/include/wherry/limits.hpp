@@ -19,6 +19,8 @@ inline constexpr std::size_t max_cipher_name_bytes = 32;
 inline constexpr std::size_t max_item_name_bytes = 4096;
 inline constexpr std::size_t max_text_bytes = 1024;
 inline constexpr std::size_t max_response_bytes = std::size_t{1} << 20;
+// Of all responses on a connection that have begun and not ended.
+inline constexpr std::size_t max_unfinished_response_bytes = std::size_t{8} << 20;
 inline constexpr std::size_t max_mode = 07777;
 
 // Transfers that one side may have begun and not ended.

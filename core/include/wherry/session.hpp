@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "wherry/cipher.hpp"
+#include "wherry/limits.hpp"
 #include "wherry/transport.hpp"
 
 namespace wherry {
@@ -16,6 +17,8 @@ struct session_options {
     // Silence after which the peer counts as gone. Live peers say PING every limits::ping_interval; keep this well
     // above.
     std::chrono::milliseconds io_timeout{60'000};
+    // A side that has had nothing to say for this long says PING.
+    std::chrono::milliseconds ping_interval = limits::ping_interval;
 };
 
 // A connection on which sealed records can flow: the preface and the cipher's handshake are done, or, for an initiator,
@@ -54,8 +57,8 @@ private:
     std::unique_ptr<cipher_session> protection_;
 };
 
-// Takes leave of a peer that may still be sending: writes no more, then reads and drops what comes until the peer
-// closes, for two seconds at most. Closing at once would take back what was written last.
-void linger(connection& link) noexcept;
+// Once this side writes no more: reads and drops what comes until the peer closes, for two seconds at most. Closing at
+// once, with something unread, would take back what was written last.
+void await_close(connection& link) noexcept;
 
 }  // namespace wherry
