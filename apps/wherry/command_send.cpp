@@ -348,8 +348,10 @@ private:
         switch (failure.code()) {
             case errc::disconnected:
             case errc::timed_out:
-                if (is_met_ && !options_.boolean("resume"))
-                    advice = "; send again with --resume, and large files go on where they stopped";
+                if (is_met_)
+                    advice = options_.boolean("resume")
+                                 ? "; send again, and large files go on where they stopped"
+                                 : "; had they been sent with --resume, large files would go on where they stopped";
                 break;
             default: break;
         }

@@ -100,6 +100,8 @@ public:
     program()
         : events_(terminal_), signals_([](unsigned) {
               restore_terminal();
+              // Behind a question that got no answer.
+              [[maybe_unused]] const auto ignored = can_ask() ? ::write(STDERR_FILENO, "\n", 1) : 0;
               ::_exit(to_status(exit_code::interrupted));
           }) {}
 
@@ -119,7 +121,8 @@ public:
 
 private:
     exit_code fail(const error& e) {
-        log_->error(printable(e.what()));
+        // As at the beginning, whatever the command's log looks like.
+        if (log_->should_log(spdlog::level::err)) terminal_.note("wherry: error: " + printable(e.what()));
         if (wants_json_) {
             json fields;
             fields["status"] = to_string(e.code());

@@ -184,16 +184,17 @@ void print_option(std::ostream& to, const std::string& name, char letter, const 
     if (row.type != option_type::boolean) head += " " + placeholder;
     to << head << '\n';
 
-    std::string help = row.help;
+    std::string help = row.help, more;
     if (row.type == option_type::choice) {
-        help += ": ";
-        for (std::size_t i = 0; i < row.choices.size(); ++i)
-            help += (i == 0 ? "" : i + 1 == row.choices.size() ? " or " : ", ") + row.choices[i];
+        for (const auto& choice : row.choices) more += (more.empty() ? "" : "|") + choice;
+        more += "; ";
     }
     if (row.is_required)
-        help += " (required)";
+        more += "required";
     else if (row.default_value && !row.is_secret && !(row.type == option_type::boolean && row.default_value == "false"))
-        help += " (default: " + (row.default_value->empty() ? std::string("none") : *row.default_value) + ")";
+        more += "default: " + (row.default_value->empty() ? std::string("none") : *row.default_value);
+    if (more.ends_with("; ")) more.resize(more.size() - 2);
+    if (!more.empty()) help += " (" + more + ")";
 
     std::istringstream words(help);
     std::string word, line;

@@ -92,6 +92,11 @@ void rate_meter::sample(progress_clock::time_point when, std::uint64_t bytes) {
     while (samples_.size() > 2 && samples_[1].first <= when - window) samples_.pop_front();
 }
 
+void rate_meter::restart(progress_clock::time_point when, std::uint64_t bytes) {
+    samples_.clear();
+    sample(when, bytes);
+}
+
 double rate_meter::bytes_per_second() const noexcept {
     if (samples_.size() < 2) return 0;
     const auto& [first_time, first_bytes] = samples_.front();
@@ -132,9 +137,10 @@ std::size_t display_width(std::string_view text) {
 }
 
 std::string render_progress(const progress_state& state, std::size_t columns) {
-    // The last column stays free: a terminal may wrap when it is filled.
+    // The last column stays free: a terminal may wrap when it is filled. So does, where there is room, what the "^C"
+    // of an interruption takes.
     if (columns < 2) return {};
-    const std::size_t room = columns - 1;
+    const std::size_t room = columns - (columns > 20 ? 3 : 1);
 
     std::string share = percentage(state);
     const bool knows_share = !share.empty();
@@ -229,6 +235,8 @@ void progress_meter::begin(transfer_key which, std::string shown_name, std::opti
                            std::uint64_t already) {
     const std::lock_guard lock(mutex_);
     if (active_.empty() && !knows_total_) ended_bytes_ = 0, ended_items_ = 0;
+    if (active_.empty() && (!knows_total_ || !has_begun_)) rate_.restart(progress_clock::now(), moved_bytes_);
+    has_begun_ = true;
     active_[which] = {std::move(shown_name), size, already, ++touch_};
     has_changed_ = true;
     changed_.notify_one();
@@ -290,7 +298,6 @@ void progress_meter::run(std::stop_token stopped) {
     bool was_told = false;
     auto last_told = progress_clock::now();
     std::unique_lock lock(mutex_);
-    rate_.sample(last_told, 0);
     while (!stopped.stop_requested()) {
         if (active_.empty()) {
             if (was_told && !knows_total_) {

@@ -34,6 +34,8 @@ struct progress_state {
 class rate_meter {
 public:
     void sample(progress_clock::time_point when, std::uint64_t bytes);
+    // Forgets what was before: a pause is not to count.
+    void restart(progress_clock::time_point when, std::uint64_t bytes);
     double bytes_per_second() const noexcept;
 
 private:
@@ -100,6 +102,7 @@ private:
     std::mutex mutex_;
     std::condition_variable_any changed_;
     bool has_changed_ = false;
+    bool has_begun_ = false;
     bool knows_total_ = false;
     std::optional<std::uint64_t> expected_bytes_;
     std::size_t expected_items_ = 0;

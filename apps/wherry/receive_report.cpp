@@ -167,15 +167,14 @@ void receive_report::delivered(connection_id id, transfer_id transfer, const off
     const auto from = entry(id);
     {
         const std::lock_guard lock(mutex_);
-        bytes_ += result.bytes;
         if (result.ok()) {
+            bytes_ += result.bytes;
             ++delivered_;
         } else {
             ++failed_;
             if (!first_cause_) {
                 // What this side refused, it refused as a receiver.
-                const auto code = exit_code_for(*result.failure, side::remote);
-                first_cause_ = code;
+                first_cause_ = exit_code_for(*result.failure, side::remote);
             }
         }
     }

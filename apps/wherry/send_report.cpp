@@ -31,20 +31,6 @@ offer as_offer(const planned_item& item) {
 
 std::string name_of(const offer& what) { return what.name.empty() ? "message" : printable(what.name); }
 
-// A failure that is not this item's own.
-bool is_of_connection(const delivery_result& result) {
-    if (result.is_remote || !result.failure) return false;
-    switch (*result.failure) {
-        case errc::auth_failed:
-        case errc::disconnected:
-        case errc::timed_out:
-        case errc::integrity:
-        case errc::protocol:
-        case errc::cancelled: return true;
-        default: return false;
-    }
-}
-
 }  // namespace
 
 send_report::send_report(application& with, const sending_plan& plan)
@@ -93,14 +79,16 @@ void send_report::bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_so
             if (hurry) pipes_[id] = std::move(hurry);
         }
     }
-    if (early) tell(item, id, early->what, early->result);
+    if (early) tell(item, id, early->what, early->result, cause_of(early->result));
 }
 
-void send_report::failed(std::size_t item, const error& why) {
+void send_report::failed(std::size_t item, const error& why) { fail(item, why, cause::item); }
+
+void send_report::fail(std::size_t item, const error& why, cause of) {
     delivery_result result;
     result.failure = why.code();
     result.text = why.what();
-    tell(item, std::nullopt, as_offer(plan_.items[item]), result);
+    tell(item, std::nullopt, as_offer(plan_.items[item]), result, of);
     progress_.skip(plan_.items[item].size);
 }
 
@@ -110,7 +98,8 @@ void send_report::abandon_rest(const error& why) {
             const std::lock_guard lock(mutex_);
             if (has_result_[item]) continue;
         }
-        failed(item, plan_.items[item].problem ? *plan_.items[item].problem : why);
+        const auto& own = plan_.items[item].problem;
+        fail(item, own ? *own : why, own ? cause::item : cause::connection);
     }
 }
 
@@ -120,6 +109,10 @@ void send_report::stop_reading() noexcept {
 }
 
 void send_report::sending(transfer_id id, const offer& what, std::uint64_t resumed_from) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!began_) began_ = progress_clock::now();
+    }
     if (with_.style == output::json) {
         json fields;
         {
@@ -153,16 +146,30 @@ void send_report::answered(transfer_id id, const offer& what, const delivery_res
         }
     }
     progress_.end(key_of(id));
-    tell(item, id, what, result);
+    tell(item, id, what, result, cause_of(result));
+}
+
+// What this side tells of an item that was under way is the item's own only if it concerns its source.
+send_report::cause send_report::cause_of(const delivery_result& result) {
+    if (result.is_remote || !result.failure) return cause::item;
+    switch (*result.failure) {
+        case errc::auth_failed:
+        case errc::disconnected:
+        case errc::timed_out:
+        case errc::integrity:
+        case errc::protocol:
+        case errc::cancelled: return cause::connection;
+        default: return cause::item;
+    }
 }
 
 void send_report::tell(std::size_t item, std::optional<transfer_id> id, const offer& what,
-                       const delivery_result& result) {
+                       const delivery_result& result, cause of) {
     {
         const std::lock_guard lock(mutex_);
         has_result_[item] = true;
-        bytes_ += result.bytes;
         if (result.ok()) {
+            bytes_ += result.bytes;
             ++delivered_;
         } else {
             ++failed_;
@@ -180,7 +187,7 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
     }
     if (!result.ok()) {
         const auto line = "not sent: " + describe_item(what);
-        if (is_of_connection(result)) {
+        if (of == cause::connection) {
             const std::lock_guard lock(mutex_);
             cut_off_.push_back(line);
         } else {
@@ -205,8 +212,8 @@ void send_report::end_progress() {
 
 void send_report::finish(exit_code code) {
     end_progress();
-    const std::chrono::duration<double> took = progress_clock::now() - began_;
     const std::lock_guard lock(mutex_);
+    const std::chrono::duration<double> took = began_ ? progress_clock::now() - *began_ : progress_clock::duration();
     if (with_.style == output::json) {
         json fields;
         fields["delivered"] = delivered_;
@@ -217,10 +224,11 @@ void send_report::finish(exit_code code) {
         fields["exit_code"] = to_status(code);
         with_.events.write("done", fields);
     } else if (with_.style == output::lines && plan_.items.size() > 1) {
-        const auto rate = took.count() > 0 ? double(bytes_) / took.count() : 0;
-        with_.terminal.result(std::to_string(delivered_) + " sent, " + std::to_string(failed_) + " failed; " +
-                              human_bytes(bytes_) + " in " + precise_duration(took) + " (" +
-                              human_bytes(static_cast<std::uint64_t>(rate)) + "/s)");
+        auto line = std::to_string(delivered_) + " sent, " + std::to_string(failed_) + " failed";
+        if (delivered_ > 0 && took.count() > 0)
+            line += "; " + human_bytes(bytes_) + " in " + precise_duration(took) + " (" +
+                    human_bytes(static_cast<std::uint64_t>(double(bytes_) / took.count())) + "/s)";
+        with_.terminal.result(line);
     }
 }
 

@@ -52,14 +52,19 @@ private:
         delivery_result result;
     };
 
-    void tell(std::size_t item, std::optional<transfer_id> id, const offer& what, const delivery_result& result);
+    // Whose failure it is: a line needs no reason that is told of the whole connection.
+    enum class cause { item, connection };
+    static cause cause_of(const delivery_result& result);
+    void tell(std::size_t item, std::optional<transfer_id> id, const offer& what, const delivery_result& result,
+              cause of);
+    void fail(std::size_t item, const error& why, cause of);
     void show_progress(const progress_state* state);
 
     application& with_;
     const sending_plan& plan_;
-    const progress_clock::time_point began_ = progress_clock::now();
 
     mutable std::mutex mutex_;
+    std::optional<progress_clock::time_point> began_;  // the first item
     std::map<transfer_id, std::size_t> items_;
     std::map<transfer_id, std::shared_ptr<pipe_source>> pipes_;
     std::map<transfer_id, answer> early_;  // answers that came before bind()
@@ -68,7 +73,7 @@ private:
     std::uint64_t bytes_ = 0;
     std::optional<exit_code> first_cause_;
     std::vector<std::string> cut_off_;  // lines of items that failed with the connection: shown in short
-    std::chrono::steady_clock::time_point last_plain_line_ = began_;
+    progress_clock::time_point last_plain_line_ = progress_clock::now();
 
     progress_meter progress_;  // last: its thread uses what is above
 };
