@@ -72,6 +72,8 @@ public:
     std::string_view peer_address() const noexcept override { return "script"; }
     std::size_t record_bytes() const noexcept override { return 65536; }
 
+    // Counts reads from here on.
+    void count_again() noexcept { reads_ = reads_at_end_ = largest_read_ = 0; }
     std::size_t reads() const noexcept { return reads_; }
     std::size_t reads_at_end() const noexcept { return reads_at_end_; }
     std::size_t largest_read() const noexcept { return largest_read_; }

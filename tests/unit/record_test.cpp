@@ -233,6 +233,21 @@ TEST(record_reader, does_not_read_far_ahead_of_small_records) {
     EXPECT_LE(link.largest_read(), 65536U);
 }
 
+TEST(record_reader, does_not_read_far_ahead_of_small_records_after_a_large_one) {
+    sender from;
+    from.data(1'000'000);
+    for (int i = 0; i < 5000; ++i) from.data(100);
+    scripted_connection link;
+    const auto large = const_bytes(from.wire).first(from.starts[1]);
+    link.says(large).says(const_bytes(from.wire).subspan(large.size()));
+    checking_session cipher(8);
+    record_reader reader(link, cipher);
+    ASSERT_TRUE(reader.next());
+    link.count_again();
+    for (int i = 0; i < 5000; ++i) ASSERT_TRUE(reader.next());
+    EXPECT_LE(link.largest_read(), 65536U) << "what is read ahead is moved to the front later";
+}
+
 TEST(record_reader, an_empty_stream_has_no_records) {
     scripted_connection link;
     expect_all(link, sender());

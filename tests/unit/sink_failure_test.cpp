@@ -96,5 +96,44 @@ TEST_P(sink_failure, with_any_exception) {
     expect_first_failed(errc::internal, "index 7");
 }
 
+// An OFFER that this side does not understand, in the middle of good ones.
+class odd_offer : public testing::Test {
+protected:
+    std::optional<error> serve(const_bytes payload) {
+        test::scripted_peer peer;
+        peer.item(1, "first", "abc").frame(frame_type::offer, 3, payload).item(5, "third", "defgh").bye();
+        const auto link = std::make_shared<test::scripted_connection>();
+        link->says(peer.said());
+        test::plain_cipher cipher;
+        exchange serving(session::open(role::responder, link, cipher, "plain", nullptr, {}), &into_, {}, ending_);
+        try {
+            serving.serve();
+        } catch (const error& e) {
+            return e;
+        }
+        return std::nullopt;
+    }
+
+    test::recording_sink into_;
+    ending ending_;
+};
+
+TEST_F(odd_offer, that_is_malformed_ends_the_connection) {
+    const auto failure = serve(as_bytes("?"));
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+    EXPECT_TRUE(into_.finished().contains("first"));
+    EXPECT_FALSE(into_.finished().contains("third"));
+}
+
+TEST_F(odd_offer, that_wants_what_this_version_cannot_is_refused_alone) {
+    auto payload = encode(offer_frame{});
+    payload.push_back(std::byte{0xFF});  // a critical field, 0x7F00, of no length
+    payload.insert(payload.end(), 5, std::byte{0});
+    EXPECT_FALSE(serve(payload));
+    EXPECT_EQ(ending_.results[3].failure, errc::unsupported);
+    EXPECT_TRUE(into_.finished().contains("first") && into_.finished().contains("third"));
+}
+
 }  // namespace
 }  // namespace wherry
