@@ -534,26 +534,32 @@ TEST_F(exchange_test, a_draining_receiver_ends_what_is_in_flight_and_refuses_the
 }
 
 TEST_F(exchange_test, a_stop_at_any_moment_tells_the_sender_what_was_delivered) {
-    for (int round = 0; round < 200; ++round) {
+    for (int round = 0; round < 40; ++round) {
         connect();
         std::atomic<int> stored = 0;
-        sink_.on_call = [&](const std::string& call, const std::string&) {
-            if (call == "finish" && ++stored == 3 * round) serving().drain();
-        };
+        sink_.on_call = [&](const std::string& call, const std::string&) { stored += call == "finish"; };
+        // Not from within a call of the sink: the stop is to fall between two of them, too.
+        auto stop = std::async(std::launch::async, [&, at = 1 + (round * 37) % 900] {
+            auto& receiving = serving();
+            while (stored < at) {
+            }
+            receiving.drain();
+        });
         std::vector<std::string> names;
         try {
-            for (int i = 0; i < 300; ++i) {
+            for (int i = 0; i < 1000; ++i) {
                 names.push_back(std::to_string(round) + "-" + std::to_string(i));
                 text_source item(names.back(), "x");
                 sender_->send(item);
-                if (i % 7 == 0) sender_->flush();
+                if (i % 100 == 99) sender_->flush();
             }
+            sender_->flush();
         } catch (const error&) {
             // It was stopped.
         }
+        stop.wait();
         finish();
         EXPECT_FALSE(receiver_failure());
-        sink_.on_call = nullptr;
         const auto finished = sink_.finished();
         for (const auto& name : names) {
             const auto answer = at_sender_.answers.find(name);
