@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "collected_response.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -15,21 +16,6 @@ namespace {
 constexpr std::size_t read_back_bytes = std::size_t{256} << 10;
 // A response goes out in pieces that each fit a record that is small enough for any link.
 constexpr std::size_t response_piece_bytes = 4096;
-
-// What a sink answers, up to the limit.
-class collected_response final : public response {
-public:
-    using response::append;
-    void append(const_bytes bytes) override {
-        if (bytes.size() > limits::max_response_bytes - bytes_.size())
-            throw error(errc::exhausted, "a response is at most 1 MiB");
-        bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-    }
-    std::vector<std::byte> take() noexcept { return std::move(bytes_); }
-
-private:
-    std::vector<std::byte> bytes_;
-};
 
 error shutting_down() { return error(errc::disconnected, "the receiver is shutting down; send it again later"); }
 

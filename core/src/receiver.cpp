@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <cstdio>
 #include <ctime>
 #include <exception>
 #include <list>
@@ -10,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "collected_response.hpp"
 #include "observer_gate.hpp"
 
 namespace wherry {
@@ -20,6 +22,10 @@ using clock = std::chrono::steady_clock;
 
 // When descriptors or threads have run out, a connection that ends may bring some back; so may other programs.
 constexpr std::chrono::milliseconds exhausted_pause{200};
+// What an honest peer needs at the very most, before it may have to make room.
+constexpr std::chrono::seconds unproved_grace{1};
+// Proved peers that wait for a place, in places.
+constexpr std::size_t waiting_for_each_place = 16;
 
 error as_error(const std::exception& e) {
     if (const auto* const known = dynamic_cast<const error*>(&e)) return *known;
@@ -28,19 +34,17 @@ error as_error(const std::exception& e) {
 
 // What a raw peer sends has no name of its own.
 std::string raw_name(connection_id id) {
-    const std::time_t now = std::time(nullptr);
+    std::timespec now{};
+    std::timespec_get(&now, TIME_UTC);
     std::tm utc{};
-    gmtime_r(&now, &utc);
+    gmtime_r(&now.tv_sec, &utc);
     std::array<char, 32> stamp{};
-    std::strftime(stamp.data(), stamp.size(), "%Y%m%dT%H%M%SZ", &utc);
-    return "raw-" + std::string(stamp.data()) + "-" + std::to_string(id);
+    std::strftime(stamp.data(), stamp.size(), "%Y%m%dT%H%M%S", &utc);
+    // Fine enough that no two are alike, not even across a restart.
+    std::array<char, 24> fraction{};
+    std::snprintf(fraction.data(), fraction.size(), ".%06ldZ", now.tv_nsec / 1000);
+    return "raw-" + std::string(stamp.data()) + fraction.data() + "-" + std::to_string(id);
 }
-
-class discarded_response final : public response {
-public:
-    using response::append;
-    void append(const_bytes) override {}
-};
 
 }  // namespace
 
@@ -53,8 +57,12 @@ struct receiver::implementation {
         std::mutex mutex;
         exchange* trading = nullptr;  // while it serves
         bool is_draining = false;
-        bool has_ended = false;  // under the receiver's mutex
+        // Under the receiver's mutex.
+        enum class phase { unproved, waiting, served, ended } at = phase::unproved;
+        const clock::time_point since = clock::now();
+        bool makes_room = false;
     };
+    using phase = served::phase;
 
     // Adds the connection to what the exchange tells.
     class forwarding_observer final : public exchange_observer {
@@ -96,21 +104,55 @@ struct receiver::implementation {
         end_all();
     }
 
-    // False once it is stopping.
+    // Before the next peer is accepted. False once it is stopping.
     bool wait_for_a_place() {
         std::unique_lock lock(mutex);
-        reap();
-        changed.wait(lock, [&] {
+        for (;;) {
             reap();
-            return is_stopping || peers.size() < options.max_connections;
-        });
-        return !is_stopping;
+            if (is_stopping) return false;
+            // Peers that proved themselves may crowd; who comes then waits outside.
+            if (count(phase::waiting) >= waiting_for_each_place * options.max_connections) {
+                changed.wait(lock);
+                continue;
+            }
+            // Those that make room are as good as gone.
+            if (count(phase::unproved) < options.max_unproved) return true;
+            const auto oldest = std::find_if(peers.begin(), peers.end(), [](const served& peer) {
+                return peer.at == phase::unproved && !peer.makes_room;
+            });
+            if (oldest == peers.end()) {
+                changed.wait(lock);
+            } else if (clock::now() - oldest->since < unproved_grace) {
+                changed.wait_until(lock, oldest->since + unproved_grace);
+            } else {
+                oldest->makes_room = true;
+                const std::lock_guard peer_lock(oldest->mutex);
+                if (oldest->link) oldest->link->abort();
+            }
+        }
+    }
+
+    // Under `mutex`.
+    std::size_t count(phase which) const {
+        return static_cast<std::size_t>(std::count_if(
+            peers.begin(), peers.end(), [&](const served& peer) { return peer.at == which && !peer.makes_room; }));
+    }
+
+    // A proved peer's turn to be served; meanwhile its exchange says PING. False once it is stopping.
+    bool wait_for_turn(served& peer) {
+        std::unique_lock lock(mutex);
+        peer.at = phase::waiting;
+        changed.notify_all();
+        changed.wait(lock, [&] { return is_stopping || count(phase::served) < options.max_connections; });
+        if (is_stopping) return false;
+        peer.at = phase::served;
+        return true;
     }
 
     // Under `mutex`: joins threads that have said that they end.
     void reap() {
         peers.remove_if([](served& peer) {
-            if (!peer.has_ended) return false;
+            if (peer.at != phase::ended) return false;
             peer.thread.join();
             return true;
         });
@@ -142,6 +184,8 @@ struct receiver::implementation {
         } catch (const std::exception& e) {
             failure = as_error(e);
         }
+        if (was_asked_for_room(peer))
+            failure = error(errc::timed_out, "it had not proved itself, and others were waiting");
         {
             // Closes the link before the place is free, so that descriptors are bounded, too.
             const std::lock_guard lock(peer.mutex);
@@ -149,8 +193,13 @@ struct receiver::implementation {
         }
         observer.disconnected(peer.id, address, failure);
         const std::lock_guard lock(mutex);
-        peer.has_ended = true;
+        peer.at = phase::ended;
         changed.notify_all();
+    }
+
+    bool was_asked_for_room(const served& peer) {
+        const std::lock_guard lock(mutex);
+        return peer.makes_room;
     }
 
     void serve_wherry(served& peer) {
@@ -160,6 +209,8 @@ struct receiver::implementation {
         forwarding_observer forward(observer, peer.id);
         exchange trading(std::move(opened), &into, {options.timing, exchange_options::digest::none}, forward);
         const published_exchange published(peer, trading);
+        // Who is told to stop instead takes leave in serve(), as it has been drained.
+        wait_for_turn(peer);
         trading.serve();
     }
 
@@ -182,6 +233,7 @@ struct receiver::implementation {
 
     void serve_raw(served& peer) {
         const identity nobody;
+        if (!wait_for_turn(peer)) return;
         observer.connected(peer.id, peer.link->peer_address(), nobody, "none (raw)");
         offer what;
         what.kind = item_kind::data;
@@ -190,9 +242,10 @@ struct receiver::implementation {
         std::unique_ptr<delivery> going_into;
         std::uint64_t bytes = 0;
         delivery_result result;
-        discarded_response response;
+        collected_response response;
         try {
-            const auto received = receive_all(*peer.link, protocol.raw, [&](const_bytes piece) {
+            // Nobody will send this again: what came is stored, however it ended.
+            const auto incomplete = receive_raw(peer, [&](const_bytes piece) {
                 // Who connects and says nothing has delivered nothing.
                 if (!going_into) {
                     going_into = into.begin(what, {peer.link->peer_address(), nobody});
@@ -202,19 +255,46 @@ struct receiver::implementation {
                 bytes += piece.size();
                 observer.received_so_far(peer.id, only, bytes);
             });
-            if (received.how == receive_end::limit)
-                throw error(errc::exhausted, "the peer sent more than the limit of " +
-                                                 std::to_string(protocol.raw.max_bytes) +
-                                                 " bytes; nothing of it is kept");
-            if (!going_into) return;
-            result.text = "ended: " + std::string(to_string(received.how));
+            if (!going_into) {
+                if (incomplete) throw *incomplete;
+                return;
+            }
             going_into->finish(response);
+            result.response = response.take();
+            if (incomplete) {
+                result.failure = incomplete->code();
+                result.text = std::string("what came is stored, but it is not complete: ") + incomplete->what();
+            }
         } catch (const std::exception& e) {
-            if (going_into) going_into->abort(delivery::partial::drop);
+            if (!going_into) throw;
+            going_into->abort(delivery::partial::drop);
             result = failed(as_error(e));
         }
         result.bytes = bytes;
         observer.delivered(peer.id, only, what, result);
+    }
+
+    // Takes what a raw peer sends. Nothing if it ended by itself, else why it is not complete. Throws what `consume`
+    // does.
+    template <class Consume>
+    std::optional<error> receive_raw(served& peer, Consume&& consume) {
+        std::optional<error> of_sink;
+        try {
+            const auto received = receive_all(*peer.link, protocol.raw, [&](const_bytes piece) {
+                try {
+                    consume(piece);
+                } catch (const std::exception& e) {
+                    of_sink = as_error(e);
+                    throw *of_sink;
+                }
+            });
+            if (received.how != receive_end::limit) return std::nullopt;
+            return error(errc::exhausted, "the peer had more to send than the limit of " +
+                                              std::to_string(protocol.raw.max_bytes) + " bytes");
+        } catch (const error& e) {
+            if (of_sink) throw;
+            return e;
+        }
     }
 
     // Under `mutex`.

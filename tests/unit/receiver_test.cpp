@@ -129,13 +129,48 @@ TEST_F(receiver_test, more_peers_than_places_wait) {
     receiver_options options;
     options.max_connections = 2;
     start(options);
-    std::vector<std::unique_ptr<connection>> silent;
-    for (int i = 0; i < 2; ++i) silent.push_back(listener_.connect());
+    std::vector<std::unique_ptr<session>> served;
+    for (int i = 0; i < 2; ++i)
+        served.push_back(session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {}));
+    observer_.wait_until([&] { return observer_.connections == 2; });
     auto third = std::async(std::launch::async, [&] { return send("x", "1"); });
-    while (listener_.waiting() != 1) std::this_thread::yield();
+    observer_.wait_until([&] { return observer_.connections == 3; });
+    EXPECT_EQ(third.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
     EXPECT_TRUE(sink_.finished().empty());
-    silent.clear();
+    served.clear();
     EXPECT_TRUE(third.get().ok());
+}
+
+TEST_F(receiver_test, silent_peers_do_not_keep_others_out) {
+    receiver_options options;
+    options.max_unproved = 3;
+    start(options);
+    std::vector<std::unique_ptr<connection>> silent;
+    for (int i = 0; i < 3; ++i) silent.push_back(listener_.connect());
+    EXPECT_TRUE(send("x", "1").ok());
+    observer_.wait_until([&] { return !observer_.ends.empty(); });
+    ASSERT_TRUE(observer_.ends[0]);
+    EXPECT_THAT(observer_.ends[0]->what(), HasSubstr("others were waiting"));
+}
+
+TEST_F(receiver_test, peers_that_wait_for_a_place_hear_of_a_stop) {
+    receiver_options options;
+    options.max_connections = 1;
+    start(options);
+    auto served = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
+    observer_.wait_until([&] { return observer_.connections == 1; });
+    auto waiting = std::async(std::launch::async, [&] { return send("x", "1"); });
+    observer_.wait_until([&] { return observer_.connections == 2; });
+    served.reset();
+    receiver_->stop(std::chrono::seconds(30));
+    running_.get();
+    try {
+        const auto answer = waiting.get();
+        EXPECT_EQ(answer.ok(), sink_.finished().contains("x"));
+    } catch (const error& e) {
+        EXPECT_EQ(e.code(), errc::disconnected);
+        EXPECT_FALSE(sink_.finished().contains("x"));
+    }
 }
 
 TEST_F(receiver_test, a_broken_peer_harms_nobody_else) {
@@ -236,7 +271,7 @@ TEST_F(receiver_test, raw_stores_what_came_before_the_peer_went_quiet) {
     EXPECT_EQ(sink_.finished().begin()->second.content, "an instrument");
 }
 
-TEST_F(receiver_test, raw_keeps_nothing_of_what_is_too_long) {
+TEST_F(receiver_test, raw_stores_what_came_up_to_the_limit_and_says_that_it_is_not_complete) {
     receive_all_options raw;
     raw.max_bytes = 10;
     start({}, true, raw);
@@ -244,7 +279,23 @@ TEST_F(receiver_test, raw_keeps_nothing_of_what_is_too_long) {
     peer->write_all(as_bytes("more than ten bytes"));
     observer_.wait_until([&] { return !observer_.results.empty(); });
     EXPECT_EQ(observer_.results[0].second.failure, errc::exhausted);
-    EXPECT_TRUE(sink_.finished().empty());
+    EXPECT_THAT(observer_.results[0].second.text, HasSubstr("not complete"));
+    EXPECT_EQ(sink_.finished().begin()->second.content, "more than ");
+}
+
+TEST_F(receiver_test, raw_stores_what_came_before_it_was_stopped) {
+    receive_all_options raw;
+    raw.idle_timeout = std::chrono::milliseconds(0);
+    start({}, true, raw);
+    auto peer = listener_.connect();
+    peer->write_all(as_bytes("a dump that nobody sends again"));
+    while (!sink_.has_call("write " + (sink_.calls().empty() ? "" : sink_.calls()[0].substr(6))))
+        std::this_thread::yield();
+    receiver_->stop(std::chrono::milliseconds(0));
+    running_.get();
+    ASSERT_EQ(observer_.results.size(), 1u);
+    EXPECT_EQ(observer_.results[0].second.failure, errc::disconnected);
+    EXPECT_EQ(sink_.finished().begin()->second.content, "a dump that nobody sends again");
 }
 
 TEST_F(receiver_test, raw_makes_no_delivery_of_nothing) {

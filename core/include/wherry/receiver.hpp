@@ -39,7 +39,8 @@ public:
 
 // How what a peer says is understood.
 struct receiver_protocol {
-    // Null: --raw, each connection is one delivery of whatever comes (see receive_all); no cipher, no identities.
+    // Null: --raw, each connection is one delivery of whatever comes (see receive_all); no cipher, no identities. Such
+    // a peer sends only once: what came before a lost link, a stop or the limit is stored, and told as a failure.
     cipher* protection = nullptr;
     std::string cipher_name;
     peer_verifier verify;  // called from many threads
@@ -47,8 +48,11 @@ struct receiver_protocol {
 };
 
 struct receiver_options {
-    // Served at once; further peers wait to be accepted.
+    // Served at once; further peers, proved welcome, wait for one of these to end.
     std::size_t max_connections = 256;
+    // Peers that have not proved themselves yet. When there are that many, the oldest makes room for the next, if it
+    // has had a second: who says nothing cannot keep others out.
+    std::size_t max_unproved = 256;
     session_options timing;
 };
 
