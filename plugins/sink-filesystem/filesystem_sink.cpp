@@ -42,11 +42,9 @@ std::span<const std::string> parents_of(const std::vector<std::string>& componen
 // Some file systems have no permission bits or times to set; what was sent is stored nevertheless.
 bool is_beyond_file_system(int code) noexcept { return code == EPERM || code == EOPNOTSUPP || code == EINVAL; }
 
-// `kept_bits` are those of the mode that stay as the file has them.
-void set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t kept_bits, const std::string& attempt) {
-    struct stat now {};
-    if (::fstat(fd, &now) != 0) tree.fail(attempt, errno);
-    if (what.mode && ::fchmod(fd, (now.st_mode & kept_bits) | (*what.mode & mode_mask)) != 0 &&
+// `always` are bits that the mode has in any case.
+void set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t always, const std::string& attempt) {
+    if (what.mode && ::fchmod(fd, (*what.mode & mode_mask & ~tree.masked()) | always) != 0 &&
         !is_beyond_file_system(errno))
         tree.fail(attempt, errno);
     if (!what.mtime) return;
@@ -158,10 +156,10 @@ public:
             answer.append("stored as " + joined(components_));
         } catch (...) {
             // What the sender is not told to be there must not look as if it were.
-            ::unlinkat(folder.get(), components_.back().c_str(), 0);
-            partial_.fd.reset();
+            take_back(folder.get());
             throw;
         }
+        if (displaces_) partial_.remove();
         partial_.fd.reset();
         share_->store(position_);
     }
@@ -234,10 +232,9 @@ private:
 
     // Renames into the folder; components_ then ends with the name that it got.
     void place(int folder) {
-        const int from = partial_.folder->get();
         auto& name = components_.back();
         if (policy_ == existing_policy::overwrite) {
-            if (::renameat(from, partial_.name.c_str(), folder, name.c_str()) == 0) return;
+            if (replace(folder, name)) return;
             if (errno == EISDIR || errno == EEXIST || errno == ENOTEMPTY) refuse_folder();
             sink_.tree_.fail(attempt_, errno);
         }
@@ -250,6 +247,35 @@ private:
         }
         name = wanted;
         throw error(errc::exhausted, attempt_ + ": there are too many of that name; move some away");
+    }
+
+    // Puts the new file in the place of an old one, which waits in the partial area until the new one is durable.
+    bool replace(int folder, const std::string& name) {
+        const int from = partial_.folder->get();
+        const auto there = sink_.tree_.look_at(folder, name);
+        if (there && !S_ISDIR(there->st_mode) &&
+            ::renameat2(from, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE) == 0) {
+            displaces_ = true;
+            return true;
+        }
+        return ::renameat(from, partial_.name.c_str(), folder, name.c_str()) == 0;
+    }
+
+    // Undoes place(), unless someone else has put another file there meanwhile.
+    void take_back(int folder) noexcept {
+        const auto& name = components_.back();
+        struct stat ours {
+        }, there{};
+        const bool is_ours = ::fstat(partial_.fd.get(), &ours) == 0 &&
+                             ::fstatat(folder, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+                             ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+        if (is_ours && displaces_)
+            ::renameat2(partial_.folder->get(), partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE);
+        else if (is_ours && policy_ != existing_policy::overwrite)
+            ::unlinkat(folder, name.c_str(), 0);
+        // Without an exchange the old file is gone already, and the new one is all there is: it stays.
+        else
+            partial_.fd.reset();
     }
 
     // False where the name is taken.
@@ -303,6 +329,7 @@ private:
     std::uint64_t position_ = 0;
     std::uint64_t pushed_ = 0;
     std::uint64_t still_expected_ = 0;
+    bool displaces_ = false;  // the partial file's name is that of the file that was replaced
     std::optional<error> failure_;
 };
 
@@ -326,8 +353,12 @@ public:
     void finish(response& answer) override {
         const auto parent = tree_.open_folder(parents_of(components_), folder_tree::missing::make);
         const auto folder = tree_.open_folder(components_, folder_tree::missing::make);
-        // A folder hands its group on to what is made in it where its owner, or the one above, says so.
-        set_attributes(tree_, folder.get(), what_, S_ISGID | S_ISVTX, attempt_);
+        struct stat now {};
+        if (::fstat(folder.get(), &now) != 0) tree_.fail(attempt_, errno);
+        // A folder that was there before keeps its attributes: others may have theirs in it. In a new one this side
+        // must be able to go on, and it hands its group on where the one above says so.
+        if (tree_.take_made(now))
+            set_attributes(tree_, folder.get(), what_, S_IRWXU | (now.st_mode & (S_ISGID | S_ISVTX)), attempt_);
         tree_.sync(folder.get(), attempt_);
         tree_.sync(parent.get(), attempt_);
         answer.append("stored as " + joined(components_));

@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 
 #include <cstdio>
+#include <fstream>
 #include <memory>
 #include <system_error>
 #include <vector>
@@ -18,6 +19,15 @@ namespace {
 
 constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 constexpr mode_t private_folder = 0700;
+constexpr std::size_t most_remembered = 100'000;
+
+// umask() itself can only be read by changing it, which other threads would feel.
+mode_t current_umask() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with("Umask:")) return static_cast<mode_t>(std::stoul(line.substr(6), nullptr, 8));
+    return 077;
+}
 
 bool was_removed(int fd) noexcept {
     struct stat now {};
@@ -26,7 +36,8 @@ bool was_removed(int fd) noexcept {
 
 }  // namespace
 
-folder_tree::folder_tree(const std::string& path, durability how) : shown_(printable(path)), how_(how) {
+folder_tree::folder_tree(const std::string& path, durability how)
+    : shown_(printable(path)), how_(how), masked_(current_umask()) {
     if (path.empty()) throw error(errc::bad_input, "the folder to store in has no name");
     const bool made = ::mkdir(path.c_str(), private_folder) == 0;
     const int make_code = errno;
@@ -51,6 +62,13 @@ folder_tree::folder_tree(const std::string& path, durability how) : shown_(print
         const unique_fd above(::openat(root_.get(), "..", folder_flags));
         if (above.is_open()) sync(above.get(), "cannot store in " + shown_);
     }
+    // From here on, messages are for senders.
+    shown_ = "the receiver's folder";
+}
+
+bool folder_tree::take_made(const struct stat& folder) const {
+    const std::lock_guard lock(making_);
+    return made_.erase({folder.st_dev, folder.st_ino}) != 0;
 }
 
 unique_fd open_component(int parent, const std::string& component) noexcept {
@@ -95,7 +113,20 @@ unique_fd folder_tree::make_folder(int parent, const std::string& name) const {
     const bool made = ::mkdirat(parent, name.c_str(), private_folder) == 0;
     if (!made && errno != EEXIST) return {};
     auto folder = open_component(parent, name);
-    if (folder.is_open() && made) sync(parent, "cannot store in " + shown_);
+    if (!folder.is_open() || !made) return folder;
+    try {
+        sync(parent, "cannot store in " + shown_);
+    } catch (const error&) {
+        // Whoever finds it next would take it for durable.
+        ::unlinkat(parent, name.c_str(), AT_REMOVEDIR);
+        throw;
+    }
+    struct stat now {};
+    if (::fstat(folder.get(), &now) == 0) {
+        // A folder whose own item never comes need not be remembered for ever.
+        if (made_.size() >= most_remembered) made_.clear();
+        made_.insert({now.st_dev, now.st_ino});
+    }
     return folder;
 }
 

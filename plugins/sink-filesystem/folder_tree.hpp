@@ -7,9 +7,11 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "wherry/error.hpp"
 #include "wherry/unique_fd.hpp"
@@ -27,8 +29,14 @@ public:
     folder_tree(const std::string& path, durability how);
 
     int root() const noexcept { return root_.get(); }
-    // The folder's path, for messages.
+    // What the folder is called in messages. They go to senders, whose business its path is not.
     const std::string& shown() const noexcept { return shown_; }
+
+    // True once for each folder that open_folder() has made: whose attributes are the sender's to set.
+    bool take_made(const struct stat& folder) const;
+
+    // Permission bits that what arrives never has: those of the umask that the process began with.
+    mode_t masked() const noexcept { return masked_; }
 
     // Opens the folder with these components beneath the root. What is missing is made (durably, unless lazy), or told
     // by a descriptor that is not open. Throws error(errc::refused) where something else has one of the names.
@@ -64,6 +72,8 @@ private:
     dev_t device_ = 0;
     mutable std::mutex making_;
     mutable std::atomic<int> being_made_{0};
+    mutable std::set<std::pair<dev_t, ino_t>> made_;  // under making_
+    mode_t masked_;
 };
 
 // Renames within one file system, failing with EEXIST where `to` exists: 0, or -1 and errno.

@@ -203,20 +203,54 @@ TEST_F(filesystem_sink, a_folder_arrives_after_its_content_and_may_be_read_only)
     what.mode = 01555;
     what.mtime = file_time{1'000'000'000, 0};
     EXPECT_EQ(deliver(into, what), "stored as scans");
-    EXPECT_EQ(stat_of(in("scans")).st_mode & 07777, 0555u);
+    // Readable by all, as it was; this side must be able to add to it, though.
+    EXPECT_EQ(stat_of(in("scans")).st_mode & 07777, 0755u);
     EXPECT_EQ(stat_of(in("scans")).st_mtim.tv_sec, 1'000'000'000);
     deliver(into, folder("deep/er/empty"));
     EXPECT_THAT(stored(), ElementsAre("deep", "deep/er", "deep/er/empty", "scans", "scans/1.dcm"));
 }
 
-TEST_F(filesystem_sink, a_folder_keeps_the_bit_that_hands_on_its_group) {
+TEST_F(filesystem_sink, a_new_folder_keeps_the_bit_that_hands_on_its_group) {
     sink into(chosen);
     fs::create_directory(in("shared"));
     ASSERT_EQ(::chmod(in("shared").c_str(), 02770), 0);
-    auto what = folder("shared");
+    auto what = folder("shared/new");
     what.mode = 0750;
     deliver(into, what);
-    EXPECT_EQ(stat_of(in("shared")).st_mode & 07777, 02750u);
+    EXPECT_EQ(stat_of(in("shared/new")).st_mode & 07777, 02750u);
+}
+
+TEST_F(filesystem_sink, a_folder_that_was_there_keeps_its_attributes) {
+    sink into(chosen);
+    fs::create_directory(in("theirs"));
+    ASSERT_EQ(::chmod(in("theirs").c_str(), 0700), 0);
+    const auto before = stat_of(in("theirs"));
+    auto what = folder("theirs");
+    what.mode = 0777;
+    what.mtime = file_time{0, 0};
+    EXPECT_EQ(deliver(into, what), "stored as theirs");
+    EXPECT_EQ(stat_of(in("theirs")).st_mode & 07777, 0700u);
+    EXPECT_EQ(stat_of(in("theirs")).st_mtim.tv_sec, before.st_mtim.tv_sec);
+    // Nor does one that this side made, once its own item has come.
+    deliver(into, folder("ours"));
+    auto again = folder("ours");
+    again.mode = 0;
+    deliver(into, again);
+    EXPECT_EQ(stat_of(in("ours")).st_mode & 0700, 0700u);
+}
+
+TEST_F(filesystem_sink, nothing_gets_bits_that_the_umask_forbids) {
+    const auto old = ::umask(027);
+    sink into(chosen);
+    ::umask(old);
+    auto what = file("a");
+    what.mode = 0666;
+    deliver(into, what, "x");
+    EXPECT_EQ(stat_of(in("a")).st_mode & 07777, 0640u);
+    auto beneath = folder("b");
+    beneath.mode = 0777;
+    deliver(into, beneath);
+    EXPECT_EQ(stat_of(in("b")).st_mode & 07777, 0750u);
 }
 
 TEST_F(filesystem_sink, a_folder_does_not_replace_a_file_nor_take_content) {
@@ -588,7 +622,7 @@ TEST_F(filesystem_sink, holds_its_quota) {
     deliver(into, file("a", 4), "1234");
     const auto failure = error_of([&] { begin(into, file("b", 4)); });
     EXPECT_EQ(failure.code(), errc::exhausted);
-    EXPECT_EQ(failure.what(), "needs 4 B but only 3 B is left of the quota of 10 B for " + folder_path());
+    EXPECT_STREQ(failure.what(), "needs 4 B but only 3 B is left of the quota of 10 B for the receiver's folder");
     deliver(into, file("c"), "123");
     EXPECT_EQ(error_of([&] { deliver(into, file("d"), "1"); }).code(), errc::exhausted);
     deliver(into, file("empty", 0));
@@ -786,9 +820,8 @@ TEST_F(filesystem_sink, says_that_a_sub_folder_may_not_be_written) {
     std::string text, after;
     try {
         sink into(chosen);
-        auto what = folder("locked");
-        what.mode = 0555;
-        deliver(into, what);
+        fs::create_directory(in("locked"));
+        ::chmod(in("locked").c_str(), 0555);
         try {
             deliver(into, file("locked/a"), "x");
         } catch (const error& e) {
