@@ -84,6 +84,14 @@ def raw_control_bytes(output):
     return sorted({byte for byte in output if (byte < 0x20 and byte not in b"\n\t") or byte == 0x7f})
 
 
+def in_namespace(kind, *check):
+    """The beginning of a command that runs the rest in a namespace of its own ("--mount", "--net"); nothing where
+    that is not allowed. Only the superuser's will do: where users are mapped, wherry's plugins belong to nobody it
+    knows, and are refused."""
+    command = ["unshare", kind, "--"]
+    return command if subprocess.run([*command, *check], capture_output=True).returncode == 0 else []
+
+
 class Process:
     """A program, whose output is collected while it runs."""
 
@@ -516,7 +524,7 @@ class Place:
     # -- running the program --
 
     def start(self, *arguments, kind=Process, env=None, **others):
-        process = kind([BIN, *arguments], env or self.env(), **others)
+        process = kind([BIN, *arguments], env or self.env(), cwd=self.folder, **others)
         self.closing.callback(process.kill)
         return process
 
@@ -559,7 +567,7 @@ class Place:
         if "--sink" in options:
             command.remove("--filesystem.directory")
             command.remove(folder)
-        process = Receiver(command, self.env(), folder, **others)
+        process = Receiver(command, self.env(), folder, cwd=self.folder, **others)
         self.closing.callback(process.kill)
         return process
 

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from support import (BIN, OK, REFUSED, SOME, Process, Terminal, content, raw_control_bytes, scaled, sha256,
-                     tree)
+from support import (BIN, OK, REFUSED, SOME, Process, Terminal, content, in_namespace, raw_control_bytes, scaled,
+                     sha256, tree)
 
 
 def test_file_message_folder_and_stdin_in_one_command(place):
@@ -244,8 +244,9 @@ def test_version_and_program_name(place):
 
 def test_five_lines_of_the_readme(place):
     """With every default: two users, the usual port, the question at first contact."""
-    if subprocess.run(["unshare", "-n", "ip", "link", "set", "lo", "up"], capture_output=True).returncode != 0:
-        pytest.skip("the usual port may be taken here, and a network namespace takes the superuser and iproute2")
+    namespace = in_namespace("--net", "ip", "link", "set", "lo", "up")
+    if not namespace:
+        pytest.skip("the usual port may be taken, and only root may have a network of its own")
     users = {}
     for name in ("sender", "receiver"):
         users[name] = place.folder / name
@@ -256,7 +257,7 @@ def test_five_lines_of_the_readme(place):
     assert line.startswith("ssh-ed25519 AAAA")
     fingerprint = place.run("keygen", env=env["receiver"]).out.decode().split()[0]
     place.run("authorize", line, env=env["receiver"])
-    receiver = Process(["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$0" receive', BIN], env["receiver"],
+    receiver = Process([*namespace, "sh", "-c", 'ip link set lo up && exec "$0" receive', BIN], env["receiver"],
                        cwd=users["receiver"])
     place.closing.callback(receiver.kill)
     receiver.expect(r"listening on tcp://.*:9417", "out")
