@@ -15,6 +15,9 @@
 // Boost.DLL's library_info would do this, but as of 1.74 it reads .symtab, which a stripped plugin has not, and trusts
 // the sizes in the file, which a damaged one makes it regret.
 
+// This very program tells what the machine is: its own ELF header, in memory, which the linker names.
+extern "C" __attribute__((visibility("hidden"))) const ElfW(Ehdr) __ehdr_start;
+
 namespace wherry {
 
 namespace {
@@ -34,9 +37,7 @@ struct descriptor {
 bool is_shared_object_of_this_machine(Elf* elf) noexcept {
     GElf_Ehdr header;
     if (elf_kind(elf) != ELF_K_ELF || gelf_getehdr(elf, &header) == nullptr || header.e_type != ET_DYN) return false;
-    // This very program tells what the machine is: its own ELF header, in memory.
-    extern const ElfW(Ehdr) own_header asm("__ehdr_start") __attribute__((visibility("hidden")));
-    return header.e_machine == own_header.e_machine && header.e_ident[EI_CLASS] == own_header.e_ident[EI_CLASS];
+    return header.e_machine == __ehdr_start.e_machine && header.e_ident[EI_CLASS] == __ehdr_start.e_ident[EI_CLASS];
 }
 
 }  // namespace
