@@ -31,7 +31,7 @@ command_option cipher_option() {
 }
 
 command_option insecure_option() {
-    return flag("insecure", "allow a cipher that protects nothing, for tests and measurements");
+    return command_line_only(flag("insecure", "allow a cipher that protects nothing, for tests and measurements"));
 }
 
 command_option handshake_timeout_option() {

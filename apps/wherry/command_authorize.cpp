@@ -26,7 +26,7 @@ public:
     explicit authorizing(application& with) : with_(with), accepted_(keys::authorized_keys_path(with.home())) {}
 
     void argument(const std::string& given) {
-        if (is_key_line(given)) return one("the line", [&] { return keys::parse_public_key_line(given); });
+        if (is_key_line(given)) return one("the line", [&] { return keys::parse_public_key_text(given); });
         std::error_code none;
         if (!fs::is_directory(given, none))
             return one("'" + printable(given) + "'", [&] { return keys::read_public_key_file(given); });

@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <atomic>
 
 #include "application.hpp"
@@ -15,6 +17,14 @@ using namespace std::chrono_literals;
 
 // What is in flight when a receiver is told to stop may still end within this.
 constexpr std::chrono::milliseconds stop_grace = 10s;
+
+// A descriptor for each connection and for each file under way: as many as the system lets us have.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 class receiving {
 public:
@@ -42,7 +52,9 @@ public:
             accepted_, cipher_ && cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
             {[&](const identity& peer) { report.refused(peer); },
              [&](const std::string& why) { with_.log->error("no sender can be let in: {}", printable(why)); }});
-        message_tee into(*sink_, report);
+        gated_sink gated(*sink_, gate);
+        message_tee into(gated, report);
+        raise_descriptor_limit();
 
         receiver_protocol protocol;
         protocol.protection = cipher_.get();
@@ -185,7 +197,8 @@ const command& receive_command() {
              transport_option(),
              cipher_option(),
              text_option("sink", "NAME", "the plugin that deliveries go to; see: wherry plugins", "filesystem"),
-             integer_option("max-connections", "N", "senders served at once; further ones wait", "256", 1, 100'000),
+             integer_option("max-connections", "N", "senders served at once; further ones wait for one of them to end",
+                            "256", 1, 100'000),
              command_line_only(flag("once", "end after the first connection")),
              flag("raw",
                   "take whatever comes over each connection as one delivery: no protocol, cipher or keys; only "

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -99,6 +100,22 @@ private:
     signal_watcher::scope scope_;  // last: it may call at once
 };
 
+// A receiver may be told to overwrite: of two items with one name, one would then be lost, and both told as sent.
+void require_distinct_names(const sending_plan& plan) {
+    std::map<std::string_view, const planned_item*> seen;
+    for (const auto& item : plan.items) {
+        if (item.problem || (item.kind != item_kind::file && item.kind != item_kind::data)) continue;
+        const auto [other, is_first] = seen.emplace(item.name, &item);
+        if (is_first) continue;
+        const auto from = [](const planned_item& one) {
+            return one.kind == item_kind::data ? std::string("standard input")
+                                               : "'" + printable(one.path.native()) + "'";
+        };
+        throw error(errc::bad_input, from(*other->second) + " and " + from(item) + " would both arrive as '" +
+                                         printable(item.name) + "'; send one of them by itself, or the folder above");
+    }
+}
+
 sending_plan make_plan(const effective_options& options) {
     const auto links = options.boolean("follow") ? symlinks::follow : symlinks::skip;
     sending_plan plan;
@@ -115,6 +132,7 @@ sending_plan make_plan(const effective_options& options) {
             plan.add_path(value, links);
         }
     }
+    require_distinct_names(plan);
     if (plan.items.empty() && plan.skipped.empty())
         throw error(errc::bad_input,
                     "there is nothing to send; name files or folders, give --message TEXT, or '-' for standard input");
@@ -155,15 +173,14 @@ public:
                 send_all(stop);
             } catch (const error& e) {
                 failure = e;
+            } catch (const std::exception& e) {
+                failure = error(errc::internal, std::string("this should not happen: ") + e.what());
             }
             if (failure) report_.abandon_rest(*failure);
             code = report_.outcome();
-            if (stop.has_come() && code != exit_code::delivered) {
-                code = exit_code::interrupted;
-            } else if (failure) {
-                if (code == exit_code::delivered) code = exit_code_for(failure->code(), side::here);
-                if (!report_.has_delivered()) code = exit_code_for(failure->code(), side::here);
-            }
+            // Where every item has the receiver's promise, nothing that comes after takes it back.
+            if (code == exit_code::delivered) failure.reset();
+            if (stop.has_come() && code != exit_code::delivered) code = exit_code::interrupted;
             report_.end_progress();
             if (failure) tell(*failure);
         }

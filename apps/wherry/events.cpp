@@ -99,6 +99,7 @@ void put_result(json& into, const delivery_result& result) {
     } else {
         into["error"] = as_utf8(result.text);
         into["remote"] = result.is_remote;
+        into["uncertain"] = result.is_uncertain;
         if (!result.response.empty()) put_content(into, "response", as_text(result.response));
     }
 }

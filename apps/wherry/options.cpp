@@ -445,9 +445,11 @@ void option_reader::read_config(const fs::path& file) {
         fail("the configuration file '" + shown + "' cannot be read: " + std::generic_category().message(errno));
     if (!S_ISREG(found.st_mode)) fail("the configuration file '" + shown + "' is not a regular file");
     // Whoever writes it chooses what code is loaded.
-    if ((found.st_mode & S_IWOTH) != 0)
+    if (found.st_uid != 0 && found.st_uid != ::geteuid())
+        fail("the configuration file '" + shown + "' belongs to another user, so it is not used; make it your own");
+    if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         fail("the configuration file '" + shown +
-             "' can be written by every user, so it is not used; run: chmod o-w '" + shown + "'");
+             "' can be written by other users, so it is not used; run: chmod go-w '" + shown + "'");
     std::ifstream stream(file);
     if (!stream)
         fail("the configuration file '" + shown + "' cannot be read: " + std::generic_category().message(errno));

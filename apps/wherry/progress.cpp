@@ -253,16 +253,17 @@ void progress_meter::advance(transfer_key which, std::uint64_t position) {
     has_changed_ = true;
 }
 
-void progress_meter::end(transfer_key which) {
+bool progress_meter::end(transfer_key which) {
     const std::lock_guard lock(mutex_);
     const auto found = active_.find(which);
-    if (found == active_.end()) return;
+    if (found == active_.end()) return false;
     const auto& over = found->second;
     ended_bytes_ += over.size.value_or(over.position);
     ++ended_items_;
     active_.erase(found);
     has_changed_ = true;
     changed_.notify_one();
+    return true;
 }
 
 void progress_meter::skip(std::uint64_t size) {

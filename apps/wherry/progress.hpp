@@ -77,8 +77,8 @@ public:
     void begin(transfer_key which, std::string shown_name, std::optional<std::uint64_t> size, std::uint64_t already);
     // `position` counts what was there already, too.
     void advance(transfer_key which, std::uint64_t position);
-    // Its whole size counts as done, whether it was moved or not.
-    void end(transfer_key which);
+    // Its whole size counts as done, whether it was moved or not; false if it never began.
+    bool end(transfer_key which);
     // An item that never began.
     void skip(std::uint64_t size);
 

@@ -79,7 +79,9 @@ void send_report::bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_so
             if (hurry) pipes_[id] = std::move(hurry);
         }
     }
-    if (early) tell(item, id, early->what, early->result, cause_of(early->result));
+    if (!early) return;
+    progress_.skip(early->what.size.value_or(0));
+    tell(item, id, early->what, early->result, cause_of(early->result));
 }
 
 void send_report::failed(std::size_t item, const error& why) { fail(item, why, cause::item); }
@@ -109,22 +111,22 @@ void send_report::stop_reading() noexcept {
 }
 
 void send_report::sending(transfer_id id, const offer& what, std::uint64_t resumed_from) {
+    std::size_t item = 0;
     {
         const std::lock_guard lock(mutex_);
         if (!began_) began_ = progress_clock::now();
+        const auto found = items_.find(id);
+        if (found == items_.end()) return;  // refused already
+        item = found->second;
+        progress_.begin(key_of(id), name_of(what), what.size, resumed_from);
     }
-    if (with_.style == output::json) {
-        json fields;
-        {
-            const std::lock_guard lock(mutex_);
-            if (const auto found = items_.find(id); found != items_.end()) fields["item"] = found->second + 1;
-        }
-        fields["transfer"] = id;
-        put_offer(fields, what);
-        fields["resumed_from"] = resumed_from;
-        with_.events.write("offer", fields);
-    }
-    progress_.begin(key_of(id), name_of(what), what.size, resumed_from);
+    if (with_.style != output::json) return;
+    json fields;
+    fields["item"] = item + 1;
+    fields["transfer"] = id;
+    put_offer(fields, what);
+    fields["resumed_from"] = resumed_from;
+    with_.events.write("offer", fields);
 }
 
 void send_report::sent_so_far(transfer_id id, std::uint64_t bytes) { progress_.advance(key_of(id), bytes); }
@@ -140,12 +142,12 @@ void send_report::answered(transfer_id id, const offer& what, const delivery_res
         }
         item = found->second;
         items_.erase(found);
+        if (!progress_.end(key_of(id))) progress_.skip(what.size.value_or(0));
         if (const auto pipe = pipes_.find(id); pipe != pipes_.end()) {
             pipe->second->stop(errc::io);
             pipes_.erase(pipe);
         }
     }
-    progress_.end(key_of(id));
     tell(item, id, what, result, cause_of(result));
 }
 
@@ -186,7 +188,8 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
         with_.events.write("result", fields);
     }
     if (!result.ok()) {
-        const auto line = "not sent: " + describe_item(what);
+        auto line = (result.is_uncertain ? "perhaps not sent: " : "not sent: ") + describe_item(what);
+        if (result.is_uncertain) line += ", which had been sent whole when the link was lost; look whether it is there";
         if (of == cause::connection) {
             const std::lock_guard lock(mutex_);
             cut_off_.push_back(line);
@@ -237,11 +240,6 @@ exit_code send_report::outcome() const {
     if (failed_ == 0) return exit_code::delivered;
     if (delivered_ > 0) return exit_code::partly;
     return first_cause_.value_or(exit_code::internal);
-}
-
-bool send_report::has_delivered() const {
-    const std::lock_guard lock(mutex_);
-    return delivered_ > 0;
 }
 
 }  // namespace wherry::app

@@ -42,9 +42,8 @@ public:
     // Tells the sum of it. Once, when nothing else is called any more.
     void finish(exit_code code);
 
-    // For what was told so far. `interrupted` if a signal ended it.
+    // For what was told so far.
     exit_code outcome() const;
-    bool has_delivered() const;
 
 private:
     struct answer {

@@ -114,6 +114,10 @@ fs::path without_trailing_slashes(const fs::path& given) {
     return text;
 }
 
+bool is_same_moment(const timespec& a, const timespec& b) noexcept {
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
 offer describe(item_kind kind, std::string name, const struct stat& found) {
     offer what;
     what.kind = kind;
@@ -218,6 +222,7 @@ file_source::file_source(const fs::path& path, std::string name, resuming resume
     if (!S_ISREG(found.st_mode)) throw error(errc::io, quoted(path) + " is no regular file any more");
     what_ = describe(item_kind::file, std::move(name), found);
     what_.size = static_cast<std::uint64_t>(found.st_size);
+    changed_ = found.st_ctim;
     what_.wants_resume = resume == resuming::wanted;
     ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
 }
@@ -227,6 +232,9 @@ void file_source::check_unchanged() const {
     std::byte beyond{};
     const bool same = ::fstat(fd_.get(), &now) == 0 && static_cast<std::uint64_t>(now.st_size) == *what_.size &&
                       file_time{now.st_mtim.tv_sec, static_cast<std::uint32_t>(now.st_mtim.tv_nsec)} == *what_.mtime &&
+                      // Who writes can put the other time back, but not this one. A file that lost its name, for
+                      // another took its place, is as it was.
+                      (is_same_moment(now.st_ctim, changed_) || now.st_nlink == 0) &&
                       ::pread(fd_.get(), &beyond, 1, static_cast<off_t>(*what_.size)) == 0;
     if (!same)
         throw error(errc::io, "'" + printable(what_.name) +

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -86,6 +87,7 @@ private:
 
     offer what_;
     unique_fd fd_;
+    timespec changed_{};  // when anything about the file last did
     std::uint64_t position_ = 0;
 };
 

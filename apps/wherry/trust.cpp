@@ -9,6 +9,8 @@ namespace wherry::app {
 
 namespace {
 
+constexpr std::chrono::seconds ask_again_after{1};
+
 void require_keys(const identity& peer, keyless_peers keyless) {
     if (peer.public_key.empty() && keyless == keyless_peers::refuse)
         throw error(errc::auth_failed, "the peer has shown no key");
@@ -47,6 +49,25 @@ std::string sender_gate::verify(const identity& peer) const {
         throw error(errc::auth_failed, "the receiver does not accept the key " + peer.fingerprint);
     }
     return *label;
+}
+
+std::unique_ptr<delivery> gated_sink::begin(const offer& what, const offering_peer& from) {
+    if (!from.who.public_key.empty()) {
+        const auto now = std::chrono::steady_clock::now();
+        bool is_due = false;
+        {
+            const std::lock_guard lock(mutex_);
+            auto& last = asked_[from.who.public_key];
+            is_due = now - last >= ask_again_after;
+            // Set only if it is still welcome, below: one that is not must not get through meanwhile.
+        }
+        if (is_due) {
+            gate_.verify(from.who);
+            const std::lock_guard lock(mutex_);
+            asked_[from.who.public_key] = now;
+        }
+    }
+    return inner_.begin(what, from);
 }
 
 std::string receiver_check::verify(const identity& peer) {

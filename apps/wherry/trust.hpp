@@ -1,7 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -11,6 +14,7 @@
 #include "wherry/cipher.hpp"
 #include "wherry/keys/authorized_keys.hpp"
 #include "wherry/keys/known_hosts.hpp"
+#include "wherry/sink.hpp"
 
 namespace wherry::app {
 
@@ -41,6 +45,22 @@ private:
     const keys::authorized_keys accepted_;
     const keyless_peers keyless_;
     const callbacks tell_;
+};
+
+// Asks the gate again when something is offered, so that a key that was taken back counts for connections that are
+// open, too; once a second for each key at the most. Thread-safety: as a sink.
+class gated_sink final : public sink {
+public:
+    // Both outlive this.
+    gated_sink(sink& inner, const sender_gate& gate) noexcept : inner_(inner), gate_(gate) {}
+
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
+
+private:
+    sink& inner_;
+    const sender_gate& gate_;
+    std::mutex mutex_;
+    std::map<std::string, std::chrono::steady_clock::time_point, std::less<>> asked_;  // by public key
 };
 
 // What to do with a receiver that was never met before.

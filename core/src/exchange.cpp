@@ -105,7 +105,7 @@ struct exchange::implementation {
 
     void read_until_bye() {
         over->complete();
-        record_reader records(over->link(), over->protection());
+        record_reader records(over->link(), over->protection(), over->timing().io_timeout);
         while (const auto record = records.next()) {
             handle_record(*record);
             if (has_peer_left) return leave();

@@ -203,8 +203,14 @@ void incoming_transfers::on_end(const frame& got) {
             throw error(errc::integrity, "the content is not as long as the sender had offered");
         if (item->digest && (!content.digest || *content.digest != item->digest->value()))
             throw error(errc::integrity, "the content does not match the sender's digest");
+    } catch (const error& e) {
+        return end_with(got.transfer, e);
+    }
+    try {
         of_sink([&] { item->into->finish(response); });
     } catch (const error& e) {
+        // That has ended it already.
+        item->into.reset();
         return end_with(got.transfer, e);
     }
     const auto ended = open_.extract(got.transfer);

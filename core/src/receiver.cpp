@@ -243,6 +243,7 @@ struct receiver::implementation {
         std::uint64_t bytes = 0;
         delivery_result result;
         collected_response response;
+        bool is_over = false;
         try {
             // Nobody will send this again: what came is stored, however it ended.
             const auto incomplete = receive_raw(peer, [&](const_bytes piece) {
@@ -259,6 +260,7 @@ struct receiver::implementation {
                 if (incomplete) throw *incomplete;
                 return;
             }
+            is_over = true;
             going_into->finish(response);
             result.response = response.take();
             if (incomplete) {
@@ -267,7 +269,7 @@ struct receiver::implementation {
             }
         } catch (const std::exception& e) {
             if (!going_into) throw;
-            going_into->abort(delivery::partial::drop);
+            if (!is_over) going_into->abort(delivery::partial::drop);
             result = failed(as_error(e));
         }
         result.bytes = bytes;

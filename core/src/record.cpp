@@ -9,6 +9,8 @@ namespace wherry {
 
 namespace {
 
+using clock = std::chrono::steady_clock;
+
 // What is asked for beyond the record at hand: enough for the head of the next one, or for a run of small ones, and
 // little to move to the front of the buffer.
 constexpr std::size_t read_ahead_bytes = 4096;
@@ -49,7 +51,8 @@ const_bytes record_buffer::seal(cipher_session& with) {
     return {bytes_.get(), record_length_bytes + sealed};
 }
 
-record_reader::record_reader(connection& link, cipher_session& with) noexcept : link_(link), with_(with) {}
+record_reader::record_reader(connection& link, cipher_session& with, std::chrono::milliseconds record_timeout) noexcept
+    : link_(link), with_(with), record_timeout_(record_timeout) {}
 
 std::optional<const_bytes> record_reader::next() {
     if (!fill(record_length_bytes)) return std::nullopt;
@@ -81,6 +84,7 @@ bool record_reader::fill(std::size_t wanted) {
         end_ -= begin_;
         begin_ = 0;
     }
+    const auto begun = clock::now();
     while (end_ - begin_ < wanted) {
         const std::size_t target = std::min(capacity_, begin_ + comfortable);
         const auto got = link_.read_some({bytes_.get() + end_, target - end_});
@@ -89,6 +93,11 @@ bool record_reader::fill(std::size_t wanted) {
             throw error(errc::disconnected, "the link was cut in the middle of a record");
         }
         end_ += got;
+        const bool has_begun = end_ - begin_ > record_length_bytes;
+        if (has_begun && end_ - begin_ < wanted && record_timeout_.count() > 0 &&
+            clock::now() - begun > record_timeout_)
+            throw error(errc::timed_out,
+                        "a record did not come to its end in time; the link is too slow or damages data");
     }
     return true;
 }

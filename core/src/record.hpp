@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -50,7 +51,10 @@ private:
 // Reads records off a link and opens them. Used by one thread at a time.
 class record_reader {
 public:
-    record_reader(connection& link, cipher_session& with) noexcept;
+    // `record_timeout` is for one record from its first byte to its last, for a length that was changed on the way may
+    // promise more than a living peer, which goes on to say PING, will ever send; zero: for ever.
+    record_reader(connection& link, cipher_session& with,
+                  std::chrono::milliseconds record_timeout = std::chrono::milliseconds(0)) noexcept;
 
     // The next record's plaintext, valid until the next call; nothing if the stream ended between two records.
     // Throws error: protocol for a length out of bounds, integrity, disconnected if the stream ended within a record,
@@ -63,6 +67,7 @@ private:
 
     connection& link_;
     cipher_session& with_;
+    const std::chrono::milliseconds record_timeout_;
     std::unique_ptr<std::byte[]> bytes_;
     std::size_t capacity_ = 0;
     std::size_t begin_ = 0, end_ = 0;  // what was read and not yet returned

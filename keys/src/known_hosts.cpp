@@ -59,6 +59,8 @@ known_hosts::listing known_hosts::parse(std::string_view text) {
             found.entries.push_back({number, std::move(address), std::move(key.key), std::move(key.comment)});
         } catch (const error& e) {
             found.skipped.push_back({number, e.what()});
+            auto rest = inner;
+            found.damaged.emplace_back(take_word(rest));
         }
     });
     return found;
@@ -77,7 +79,15 @@ std::vector<public_key> known_hosts::find(std::string_view address) const {
 }
 
 known_hosts::verdict known_hosts::check(std::string_view address, const public_key& key) const {
-    return judge(read(), address, key);
+    const auto all = read();
+    const auto found = judge(all, address, key);
+    if (found == known_hosts::verdict::unknown &&
+        std::find(all.damaged.begin(), all.damaged.end(), address) != all.damaged.end())
+        throw error(errc::auth_failed, "the line about " + std::string(address) + " in " + path_.string() +
+                                           " cannot be read, so its key cannot be compared; mend it, or forget it "
+                                           "with: wherry keys --remove '" +
+                                           std::string(address) + "'");
+    return found;
 }
 
 change known_hosts::remember(std::string_view address, const public_key& key, std::string_view comment) const {
@@ -99,12 +109,14 @@ change known_hosts::remember(std::string_view address, const public_key& key, st
 std::size_t known_hosts::remove(std::string_view address_or_fingerprint) const {
     std::size_t removed = 0;
     const auto drop = [&](std::string_view line) {
+        const auto inner = trimmed(line);
+        if (is_remark(inner)) return false;
         try {
-            if (is_remark(trimmed(line))) return false;
-            const auto [address, key] = parse_host_line(trimmed(line));
+            const auto [address, key] = parse_host_line(inner);
             if (address != address_or_fingerprint && key.key.fingerprint() != address_or_fingerprint) return false;
         } catch (const error&) {
-            return false;
+            auto rest = inner;
+            if (take_word(rest) != address_or_fingerprint) return false;
         }
         ++removed;
         return true;

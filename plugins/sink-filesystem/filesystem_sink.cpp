@@ -253,11 +253,14 @@ private:
     bool replace(int folder, const std::string& name) {
         const int from = partial_.folder->get();
         const auto there = sink_.tree_.look_at(folder, name);
+        if (!there && rename_exclusively(from, partial_.name, folder, name) == 0) return true;
         if (there && !S_ISDIR(there->st_mode) &&
             ::renameat2(from, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE) == 0) {
             displaces_ = true;
             return true;
         }
+        // The file system cannot exchange, or someone else was quicker.
+        is_all_there_is_ = true;
         return ::renameat(from, partial_.name.c_str(), folder, name.c_str()) == 0;
     }
 
@@ -271,9 +274,8 @@ private:
                              ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
         if (is_ours && displaces_)
             ::renameat2(partial_.folder->get(), partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE);
-        else if (is_ours && policy_ != existing_policy::overwrite)
+        else if (is_ours && !is_all_there_is_)
             ::unlinkat(folder, name.c_str(), 0);
-        // Without an exchange the old file is gone already, and the new one is all there is: it stays.
         else
             partial_.fd.reset();
     }
@@ -329,7 +331,8 @@ private:
     std::uint64_t position_ = 0;
     std::uint64_t pushed_ = 0;
     std::uint64_t still_expected_ = 0;
-    bool displaces_ = false;  // the partial file's name is that of the file that was replaced
+    bool is_all_there_is_ = false;  // the old file is gone already, and the new one stays whatever happens
+    bool displaces_ = false;        // the partial file's name is that of the file that was replaced
     std::optional<error> failure_;
 };
 

@@ -270,7 +270,7 @@ TEST_F(options_test, mistakes_in_the_configuration) {
 TEST_F(options_test, configuration_that_everybody_can_write_is_not_used) {
     const auto file = write_config("limit = 3\n");
     ASSERT_EQ(::chmod(file.c_str(), 0666), 0);
-    EXPECT_THAT(failure({}), HasSubstr("can be written by every user"));
+    EXPECT_THAT(failure({}), HasSubstr("can be written by other users"));
 }
 
 TEST_F(options_test, options_given_twice) {

@@ -101,6 +101,16 @@ TEST_F(known_hosts_test, skips_bad_lines_and_keeps_them) {
     EXPECT_EQ(content(), start);
 }
 
+TEST_F(known_hosts_test, a_line_that_cannot_be_read_is_not_taken_for_none) {
+    auto line = std::string(tcp_) + " " + a_.line();
+    line[line.size() / 2] = '!';
+    std::ofstream(file_) << line << "\n";
+    EXPECT_EQ(test::error_of([&] { hosts_.check(tcp_, a_); }).code(), errc::auth_failed);
+    EXPECT_EQ(hosts_.check("tcp://other:9417", a_), verdict::unknown);
+    EXPECT_EQ(hosts_.remove(tcp_), 1u);
+    EXPECT_EQ(hosts_.check(tcp_, a_), verdict::unknown);
+}
+
 TEST_F(known_hosts_test, refuses_addresses_that_would_break_the_line) {
     for (const auto* address : {"", "a b", "a\nb", "a\tb", "#a"})
         EXPECT_EQ(error_of([&] { hosts_.remember(address, a_); }).code(), errc::bad_input) << address;

@@ -127,6 +127,18 @@ TEST_F(sources_test, changed_file_never_gives_its_last_bytes) {
     EXPECT_THROW(one.read(piece), error);
 }
 
+TEST_F(sources_test, file_that_is_written_over_and_dated_back) {
+    const auto path = write("a", "old content");
+    file_source source(path, "a", resuming::no, symlinks::skip);
+    const auto dated = fs::last_write_time(path);
+    // The time of a change has the grain of the kernel's clock.
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    std::fstream(path, std::ios::in | std::ios::out) << "new content";
+    fs::last_write_time(path, dated);
+    std::byte all[64];
+    EXPECT_THROW(source.read(all), error);
+}
+
 TEST_F(sources_test, file_that_is_replaced_is_sent_as_it_was) {
     const auto file = write("a", "old");
     file_source one(file, "a", resuming::no, symlinks::skip);

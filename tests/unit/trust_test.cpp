@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "exit_code.hpp"
+#include "recording_sink.hpp"
 #include "temporary_folder.hpp"
 #include "wherry/error.hpp"
 #include "wherry/keys/private_key.hpp"
@@ -63,6 +66,23 @@ TEST_F(trust_test, gate_reads_the_file_each_time) {
     EXPECT_EQ(one.verify(late), "late");
     file.remove(key_of(late));
     expect_auth_failure([&] { one.verify(late); });
+}
+
+TEST_F(trust_test, key_that_was_taken_back_counts_for_what_is_offered_next) {
+    const auto known = new_identity();
+    const keys::authorized_keys accepted(home_ / "authorized_keys");
+    accepted.add(key_of(known), "laptop");
+    const auto one = gate();
+    test::recording_sink inner;
+    gated_sink gated(inner, one);
+    EXPECT_NE(gated.begin({}, {"address", known}), nullptr);
+    accepted.remove(key_of(known));
+    // What was asked a moment ago is not asked again at once.
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+    expect_auth_failure([&] { gated.begin({}, {"address", known}); });
+    expect_auth_failure([&] { gated.begin({}, {"address", known}); });
+    EXPECT_NE(gated.begin({}, {"address", identity{}}), nullptr);  // of a cipher without keys
+    EXPECT_EQ(inner.calls().size(), 2u);
 }
 
 TEST_F(trust_test, gate_is_shut_if_the_file_cannot_be_used) {

@@ -38,6 +38,7 @@ public:
     void complete();
 
     role side() const noexcept { return side_; }
+    const session_options& timing() const noexcept { return options_; }
     connection& link() noexcept { return *link_; }
     cipher_session& protection() noexcept { return *protection_; }
 

@@ -29,6 +29,8 @@ public:
     struct listing {
         std::vector<entry> entries;
         std::vector<skipped_line> skipped;
+        // The first words of those, which may be addresses: what was known for them is not known any more.
+        std::vector<std::string> damaged;
     };
 
     const std::filesystem::path& path() const noexcept { return path_; }
@@ -45,13 +47,14 @@ public:
         unknown,  // no key is known for this address: first contact
         changed,  // only other keys are known for it
     };
+    // Throws error(errc::auth_failed) if a line about this address cannot be read, for it may have held another key.
     verdict check(std::string_view address, const public_key& key) const;
 
     // Appends the key for this address; not needed if it is there. Throws error(errc::auth_failed) if another key is
     // known for it by now (remove that one first), bad_input for an address with blanks or control characters.
     change remember(std::string_view address, const public_key& key, std::string_view comment = {}) const;
 
-    // Removes every line with this address, or this fingerprint; returns how many.
+    // Removes every line with this address, one that cannot be read included, or this fingerprint; returns how many.
     std::size_t remove(std::string_view address_or_fingerprint) const;
 
 private:
