@@ -28,11 +28,12 @@ record_buffer link_writer::make_small_record() const {
 void link_writer::transmit(record_buffer& record) {
     if (record.empty()) return;
     const std::lock_guard lock(mutex_);
-    if (failure_) throw *failure_;
+    if (const auto earlier = failure()) throw *earlier;
     if (is_shut_down_) throw error(errc::disconnected, "this side has taken leave already");
     try {
         over_.link().write_all(record.seal(over_.protection()));
     } catch (const error& e) {
+        const std::lock_guard failing(failure_mutex_);
         failure_ = e;
         throw;
     }
@@ -45,7 +46,7 @@ void link_writer::shut_down() {
 }
 
 std::optional<error> link_writer::failure() const {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(failure_mutex_);
     return failure_;
 }
 

@@ -47,9 +47,11 @@ private:
 
     session& over_;
     const std::chrono::milliseconds ping_interval_;
-    mutable std::mutex mutex_;  // over the link's writing half and what follows
-    std::optional<error> failure_;
+    std::mutex mutex_;  // over the link's writing half; a write that waits holds it
     bool is_shut_down_ = false;
+    // Apart from it, for who asks why must not wait for the link.
+    mutable std::mutex failure_mutex_;
+    std::optional<error> failure_;
     std::atomic<std::chrono::steady_clock::time_point> last_sent_;
     std::mutex bye_mutex_;
     std::atomic<bool> has_said_bye_ = false;
