@@ -199,7 +199,7 @@ private:
             if (needed > left)
                 throw error(errc::exhausted,
                             "needs " + human_bytes(needed) + " but only " + human_bytes(left) + " is free in " +
-                                sink_.tree_.shown() + "; make room there",
+                                sink_.tree_.shown() + "; make space there",
                             ENOSPC);
         } while (!sink_.expected_.compare_exchange_weak(others, others + needed));
         still_expected_ = needed;
