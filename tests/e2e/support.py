@@ -450,6 +450,8 @@ class Link:
         self.from_sender, self.from_receiver = [], []  # a bytearray for each connection
         self.sockets = []
         self.listener = socket.create_server(("127.0.0.1", 0))
+        # Accepted sockets inherit it: what a link that stands still swallows is not much, nor the system's choice.
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
