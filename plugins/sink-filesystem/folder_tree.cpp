@@ -166,8 +166,8 @@ std::optional<std::uint64_t> folder_tree::free_bytes() const noexcept {
 
 folder_tree::reason folder_tree::explain(int code) const {
     switch (code) {
-        case ENOSPC: return {errc::exhausted, "the disk that holds " + shown_ + " is full; make room there"};
-        case EDQUOT: return {errc::exhausted, "the disk quota for " + shown_ + " is used up; make room there"};
+        case ENOSPC: return {errc::exhausted, "the disk that holds " + shown_ + " is full; make space there"};
+        case EDQUOT: return {errc::exhausted, "the disk quota for " + shown_ + " is used up; make space there"};
         case EFBIG: return {errc::exhausted, "the file system of " + shown_ + " takes no file that large"};
         case EMFILE:
         case ENFILE: return {errc::exhausted, "too many files are open; try again later"};
