@@ -180,7 +180,10 @@ public:
             code = report_.outcome();
             // Where every item has the receiver's promise, nothing that comes after takes it back.
             if (code == exit_code::delivered) failure.reset();
-            if (stop.has_come() && code != exit_code::delivered) code = exit_code::interrupted;
+            if (stop.has_come() && code != exit_code::delivered) {
+                code = exit_code::interrupted;
+                failure = error(errc::cancelled, "interrupted");
+            }
             report_.end_progress();
             if (failure) tell(*failure);
         }

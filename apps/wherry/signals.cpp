@@ -56,11 +56,12 @@ signal_watcher::signal_watcher(std::function<void(unsigned)> otherwise) : otherw
 }
 
 signal_watcher::~signal_watcher() {
-    handle(SIGINT, SIG_DFL);
-    handle(SIGTERM, SIG_DFL);
-    struct sigaction before {};
-    ::sigaction(SIGHUP, nullptr, &before);
-    if (before.sa_handler == on_signal) handle(SIGHUP, SIG_DFL);
+    // Whoever holds Ctrl-C while the program ends by itself is not to change how it ends.
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        struct sigaction before {};
+        ::sigaction(signal, nullptr, &before);
+        if (before.sa_handler == on_signal) handle(signal, SIG_IGN);
+    }
     wake_fd = -1;
     // The pipe may be full of signals; then the watcher is awake and will make room.
     while (::write(write_end_.get(), &stop_watching, 1) < 0 && (errno == EINTR || errno == EAGAIN))
