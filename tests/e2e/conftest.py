@@ -1,4 +1,6 @@
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -8,11 +10,13 @@ SKIPPED = 77  # CTest's SKIP_RETURN_CODE
 
 
 @pytest.fixture
-def place(tmp_path):
-    """The test's place; every process is gone afterwards."""
-    place = support.Place(tmp_path)
-    with place.closing:
-        yield place
+def place():
+    """The test's place. Every process and file is gone afterwards: pytest would keep gigabytes, and share one folder
+    with all that run at the same time."""
+    with tempfile.TemporaryDirectory(prefix="wherry-e2e.", ignore_cleanup_errors=True) as folder:
+        place = support.Place(Path(folder))
+        with place.closing:
+            yield place
 
 
 @pytest.fixture(autouse=True)

@@ -87,15 +87,12 @@ def test_unreadable_file(place):
     wrapper = []
     if AM_ROOT:
         nobody = 65534
-        for path in (place.folder, *place.folder.rglob("*"), *place.folder.parents):
-            if path.is_relative_to(place.folder.parent):
-                os.chown(path, nobody, nobody) if path != place.folder.parent else None
-        for parent in place.folder.parents:
-            if not parent.stat().st_mode & 0o001:
-                os.chmod(parent, parent.stat().st_mode | 0o001)
+        for path in (place.folder, *place.folder.rglob("*")):
+            os.chown(path, nobody, nobody)
         wrapper = ["setpriv", "--reuid", str(nobody), "--regid", str(nobody), "--clear-groups", "--"]
-        if subprocess.run([*wrapper, BIN, "--version"], capture_output=True).returncode != OK:
-            pytest.skip("the program lies where nobody else can run it")
+        for needed in (["test", "-w", place.folder], [BIN, "--version"]):
+            if subprocess.run([*wrapper, *needed], capture_output=True).returncode != OK:
+                pytest.skip("the program or the temporary folder lies where nobody else can go")
     sender = Sender([*wrapper, BIN, *arguments, "--home", home], place.env())
     place.closing.callback(sender.kill)
     sender.ended(SOME)
@@ -146,7 +143,7 @@ def test_disk_full(place):
             sent = place.send(receiver, "-", "--name", "piped", input=content(9 << 20), code=REFUSED)
         bad = [r for r in sent.results if r["status"] != "ok"]
         assert [r["status"] for r in bad] == ["exhausted"], sent
-        assert "space" in bad[0]["error"], bad
+        assert "space" in bad[0]["error"] or "is full" in bad[0]["error"], bad
     assert place.arrived(folder) == [b"first", b"small"]
     assert place.litter(folder) == []
     # What was full has room again.
