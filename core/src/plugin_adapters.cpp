@@ -92,6 +92,18 @@ private:
     const std::string address_;
 };
 
+// A plugin of an earlier version knows less.
+discovered_peer as_cpp(const wherry_discovered& c) {
+    wherry_discovered whole{};
+    std::memcpy(&whole, &c, std::min<std::size_t>(c.struct_size, sizeof whole));
+    const auto known = [&](std::uint32_t what) { return (whole.known & what) != 0; };
+    discovered_peer peer{whole.address, whole.name};
+    if (known(WHERRY_FOUND_SIGNAL)) peer.signal_dbm = whole.signal_dbm;
+    if (known(WHERRY_FOUND_PAIRING)) peer.is_paired = known(WHERRY_FOUND_IS_PAIRED);
+    if (known(WHERRY_FOUND_SERVICE)) peer.has_receiver = known(WHERRY_FOUND_HAS_RECEIVER);
+    return peer;
+}
+
 class adapted_transport final : public transport {
 public:
     explicit adapted_transport(instance_pointer of) : of_(std::move(of)) {}
@@ -119,7 +131,7 @@ public:
         const auto tell = [](void* context, const wherry_discovered* peer) -> std::int32_t {
             auto& self = *static_cast<call*>(context);
             try {
-                return self.found({peer->address, peer->name}) ? 0 : 1;
+                return self.found(as_cpp(*peer)) ? 0 : 1;
             } catch (...) {
                 self.thrown = std::current_exception();
                 return 1;
@@ -129,6 +141,34 @@ public:
             return table_.discover(of_->handle, as_milliseconds(limit), &state, tell, e);
         });
         if (state.thrown) std::rethrow_exception(state.thrown);
+    }
+
+    void pair(const std::string& address, std::chrono::milliseconds limit, pairing_agent& person) override {
+        if (!table_.pair) throw error(errc::unsupported, of_->name + ": this transport knows no pairing");
+        const wherry_pairing_agent agent{sizeof(wherry_pairing_agent), &person,
+                                         [](void* context, const char* code, wherry_error* e) -> wherry_status {
+                                             return abi::guard(e, [&] {
+                                                 if (!static_cast<pairing_agent*>(context)->confirm(code))
+                                                     throw error(errc::refused, "the pairing was declined");
+                                             });
+                                         },
+                                         [](void* context, char* buffer, std::size_t capacity, std::size_t* length,
+                                            wherry_error* e) -> wherry_status {
+                                             return abi::guard(e, [&] {
+                                                 const auto code = static_cast<pairing_agent*>(context)->enter();
+                                                 if (!code) throw error(errc::refused, "no code was given");
+                                                 if (code->size() > capacity)
+                                                     throw error(errc::bad_input, "the code is too long");
+                                                 *length = code->copy(buffer, capacity);
+                                             });
+                                         },
+                                         [](void* context, const char* code) {
+                                             abi::guard(nullptr,
+                                                        [&] { static_cast<pairing_agent*>(context)->show(code); });
+                                         }};
+        abi::checked(of_->name, [&](wherry_error* e) {
+            return table_.pair(of_->handle, address.c_str(), as_milliseconds(limit), &agent, e);
+        });
     }
 
 private:

@@ -142,6 +142,22 @@ protected:
 
 // ---- Good plugins ----
 
+struct recording_agent final : pairing_agent {
+    bool confirm(std::string_view code) override {
+        heard.push_back("confirm " + std::string(code));
+        return agrees;
+    }
+    std::optional<std::string> enter() override {
+        heard.emplace_back("enter");
+        return code;
+    }
+    void show(std::string_view text) override { heard.push_back("show " + std::string(text)); }
+
+    std::vector<std::string> heard;
+    std::optional<std::string> code = "42";
+    bool agrees = true;
+};
+
 class good_plugin : public plugin_host_of {};
 
 TEST_F(good_plugin, in_plain_c_goes_through_its_life) {
@@ -216,11 +232,13 @@ TEST_F(good_plugin, of_an_earlier_minor_version_lacks_what_came_later) {
     EXPECT_STREQ(thrown.what(), "shapeshifter: offers to resume but cannot read back");
 }
 
-TEST_F(good_plugin, of_an_earlier_version_cannot_discover) {
+TEST_F(good_plugin, of_an_earlier_version_cannot_discover_or_pair) {
     const variable shape("WHERRY_TEST_SHAPE", "transport,short-table");
     install("shapeshifter", "transport-shapeshifter.so");
     const auto link = load("shapeshifter", plugin_kind::transport)->make_transport({});
     EXPECT_EQ(test::error_of([&] { link->discover(1ms, [](const auto&) { return true; }); }).code(), errc::unsupported);
+    recording_agent person;
+    EXPECT_EQ(test::error_of([&] { link->pair("peer", 1ms, person); }).code(), errc::unsupported);
 }
 
 TEST_F(good_plugin, of_an_earlier_version_counts_as_secure_when_it_cannot_say) {
@@ -940,6 +958,38 @@ TEST_F(plugin_life, discovery_tells_of_each_until_it_is_told_to_stop) {
         return found.size() < 2;
     });
     EXPECT_THAT(found, ElementsAre("peer-1/Peer", "peer-2/Peer"));
+}
+
+TEST_F(plugin_life, discovery_tells_what_is_known_and_leaves_out_what_is_not) {
+    install("lifetime", "transport-lifetime.so");
+    const auto over = load("lifetime", plugin_kind::transport)->make_transport({});
+    int last = 0;
+    over->discover(1ms, [&](const discovered_peer& peer) {
+        if (peer.address == "peer-4") {
+            EXPECT_EQ(peer.signal_dbm, -40);
+            EXPECT_EQ(peer.is_paired, true);
+            EXPECT_EQ(peer.has_receiver, false);
+            ++last;
+        } else {
+            EXPECT_FALSE(peer.signal_dbm || peer.is_paired || peer.has_receiver) << peer.address;
+        }
+        return true;
+    });
+    EXPECT_EQ(last, 1);
+}
+
+TEST_F(plugin_life, pairing_asks_the_person) {
+    install("lifetime", "transport-lifetime.so");
+    const auto over = load("lifetime", plugin_kind::transport)->make_transport({});
+    recording_agent person;
+    over->pair("123456", 1ms, person);
+    EXPECT_THAT(person.heard, ElementsAre("show 0000", "confirm 123456", "enter", "show 42"));
+    person.code = std::nullopt;
+    person.heard.clear();
+    over->pair("", 1ms, person);
+    EXPECT_THAT(person.heard, ElementsAre("show 0000", "confirm ", "enter"));
+    person.agrees = false;
+    EXPECT_EQ(test::error_of([&] { over->pair("1", 1ms, person); }).code(), errc::refused);
 }
 
 TEST_F(plugin_life, what_is_thrown_at_a_discovery_comes_out_as_it_was) {

@@ -157,12 +157,40 @@ typedef struct wherry_piece {
     size_t length;
 } wherry_piece;
 
+enum {                                /* what is known of a peer that was found */
+       WHERRY_FOUND_SIGNAL = 1,       /* signal_dbm is set */
+       WHERRY_FOUND_PAIRING = 2,      /* whether it is paired: */
+       WHERRY_FOUND_IS_PAIRED = 4,    /* ... it is */
+       WHERRY_FOUND_SERVICE = 8,      /* whether a wherry receiver runs there: */
+       WHERRY_FOUND_HAS_RECEIVER = 16 /* ... one does */
+};
+
 /* A device or host that discover() found. Borrowed until the callback returns. */
 typedef struct wherry_discovered {
     uint32_t struct_size;
     const char* address; /* in the form that connect takes */
     const char* name;    /* or "" */
+    uint32_t known;      /* WHERRY_FOUND_... */
+    int32_t signal_dbm;  /* received strength, in dBm */
 } wherry_discovered;
+
+/* The person who watches a pairing, for both sides must see or type the same. Borrowed until pair() returns. */
+typedef struct wherry_pairing_agent {
+    uint32_t struct_size;
+    void* context;
+    /*
+     * Asks whether to pair; `code` is the number that the other device should show, too, or "" where the devices agree
+     * on none, and nobody can tell who answers. WHERRY_REFUSED: no.
+     */
+    wherry_status (*confirm)(void* context, const char* code, wherry_error* error);
+    /*
+     * Asks for the code that the other device shows, or wants. Writes up to `capacity` bytes, not NUL-terminated, and
+     * their number to *length. WHERRY_REFUSED: there is none.
+     */
+    wherry_status (*enter)(void* context, char* buffer, size_t capacity, size_t* length, wherry_error* error);
+    /* Shows a code that is to be typed on the other device. Returns at once. */
+    void (*show)(void* context, const char* code);
+} wherry_pairing_agent;
 
 /*
  * A connection is a reliable, ordered stream of bytes to one peer. One thread may read while another writes;
@@ -192,7 +220,10 @@ typedef struct wherry_transport_functions {
     wherry_status (*read_some)(void* connection, void* buffer, size_t capacity, size_t* length, wherry_error* error);
     /* Writes every byte of every piece, in order, or fails. WHERRY_TIMED_OUT if no byte moved for the write timeout. */
     wherry_status (*write_all)(void* connection, const wherry_piece* pieces, size_t count, wherry_error* error);
-    /* No more will be written; the peer reads to the end. What was written before still arrives. */
+    /*
+     * No more will be written; the peer reads to the end. What was written before still arrives. Over a link that
+     * cannot be closed by half (RFCOMM) the other direction ends with it, and what the peer still writes is lost.
+     */
     wherry_status (*shutdown_write)(void* connection, wherry_error* error);
     /* In milliseconds, from the next call on; 0: wait for ever. One for each direction's thread to set. */
     void (*set_read_timeout)(void* connection, uint32_t milliseconds);
@@ -206,11 +237,18 @@ typedef struct wherry_transport_functions {
     void (*connection_close)(void* connection);
 
     /*
-     * OPTIONAL. Looks for peers for up to `milliseconds` and calls found() for each, on the calling thread; ends early
-     * when found() returns other than 0.
+     * OPTIONAL. Looks for peers for up to `milliseconds` and calls found() for each, on the calling thread, and again
+     * for one of which more is known; ends early when found() returns other than 0.
      */
     wherry_status (*discover)(void* instance, uint32_t milliseconds, void* context,
                               int32_t (*found)(void* context, const wherry_discovered* peer), wherry_error* error);
+    /*
+     * OPTIONAL. Makes this device and the one at `address` known to each other, so that the link itself can be
+     * encrypted; a peer that is paired already stays so. Takes up to `milliseconds`, without the time for which the
+     * agent, which is asked on any thread, keeps it waiting. WHERRY_REFUSED if a person at either end said no.
+     */
+    wherry_status (*pair)(void* instance, const char* address, uint32_t milliseconds, const wherry_pairing_agent* agent,
+                          wherry_error* error);
 } wherry_transport_functions;
 
 /* ---- cipher ----------------------------------------------------------------------------------------------------- */

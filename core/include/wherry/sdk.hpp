@@ -199,6 +199,48 @@ inline held_connection* hold(std::unique_ptr<connection> object) {
 
 inline connection& link_of(void* handle) { return *static_cast<held_connection*>(handle)->object; }
 
+inline std::uint32_t what_is_known(const discovered_peer& peer) noexcept {
+    std::uint32_t known = 0;
+    if (peer.signal_dbm) known |= WHERRY_FOUND_SIGNAL;
+    if (peer.is_paired) known |= WHERRY_FOUND_PAIRING;
+    if (peer.is_paired.value_or(false)) known |= WHERRY_FOUND_IS_PAIRED;
+    if (peer.has_receiver) known |= WHERRY_FOUND_SERVICE;
+    if (peer.has_receiver.value_or(false)) known |= WHERRY_FOUND_HAS_RECEIVER;
+    return known;
+}
+
+class host_pairing_agent final : public pairing_agent {
+public:
+    explicit host_pairing_agent(const wherry_pairing_agent& c) noexcept : c_(c) {}
+
+    bool confirm(std::string_view code) override {
+        const std::string text(code);
+        return agreed([&](wherry_error* e) { return c_.confirm(c_.context, text.c_str(), e); });
+    }
+    std::optional<std::string> enter() override {
+        char answer[256];
+        std::size_t length = 0;
+        if (!agreed([&](wherry_error* e) { return c_.enter(c_.context, answer, sizeof answer, &length, e); }))
+            return std::nullopt;
+        return std::string(answer, length);
+    }
+    void show(std::string_view code) override { c_.show(c_.context, std::string(code).c_str()); }
+
+private:
+    template <class Call>
+    static bool agreed(Call&& call) {
+        try {
+            abi::checked({}, std::forward<Call>(call));
+            return true;
+        } catch (const error& e) {
+            if (e.code() == errc::refused) return false;
+            throw;
+        }
+    }
+
+    const wherry_pairing_agent& c_;
+};
+
 template <class Plugin>
 constexpr wherry_transport_functions transport_functions = {
     sizeof(wherry_transport_functions),
@@ -236,9 +278,17 @@ constexpr wherry_transport_functions transport_functions = {
         return abi::guard(e, [&] {
             plugin_of<Plugin>(self).discover(std::chrono::milliseconds(ms), [&](const discovered_peer& peer) {
                 const std::string address(peer.address), name(peer.name);
-                const wherry_discovered row{sizeof(wherry_discovered), address.c_str(), name.c_str()};
+                const wherry_discovered row{sizeof(wherry_discovered), address.c_str(), name.c_str(),
+                                            what_is_known(peer), peer.signal_dbm.value_or(0)};
                 return found(context, &row) == 0;
             });
+        });
+    },
+    [](void* self, const char* address, std::uint32_t ms, const wherry_pairing_agent* agent,
+       wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] {
+            host_pairing_agent person(*agent);
+            plugin_of<Plugin>(self).pair(address, std::chrono::milliseconds(ms), person);
         });
     },
 };

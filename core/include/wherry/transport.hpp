@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "wherry/bytes.hpp"
+#include "wherry/error.hpp"
 
 namespace wherry {
 
@@ -34,7 +36,8 @@ class connection : public stream {
 public:
     using stream::write_all;
 
-    // No more will be written; the peer reads to the end. What was written before still arrives.
+    // No more will be written; the peer reads to the end. What was written before still arrives. Over a link that
+    // cannot be closed by half (RFCOMM) the other direction ends with it, and what the peer still writes is lost.
     virtual void shutdown_write() = 0;
 
     // How long a read waits for the first byte, and a write for any byte to move; zero: for ever.
@@ -67,10 +70,27 @@ public:
     virtual void abort() noexcept = 0;
 };
 
-// A peer that discover() found. Borrowed for the call.
+// A peer that discover() found. Borrowed for the call. What is not known is left out.
 struct discovered_peer {
-    std::string_view address;
-    std::string_view name;  // may be empty
+    std::string_view address;  // in the form that connect takes
+    std::string_view name = {};
+    std::optional<int> signal_dbm = std::nullopt;
+    std::optional<bool> is_paired = std::nullopt;
+    std::optional<bool> has_receiver = std::nullopt;  // whether a wherry receiver runs there
+};
+
+// The person who watches a pairing, for both sides must see or type the same. Asked from any thread, one at a time.
+class pairing_agent {
+public:
+    virtual ~pairing_agent() = default;
+
+    // Whether to pair; `code` is the number that the other device should show, too, or empty where the devices agree on
+    // none, and nobody can tell who answers.
+    virtual bool confirm(std::string_view code) = 0;
+    // The code that the other device shows, or wants; none: the person has none.
+    virtual std::optional<std::string> enter() = 0;
+    // Shows a code that is to be typed on the other device. Returns at once.
+    virtual void show(std::string_view code) = 0;
 };
 
 // A way to reach peers. Thread-safety: all functions from any thread.
@@ -84,12 +104,23 @@ public:
     // An empty address means the transport's default.
     virtual std::unique_ptr<listener> listen(const std::string& address) = 0;
 
-    // Looks for peers for up to `limit`, and tells each as it is found; ends early when found() returns false.
+    // Looks for peers for up to `limit`, and tells each as it is found, and again when more is known of it; ends early
+    // when found() returns false.
     // Throws errc::unsupported where a transport cannot do that.
     virtual void discover(std::chrono::milliseconds limit, const std::function<bool(const discovered_peer&)>& found) {
         (void)limit;
         (void)found;
         throw error(errc::unsupported, "this transport cannot look for peers");
+    }
+
+    // Makes this device and the one at `address` known to each other, so that the link itself can be encrypted; one
+    // that is paired already stays so. Takes up to `limit`, without the time for which the agent keeps it waiting.
+    // Throws error: refused if a person at either end said no; unsupported where a transport has no such thing.
+    virtual void pair(const std::string& address, std::chrono::milliseconds limit, pairing_agent& agent) {
+        (void)address;
+        (void)limit;
+        (void)agent;
+        throw error(errc::unsupported, "this transport knows no pairing");
     }
 };
 

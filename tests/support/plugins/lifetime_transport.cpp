@@ -58,6 +58,12 @@ public:
             const auto address = "peer-" + std::to_string(i);
             if (!found({address, "Peer"})) return;
         }
+        found({"peer-4", "Near", -40, true, false});
+    }
+    void pair(const std::string& address, std::chrono::milliseconds, wherry::pairing_agent& person) override {
+        person.show("0000");
+        if (!person.confirm(address)) throw wherry::error(wherry::errc::refused, "declined");
+        if (const auto code = person.enter()) person.show(*code);
     }
 
 private:

@@ -200,6 +200,7 @@ static wherry_transport_functions transport_functions = {
     record_bytes,
     close_connection,
     NULL,
+    NULL,
 };
 
 static wherry_cipher_functions cipher_functions = {
