@@ -9,8 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "unique_fd.hpp"
 #include "wherry/error.hpp"
+#include "wherry/unique_fd.hpp"
 
 namespace wherry::app {
 
@@ -121,7 +121,8 @@ std::string ask_line(const std::string& prompt) {
 
 std::size_t ask_secret(const std::string& prompt, std::span<char> into) {
     const unique_fd terminal(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
-    if (!terminal || ::isatty(STDERR_FILENO) == 0) throw error(errc::unsupported, "there is no terminal to ask on");
+    if (!terminal.is_open() || ::isatty(STDERR_FILENO) == 0)
+        throw error(errc::unsupported, "there is no terminal to ask on");
     const silence quiet(terminal.get());
     write_all(terminal.get(), prompt);
     std::size_t length = 0;

@@ -4,7 +4,7 @@
 #include <mutex>
 #include <thread>
 
-#include "unique_fd.hpp"
+#include "wherry/unique_fd.hpp"
 
 namespace wherry::app {
 

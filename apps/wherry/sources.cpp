@@ -216,7 +216,7 @@ file_source::file_source(const fs::path& path, std::string name, resuming resume
     // Not blocking, lest a pipe that took the file's place makes this wait for ever; it does nothing to a file.
     const int follow = links == symlinks::skip ? O_NOFOLLOW : 0;
     fd_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | follow));
-    if (!fd_) fail_reading(path, errno);
+    if (!fd_.is_open()) fail_reading(path, errno);
     struct stat found {};
     if (::fstat(fd_.get(), &found) != 0) fail_reading(path, errno);
     if (!S_ISREG(found.st_mode)) throw error(errc::io, quoted(path) + " is no regular file any more");
@@ -268,7 +268,7 @@ void file_source::seek(std::uint64_t position) {
 }
 
 pipe_source::pipe_source(int fd, std::string name) : fd_(fd), stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (!stop_) throw error(errc::exhausted, "no descriptor is left to read standard input with", errno);
+    if (!stop_.is_open()) throw error(errc::exhausted, "no descriptor is left to read standard input with", errno);
     what_.kind = item_kind::data;
     what_.name = std::move(name);
 }

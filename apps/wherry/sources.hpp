@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "unique_fd.hpp"
 #include "wherry/exchange.hpp"
+#include "wherry/unique_fd.hpp"
 
 namespace wherry::app {
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "wherry/error.hpp"
+#include "wherry/unique_fd.hpp"
 
 namespace wherry::keys {
 
@@ -18,30 +19,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-class unique_fd {
-public:
-    explicit unique_fd(int fd) noexcept : fd_(fd) {}
-    unique_fd(unique_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    unique_fd& operator=(unique_fd&&) = delete;
-    ~unique_fd() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    int get() const noexcept { return fd_; }
-
-private:
-    int fd_;
-};
-
 [[noreturn]] void fail(errc code, const std::string& what, int number) {
     throw error(code, what + ": " + std::generic_category().message(number), number);
-}
-
-template <class Call>
-auto retried(Call call) {
-    for (;;) {
-        const auto result = call();
-        if (result >= 0 || errno != EINTR) return result;
-    }
 }
 
 std::string text_of(const fs::path& path) { return path.string(); }
@@ -100,7 +79,7 @@ secret_text read_all(int fd, const fs::path& path, const file_rules& rules) {
     secret_text content(rules.max_bytes + 1);
     std::size_t length = 0;
     while (length < content.size()) {
-        const auto count = retried([&] { return ::read(fd, content.data() + length, content.size() - length); });
+        const auto count = uninterrupted([&] { return ::read(fd, content.data() + length, content.size() - length); });
         if (count < 0) fail(errc::io, "cannot read " + text_of(path), errno);
         if (count == 0) break;
         length += static_cast<std::size_t>(count);
@@ -136,7 +115,7 @@ public:
     void fill(std::string_view content, unsigned mode) {
         if (::fchmod(fd_.get(), mode) != 0) fail(errc::io, "cannot set the mode of " + name_, errno);
         while (!content.empty()) {
-            const auto count = retried([&] { return ::write(fd_.get(), content.data(), content.size()); });
+            const auto count = uninterrupted([&] { return ::write(fd_.get(), content.data(), content.size()); });
             if (count < 0)
                 fail(errno == ENOSPC || errno == EDQUOT ? errc::exhausted : errc::io, "cannot write " + name_, errno);
             content.remove_prefix(static_cast<std::size_t>(count));
@@ -181,7 +160,7 @@ public:
     explicit file_lock(const fs::path& locked)
         : fd_(::open((locked.string() + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) {
         if (fd_.get() < 0) fail(errc::io, "cannot lock " + text_of(locked), errno);
-        if (retried([&] { return ::flock(fd_.get(), LOCK_EX); }) != 0)
+        if (uninterrupted([&] { return ::flock(fd_.get(), LOCK_EX); }) != 0)
             fail(errc::io, "cannot lock " + text_of(locked), errno);
     }
 
