@@ -305,8 +305,12 @@ private:
 
     void keep() noexcept {
         const int fd = partial_.fd.get();
-        // What a write that failed half-way left behind its last good byte was never acknowledged to anyone.
-        if (::ftruncate(fd, static_cast<off_t>(position_)) != 0) return;
+        struct stat now {};
+        if (::fstat(fd, &now) != 0) return;
+        // What a write that failed half-way left behind its last good byte was never acknowledged to anyone. Only then,
+        // for it counts as a write, and the lifetime of what is kept runs from the last one.
+        if (static_cast<std::uint64_t>(now.st_size) != position_ && ::ftruncate(fd, static_cast<off_t>(position_)) != 0)
+            return;
         if (sink_.options_.sync == durability::synced) ::fdatasync(fd);
         // In this order: whoever gets the lock next must find it stored.
         share_->store(position_);
@@ -383,7 +387,7 @@ private:
 sink::sink(const options& chosen)
     : options_(chosen),
       tree_(chosen.directory, chosen.sync),
-      partials_(tree_, chosen.keep_partial),
+      partials_(tree_, chosen.partial_lifetime),
       ledger_(chosen.quota, tree_.shown(), [this](const auto& under_way) { return stored_bytes(under_way); }) {}
 
 std::uint64_t sink::stored_bytes(const std::set<std::string>& under_way) {

@@ -25,8 +25,8 @@ struct options {
     std::uint64_t quota = 0;
     // Lazy leaves it to the system when data reach the disk: faster, but a power cut may lose what was acknowledged.
     durability sync = durability::synced;
-    // How long what came of an interrupted file is kept for a resume; zero: for ever.
-    std::chrono::milliseconds keep_partial{std::chrono::hours(7 * 24)};
+    // How long what came of an interrupted file is kept for a resume, counted from the last write; zero: not at all.
+    std::chrono::milliseconds partial_lifetime{std::chrono::hours(7 * 24)};
 };
 
 // Stores what comes beneath one folder. See folder_tree for what it does about symbolic links and item_name for what

@@ -4,9 +4,11 @@
 #include <sys/file.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <ctime>
+#include <exception>
 #include <string_view>
 
 #include "item_name.hpp"
@@ -17,7 +19,8 @@ namespace {
 
 constexpr std::string_view new_prefix = "new-";
 constexpr std::string_view kept_prefix = "keep-";
-constexpr auto clear_every = std::chrono::hours(1);
+constexpr std::chrono::milliseconds clear_at_most_every = std::chrono::seconds(1);
+constexpr std::chrono::milliseconds clear_at_least_every = std::chrono::hours(1);
 
 std::string random_name() {
     std::array<unsigned char, 16> bytes{};
@@ -47,12 +50,20 @@ void partial_file::remove() noexcept {
     fd.reset();
 }
 
-partial_area::partial_area(const folder_tree& tree, std::chrono::milliseconds keep_for)
-    : tree_(tree), keep_for_(keep_for) {
-    clear_when_due();
+partial_area::partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime)
+    : partial_area(tree, lifetime, std::clamp(lifetime / 10, clear_at_most_every, clear_at_least_every)) {}
+
+partial_area::partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime,
+                           std::chrono::milliseconds clear_every)
+    : tree_(tree), lifetime_(lifetime) {
+    clear();
+    clearing_ =
+        std::jthread([this, clear_every](const std::stop_token& stop) { clear_now_and_then(stop, clear_every); });
 }
 
 partial_area::~partial_area() {
+    clearing_.request_stop();
+    clearing_.join();
     if (folder_) ::unlinkat(tree_.root(), std::string(partial_area_name).c_str(), AT_REMOVEDIR);
 }
 
@@ -124,7 +135,7 @@ partial_file partial_area::make_new() {
 }
 
 partial_file partial_area::open_kept(const std::string& key, std::uint64_t limit) {
-    clear_when_due();
+    if (lifetime_.count() == 0) return make_new();
     auto file = open_file(std::string(kept_prefix) + key, O_CREAT);
     if (!file.fd.is_open()) return make_new();
     file.may_be_kept = true;
@@ -147,28 +158,35 @@ std::uint64_t partial_area::kept_bytes(const std::set<std::string>& except) {
     return total;
 }
 
-void partial_area::clear_when_due() {
-    {
-        const std::lock_guard lock(mutex_);
-        const auto now = std::chrono::steady_clock::now();
-        if (now < next_clearing_) return;
-        next_clearing_ = now + clear_every;
+void partial_area::clear_now_and_then(const std::stop_token& stop, std::chrono::milliseconds every) {
+    std::unique_lock lock(waiting_);
+    for (;;) {
+        stopped_.wait_for(lock, stop, every, [] { return false; });
+        if (stop.stop_requested()) return;
+        try {
+            clear();
+        } catch (const std::exception&) {
+            // The disk or the folder is in trouble, of which deliveries tell. Next time, perhaps.
+        }
     }
-    clear();
+}
+
+bool partial_area::may_stay(const std::string& name, const struct stat& file) const {
+    if (!name.starts_with(kept_prefix)) return false;
+    const auto age = std::chrono::system_clock::now() - std::chrono::system_clock::from_time_t(file.st_mtime);
+    return lifetime_.count() > 0 && age < lifetime_;
 }
 
 void partial_area::clear() {
     const auto area = folder();
-    const auto now = std::chrono::system_clock::now();
     for_each_entry(area->get(), ".", [&](int, const std::string& name) {
-        const bool is_kept = name.starts_with(kept_prefix);
-        if (!is_kept && !name.starts_with(new_prefix)) return;
+        if (!name.starts_with(kept_prefix) && !name.starts_with(new_prefix)) return;
+        // Looked at before it is locked, too: a sender that comes back just now must not find locked what it began.
+        struct stat found {};
+        if (::fstatat(area->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0 || may_stay(name, found)) return;
         const unique_fd file(::openat(area->get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
         if (!file.is_open() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return;
-        struct stat found {};
-        if (::fstat(file.get(), &found) != 0 || !is_at(area->get(), name, found)) return;
-        const auto age = now - std::chrono::system_clock::from_time_t(found.st_mtime);
-        if (is_kept && (keep_for_.count() == 0 || age < keep_for_)) return;
+        if (::fstat(file.get(), &found) != 0 || !is_at(area->get(), name, found) || may_stay(name, found)) return;
         ::unlinkat(area->get(), name.c_str(), 0);
     });
 }

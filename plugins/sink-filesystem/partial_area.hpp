@@ -1,12 +1,15 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <stop_token>
 #include <string>
+#include <thread>
 
 #include "folder_tree.hpp"
 #include "wherry/unique_fd.hpp"
@@ -30,8 +33,10 @@ struct partial_file {
 class partial_area {
 public:
     // Makes the area if it is missing, and clears it of what earlier runs left: what belongs to nobody, and what was
-    // kept for longer than `keep_for` (zero: for ever).
-    partial_area(const folder_tree& tree, std::chrono::milliseconds keep_for);
+    // last written `lifetime` ago (zero: nothing is kept). It does so again every `clear_every`, on a thread of its
+    // own, and never touches what a delivery, here or in another process, works on.
+    partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime);
+    partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime, std::chrono::milliseconds clear_every);
     // Removes the area if it is empty.
     ~partial_area();
     partial_area(const partial_area&) = delete;
@@ -41,7 +46,7 @@ public:
     partial_file make_new();
 
     // The one with this key (hexadecimal digits), new or from before. A new one without the right to be kept, where
-    // another delivery has the key's. What is larger than `limit` is dropped.
+    // another delivery has the key's, or nothing is kept. What is larger than `limit` is dropped.
     partial_file open_kept(const std::string& key, std::uint64_t limit);
 
     // Bytes that are kept, without the files of these names.
@@ -53,13 +58,16 @@ private:
     unique_fd open_area();
     partial_file open_file(const std::string& name, int flags);
     void clear();
-    void clear_when_due();
+    bool may_stay(const std::string& name, const struct stat& file) const;
+    void clear_now_and_then(const std::stop_token& stop, std::chrono::milliseconds every);
 
     const folder_tree& tree_;
-    const std::chrono::milliseconds keep_for_;
+    const std::chrono::milliseconds lifetime_;
     std::mutex mutex_;
     std::shared_ptr<const unique_fd> folder_;
-    std::chrono::steady_clock::time_point next_clearing_;
+    std::mutex waiting_;
+    std::condition_variable_any stopped_;
+    std::jthread clearing_;  // last: it uses the rest
 };
 
 }  // namespace wherry::filesystem

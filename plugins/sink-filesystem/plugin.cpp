@@ -15,7 +15,7 @@ wherry::filesystem::options read(const wherry::settings& given) {
     chosen.max_size = given.bytes("max-size");
     chosen.quota = given.bytes("quota");
     chosen.sync = given.boolean("sync") ? wherry::filesystem::durability::synced : wherry::filesystem::durability::lazy;
-    chosen.keep_partial = given.duration("keep-partial");
+    chosen.partial_lifetime = given.duration("partial-lifetime");
     return chosen;
 }
 
@@ -37,7 +37,8 @@ constexpr wherry_option options[] = {
     wherry::size_option("max-size", "0", "largest file to take; 0 for any"),
     wherry::size_option("quota", "0", "bytes that may lie in the folder, partial files included; 0 for any number"),
     wherry::boolean_option("sync", "true", "answer only when the disk has the data, so that a power cut loses nothing"),
-    wherry::duration_option("keep-partial", "168h", "how long to keep what came of a cut file; 0 for ever"),
+    wherry::duration_option("partial-lifetime", "168h",
+                            "how long to keep what came of a cut file, from the last write on; 0 keeps none"),
 };
 
 }  // namespace

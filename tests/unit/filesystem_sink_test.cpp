@@ -383,6 +383,60 @@ TEST_F(filesystem_sink, clears_what_a_crash_left_but_nothing_of_the_living) {
     EXPECT_EQ(finish(*at_work), "stored as a");
 }
 
+TEST_F(filesystem_sink, clears_what_nobody_resumes_while_it_runs) {
+    const folder_tree tree(folder_path(), durability::lazy);
+    const partial_area area(tree, 7 * 24h, 1ms);
+    const auto path = in(partial_area_name);
+    put(path / "keep-0123", "recent");
+    put(path / "keep-4567", "old");
+    fs::last_write_time(path / "keep-4567", fs::file_time_type::clock::now() - 8 * 24h);
+    while (fs::exists(path / "keep-4567")) std::this_thread::yield();
+    EXPECT_THAT(partials(), ElementsAre("keep-0123"));
+}
+
+TEST_F(filesystem_sink, never_clears_what_is_worked_on) {
+    const folder_tree tree(folder_path(), durability::lazy);
+    partial_area area(tree, 1s, 1ms);
+    const auto path = in(partial_area_name);
+    put(path / "keep-01", "0123");
+    const auto at_work = area.open_kept("01", 10);
+    ASSERT_EQ(at_work.present, 4u);
+    put(path / "keep-02", "left");
+    for (const auto* name : {"keep-01", "keep-02"})
+        fs::last_write_time(path / name, fs::file_time_type::clock::now() - 24h);
+    while (fs::exists(path / "keep-02")) std::this_thread::yield();
+    EXPECT_THAT(partials(), ElementsAre("keep-01"));
+}
+
+TEST_F(filesystem_sink, the_lifetime_of_what_is_kept_runs_from_the_last_write) {
+    sink into(chosen);
+    const auto what = resumable("a", 10);
+    auto item = begin(into, what);
+    item->write(as_bytes("0123"));
+    item->abort(delivery::partial::keep);
+    const auto kept = in(partial_area_name) / partials().at(0);
+    const auto written = fs::file_time_type::clock::now() - 24h;
+    fs::last_write_time(kept, written);
+    // Who comes back and sends nothing does not make it younger.
+    begin(into, what)->abort(delivery::partial::keep);
+    EXPECT_EQ(fs::last_write_time(kept), written);
+}
+
+TEST_F(filesystem_sink, a_lifetime_of_nothing_keeps_nothing) {
+    sink before(chosen);
+    const auto what = resumable("a", 10);
+    auto item = begin(before, what);
+    item->write(as_bytes("0123"));
+    item->abort(delivery::partial::keep);
+    chosen.partial_lifetime = 0ms;
+    sink into(chosen);
+    EXPECT_THAT(partials(), IsEmpty());
+    item = begin(into, what);
+    item->write(as_bytes("0123"));
+    item->abort(delivery::partial::keep);
+    EXPECT_THAT(partials(), IsEmpty());
+}
+
 TEST_F(filesystem_sink, keeps_no_descriptors) {
     const auto before = open_descriptors();
     {
