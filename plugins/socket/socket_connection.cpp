@@ -113,7 +113,8 @@ wake wait_for(int socket, short events, const stop_signal& stop, const deadline&
     const int ready = uninterrupted([&] { return ::poll(watched.data(), watched.size(), poll_timeout(until)); });
     if (ready < 0) throw error(errc::io, "cannot wait for the connection (" + system_text(errno) + ")", errno);
     if (watched[1].revents != 0) return wake::stopped;
-    return ready == 0 ? wake::timed_out : wake::ready;
+    if (ready == 0) return wake::timed_out;
+    return (watched[0].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0 ? wake::hung_up : wake::ready;
 }
 
 std::string shown(std::chrono::milliseconds duration) {
@@ -123,17 +124,40 @@ std::string shown(std::chrono::milliseconds duration) {
 
 std::string system_text(int code) { return std::generic_category().message(code); }
 
+socket_connection::~socket_connection() {
+    socket_.reset();
+    if (let_go_) let_go_();
+}
+
+std::size_t socket_connection::end_of_reading(int code) {
+    if (habit_ == closing::by_reset && (code == 0 || code == ECONNRESET)) {
+        is_read_out_ = true;
+        return 0;
+    }
+    fail_transfer(code == 0 ? ECONNRESET : code, peer_address_);
+}
+
 std::size_t socket_connection::read_some(mutable_bytes into) {
     deadline until;
+    bool has_hung_up = false;
     for (;;) {
         if (stop_->raised()) fail_aborted();
+        if (is_read_out_) return 0;
         // Tried before any poll: where data flow, one system call does.
         const auto got = uninterrupted([&] { return ::recv(socket_.get(), into.data(), into.size(), 0); });
         if (got >= 0) return static_cast<std::size_t>(got);
-        if (!would_block(errno)) fail_transfer(errno, peer_address_);
+        const int code = errno;
+        if (!would_block(code)) {
+            failure_ = code;
+            return end_of_reading(code);
+        }
+        // Nothing is left, and nothing will come: the other direction's thread has fetched the reason.
+        if (has_hung_up) return end_of_reading(failure_);
         if (!until) until = deadline_after(read_timeout_);
-        if (wait_for(socket_.get(), POLLIN, *stop_, until) == wake::timed_out)
+        const auto woken = wait_for(socket_.get(), POLLIN, *stop_, until);
+        if (woken == wake::timed_out)
             throw error(errc::timed_out, "nothing came from " + peer_address_ + " for " + shown(read_timeout_));
+        has_hung_up = woken == wake::hung_up;
     }
 }
 
@@ -149,6 +173,7 @@ void socket_connection::write_all(std::span<const const_bytes> pieces) {
     check_writable();
     remaining_pieces rest(pieces);
     deadline until;
+    bool has_hung_up = false;
     while (!rest.empty()) {
         if (stop_->raised()) fail_aborted();
         const auto batch = rest.next_batch();
@@ -161,14 +186,25 @@ void socket_connection::write_all(std::span<const const_bytes> pieces) {
             // From here on a failure leaves the peer with half of what was meant.
             writing_ = writing::torn;
             until.reset();
+            has_hung_up = false;
             continue;
         }
-        if (!would_block(errno)) fail_transfer(errno, peer_address_);
+        const int code = errno;
+        if (!would_block(code)) fail_writing(code);
+        // It takes no more, ever: the other direction's thread has fetched the reason.
+        if (has_hung_up) fail_writing(failure_ == 0 ? ECONNRESET : failure_.load());
         if (!until) until = deadline_after(write_timeout_);
-        if (wait_for(socket_.get(), POLLOUT, *stop_, until) == wake::timed_out)
+        const auto woken = wait_for(socket_.get(), POLLOUT, *stop_, until);
+        if (woken == wake::timed_out)
             throw error(errc::timed_out, "the peer " + peer_address_ + " took nothing for " + shown(write_timeout_));
+        has_hung_up = woken == wake::hung_up;
     }
     writing_ = writing::open;
+}
+
+void socket_connection::fail_writing(int code) {
+    failure_ = code;
+    fail_transfer(code, peer_address_);
 }
 
 void socket_connection::shutdown_write() {

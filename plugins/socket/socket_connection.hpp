@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,9 +37,10 @@ deadline deadline_after(std::chrono::milliseconds timeout) noexcept;
 // What is left until then, for poll(2): -1 without a deadline, 0 when it has passed.
 int poll_timeout(const deadline& until) noexcept;
 
-enum class wake { ready, timed_out, stopped };
+// `hung_up`: both directions have ended, or the socket has failed; what has come can still be read.
+enum class wake { ready, hung_up, timed_out, stopped };
 
-// Sleeps until poll(2) reports `events` or an error on the socket.
+// Sleeps until poll(2) reports `events`, an error or the end on the socket.
 wake wait_for(int socket, short events, const stop_signal& stop, const deadline& until);
 
 // "30 s", "500 ms"
@@ -47,16 +49,27 @@ std::string shown(std::chrono::milliseconds duration);
 // The system's words for an errno.
 std::string system_text(int code);
 
+// How a family of sockets tells that the peer has closed.
+enum class closing {
+    in_order,  // the end comes behind the last byte, and an abrupt one as a failure
+    by_reset   // ECONNRESET, once, is the end, whether it was meant or not (RFCOMM)
+};
+
 // A connected, non-blocking stream socket of any family as a connection.
 class socket_connection final : public connection {
 public:
     // The stop signal comes from outside so that a lack of descriptors shows before the socket is there.
+    // `let_go`, if there is one, runs when the socket has been closed.
     socket_connection(unique_fd socket, std::unique_ptr<stop_signal> stop, std::string peer_address,
-                      std::size_t record_bytes)
+                      std::size_t record_bytes, closing habit = closing::in_order,
+                      std::function<void()> let_go = nullptr)
         : socket_(std::move(socket)),
           stop_(std::move(stop)),
           peer_address_(std::move(peer_address)),
-          record_bytes_(record_bytes) {}
+          record_bytes_(record_bytes),
+          habit_(habit),
+          let_go_(std::move(let_go)) {}
+    ~socket_connection() override;
 
     std::size_t read_some(mutable_bytes into) override;
     using connection::write_all;
@@ -73,11 +86,19 @@ private:
     enum class writing { open, shut, torn };
 
     void check_writable() const;
+    // What a failure that some call has fetched from the socket means for a read: its end, or that failure.
+    std::size_t end_of_reading(int code);
+    [[noreturn]] void fail_writing(int code);
 
     unique_fd socket_;
     std::unique_ptr<stop_signal> stop_;
     std::string peer_address_;
     std::size_t record_bytes_;
+    closing habit_;
+    std::function<void()> let_go_;
+    // The socket tells its failure to one call only; the other direction's thread learns it from here.
+    std::atomic<int> failure_{0};
+    bool is_read_out_ = false;                    // the reading thread's, as the next
     std::chrono::milliseconds read_timeout_{0};   // the reading thread's
     std::chrono::milliseconds write_timeout_{0};  // the writing thread's, as the next
     writing writing_ = writing::open;

@@ -1,0 +1,53 @@
+#include "rfcomm_transport.hpp"
+#include "wherry/limits.hpp"
+#include "wherry/sdk.hpp"
+
+namespace {
+
+namespace rfcomm = wherry::rfcomm;
+
+rfcomm::security level(const std::string& word) {
+    if (word == "low") return rfcomm::security::low;
+    if (word == "medium") return rfcomm::security::medium;
+    return rfcomm::security::high;
+}
+
+rfcomm::options read(const wherry::settings& given) {
+    rfcomm::options chosen;
+    chosen.adapter = given.text("adapter");
+    chosen.channel = static_cast<std::uint8_t>(given.integer("channel"));
+    chosen.level = level(given.text("security"));
+    chosen.connect_timeout = given.duration("connect-timeout");
+    chosen.record_bytes = given.bytes("record-bytes");
+    // Here, so that a word that names no adapter is told before anything is done with it.
+    rfcomm::parse_local(chosen.adapter);
+    return chosen;
+}
+
+class rfcomm_plugin final : public wherry::transport {
+public:
+    rfcomm_plugin(const wherry::settings& given, const wherry::host_services& host)
+        : inner_(read(given),
+                 [host](const std::string& text) { host.log(wherry::host_services::level::warning, text); }) {}
+
+    std::unique_ptr<wherry::connection> connect(const std::string& address) override { return inner_.connect(address); }
+    std::unique_ptr<wherry::listener> listen(const std::string& address) override { return inner_.listen(address); }
+
+private:
+    rfcomm::transport inner_;
+};
+
+constexpr wherry_option options[] = {
+    wherry::string_option("adapter", "", "adapter to use, as hci0 or its address; none: all to listen, any to connect"),
+    wherry::integer_option("channel", "0", "channel where the address names none; 0: found by the service record", 0,
+                           rfcomm::last_channel),
+    wherry::choice_option("security", "low|medium|high", "medium",
+                          "the link's own: low none, medium encrypted, high with a confirmed pairing"),
+    wherry::duration_option("connect-timeout", "30s", "how long to try to reach the device", 1, 3'600'000),
+    wherry::size_option("record-bytes", "16KiB", "size of one encrypted record", wherry::limits::min_record_bytes,
+                        std::int64_t{16} << 10),
+};
+
+}  // namespace
+
+WHERRY_PLUGIN(rfcomm_plugin, "rfcomm", "0.1.0", "Bluetooth RFCOMM, on BlueZ", options)

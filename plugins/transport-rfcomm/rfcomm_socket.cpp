@@ -1,0 +1,106 @@
+#include "rfcomm_socket.hpp"
+
+#include <bluetooth/rfcomm.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include "failures.hpp"
+
+namespace wherry::rfcomm {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+int kernel_level(security level) noexcept {
+    switch (level) {
+        case security::low: return BT_SECURITY_LOW;
+        case security::medium: return BT_SECURITY_MEDIUM;
+        case security::high: return BT_SECURITY_HIGH;
+    }
+    return BT_SECURITY_HIGH;
+}
+
+sockaddr_rc as_raw(const bluetooth_address& device, std::uint8_t channel) noexcept {
+    sockaddr_rc raw{};
+    raw.rc_family = AF_BLUETOOTH;
+    raw.rc_bdaddr = device.raw();
+    raw.rc_channel = channel;
+    return raw;
+}
+
+socket_name from_raw(const sockaddr_rc& raw) noexcept { return {bluetooth_address(raw.rc_bdaddr), raw.rc_channel}; }
+
+// One attempt; the socket is used up.
+int attempt(int socket, const bluetooth_address& from, const socket_name& to, const deadline& until) noexcept {
+    if (const int code = bind_to(socket, from, 0)) return code;
+    const auto raw = as_raw(to.device, to.channel);
+    if (::connect(socket, reinterpret_cast<const sockaddr*>(&raw), sizeof raw) == 0) return 0;
+    if (errno != EINPROGRESS && errno != EAGAIN && errno != EINTR) return errno;
+
+    pollfd watched{socket, POLLOUT, 0};
+    const int ready = uninterrupted([&] { return ::poll(&watched, 1, poll_timeout(until)); });
+    if (ready < 0) return errno;
+    if (ready == 0) return ETIMEDOUT;
+    int code = 0;
+    socklen_t size = sizeof code;
+    if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &size) != 0) return errno;
+    if (code == 0 && (watched.revents & POLLHUP) != 0) return ECONNRESET;
+    return code;
+}
+
+}  // namespace
+
+unique_fd open_socket(security level) {
+    unique_fd socket(::socket(AF_BLUETOOTH, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, BTPROTO_RFCOMM));
+    if (!socket.is_open()) fail_socket(errno);
+    bt_security wanted{};
+    wanted.level = static_cast<std::uint8_t>(kernel_level(level));
+    if (::setsockopt(socket.get(), SOL_BLUETOOTH, BT_SECURITY, &wanted, sizeof wanted) != 0)
+        throw error(errc::io, "the security of a Bluetooth connection cannot be set (" + system_text(errno) + ")",
+                    errno);
+    // Kernels before 5.16 make a send to a connection that has just ended wait, non-blocking or not, for this long.
+    const timeval soon{0, 200'000};
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof soon);
+    return socket;
+}
+
+int bind_to(int socket, const bluetooth_address& adapter, std::uint8_t channel) noexcept {
+    const auto raw = as_raw(adapter, channel);
+    return ::bind(socket, reinterpret_cast<const sockaddr*>(&raw), sizeof raw) == 0 ? 0 : errno;
+}
+
+int connect_to(unique_fd& socket, security level, const bluetooth_address& from, const socket_name& to,
+               const deadline& until) {
+    for (auto pause = 50ms;; pause = std::min(2 * pause, 800ms)) {
+        socket = open_socket(level);
+        const int code = attempt(socket.get(), from, to, until);
+        if (code == 0) return 0;
+        socket.reset();
+        // There is one connection at most from one adapter to one channel, and the last one leaves slowly.
+        if (code != EBUSY) return code;
+        if (until && std::chrono::steady_clock::now() + pause >= *until) return code;
+        std::this_thread::sleep_for(pause);
+    }
+}
+
+socket_name local_name(int socket) noexcept {
+    sockaddr_rc raw{};
+    socklen_t size = sizeof raw;
+    ::getsockname(socket, reinterpret_cast<sockaddr*>(&raw), &size);
+    return from_raw(raw);
+}
+
+socket_name peer_name(int socket) noexcept {
+    sockaddr_rc raw{};
+    socklen_t size = sizeof raw;
+    ::getpeername(socket, reinterpret_cast<sockaddr*>(&raw), &size);
+    return from_raw(raw);
+}
+
+}  // namespace wherry::rfcomm

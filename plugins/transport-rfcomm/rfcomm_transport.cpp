@@ -1,0 +1,171 @@
+#include "rfcomm_transport.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "adapters.hpp"
+#include "failures.hpp"
+#include "service_lookup.hpp"
+#include "socket_connection.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::rfcomm {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+
+class departure_clock {
+public:
+    void note() noexcept { last_ = clock::now(); }
+    void wait_until_settled() const { std::this_thread::sleep_until(last_.load() + 100ms); }
+
+private:
+    std::atomic<clock::time_point> last_{clock::now() - 1s};
+};
+
+namespace {
+
+std::string to_string(security level) {
+    switch (level) {
+        case security::low: return "low";
+        case security::medium: return "medium";
+        case security::high: return "high";
+    }
+    return "high";
+}
+
+// The queue of a peer's connections that wait to be accepted.
+constexpr int backlog = 8;
+
+class rfcomm_listener final : public listener {
+public:
+    rfcomm_listener(unique_fd socket, std::string address, const options& chosen,
+                    std::shared_ptr<departure_clock> departures)
+        : socket_(std::move(socket)),
+          options_(chosen),
+          departures_(std::move(departures)),
+          address_(std::move(address)) {}
+
+    std::unique_ptr<connection> accept() override {
+        // Made first: when descriptors run out, the peer stays in the queue instead of being dropped.
+        auto stop = std::make_unique<stop_signal>();
+        for (;;) {
+            if (stop_.raised()) throw error(errc::cancelled, "listening at " + address_ + " was stopped");
+            unique_fd socket(uninterrupted(
+                [&] { return ::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }));
+            if (socket.is_open()) {
+                // Without its channel, which is this side's: that is how the peer is called back.
+                auto peer = rfcomm::to_string(peer_name(socket.get()).device);
+                return std::make_unique<socket_connection>(std::move(socket), std::move(stop), std::move(peer),
+                                                           options_.record_bytes, closing::by_reset,
+                                                           [clock = departures_] { clock->note(); });
+            }
+            switch (const int code = errno) {
+                case EAGAIN: wait_for(socket_.get(), POLLIN, stop_, std::nullopt); break;
+                // Trouble of the one connection that was next.
+                case ECONNABORTED:
+                case ECONNRESET: break;
+                case EMFILE:
+                case ENFILE:
+                case ENOMEM:
+                case ENOBUFS:
+                    throw error(errc::exhausted,
+                                "no descriptor or memory is left for another connection (" + system_text(code) + ")",
+                                code);
+                default: throw error(errc::io, "cannot accept at " + address_ + " (" + system_text(code) + ")", code);
+            }
+        }
+    }
+
+    std::string_view address() const noexcept override { return address_; }
+    void abort() noexcept override { stop_.raise(); }
+
+private:
+    unique_fd socket_;
+    stop_signal stop_;
+    options options_;
+    std::shared_ptr<departure_clock> departures_;
+    std::string address_;
+};
+
+// A listener of one adapter goes before one of all: a channel serves for all only if no adapter has another on it.
+bool is_free_on_each(std::uint8_t channel, const std::vector<adapter>& adapters) {
+    return std::all_of(adapters.begin(), adapters.end(), [&](const adapter& one) {
+        return bind_to(open_socket(security::low).get(), one.address, channel) == 0;
+    });
+}
+
+// A socket that listens, and where: bound to one adapter, or to all for an address that is any.
+unique_fd listen_on(const bluetooth_address& where, std::uint8_t channel, security level,
+                    const std::vector<adapter>& adapters) {
+    const auto shown = (where.is_any() ? "all adapters" : rfcomm::to_string(where)) +
+                       (channel == 0 ? "" : "/" + std::to_string(channel));
+    const auto from = channel == 0 ? first_channel : channel;
+    const auto to = channel == 0 ? last_channel : channel;
+    int failure = EINVAL;
+    for (auto candidate = from; candidate <= to; ++candidate) {
+        if (!is_free_on_each(candidate, adapters)) {
+            failure = EADDRINUSE;
+            continue;
+        }
+        auto socket = open_socket(level);
+        failure = bind_to(socket.get(), where, candidate);
+        if (failure == 0 && ::listen(socket.get(), backlog) != 0) failure = errno;
+        if (failure == 0) return socket;
+        if (failure != EADDRINUSE) break;
+    }
+    fail_listen(shown, channel == 0 && failure == EADDRINUSE ? EINVAL : failure);
+}
+
+}  // namespace
+
+transport::transport(options chosen, warn_function warn)
+    : options_(std::move(chosen)), warn_(std::move(warn)), departures_(std::make_shared<departure_clock>()) {}
+
+std::unique_ptr<connection> transport::connect(const std::string& address) {
+    const auto where = parse_remote(address);
+    if (!where.device)
+        throw error(errc::bad_input, "the device '" + printable(where.name) +
+                                         "' cannot be looked up by its name; write its address (wherry devices)");
+    const auto until = deadline_after(options_.connect_timeout);
+    auto stop = std::make_unique<stop_signal>();
+    const auto local = usable_adapter(options_.adapter);
+    // Where none is chosen the kernel finds the one that leads to the device.
+    const auto from = options_.adapter.empty() ? bluetooth_address() : local.address;
+
+    socket_name to{*where.device, where.channel == 0 ? options_.channel : where.channel};
+    departures_->wait_until_settled();
+    if (to.channel == 0) {
+        const auto found = lookup_channel(from, to.device, until);
+        if (!found) fail_no_service(to.device);
+        to.channel = *found;
+    }
+    unique_fd socket;
+    if (const int code = connect_to(socket, options_.level, from, to, until))
+        fail_connect(to.device, to.channel, to_string(options_.level), code);
+    return std::make_unique<socket_connection>(std::move(socket), std::move(stop),
+                                               rfcomm::to_string(to.device, to.channel), options_.record_bytes,
+                                               closing::by_reset, [clock = departures_] { clock->note(); });
+}
+
+std::unique_ptr<listener> transport::listen(const std::string& address) {
+    auto where = parse_local(address);
+    if (where.adapter.empty()) where.adapter = options_.adapter;
+    if (where.channel == 0) where.channel = options_.channel;
+    const auto first = usable_adapter(where.adapter);
+    const auto adapters = where.adapter.empty() ? list_adapters() : std::vector<adapter>{first};
+    auto socket =
+        listen_on(where.adapter.empty() ? bluetooth_address() : first.address, where.channel, options_.level, adapters);
+    const auto channel = local_name(socket.get()).channel;
+    auto shown = rfcomm::to_string(first.address, channel);
+    return std::make_unique<rfcomm_listener>(std::move(socket), std::move(shown), options_, departures_);
+}
+
+}  // namespace wherry::rfcomm

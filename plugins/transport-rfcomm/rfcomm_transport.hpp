@@ -1,0 +1,50 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "bluetooth_address.hpp"
+#include "rfcomm_socket.hpp"
+#include "wherry/transport.hpp"
+
+namespace wherry::rfcomm {
+
+struct options {
+    // "hci1" or its address; empty: listens on all, connects from the first that is up.
+    std::string adapter;
+    // Where the address names none; 0: the service record says it, or, for listening, any that is free.
+    std::uint8_t channel = 0;
+    // Of the link, below wherry's own encryption.
+    security level = security::medium;
+    // For looking up the channel and connecting together; a person may have to confirm a pairing in it.
+    std::chrono::milliseconds connect_timeout{30'000};
+    std::size_t record_bytes = 16'384;
+};
+
+// When a connection ended last. The kernel trips over a connection that follows too soon upon another one to the same
+// channel, which then hangs.
+class departure_clock;
+
+class transport final : public wherry::transport {
+public:
+    using warn_function = std::function<void(const std::string&)>;
+
+    // `warn` gets sentences for the person; from any thread.
+    transport(options chosen, warn_function warn);
+
+    // "AA:BB:CC:DD:EE:FF[/CHANNEL]" or "NAME[/CHANNEL]".
+    std::unique_ptr<connection> connect(const std::string& address) override;
+    // "[hciN|ADDRESS][/CHANNEL]".
+    std::unique_ptr<listener> listen(const std::string& address) override;
+
+private:
+    options options_;
+    warn_function warn_;
+    std::shared_ptr<departure_clock> departures_;
+};
+
+}  // namespace wherry::rfcomm

@@ -1,0 +1,140 @@
+#include "service_lookup.hpp"
+
+#include <bluetooth/sdp.h>
+#include <bluetooth/sdp_lib.h>
+#include <fcntl.h>
+#include <poll.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <vector>
+
+#include "failures.hpp"
+#include "wherry/error.hpp"
+
+namespace wherry::rfcomm {
+
+namespace {
+
+// As the library wants it, most significant byte first.
+uuid_t service_class() {
+    std::array<std::uint8_t, 16> bytes{};
+    std::size_t at = 0;
+    const auto nibble = [](char c) { return static_cast<std::uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); };
+    for (const char* c = service_uuid; *c; ++c) {
+        if (*c == '-') continue;
+        bytes[at / 2] = static_cast<std::uint8_t>(bytes[at / 2] << 4 | nibble(*c));
+        ++at;
+    }
+    uuid_t uuid{};
+    ::sdp_uuid128_create(&uuid, bytes.data());
+    return uuid;
+}
+
+struct list_deleter {
+    void operator()(sdp_list_t* list) const noexcept { ::sdp_list_free(list, nullptr); }
+};
+using owned_list = std::unique_ptr<sdp_list_t, list_deleter>;
+
+struct record_deleter {
+    void operator()(sdp_record_t* record) const noexcept { ::sdp_record_free(record); }
+};
+using owned_record = std::unique_ptr<sdp_record_t, record_deleter>;
+
+struct session_deleter {
+    void operator()(sdp_session_t* session) const noexcept { ::sdp_close(session); }
+};
+using owned_session = std::unique_ptr<sdp_session_t, session_deleter>;
+
+void free_protocols(sdp_list_t* all) {
+    ::sdp_list_foreach(
+        all, [](void* one, void*) { ::sdp_list_free(static_cast<sdp_list_t*>(one), nullptr); }, nullptr);
+    ::sdp_list_free(all, nullptr);
+}
+
+std::optional<std::uint8_t> channel_of(const sdp_record_t* record) {
+    sdp_list_t* protocols = nullptr;
+    if (::sdp_get_access_protos(record, &protocols) != 0) return std::nullopt;
+    const int channel = ::sdp_get_proto_port(protocols, RFCOMM_UUID);
+    free_protocols(protocols);
+    if (channel < first_channel || channel > last_channel) return std::nullopt;
+    return static_cast<std::uint8_t>(channel);
+}
+
+struct answer {
+    bool has_come = false;
+    bool is_sound = false;
+    std::vector<std::uint8_t> records;
+};
+
+void take_answer(std::uint8_t type, std::uint16_t status, std::uint8_t* data, std::size_t size, void* context) {
+    auto& told = *static_cast<answer*>(context);
+    told.has_come = true;
+    told.is_sound = status == 0 && type == SDP_SVC_SEARCH_ATTR_RSP;
+    if (told.is_sound) told.records.assign(data, data + size);
+}
+
+void wait(int socket, short events, const bluetooth_address& device, const deadline& until) {
+    pollfd watched{socket, events, 0};
+    const int ready = uninterrupted([&] { return ::poll(&watched, 1, poll_timeout(until)); });
+    if (ready < 0) throw error(errc::io, "cannot wait for the device (" + system_text(errno) + ")", errno);
+    if (ready == 0) fail_lookup(device, ETIMEDOUT);
+}
+
+[[noreturn]] void fail_answer(const bluetooth_address& device) {
+    throw error(errc::protocol, "the device " + to_string(device) +
+                                    " answers the question for its services with nonsense; name the channel: " +
+                                    to_string(device) + "/CHANNEL");
+}
+
+}  // namespace
+
+std::optional<std::uint8_t> channel_in(std::span<const std::uint8_t> records) {
+    std::uint8_t type = 0;
+    int length = 0;
+    const int head = ::sdp_extract_seqtype(records.data(), static_cast<int>(records.size()), &type, &length);
+    if (head <= 0 || length <= 0) return std::nullopt;
+    auto rest = records.subspan(static_cast<std::size_t>(head));
+    if (static_cast<std::size_t>(length) < rest.size()) rest = rest.first(static_cast<std::size_t>(length));
+    while (!rest.empty()) {
+        int scanned = 0;
+        const owned_record record(::sdp_extract_pdu(rest.data(), static_cast<int>(rest.size()), &scanned));
+        if (!record || scanned <= 0 || static_cast<std::size_t>(scanned) > rest.size()) return std::nullopt;
+        if (const auto channel = channel_of(record.get())) return channel;
+        rest = rest.subspan(static_cast<std::size_t>(scanned));
+    }
+    return std::nullopt;
+}
+
+std::optional<std::uint8_t> lookup_channel(const bluetooth_address& from, const bluetooth_address& device,
+                                           const deadline& until) {
+    // Not blocking: the library's blocking calls wait for as long as the device likes.
+    owned_session session(::sdp_connect(&from.raw(), &device.raw(), SDP_NON_BLOCKING));
+    if (!session) fail_lookup(device, errno);
+    const int socket = ::sdp_get_socket(session.get());
+    ::fcntl(socket, F_SETFD, FD_CLOEXEC);
+    wait(socket, POLLOUT, device, until);
+    int code = 0;
+    socklen_t size = sizeof code;
+    if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &size) != 0) code = errno;
+    if (code != 0) fail_lookup(device, code);
+
+    answer told;
+    ::sdp_set_notify(session.get(), take_answer, &told);
+    auto uuid = service_class();
+    std::uint32_t every_attribute = 0x0000FFFF;
+    const owned_list services(::sdp_list_append(nullptr, &uuid));
+    const owned_list attributes(::sdp_list_append(nullptr, &every_attribute));
+    if (::sdp_service_search_attr_async(session.get(), services.get(), SDP_ATTR_REQ_RANGE, attributes.get()) != 0)
+        fail_lookup(device, errno);
+    while (!told.has_come) {
+        wait(socket, POLLIN, device, until);
+        // Negative also when the last part has come.
+        if (::sdp_process(session.get()) < 0 && !told.has_come) fail_lookup(device, ECONNRESET);
+    }
+    if (!told.is_sound) fail_answer(device);
+    return channel_in(told.records);
+}
+
+}  // namespace wherry::rfcomm
