@@ -22,7 +22,9 @@ inline std::shared_ptr<const plugin> load_plugin(plugin_kind kind, std::string_v
     environment.ask_secret = [](const std::string&, std::span<char>) -> std::size_t {
         throw error(errc::unsupported, "there is no terminal");
     };
-    return plugin_host({WHERRY_TEST_PLUGIN_DIRECTORY}, std::move(environment)).load(kind, name);
+    return plugin_host({WHERRY_TEST_PLUGIN_DIRECTORY, WHERRY_TEST_FIXTURE_DIRECTORY "/" + std::string(name)},
+                       std::move(environment))
+        .load(kind, name);
 }
 
 // What goes to a person must say something and do nothing to a terminal.
