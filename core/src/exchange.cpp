@@ -1,5 +1,7 @@
 #include "wherry/exchange.hpp"
 
+#include <botan/system_rng.h>
+
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -31,11 +33,12 @@ error as_error(const std::exception& e) {
 
 // Ties the two directions to one link: frames go out through one writer, and come in through one reader.
 struct exchange::implementation {
-    implementation(std::unique_ptr<session> given, sink* into, exchange_options options, exchange_observer& observer)
+    implementation(std::unique_ptr<session> given, sink* into, exchange_options options, exchange_observer& observer,
+                   delivery_registry* known)
         : over(std::move(given)),
           gate(observer),
           writer(*over, options.timing.ping_interval),
-          incoming(*over, into, writer, gate),
+          incoming(*over, into, writer, gate, known),
           outgoing(*over, options, writer, gate) {}
 
     ~implementation() {
@@ -105,7 +108,7 @@ struct exchange::implementation {
 
     void read_until_bye() {
         over->complete();
-        record_reader records(over->link(), over->protection(), over->timing().io_timeout);
+        record_reader records(over->link(), over->protection(), over->timing().io_timeout, incoming.heard());
         while (const auto record = records.next()) {
             handle_record(*record);
             if (has_peer_left) return leave();
@@ -134,6 +137,7 @@ struct exchange::implementation {
     void leave() {
         if (!incoming.empty()) throw error(errc::protocol, "the peer took leave in the middle of a transfer");
         outgoing.peer_took_leave();
+        incoming.peer_took_leave();
         writer.say_bye();
     }
 
@@ -170,14 +174,21 @@ struct exchange::implementation {
     std::thread reader;
 };
 
-exchange::exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer)
-    : implementation_(std::make_unique<implementation>(std::move(over), into, options, observer)) {}
+delivery_id make_delivery_id() {
+    delivery_id id;
+    Botan::system_rng().randomize(reinterpret_cast<std::uint8_t*>(id.data()), id.size());
+    return id;
+}
+
+exchange::exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer,
+                   delivery_registry* known)
+    : implementation_(std::make_unique<implementation>(std::move(over), into, options, observer, known)) {}
 
 exchange::~exchange() = default;
 
-transfer_id exchange::announce(source& item) {
+transfer_id exchange::announce(source& item, const delivery_attempt& attempt) {
     implementation_->start_reader();
-    return implementation_->outgoing.announce(item);
+    return implementation_->outgoing.announce(item, attempt);
 }
 
 void exchange::send(transfer_id id, source& item) { implementation_->outgoing.send(id, item); }

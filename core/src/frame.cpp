@@ -13,7 +13,7 @@ constexpr std::uint16_t critical_bit = 0x8000;
 
 namespace tag {
 constexpr std::uint16_t offer_kind = 1, offer_name = 2, offer_size = 3, offer_mode = 4, offer_mtime = 5,
-                        offer_compression = 6, offer_resume = 7, offer_digest = 8;
+                        offer_compression = 6, offer_resume = 7, offer_digest = 8, offer_id = 9;
 constexpr std::uint16_t accept_offset = 1, accept_prefix = 2;
 constexpr std::uint16_t end_size = 1, end_digest = 2;
 constexpr std::uint16_t outcome_status = 1, outcome_text = 2, outcome_response = 3;
@@ -67,13 +67,16 @@ Integer only_integer(const_bytes value, std::string_view what) {
     return number;
 }
 
-sha256_digest only_digest(const_bytes value, std::string_view what) {
-    sha256_digest digest;
+template <class Array>
+Array only_bytes(const_bytes value, std::string_view what) {
+    Array bytes;
     byte_reader in(value, what);
-    std::ranges::copy(in.bytes(digest.size()), digest.begin());
+    std::ranges::copy(in.bytes(bytes.size()), bytes.begin());
     in.finish();
-    return digest;
+    return bytes;
 }
+
+sha256_digest only_digest(const_bytes value, std::string_view what) { return only_bytes<sha256_digest>(value, what); }
 
 std::string only_text(const_bytes value, std::size_t maximum, std::string_view what) {
     if (value.size() > maximum) byte_reader(value, what).fail("has a length out of bounds");
@@ -123,6 +126,7 @@ std::vector<std::byte> encode(const offer_frame& content) {
     if (what.wants_resume) out.field(tag::offer_resume, {});
     if (content.digest != digest_kind::none)
         out.integer(tag::offer_digest, static_cast<std::uint8_t>(content.digest), necessity::critical);
+    if (content.id) out.field(tag::offer_id, *content.id);
     return out.take();
 }
 
@@ -176,6 +180,7 @@ offer_frame decode_offer(const_bytes payload) {
                 content.digest = static_cast<digest_kind>(kind);
                 return true;
             }
+            case tag::offer_id: content.id = only_bytes<delivery_id>(value, what); return true;
             default: return false;
         }
     });

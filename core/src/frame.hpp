@@ -8,6 +8,7 @@
 
 #include "wherry/bytes.hpp"
 #include "wherry/error.hpp"
+#include "wherry/exchange.hpp"
 #include "wherry/sink.hpp"
 
 // The frames inside records, byte by byte; core/doc/protocol.md describes them.
@@ -59,6 +60,7 @@ enum class digest_kind : std::uint8_t { none = 0, sha256 = 1 };
 struct offer_frame {
     offer what;
     digest_kind digest = digest_kind::none;
+    std::optional<delivery_id> id;  // none: each offer is a delivery of its own
 
     bool operator==(const offer_frame&) const = default;
 };

@@ -41,8 +41,16 @@ incoming_transfers::admission::~admission() {
     --at_->open_count_;
 }
 
-incoming_transfers::incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer)
-    : over_(over), into_(into), writer_(writer), observer_(observer), answers_(writer.make_small_record()) {}
+incoming_transfers::incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer,
+                                       delivery_registry* known)
+    : over_(over),
+      into_(into),
+      writer_(writer),
+      observer_(observer),
+      known_(known),
+      number_(known ? known->new_connection() : 0),
+      heard_(std::make_shared<last_heard>(std::chrono::steady_clock::now())),
+      answers_(writer.make_small_record()) {}
 
 incoming_transfers::~incoming_transfers() { drop_all(error(errc::disconnected, "the connection was closed")); }
 
@@ -107,6 +115,13 @@ void incoming_transfers::on_offer(const frame& got) {
     try {
         if (!into_) throw error(errc::refused, "this side only sends");
         item.admitted = admit();
+        if (const auto earlier = claim(item, offered)) {
+            delivery_result again;
+            again.failure = earlier->failure;
+            again.text = earlier->text;
+            again.response = earlier->response;
+            return answer(got.transfer, again);
+        }
         begin(item);
         if (offered.digest == digest_kind::sha256) item.digest.emplace();
         if (offered.what.wants_resume) propose_offset(got.transfer, item);
@@ -121,9 +136,27 @@ void incoming_transfers::on_offer(const frame& got) {
     observer_.tell([&](auto& o) { o.receiving(got.transfer, begun.what, begun.resumed_from); });
 }
 
+// Makes sure that no other connection works on what is offered; or tells how it ended before.
+std::optional<delivery_registry::outcome> incoming_transfers::claim(transfer& item, const offer_frame& offered) {
+    if (!known_) {
+        item.into = std::make_unique<claimed_delivery>();
+        return std::nullopt;
+    }
+    auto claimed = known_->take({number_, over_.link(), heard_, over_.peer(), over_.timing().ping_interval,
+                                 [this] { return must_stop(); }, living_},
+                                offered);
+    item.into = std::move(claimed.into);
+    return claimed.earlier;
+}
+
+void incoming_transfers::peer_took_leave() {
+    if (known_) known_->forget(number_, over_.peer());
+}
+
 void incoming_transfers::begin(transfer& item) {
-    item.into = of_sink([&] { return into_->begin(item.what, {over_.peer_address(), over_.peer()}); });
-    if (!item.into) throw error(errc::internal, "the sink accepted without a delivery");
+    item.into->begin([&] {
+        return of_sink([&] { return into_->begin(item.what, {over_.peer_address(), over_.peer()}); });
+    });
     item.resumed_from = item.have = item.into->offset();
     const auto most = item.what.wants_resume ? item.what.size.value_or(item.have) : 0;
     if (item.have > most) throw error(errc::internal, "the sink resumes from where it cannot");
@@ -168,8 +201,7 @@ void incoming_transfers::on_confirmation(const frame& got) {
 
 // The source has changed since: what is there is worthless.
 void incoming_transfers::start_over(transfer& item) {
-    item.into->abort(delivery::partial::drop);
-    item.into.reset();
+    item.into->drop();
     begin(item);
     if (item.have != 0) throw error(errc::internal, "the sink kept what it was told to drop");
     if (item.digest) item.digest.emplace();

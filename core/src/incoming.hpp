@@ -5,7 +5,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 
+#include "delivery_registry.hpp"
 #include "digest.hpp"
 #include "frame.hpp"
 #include "link_writer.hpp"
@@ -21,7 +23,9 @@ namespace wherry {
 class incoming_transfers {
 public:
     // `into` may be null: then every offer is refused.
-    incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer);
+    // `known` may be null.
+    incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer,
+                       delivery_registry* known);
     ~incoming_transfers();
 
     void on_offer(const frame& got);
@@ -33,6 +37,11 @@ public:
 
     // Writes the answers that wait for company.
     void flush() { writer_.transmit(answers_); }
+
+    // The peer has heard of every answer.
+    void peer_took_leave();
+    // To be told of what comes over the link.
+    std::shared_ptr<last_heard> heard() const noexcept { return heard_; }
 
     bool empty() const noexcept { return open_.empty(); }
     // The link is gone: ends what is open, and keeps what a resume can go on from.
@@ -68,7 +77,7 @@ private:
     struct transfer {
         offer what;
         admission admitted;
-        std::unique_ptr<delivery> into;
+        std::unique_ptr<claimed_delivery> into;
         std::uint64_t resumed_from = 0;
         std::uint64_t have = 0;            // what was resumed included
         bool awaits_confirmation = false;  // of the offset, by the sender
@@ -77,6 +86,7 @@ private:
 
     admission admit();
     transfer* find(const frame& about);
+    std::optional<delivery_registry::outcome> claim(transfer& item, const offer_frame& offered);
     void begin(transfer& item);
     void propose_offset(transfer_id id, transfer& item);
     void start_over(transfer& item);
@@ -89,6 +99,10 @@ private:
     sink* const into_;
     link_writer& writer_;
     observer_gate& observer_;
+    delivery_registry* const known_;
+    const delivery_registry::connection_number number_;
+    const std::shared_ptr<last_heard> heard_;
+    std::set<delivery_registry::connection_number> living_;
     record_buffer answers_;
     std::map<transfer_id, transfer> open_;
     transfer_id last_offered_ = 0;

@@ -53,7 +53,7 @@ outgoing_transfers::outgoing_transfers(session& over, exchange_options options, 
 
 // ---- The thread that sends ----
 
-transfer_id outgoing_transfers::announce(source& item) {
+transfer_id outgoing_transfers::announce(source& item, const delivery_attempt& attempt) {
     const auto& what = item.what();
     if (what.name.size() > limits::max_item_name_bytes)
         throw error(errc::bad_input, "a name of more than 4096 bytes cannot be sent; use a shorter path");
@@ -73,10 +73,13 @@ transfer_id outgoing_transfers::announce(source& item) {
         if (next_id_ > std::numeric_limits<transfer_id>::max() - 2)
             throw error(errc::exhausted, "too many transfers on one connection; connect again for the rest");
         id = std::exchange(next_id_, next_id_ + 2);
-        unanswered_[id].what = what;
+        auto& announced = unanswered_[id];
+        announced.what = what;
+        announced.may_have_arrived = attempt.may_have_arrived;
     }
     const bool wants_digest = options_.content_digest == exchange_options::digest::sha256;
-    put(frame_type::offer, id, encode(offer_frame{what, wants_digest ? digest_kind::sha256 : digest_kind::none}));
+    put(frame_type::offer, id,
+        encode(offer_frame{what, wants_digest ? digest_kind::sha256 : digest_kind::none, attempt.id}));
     return id;
 }
 
@@ -239,7 +242,7 @@ void outgoing_transfers::abandon(transfer_id id, const error& why) {
         const std::lock_guard lock(mutex_);
         const auto found = unanswered_.find(id);
         if (found == unanswered_.end()) return;
-        has_ended = found->second.has_ended;
+        has_ended = found->second.has_ended || found->second.may_have_arrived;
     }
     put(frame_type::cancel, id, encode(outcome_frame{why.code(), why.what(), {}}));
     auto result = failed(why);
@@ -288,8 +291,10 @@ void outgoing_transfers::on_result(const frame& got) {
         response_bytes_ += content.response.size();
         item.response.insert(item.response.end(), content.response.begin(), content.response.end());
         if ((got.flags & frame_flag::more) != 0) return;
-        // Good news about what was not sent to its end would be a lie.
-        if (!content.failure && !item.has_ended)
+        // Good news about what was not sent to its end would be a lie, unless it is what an earlier attempt has sent; a
+        // receiver that has it does not ask for the rest of it.
+        const bool is_repeat = item.may_have_arrived && !item.accepted;
+        if (!content.failure && !item.has_ended && !is_repeat)
             throw error(errc::protocol, "the peer confirmed a transfer before its end");
         response_bytes_ -= item.response.size();
         result.response = std::move(item.response);
@@ -345,7 +350,7 @@ void outgoing_transfers::fail(const error& why) {
     }
     for (auto& [id, item] : unanswered) {
         auto result = failed(first);
-        result.is_uncertain = item.has_ended;
+        result.is_uncertain = item.has_ended || item.may_have_arrived;
         result.bytes = item.bytes;
         result.resumed_from = item.resumed_from;
         observer_.tell([&, id = id, &item = item](auto& o) { o.answered(id, item.what, result); });

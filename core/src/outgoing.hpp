@@ -23,7 +23,7 @@ class outgoing_transfers {
 public:
     outgoing_transfers(session& over, exchange_options options, link_writer& writer, observer_gate& observer);
 
-    transfer_id announce(source& item);
+    transfer_id announce(source& item, const delivery_attempt& attempt);
     void send(transfer_id id, source& item);
     void flush();
     // Waits until everything is answered; if it was cancelled, tells the peer instead. Throws the failure, if there is
@@ -48,7 +48,8 @@ public:
 private:
     struct transfer {
         offer what;
-        bool has_ended = false;  // END was given to the link
+        bool has_ended = false;         // END was given to the link
+        bool may_have_arrived = false;  // in an earlier attempt
         std::uint64_t bytes = 0;
         std::uint64_t resumed_from = 0;
         std::optional<accept_frame> accepted;

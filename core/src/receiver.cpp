@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "collected_response.hpp"
+#include "delivery_registry.hpp"
 #include "observer_gate.hpp"
 
 namespace wherry {
@@ -207,7 +208,8 @@ struct receiver::implementation {
                                     protocol.verify, options.timing);
         observer.connected(peer.id, opened->peer_address(), opened->peer(), opened->describe());
         forwarding_observer forward(observer, peer.id);
-        exchange trading(std::move(opened), &into, {options.timing, exchange_options::digest::none}, forward);
+        exchange trading(std::move(opened), &into, {options.timing, exchange_options::digest::none}, forward,
+                         &deliveries);
         const published_exchange published(peer, trading);
         // Who is told to stop instead takes leave in serve(), as it has been drained.
         wait_for_turn(peer);
@@ -345,6 +347,7 @@ struct receiver::implementation {
     const receiver_protocol protocol;
     const receiver_options options;
     receiver_observer& observer;
+    delivery_registry deliveries;
 
     std::mutex mutex;
     std::condition_variable changed;

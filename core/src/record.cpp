@@ -51,8 +51,9 @@ const_bytes record_buffer::seal(cipher_session& with) {
     return {bytes_.get(), record_length_bytes + sealed};
 }
 
-record_reader::record_reader(connection& link, cipher_session& with, std::chrono::milliseconds record_timeout) noexcept
-    : link_(link), with_(with), record_timeout_(record_timeout) {}
+record_reader::record_reader(connection& link, cipher_session& with, std::chrono::milliseconds record_timeout,
+                             std::shared_ptr<last_heard> heard) noexcept
+    : link_(link), with_(with), record_timeout_(record_timeout), heard_(std::move(heard)) {}
 
 std::optional<const_bytes> record_reader::next() {
     if (!fill(record_length_bytes)) return std::nullopt;
@@ -93,6 +94,7 @@ bool record_reader::fill(std::size_t wanted) {
             throw error(errc::disconnected, "the link was cut in the middle of a record");
         }
         end_ += got;
+        if (heard_) *heard_ = clock::now();
         const bool has_begun = end_ - begin_ > record_length_bytes;
         if (has_begun && end_ - begin_ < wanted && record_timeout_.count() > 0 &&
             clock::now() - begun > record_timeout_)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -48,13 +49,18 @@ private:
     std::unique_ptr<std::byte[]> bytes_;
 };
 
+// When something last came over a link; of one connection, and read by others.
+using last_heard = std::atomic<std::chrono::steady_clock::time_point>;
+
 // Reads records off a link and opens them. Used by one thread at a time.
 class record_reader {
 public:
-    // `record_timeout` is for one record from its first byte to its last, for a length that was changed on the way may
-    // promise more than a living peer, which goes on to say PING, will ever send; zero: for ever.
+    // `heard` (may be null) has the time of what was last read. `record_timeout` is for one record from its first byte
+    // to its last, for a length that was changed on the way may promise more than a living peer, which goes on to say
+    // PING, will ever send; zero: for ever.
     record_reader(connection& link, cipher_session& with,
-                  std::chrono::milliseconds record_timeout = std::chrono::milliseconds(0)) noexcept;
+                  std::chrono::milliseconds record_timeout = std::chrono::milliseconds(0),
+                  std::shared_ptr<last_heard> heard = nullptr) noexcept;
 
     // The next record's plaintext, valid until the next call; nothing if the stream ended between two records.
     // Throws error: protocol for a length out of bounds, integrity, disconnected if the stream ended within a record,
@@ -68,6 +74,7 @@ private:
     connection& link_;
     cipher_session& with_;
     const std::chrono::milliseconds record_timeout_;
+    const std::shared_ptr<last_heard> heard_;
     std::unique_ptr<std::byte[]> bytes_;
     std::size_t capacity_ = 0;
     std::size_t begin_ = 0, end_ = 0;  // what was read and not yet returned

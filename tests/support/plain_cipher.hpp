@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "wherry/cipher.hpp"
 
@@ -11,10 +12,13 @@ namespace wherry::test {
 // without cryptography. Its handshake is one byte each way. The responder refuses if its verifier does.
 class plain_cipher final : public cipher {
 public:
+    // Who the initiators claim to be, and are believed.
+    explicit plain_cipher(std::string initiator = "SHA256:plain") : initiator_(std::move(initiator)) {}
+
     class plain_session final : public cipher_session {
     public:
-        explicit plain_session(role side) : side_(side) {
-            peer_.fingerprint = "SHA256:plain";
+        explicit plain_session(role side, std::string peer = "SHA256:plain") : side_(side) {
+            peer_.fingerprint = std::move(peer);
             peer_.label = "plain";
         }
 
@@ -55,15 +59,18 @@ public:
         if (link.read_some({&hello, 1}) == 0) throw error(errc::disconnected, "closed in the handshake");
         try {
             identity peer;
-            peer.fingerprint = "SHA256:plain";
+            peer.fingerprint = initiator_;
             if (verify) verify(peer);
         } catch (const error&) {
             link.write_all(as_bytes("n"));
             throw;
         }
         link.write_all(as_bytes("y"));
-        return std::make_unique<plain_session>(side);
+        return std::make_unique<plain_session>(side, initiator_);
     }
+
+private:
+    const std::string initiator_;
 };
 
 }  // namespace wherry::test

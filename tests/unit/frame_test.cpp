@@ -74,6 +74,8 @@ offer_frame full_offer() {
     content.what.mtime = file_time{1'700'000'000, 123'456'789};
     content.what.wants_resume = true;
     content.digest = digest_kind::sha256;
+    content.id.emplace();
+    for (std::size_t i = 0; i < content.id->size(); ++i) (*content.id)[i] = static_cast<std::byte>(0xA0 + i);
     return content;
 }
 
@@ -116,7 +118,8 @@ TEST(frame_bytes, full_offer) {
                  "0004 00000004 000001a4"
                  "0005 0000000c 000000006553f100 075bcd15"
                  "0007 00000000"
-                 "8008 00000001 01");
+                 "8008 00000001 01"
+                 "0009 00000010 a0a1a2a3a4a5a6a7a8a9aaabacadaeaf");
 }
 
 TEST(frame_bytes, time_before_1970) {
@@ -256,7 +259,7 @@ TEST(offer_frame, comes_back_as_it_was) {
 }
 
 TEST(offer_frame, comes_back_with_every_field_left_out) {
-    for (int without = 0; without < 6; ++without) {
+    for (int without = 0; without < 7; ++without) {
         auto content = full_offer();
         if (without == 0) content.what.name.clear();
         if (without == 1) content.what.size.reset();
@@ -264,6 +267,7 @@ TEST(offer_frame, comes_back_with_every_field_left_out) {
         if (without == 3) content.what.mtime.reset();
         if (without == 4) content.what.wants_resume = false;
         if (without == 5) content.digest = digest_kind::none;
+        if (without == 6) content.id.reset();
         EXPECT_EQ(decode_offer(encode(content)), content) << without;
     }
 }
@@ -469,6 +473,8 @@ TEST(offer_frame, refuses_values_out_of_bounds) {
             {"unknown digest", with(critical | 8, hex("02")), errc::unsupported,
              "the peer wants a content digest that this version of wherry does not know"},
             {"empty digest", with(critical | 8, {}), errc::protocol, cut},
+            {"short id", with(9, bytes(15, std::byte{1})), errc::protocol, cut},
+            {"long id", with(9, bytes(17, std::byte{1})), errc::protocol, over},
         },
         [](const_bytes in) { return encode(decode_offer(in)); });
 }

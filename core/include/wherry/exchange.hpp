@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -35,14 +36,27 @@ public:
     virtual bool may_wait() const noexcept { return false; }
 };
 
-using transfer_id = std::uint32_t;
+using transfer_id = std::uint32_t;  // on one connection
+
+// Tells one delivery from every other, on whatever connection it is offered: random, and known to the two sides only.
+using delivery_id = std::array<std::byte, 16>;
+delivery_id make_delivery_id();
+
+// What a sender knows of a delivery that it may offer more than once, because a link was lost.
+struct delivery_attempt {
+    // With one, the receiver answers what has arrived before instead of taking it again.
+    std::optional<delivery_id> id;
+    // All of it was sent before, and the answer was lost: it may be answered without being sent again.
+    bool may_have_arrived = false;
+};
 
 // How one transfer ended.
 struct delivery_result {
     std::optional<errc> failure;  // none: the receiver has promised that the delivery is durable
     std::string text;             // why it failed; untrusted where `remote`
     bool is_remote = false;       // the other side said so
-    // It failed after all of it had been sent and before the answer came: it may have been delivered nevertheless.
+    // It failed after all of it had been sent, now or in an earlier attempt, and before the answer came: it may have
+    // been delivered nevertheless.
     bool is_uncertain = false;
     std::vector<std::byte> response;  // from the sink; untrusted bytes
     std::uint64_t bytes = 0;          // content sent or received, without what was resumed
@@ -75,21 +89,25 @@ struct exchange_options {
     digest content_digest = digest::none;
 };
 
+class delivery_registry;
+
 // Two peers trading items over one session. Either may offer. Many transfers are in flight; none waits for the one
 // before it, except for its bytes.
 //
 // Use: construct; send() items, from one thread; finish(). A side that only receives calls serve() instead.
 class exchange {
 public:
-    // `into` may be null: then what the peer offers is refused. All references outlive the exchange.
-    exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer);
+    // `into` may be null: then what the peer offers is refused. `known` is what exchanges of one receiver share, so
+    // that they know of each other's deliveries; null: nobody does. All that is referred to outlives the exchange.
+    exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer,
+             delivery_registry* known = nullptr);
     // Ends the exchange; what is in flight is aborted on both sides.
     ~exchange();
     exchange(const exchange&) = delete;
     exchange& operator=(const exchange&) = delete;
 
     // Announces an item, and returns its id. REQUIRES: at most limits::max_open_transfers are announced and not sent.
-    transfer_id announce(source& item);
+    transfer_id announce(source& item, const delivery_attempt& attempt = {});
     // Sends the content of an announced item, and returns when the last byte was given to the link or the transfer
     // ended otherwise (refused, say, or its source failed); answered() tells its result then or later.
     // Throws if the exchange failed: error disconnected, timed_out, auth_failed, integrity, protocol, cancelled.

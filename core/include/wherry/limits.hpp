@@ -28,6 +28,12 @@ inline constexpr std::size_t max_open_transfers = 64;
 // Transfers that a sender leaves unanswered before it waits.
 inline constexpr std::size_t max_unanswered_transfers = 1024;
 
+// What a receiver remembers of how a peer's deliveries ended, for a sender that may not have heard of it; of each
+// identity. The oldest give way.
+inline constexpr std::size_t max_remembered_results = 4096;
+inline constexpr std::size_t max_remembered_response_bytes = std::size_t{1} << 20;
+inline constexpr std::chrono::hours result_lifetime{24};
+
 // A side that has had nothing to say for this long says PING.
 inline constexpr std::chrono::milliseconds ping_interval{5000};
 

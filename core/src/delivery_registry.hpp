@@ -1,0 +1,133 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "frame.hpp"
+#include "record.hpp"
+#include "wherry/exchange.hpp"
+
+namespace wherry {
+
+class claimed_delivery;
+
+// What a receiver knows of its peers' deliveries beyond one connection, so that a sender that comes back over a new one
+// neither delivers twice nor meets itself:
+// - what is under way over which connection. A newer attempt takes a delivery away from an older one; the older one is
+//   aborted first, on the newer one's thread, so that a sink never has two that go on with one partial;
+// - how deliveries ended whose senders may not have heard of it.
+// All of it is per identity: nothing that one peer says reaches what another began. Peers without a key are one and
+// the same peer here, and only the delivery id, which is as hard to guess as a key, tells theirs apart.
+// Thread-safety: all functions from any thread.
+class delivery_registry {
+public:
+    using connection_number = std::uint64_t;
+
+    // How it ended: the RESULT.
+    struct outcome {
+        std::optional<errc> failure;
+        std::string text;
+        std::vector<std::byte> response;
+    };
+
+    // Of one offer. Everything is borrowed for the call but `link`, which the claim keeps until its delivery is over.
+    struct claimant {
+        connection_number number;
+        connection& link;
+        std::shared_ptr<const last_heard> heard;
+        const identity& peer;
+        std::chrono::milliseconds ping_interval;
+        std::function<bool()> must_stop;      // ends a wait for another connection
+        std::set<connection_number>& living;  // what this connection has found out about others
+    };
+
+    // Either the claim, under which the sink may begin, or how this delivery ended before.
+    struct claim {
+        std::unique_ptr<claimed_delivery> into;
+        std::optional<outcome> earlier;
+    };
+
+    // Numbers connections; each has one of its own.
+    connection_number new_connection();
+
+    // Claims what is offered; who claimed it before has lost it by then. The same delivery (by its id) is taken from an
+    // older connection at once, and that connection is cut: its sender has left it. The same item (kind, name, size,
+    // time) that wants a resume is taken only from a connection that seems dead, for two senders with one key may well
+    // send alike files at the same time; to tell that takes up to three of the peer's pings.
+    // Throws error: protocol if this connection has the same delivery under way; disconnected if `must_stop` says so.
+    claim take(const claimant& by, const offer_frame& offered);
+
+    // The peer has heard everything that was answered over this connection.
+    void forget(connection_number number, const identity& peer);
+
+    // For tests: how many ended deliveries are remembered.
+    std::size_t remembered() const;
+
+private:
+    friend class claimed_delivery;
+    struct under_way;
+
+    struct remembered_result {
+        sha256_digest what;
+        outcome ended;
+        std::chrono::steady_clock::time_point when;
+        connection_number number;
+    };
+    struct known_peer {
+        std::map<delivery_id, std::shared_ptr<under_way>> by_id;
+        std::map<sha256_digest, std::shared_ptr<under_way>> by_item;
+        std::map<delivery_id, remembered_result> results;
+        std::deque<delivery_id> order;          // of results, the oldest first
+        std::deque<delivery_id> with_response;  // of those whose response is kept
+        std::size_t response_bytes = 0;
+
+        bool empty() const noexcept { return by_id.empty() && by_item.empty() && results.empty(); }
+        void forget_result(std::map<delivery_id, remembered_result>::iterator at);
+        // Behind forget_result(): the queues hold what `results` does.
+        void tidy();
+    };
+
+    // Both with the lock of the delivery held.
+    void ended(const under_way& what) noexcept;
+    void finished(const under_way& what, outcome how);
+    void drop_outdated();
+
+    mutable std::mutex mutex_;
+    std::map<std::string, known_peer, std::less<>> peers_;  // by fingerprint
+    connection_number last_number_ = 0;
+    std::chrono::steady_clock::time_point next_tidying_;
+};
+
+// A delivery under a claim; where there is no registry, one that nobody else claims. Once a newer attempt has taken it
+// away, its functions throw error(errc::refused), and abort() does nothing.
+// begin() first; then as any delivery, by the thread of its connection. begin() again after drop().
+class claimed_delivery final : public delivery {
+public:
+    claimed_delivery();
+    explicit claimed_delivery(std::shared_ptr<delivery_registry::under_way> shared) noexcept;
+    ~claimed_delivery() override;
+
+    void begin(const std::function<std::unique_ptr<delivery>()>& begin_in_sink);
+    // What came is worthless, but the claim stays.
+    void drop() noexcept;
+
+    std::uint64_t offset() const noexcept override;
+    std::size_t read_back(std::uint64_t position, mutable_bytes into) override;
+    void write(const_bytes bytes) override;
+    void finish(response& answer) override;
+    void abort(partial what_came) noexcept override;
+
+private:
+    const std::shared_ptr<delivery_registry::under_way> shared_;
+};
+
+}  // namespace wherry
