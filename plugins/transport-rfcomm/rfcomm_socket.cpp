@@ -5,8 +5,10 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <random>
 #include <thread>
 
 #include "failures.hpp"
@@ -16,6 +18,7 @@ namespace wherry::rfcomm {
 namespace {
 
 using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
 
 int kernel_level(security level) noexcept {
     switch (level) {
@@ -75,17 +78,42 @@ int bind_to(int socket, const bluetooth_address& adapter, std::uint8_t channel) 
     return ::bind(socket, reinterpret_cast<const sockaddr*>(&raw), sizeof raw) == 0 ? 0 : errno;
 }
 
+std::unique_lock<std::timed_mutex> connection_gate::enter(const deadline& until) {
+    constexpr auto settling = 150ms;
+    std::unique_lock lock(turn_, std::defer_lock);
+    if (!until)
+        lock.lock();
+    else if (!lock.try_lock_until(*until))
+        return lock;
+    std::this_thread::sleep_until(last_departure_.load() + settling);
+    return lock;
+}
+
 int connect_to(unique_fd& socket, security level, const bluetooth_address& from, const socket_name& to,
-               const deadline& until) {
-    for (auto pause = 50ms;; pause = std::min(2 * pause, 800ms)) {
-        socket = open_socket(level);
-        const int code = attempt(socket.get(), from, to, until);
-        if (code == 0) return 0;
-        socket.reset();
-        // There is one connection at most from one adapter to one channel, and the last one leaves slowly.
-        if (code != EBUSY) return code;
-        if (until && std::chrono::steady_clock::now() + pause >= *until) return code;
-        std::this_thread::sleep_for(pause);
+               const deadline& until, connection_gate& gate) {
+    // Longer than a channel that is closed, or a session that ends, needs to say so; shorter than a person who
+    // declines.
+    constexpr auto at_once = 1s;
+    int tries_left = 3;
+    // Processes that wait for one channel should not all come back at once.
+    std::minstd_rand dice(std::random_device{}());
+    for (auto pause = 100ms;; pause = std::min(2 * pause, 800ms)) {
+        int code = ETIMEDOUT;
+        {
+            const auto turn = gate.enter(until);
+            if (!turn.owns_lock()) return code;
+            socket = open_socket(level);
+            const auto begin = clock::now();
+            code = attempt(socket.get(), from, to, until);
+            if (code == 0) return 0;
+            socket.reset();
+            const bool may_be_passing =
+                (code == ECONNREFUSED || code == ECONNRESET) && clock::now() - begin < at_once && --tries_left > 0;
+            if (code != EBUSY && !may_be_passing) return code;
+        }
+        const auto after = pause * std::uniform_int_distribution(50, 150)(dice) / 100;
+        if (until && clock::now() + after >= *until) return code;
+        std::this_thread::sleep_for(after);
     }
 }
 

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <mutex>
 #include <string>
 
 #include "bluetooth_address.hpp"
@@ -25,10 +28,27 @@ unique_fd open_socket(security level);
 // Not repeated where the address is in use: 0, or the errno.
 int bind_to(int socket, const bluetooth_address& adapter, std::uint8_t channel) noexcept;
 
-// Connects; 0, or the errno: ETIMEDOUT when `until` has passed. A channel that an earlier connection of this machine
-// has not quite left is tried again until then.
+// Lets the attempts of this process to connect pass one by one, and none right behind the end of a connection. Attempts
+// at once to one device make two sessions of it, and for a round trip or so after the last channel closed the kernel
+// takes the session down: what begins meanwhile is refused, reset or, at worst, never answered.
+// Thread-safety: all functions from any thread.
+class connection_gate {
+public:
+    void note_departure() noexcept { last_departure_ = std::chrono::steady_clock::now(); }
+
+    // Returns when it is this thread's turn, which ends with the lock; not locked when `until` has passed.
+    std::unique_lock<std::timed_mutex> enter(const deadline& until);
+
+private:
+    std::timed_mutex turn_;
+    std::atomic<std::chrono::steady_clock::time_point> last_departure_{};
+};
+
+// Connects; 0, or the errno: ETIMEDOUT when `until` has passed. Waits for a channel to which this machine has a
+// connection, for there can be one only; and tries again, a few times, what failed at once, which may be the end of an
+// earlier connection, in another process.
 int connect_to(unique_fd& socket, security level, const bluetooth_address& from, const socket_name& to,
-               const deadline& until);
+               const deadline& until, connection_gate& gate);
 
 socket_name local_name(int socket) noexcept;
 socket_name peer_name(int socket) noexcept;

@@ -18,18 +18,6 @@
 
 namespace wherry::rfcomm {
 
-using namespace std::chrono_literals;
-using clock = std::chrono::steady_clock;
-
-class departure_clock {
-public:
-    void note() noexcept { last_ = clock::now(); }
-    void wait_until_settled() const { std::this_thread::sleep_until(last_.load() + 100ms); }
-
-private:
-    std::atomic<clock::time_point> last_{clock::now() - 1s};
-};
-
 namespace {
 
 std::string to_string(security level) {
@@ -46,12 +34,8 @@ constexpr int backlog = 8;
 
 class rfcomm_listener final : public listener {
 public:
-    rfcomm_listener(unique_fd socket, std::string address, const options& chosen,
-                    std::shared_ptr<departure_clock> departures)
-        : socket_(std::move(socket)),
-          options_(chosen),
-          departures_(std::move(departures)),
-          address_(std::move(address)) {}
+    rfcomm_listener(unique_fd socket, std::string address, const options& chosen, std::shared_ptr<connection_gate> gate)
+        : socket_(std::move(socket)), options_(chosen), gate_(std::move(gate)), address_(std::move(address)) {}
 
     std::unique_ptr<connection> accept() override {
         // Made first: when descriptors run out, the peer stays in the queue instead of being dropped.
@@ -65,7 +49,7 @@ public:
                 auto peer = rfcomm::to_string(peer_name(socket.get()).device);
                 return std::make_unique<socket_connection>(std::move(socket), std::move(stop), std::move(peer),
                                                            options_.record_bytes, closing::by_reset,
-                                                           [clock = departures_] { clock->note(); });
+                                                           [gate = gate_] { gate->note_departure(); });
             }
             switch (const int code = errno) {
                 case EAGAIN: wait_for(socket_.get(), POLLIN, stop_, std::nullopt); break;
@@ -91,7 +75,7 @@ private:
     unique_fd socket_;
     stop_signal stop_;
     options options_;
-    std::shared_ptr<departure_clock> departures_;
+    std::shared_ptr<connection_gate> gate_;
     std::string address_;
 };
 
@@ -127,7 +111,7 @@ unique_fd listen_on(const bluetooth_address& where, std::uint8_t channel, securi
 }  // namespace
 
 transport::transport(options chosen, warn_function warn)
-    : options_(std::move(chosen)), warn_(std::move(warn)), departures_(std::make_shared<departure_clock>()) {}
+    : options_(std::move(chosen)), warn_(std::move(warn)), gate_(std::make_shared<connection_gate>()) {}
 
 std::unique_ptr<connection> transport::connect(const std::string& address) {
     const auto where = parse_remote(address);
@@ -141,18 +125,18 @@ std::unique_ptr<connection> transport::connect(const std::string& address) {
     const auto from = options_.adapter.empty() ? bluetooth_address() : local.address;
 
     socket_name to{*where.device, where.channel == 0 ? options_.channel : where.channel};
-    departures_->wait_until_settled();
     if (to.channel == 0) {
+        const auto turn = gate_->enter(until);
         const auto found = lookup_channel(from, to.device, until);
         if (!found) fail_no_service(to.device);
         to.channel = *found;
     }
     unique_fd socket;
-    if (const int code = connect_to(socket, options_.level, from, to, until))
+    if (const int code = connect_to(socket, options_.level, from, to, until, *gate_))
         fail_connect(to.device, to.channel, to_string(options_.level), code);
     return std::make_unique<socket_connection>(std::move(socket), std::move(stop),
                                                rfcomm::to_string(to.device, to.channel), options_.record_bytes,
-                                               closing::by_reset, [clock = departures_] { clock->note(); });
+                                               closing::by_reset, [gate = gate_] { gate->note_departure(); });
 }
 
 std::unique_ptr<listener> transport::listen(const std::string& address) {
@@ -165,7 +149,7 @@ std::unique_ptr<listener> transport::listen(const std::string& address) {
         listen_on(where.adapter.empty() ? bluetooth_address() : first.address, where.channel, options_.level, adapters);
     const auto channel = local_name(socket.get()).channel;
     auto shown = rfcomm::to_string(first.address, channel);
-    return std::make_unique<rfcomm_listener>(std::move(socket), std::move(shown), options_, departures_);
+    return std::make_unique<rfcomm_listener>(std::move(socket), std::move(shown), options_, gate_);
 }
 
 }  // namespace wherry::rfcomm

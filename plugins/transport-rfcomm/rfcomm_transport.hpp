@@ -25,10 +25,6 @@ struct options {
     std::size_t record_bytes = 16'384;
 };
 
-// When a connection ended last. The kernel trips over a connection that follows too soon upon another one to the same
-// channel, which then hangs.
-class departure_clock;
-
 class transport final : public wherry::transport {
 public:
     using warn_function = std::function<void(const std::string&)>;
@@ -44,7 +40,7 @@ public:
 private:
     options options_;
     warn_function warn_;
-    std::shared_ptr<departure_clock> departures_;
+    std::shared_ptr<connection_gate> gate_;
 };
 
 }  // namespace wherry::rfcomm

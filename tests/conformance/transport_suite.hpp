@@ -443,15 +443,26 @@ TEST_P(transport_conformance, connections_outlive_their_listener) {
 TEST_P(transport_conformance, many_connections_do_not_mix) {
     const int count = GetParam().connections;
     constexpr std::size_t size = 5'003;
+    const auto or_failure = [](const auto& call) {
+        try {
+            call();
+        } catch (const error& e) {
+            ADD_FAILURE() << e.what();
+        }
+    };
     auto accepting = std::async(std::launch::async, [&] {
         std::vector<std::thread> echoes;
-        for (int i = 0; i < count; ++i)
-            echoes.emplace_back([end = std::shared_ptr<connection>(door_->accept())] {
-                end->set_read_timeout(patience);
-                const auto all = read_exactly(*end, size);
-                end->write_all(all);
-                end->shutdown_write();
-            });
+        or_failure([&] {
+            for (int i = 0; i < count; ++i)
+                echoes.emplace_back([&, end = std::shared_ptr<connection>(door_->accept())] {
+                    or_failure([&] {
+                        end->set_read_timeout(patience);
+                        const auto all = read_exactly(*end, size);
+                        end->write_all(all);
+                        end->shutdown_write();
+                    });
+                });
+        });
         for (auto& echo : echoes) echo.join();
     });
     constexpr int threads = 5;
@@ -459,15 +470,18 @@ TEST_P(transport_conformance, many_connections_do_not_mix) {
     std::vector<std::thread> crew;
     for (int t = 0; t < threads; ++t)
         crew.emplace_back([&] {
-            for (int i; (i = next++) < count;) {
-                const auto end = link_->connect(std::string(door_->address()));
-                end->set_read_timeout(patience);
-                const auto bytes = noise(size, static_cast<std::uint64_t>(i));
-                end->write_all(bytes);
-                if (read_to_end(*end) == bytes) ++right;
-            }
+            or_failure([&] {
+                for (int i; (i = next++) < count;) {
+                    const auto end = link_->connect(std::string(door_->address()));
+                    end->set_read_timeout(patience);
+                    const auto bytes = noise(size, static_cast<std::uint64_t>(i));
+                    end->write_all(bytes);
+                    if (read_to_end(*end) == bytes) ++right;
+                }
+            });
         });
     for (auto& one : crew) one.join();
+    if (right < count) door_->abort();
     accepting.get();
     EXPECT_EQ(right, count);
 }
