@@ -4,6 +4,7 @@ find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(LIBELF REQUIRED IMPORTED_TARGET libelf)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd>=1.4.0)
 
 # Botan 3 where it is installed, else 2.19: the sources compile with both.
 pkg_check_modules(BOTAN QUIET IMPORTED_TARGET botan-3)

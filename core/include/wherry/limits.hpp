@@ -34,6 +34,13 @@ inline constexpr std::size_t max_remembered_results = 4096;
 inline constexpr std::size_t max_remembered_response_bytes = std::size_t{1} << 20;
 inline constexpr std::chrono::hours result_lifetime{24};
 
+// How far back compressed content may refer to itself, and so what its receiver has to keep.
+inline constexpr std::size_t max_packing_window_bytes = std::size_t{1} << 20;
+// What all compressed content in one record may expand to: no record keeps a receiver busy for long.
+inline constexpr std::size_t max_expanded_record_bytes = std::size_t{8} << 20;
+// Transfers that one side may be in the middle of compressed content of.
+inline constexpr std::size_t max_open_packings = 4;
+
 // A side that has had nothing to say for this long says PING.
 inline constexpr std::chrono::milliseconds ping_interval{5000};
 

@@ -1,0 +1,152 @@
+#include "packing_policy.hpp"
+
+#include <utility>
+
+namespace wherry {
+
+namespace {
+
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+
+// Content that keeps more than this of its size is left alone; once it is compressed, it may be a little worse.
+constexpr double worst_ratio = 0.9, worst_ratio_to_go_on = 0.95;
+// What it must win over what it costs, to begin with it and to go on.
+constexpr double begin_factor = 1.25, go_on_factor = 0.8;
+// The same for the thorough level, which costs some five to ten times as much, to win a tenth.
+constexpr double begin_thorough_factor = 60, go_on_thorough_factor = 30;
+
+// How much content is left alone before it is tried again: it may have changed.
+constexpr std::uint64_t trial_interval = 4 * mib;
+// Over how much the compressor, and the link, are looked at.
+constexpr std::uint64_t stretch_bytes = mib;
+constexpr auto stretch_blocked = std::chrono::milliseconds(50);
+
+// What buffers on the way might swallow of content as it is, before the link counts as fast.
+constexpr std::uint64_t trusted_at_once = 8 * mib;
+// Compressed: after this much that went at once the link is measured with content as it is.
+constexpr std::uint64_t packed_at_once = 2 * mib;
+// A link that was slow once, and is not seen so any more, is measured again after so much content.
+constexpr std::uint64_t measure_interval = 256 * mib;
+
+// A link that likes records as small as this is Bluetooth or slower: 1 MB/s until it shows otherwise.
+constexpr std::size_t slow_link_record_bytes = std::size_t{32} << 10;
+constexpr double slow_link_cost = 1000;
+// Of a compressor that was not seen yet.
+constexpr double usual_packing_cost = 2;
+
+// Samples smaller than this measure how the compressor starts rather than how it runs.
+constexpr std::size_t least_timed_bytes = std::size_t{16} << 10;
+
+double each(packing_policy::duration took, std::uint64_t bytes) noexcept {
+    return static_cast<double>(took.count()) / static_cast<double>(bytes);
+}
+
+double share(std::uint64_t part, std::uint64_t whole) noexcept {
+    return static_cast<double>(part) / static_cast<double>(whole);
+}
+
+}  // namespace
+
+packing_policy::packing_policy(std::size_t record_bytes) noexcept {
+    if (record_bytes <= slow_link_record_bytes) link_cost_ = slow_link_cost;
+}
+
+void packing_policy::begin_content() noexcept {
+    ratio_.reset();
+    is_packed_ = false;
+    since_trial_ = 0;
+    stretch_in_ = stretch_out_ = 0;
+    stretch_took_ = duration(0);
+}
+
+bool packing_policy::wants_trial() const noexcept {
+    if (is_packed_ || is_measuring_ || is_link_fast()) return false;
+    const bool would_shrink = ratio_ && *ratio_ <= worst_ratio;
+    return !ratio_ || since_trial_ >= trial_interval || (has_news_ && would_shrink);
+}
+
+void packing_policy::tried(std::size_t in, std::size_t out, duration took) noexcept {
+    if (in == 0) return;
+    if (in >= least_timed_bytes || !packing_cost_) packing_cost_ = each(took, in);
+    ratio_ = share(out, in);
+    since_trial_ = 0;
+    has_news_ = false;
+    is_packed_ = *ratio_ <= worst_ratio && (!link_cost_ || is_worth_it(begin_factor));
+    choose_level();
+}
+
+void packing_policy::packed(std::size_t in, std::size_t out, duration took) noexcept {
+    stretch_in_ += in;
+    stretch_out_ += out;
+    stretch_took_ += took;
+    packed_since_ += in;
+    if (stretch_in_ < stretch_bytes) return;
+    ratio_ = share(stretch_out_, stretch_in_);
+    if (level_ == fast_level) packing_cost_ = each(stretch_took_, stretch_in_);
+    stretch_in_ = stretch_out_ = 0;
+    stretch_took_ = duration(0);
+    if (*ratio_ > worst_ratio_to_go_on || (link_cost_ && !is_worth_it(go_on_factor))) {
+        is_packed_ = false;
+        since_trial_ = 0;
+        at_once_ = 0;
+    } else if (link_cost_ && packed_since_ >= measure_interval) {
+        measure_link();
+    }
+    choose_level();
+}
+
+void packing_policy::wrote(std::uint64_t bytes, duration blocked) noexcept {
+    written_ += bytes;
+    blocked_ += blocked;
+    if (written_ == 0 || (written_ < stretch_bytes && blocked_ < stretch_blocked)) return;
+    const auto count = std::exchange(written_, 0);
+    const auto cost = each(std::exchange(blocked_, duration(0)), count);
+    if (cost > begin_factor * packing_cost_.value_or(usual_packing_cost))
+        link_is_slow(cost);
+    else
+        link_took_it_at_once(count, cost);
+    choose_level();
+}
+
+void packing_policy::link_is_slow(double cost) noexcept {
+    link_cost_ = link_cost_ ? (*link_cost_ + cost) / 2 : cost;
+    is_measuring_ = false;
+    has_news_ = true;
+    at_once_ = packed_since_ = 0;
+}
+
+void packing_policy::link_took_it_at_once(std::uint64_t bytes, double cost) noexcept {
+    at_once_ += bytes;
+    if (is_packed_) {
+        // Compressed content hardly fills a link that is not slow, and tells no more of it.
+        if (!link_cost_ && at_once_ >= packed_at_once) measure_link();
+    } else if (at_once_ >= trusted_at_once) {
+        link_cost_ = cost;
+        is_measuring_ = false;
+    }
+}
+
+void packing_policy::measure_link() noexcept {
+    link_cost_.reset();
+    is_measuring_ = true;
+    is_packed_ = false;
+    at_once_ = packed_since_ = 0;
+}
+
+void packing_policy::choose_level() noexcept {
+    const double factor = level_ == thorough_level ? go_on_thorough_factor : begin_thorough_factor;
+    level_ = link_cost_ && is_worth_it(factor) ? thorough_level : fast_level;
+}
+
+// What a byte less on the link saves, against what it costs to get there.
+bool packing_policy::is_worth_it(double cost_factor) const noexcept {
+    const double saved = (1 - ratio_.value_or(worst_ratio)) * *link_cost_;
+    return saved > cost_factor * packing_cost_.value_or(usual_packing_cost);
+}
+
+// So fast that not even content that vanished would be worth it.
+bool packing_policy::is_link_fast() const noexcept {
+    return link_cost_ && *link_cost_ <= begin_factor * packing_cost_.value_or(usual_packing_cost);
+}
+
+}  // namespace wherry
