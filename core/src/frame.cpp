@@ -103,7 +103,8 @@ frame take_frame(byte_reader& record) {
     taken.flags = record.integer<std::uint8_t>();
     taken.transfer = record.integer<std::uint32_t>();
     taken.payload = record.sized<std::uint32_t>(limits::max_record_bytes);
-    const bool is_known = taken.type >= frame_type::offer && taken.type <= frame_type::bye;
+    const bool is_known =
+        (taken.type >= frame_type::offer && taken.type <= frame_type::bye) || taken.type == frame_type::packed;
     if (!is_known && (taken.flags & frame_flag::critical) != 0)
         throw error(errc::protocol,
                     "the peer sent a frame of type " + std::to_string(static_cast<unsigned>(taken.type)) +
@@ -123,6 +124,8 @@ std::vector<std::byte> encode(const offer_frame& content) {
         time.integer(static_cast<std::uint64_t>(what.mtime->seconds)).integer(what.mtime->nanoseconds);
         out.field(tag::offer_mtime, time.view());
     }
+    if (content.compression != compression_kind::none)
+        out.integer(tag::offer_compression, static_cast<std::uint8_t>(content.compression), necessity::critical);
     if (what.wants_resume) out.field(tag::offer_resume, {});
     if (content.digest != digest_kind::none)
         out.integer(tag::offer_digest, static_cast<std::uint8_t>(content.digest), necessity::critical);
@@ -163,11 +166,14 @@ offer_frame decode_offer(const_bytes payload) {
                 content.what.mtime = time;
                 return true;
             }
-            case tag::offer_compression:
-                if (only_integer<std::uint8_t>(value, what) != 0)
+            case tag::offer_compression: {
+                const auto kind = only_integer<std::uint8_t>(value, what);
+                if (kind > static_cast<std::uint8_t>(compression_kind::zstd))
                     throw error(errc::unsupported,
                                 "the peer compresses in a way that this version of wherry does not know");
+                content.compression = static_cast<compression_kind>(kind);
                 return true;
+            }
             case tag::offer_resume:
                 if (!value.empty()) byte_reader(value, what).fail("has a length out of bounds");
                 content.what.wants_resume = true;

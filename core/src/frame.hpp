@@ -24,6 +24,7 @@ enum class frame_type : std::uint8_t {
     ping = 7,
     bye = 8,
     request = 9,  // reserved: fetch this from there
+    packed = 10,  // DATA, compressed
 };
 
 namespace frame_flag {
@@ -53,6 +54,7 @@ frame take_frame(byte_reader& record);
 using sha256_digest = std::array<std::byte, 32>;
 
 enum class digest_kind : std::uint8_t { none = 0, sha256 = 1 };
+enum class compression_kind : std::uint8_t { none = 0, zstd = 1 };
 
 // What a frame's fields say. Each decode throws error: protocol if the frame is malformed, unsupported if it holds a
 // critical field, or a value, that this version does not know. What decodes encodes to the same fields again.
@@ -61,6 +63,7 @@ struct offer_frame {
     offer what;
     digest_kind digest = digest_kind::none;
     std::optional<delivery_id> id;  // none: each offer is a delivery of its own
+    compression_kind compression = compression_kind::none;  // what PACKED frames of it would hold
 
     bool operator==(const offer_frame&) const = default;
 };

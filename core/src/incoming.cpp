@@ -17,6 +17,11 @@ constexpr std::size_t read_back_bytes = std::size_t{256} << 10;
 // A response goes out in pieces that each fit a record that is small enough for any link.
 constexpr std::size_t response_piece_bytes = 4096;
 
+// As much as zstd expands at a time.
+constexpr std::size_t expanded_piece_bytes = std::size_t{128} << 10;
+
+error unfinished_packing() { return error(errc::protocol, "the peer's compressed content breaks off before its end"); }
+
 error shutting_down() { return error(errc::disconnected, "the receiver is shutting down; send it again later"); }
 
 // What a sink throws, be it a plugin's or one of the program's own, is the delivery's failure, not the exchange's.
@@ -70,9 +75,17 @@ bool incoming_transfers::must_stop() noexcept {
 }
 
 incoming_transfers::admission incoming_transfers::deal_with_record() {
+    expanded_in_record_ = 0;
     const std::lock_guard lock(admission_mutex_);
     ++open_count_;
     return admission(*this);
+}
+
+void incoming_transfers::flush() {
+    writer_.transmit(answers_);
+    if (!open_.empty()) return;
+    spare_unpacker_.reset();
+    expanded_.reset();
 }
 
 bool incoming_transfers::is_drained() noexcept {
@@ -124,6 +137,7 @@ void incoming_transfers::on_offer(const frame& got) {
         }
         begin(item);
         if (offered.digest == digest_kind::sha256) item.digest.emplace();
+        item.compression = offered.compression;
         if (offered.what.wants_resume) propose_offset(got.transfer, item);
     } catch (const error& e) {
         // What was there before stays, unless it was just found to be no good.
@@ -212,15 +226,63 @@ void incoming_transfers::on_data(const frame& got) {
     if (!item) return;
     if (item->awaits_confirmation) throw error(errc::protocol, "the peer sends content before it agreed on the offset");
     try {
-        if (item->what.size && got.payload.size() > *item->what.size - item->have)
-            throw error(errc::integrity, "more came than the sender had offered");
-        of_sink([&] { item->into->write(got.payload); });
+        if (item->unpacking) throw unfinished_packing();
+        store(*item, got.payload);
     } catch (const error& e) {
         return end_with(got.transfer, e);
     }
-    if (item->digest) item->digest->update(got.payload);
-    item->have += got.payload.size();
+    item->on_link += got.payload.size();
     observer_.tell([&](auto& o) { o.received_so_far(got.transfer, item->have); });
+}
+
+void incoming_transfers::store(transfer& item, const_bytes content) {
+    if (item.what.size && content.size() > *item.what.size - item.have)
+        throw error(errc::integrity, "more came than the sender had offered");
+    of_sink([&] { item.into->write(content); });
+    if (item.digest) item.digest->update(content);
+    item.have += content.size();
+}
+
+void incoming_transfers::on_packed(const frame& got) {
+    transfer* const item = find(got);
+    if (!item) return;
+    if (item->awaits_confirmation) throw error(errc::protocol, "the peer sends content before it agreed on the offset");
+    if (item->compression == compression_kind::none)
+        throw error(errc::protocol, "the peer compresses what it did not offer so");
+    item->on_link += got.payload.size();
+    try {
+        unpack(*item, got.payload);
+    } catch (const error& e) {
+        // Of a peer that does this the other transfers are no better.
+        if (expanded_in_record_ > limits::max_expanded_record_bytes) throw;
+        return end_with(got.transfer, e);
+    }
+    observer_.tell([&](auto& o) { o.received_so_far(got.transfer, item->have); });
+}
+
+// Piece by piece, so that nobody can make this side hold more, or store more than was offered, or be busy for long.
+void incoming_transfers::unpack(transfer& item, const_bytes payload) {
+    if (!item.unpacking) {
+        const auto open = std::count_if(open_.begin(), open_.end(), [](const auto& t) { return !!t.second.unpacking; });
+        if (static_cast<std::size_t>(open) >= limits::max_open_packings)
+            throw error(errc::exhausted, "too many transfers are in the middle of compressed content");
+        item.unpacking = spare_unpacker_ ? std::move(spare_unpacker_) : std::make_unique<unpacker>();
+    }
+    if (!expanded_) expanded_ = std::make_unique_for_overwrite<std::byte[]>(expanded_piece_bytes);
+    item.unpacking->unpack(payload, {expanded_.get(), expanded_piece_bytes}, [&](const_bytes piece) {
+        expanded_in_record_ += piece.size();
+        if (expanded_in_record_ > limits::max_expanded_record_bytes)
+            throw error(errc::protocol, "the peer's record expands to more than 8 MiB");
+        store(item, piece);
+    });
+    if (!item.unpacking->is_open()) spare_unpacker_ = std::move(item.unpacking);
+}
+
+// How far it came.
+void incoming_transfers::put_counts(delivery_result& result, const transfer& item) {
+    result.bytes = item.have - item.resumed_from;
+    result.bytes_on_link = item.on_link;
+    result.resumed_from = item.resumed_from;
 }
 
 void incoming_transfers::on_end(const frame& got) {
@@ -231,6 +293,7 @@ void incoming_transfers::on_end(const frame& got) {
         throw error(errc::protocol, "the peer ends a transfer before it agreed on the offset");
     collected_response response;
     try {
+        if (item->unpacking) throw unfinished_packing();
         if (content.size != item->have || (item->what.size && *item->what.size != item->have))
             throw error(errc::integrity, "the content is not as long as the sender had offered");
         if (item->digest && (!content.digest || *content.digest != item->digest->value()))
@@ -248,8 +311,7 @@ void incoming_transfers::on_end(const frame& got) {
     const auto ended = open_.extract(got.transfer);
     delivery_result result;
     result.response = response.take();
-    result.resumed_from = ended.mapped().resumed_from;
-    result.bytes = ended.mapped().have - result.resumed_from;
+    put_counts(result, ended.mapped());
     // First here, for to answer may fail.
     observer_.tell([&](auto& o) { o.delivered(got.transfer, ended.mapped().what, result); });
     answer(got.transfer, result);
@@ -266,8 +328,7 @@ void incoming_transfers::on_cancel(const frame& got) {
     const auto ended = open_.extract(got.transfer);
     delivery_result result = failed(error(code, content.text.empty() ? "the sender cancelled it" : content.text));
     result.is_remote = true;
-    result.resumed_from = ended.mapped().resumed_from;
-    result.bytes = ended.mapped().have - result.resumed_from;
+    put_counts(result, ended.mapped());
     observer_.tell([&](auto& o) { o.delivered(got.transfer, ended.mapped().what, result); });
 }
 
@@ -295,8 +356,7 @@ void incoming_transfers::end_with(transfer_id id, const error& why) {
     const auto ended = open_.extract(id);
     if (ended.mapped().into) ended.mapped().into->abort(delivery::partial::drop);
     auto result = failed(why);
-    result.resumed_from = ended.mapped().resumed_from;
-    result.bytes = ended.mapped().have - result.resumed_from;
+    put_counts(result, ended.mapped());
     observer_.tell([&](auto& o) { o.delivered(id, ended.mapped().what, result); });
     answer(id, result);
 }
@@ -306,8 +366,7 @@ void incoming_transfers::drop_all(const error& why) noexcept {
         // Only what was verified has been written, so it is good to go on from.
         if (item.into) item.into->abort(item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);
         auto result = failed(why);
-        result.resumed_from = item.resumed_from;
-        result.bytes = item.have - item.resumed_from;
+        put_counts(result, item);
         observer_.tell([&, id = id, &item = item](auto& o) { o.delivered(id, item.what, result); });
     }
 }

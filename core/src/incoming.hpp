@@ -12,6 +12,7 @@
 #include "frame.hpp"
 #include "link_writer.hpp"
 #include "observer_gate.hpp"
+#include "packing.hpp"
 #include "wherry/session.hpp"
 #include "wherry/sink.hpp"
 
@@ -32,11 +33,13 @@ public:
     // The sender's answer to a proposed offset.
     void on_confirmation(const frame& got);
     void on_data(const frame& got);
+    // Content that is compressed.
+    void on_packed(const frame& got);
     void on_end(const frame& got);
     void on_cancel(const frame& got);
 
     // Writes the answers that wait for company.
-    void flush() { writer_.transmit(answers_); }
+    void flush();
 
     // The peer has heard of every answer.
     void peer_took_leave();
@@ -80,14 +83,20 @@ private:
         std::unique_ptr<claimed_delivery> into;
         std::uint64_t resumed_from = 0;
         std::uint64_t have = 0;            // what was resumed included
+        std::uint64_t on_link = 0;         // what that took, without what was resumed
         bool awaits_confirmation = false;  // of the offset, by the sender
         std::optional<content_digest> digest;
+        compression_kind compression = compression_kind::none;
+        std::unique_ptr<unpacker> unpacking;  // in the middle of compressed content
     };
 
     admission admit();
     transfer* find(const frame& about);
     std::optional<delivery_registry::outcome> claim(transfer& item, const offer_frame& offered);
     void begin(transfer& item);
+    static void store(transfer& item, const_bytes content);
+    void unpack(transfer& item, const_bytes payload);
+    static void put_counts(delivery_result& result, const transfer& item);
     void propose_offset(transfer_id id, transfer& item);
     void start_over(transfer& item);
     void refuse(transfer_id id, const transfer& item, const error& why);
@@ -106,6 +115,10 @@ private:
     record_buffer answers_;
     std::map<transfer_id, transfer> open_;
     transfer_id last_offered_ = 0;
+    std::uint64_t expanded_in_record_ = 0;
+    // Kept as long as transfers are open, so that many small ones can share them.
+    std::unique_ptr<unpacker> spare_unpacker_;
+    std::unique_ptr<std::byte[]> expanded_;
 
     std::mutex admission_mutex_;
     bool is_draining_ = false;

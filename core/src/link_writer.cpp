@@ -30,14 +30,19 @@ void link_writer::transmit(record_buffer& record) {
     const std::lock_guard lock(mutex_);
     if (const auto earlier = failure()) throw *earlier;
     if (is_shut_down_) throw error(errc::disconnected, "this side has taken leave already");
+    const auto sealed = record.seal(over_.protection());
+    const auto begin = clock::now();
     try {
-        over_.link().write_all(record.seal(over_.protection()));
+        over_.link().write_all(sealed);
     } catch (const error& e) {
         const std::lock_guard failing(failure_mutex_);
         failure_ = e;
         throw;
     }
-    last_sent_ = clock::now();
+    const auto end = clock::now();
+    written_bytes_ += sealed.size();
+    blocked_ns_ += std::chrono::nanoseconds(end - begin).count();
+    last_sent_ = end;
 }
 
 void link_writer::shut_down() {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -12,6 +13,12 @@
 #include "wherry/session.hpp"
 
 namespace wherry {
+
+// What a link took, and how long writes were blocked for that.
+struct link_traffic {
+    std::uint64_t bytes = 0;
+    std::chrono::nanoseconds blocked{0};
+};
 
 // Puts sealed records on a session's link, from any thread, one at a time, and says PING when nobody has had anything
 // to say for a while.
@@ -39,6 +46,9 @@ public:
     // Ends this side's half of the link. What is transmitted later throws errc::disconnected.
     void shut_down();
 
+    // All so far.
+    link_traffic traffic() const noexcept { return {written_bytes_, std::chrono::nanoseconds(blocked_ns_)}; }
+
     // The first failure of a write, if there was one. A record that went out in part is the last one.
     std::optional<error> failure() const;
 
@@ -53,6 +63,8 @@ private:
     mutable std::mutex failure_mutex_;
     std::optional<error> failure_;
     std::atomic<std::chrono::steady_clock::time_point> last_sent_;
+    std::atomic<std::uint64_t> written_bytes_ = 0;
+    std::atomic<std::int64_t> blocked_ns_ = 0;
     std::mutex bye_mutex_;
     std::atomic<bool> has_said_bye_ = false;
     std::mutex wake_mutex_;

@@ -49,6 +49,7 @@ outgoing_transfers::outgoing_transfers(session& over, exchange_options options, 
       writer_(writer),
       observer_(observer),
       record_(writer.make_bulk_record()),
+      packing_(options.content_compression, writer, record_, [this] { flush(); }),
       next_id_(over.side() == role::initiator ? 1 : 2) {}
 
 // ---- The thread that sends ----
@@ -79,7 +80,8 @@ transfer_id outgoing_transfers::announce(source& item, const delivery_attempt& a
     }
     const bool wants_digest = options_.content_digest == exchange_options::digest::sha256;
     put(frame_type::offer, id,
-        encode(offer_frame{what, wants_digest ? digest_kind::sha256 : digest_kind::none, attempt.id}));
+        encode(offer_frame{what, wants_digest ? digest_kind::sha256 : digest_kind::none, attempt.id,
+                           packing_.offered_for(what)}));
     return id;
 }
 
@@ -104,20 +106,37 @@ void outgoing_transfers::send_content(transfer_id id, source& item) {
     }
     observer_.tell([&](auto& o) { o.sending(id, item.what(), resumed_from); });
 
-    std::uint64_t position = resumed_from;
+    packing_.begin(item.what(), resumed_from);
+    std::uint64_t position = resumed_from, on_link = 0;
     while (is_open(id)) {
         // What a pipe gave must not wait for what it will give.
         if (!record_.fits(least_data_bytes) || item.may_wait()) flush();
-        const auto room = record_.data_room();
+        // What goes as it is comes from the source straight into the record.
+        const bool is_left_alone = packing_.leaves_alone();
+        const auto room = is_left_alone ? record_.data_room() : packing_.room();
         const auto got = of_source([&] { return item.read(room); });
-        if (got == 0) return end(id, position, digest);
+        if (got == 0) {
+            on_link += packing_.end(id);
+            count(id, position - resumed_from, on_link, resumed_from);
+            return end(id, position, digest);
+        }
         if (item.what().size && *item.what().size - position < got)
             throw source_failure{
                 error(errc::io, "it grew while it was being sent; send it again when nobody writes to it")};
         if (digest) digest->update(room.first(got));
-        record_.commit_data(id, got);
         position += got;
-        count(id, position - resumed_from, resumed_from);
+        if (is_left_alone) {
+            record_.commit_data(id, got);
+            packing_.left_alone(got);
+            on_link += got;
+        } else {
+            using more = content_packing::more;
+            const auto next = position == item.what().size ? more::no
+                              : item.may_wait()            ? more::may_be_long_in_coming
+                                                           : more::comes;
+            on_link += packing_.put(id, room.first(got), next);
+        }
+        count(id, position - resumed_from, on_link, resumed_from);
         observer_.tell([&](auto& o) { o.sent_so_far(id, position); });
     }
 }
@@ -130,11 +149,13 @@ bool outgoing_transfers::is_open(transfer_id id) {
     return unanswered_.contains(id);
 }
 
-void outgoing_transfers::count(transfer_id id, std::uint64_t bytes, std::uint64_t resumed_from) {
+void outgoing_transfers::count(transfer_id id, std::uint64_t bytes, std::uint64_t bytes_on_link,
+                               std::uint64_t resumed_from) {
     const std::lock_guard lock(mutex_);
     const auto found = unanswered_.find(id);
     if (found == unanswered_.end()) return;
     found->second.bytes = bytes;
+    found->second.bytes_on_link = bytes_on_link;
     found->second.resumed_from = resumed_from;
 }
 
@@ -332,6 +353,7 @@ void outgoing_transfers::conclude(transfer_id id, delivery_result result) {
     }
     if (ended.empty()) return;
     result.bytes = ended.mapped().bytes;
+    result.bytes_on_link = ended.mapped().bytes_on_link;
     result.resumed_from = ended.mapped().resumed_from;
     observer_.tell([&](auto& o) { o.answered(id, ended.mapped().what, result); });
     // After it was told, so that finish() returns when everything was.
@@ -352,6 +374,7 @@ void outgoing_transfers::fail(const error& why) {
         auto result = failed(first);
         result.is_uncertain = item.has_ended || item.may_have_arrived;
         result.bytes = item.bytes;
+        result.bytes_on_link = item.bytes_on_link;
         result.resumed_from = item.resumed_from;
         observer_.tell([&, id = id, &item = item](auto& o) { o.answered(id, item.what, result); });
     }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "content_packing.hpp"
 #include "digest.hpp"
 #include "frame.hpp"
 #include "link_writer.hpp"
@@ -51,6 +52,7 @@ private:
         bool has_ended = false;         // END was given to the link
         bool may_have_arrived = false;  // in an earlier attempt
         std::uint64_t bytes = 0;
+        std::uint64_t bytes_on_link = 0;
         std::uint64_t resumed_from = 0;
         std::optional<accept_frame> accepted;
         std::vector<std::byte> response;  // of RESULT frames that said `more`
@@ -60,7 +62,7 @@ private:
     std::optional<std::uint64_t> agree_on_offset(transfer_id id, source& item, std::optional<content_digest>& digest);
     bool has_prefix(transfer_id id, source& item, const accept_frame& accepted, content_digest& prefix);
     bool is_open(transfer_id id);
-    void count(transfer_id id, std::uint64_t bytes, std::uint64_t resumed_from);
+    void count(transfer_id id, std::uint64_t bytes, std::uint64_t bytes_on_link, std::uint64_t resumed_from);
     void end(transfer_id id, std::uint64_t position, const std::optional<content_digest>& digest);
     void abandon(transfer_id id, const error& why);
     void abandon_all();
@@ -72,7 +74,9 @@ private:
     const exchange_options options_;
     link_writer& writer_;
     observer_gate& observer_;
-    record_buffer record_;  // of the thread that sends
+    // Of the thread that sends.
+    record_buffer record_;
+    content_packing packing_;
 
     std::mutex mutex_;  // over all that follows
     std::condition_variable changed_;

@@ -38,8 +38,9 @@ mutable_bytes record_buffer::data_room() noexcept {
     return {body() + used_ + frame_header_bytes, capacity_ - used_ - frame_header_bytes};
 }
 
-void record_buffer::commit_data(std::uint32_t transfer, std::size_t payload_bytes) noexcept {
-    store_frame_header({body() + used_, frame_header_bytes}, frame_type::data, 0, transfer, payload_bytes);
+void record_buffer::commit(frame_type type, std::uint8_t flags, std::uint32_t transfer,
+                           std::size_t payload_bytes) noexcept {
+    store_frame_header({body() + used_, frame_header_bytes}, type, flags, transfer, payload_bytes);
     used_ += frame_header_bytes + payload_bytes;
 }
 

@@ -23,6 +23,8 @@ public:
     record_buffer(std::size_t record_bytes, std::size_t overhead);
 
     bool empty() const noexcept { return used_ == 0; }
+    // Of a full record, length and overhead included.
+    std::size_t record_bytes() const noexcept { return record_length_bytes + capacity_ + overhead_; }
     // Whether a further frame with that much payload can be added.
     bool fits(std::size_t payload_bytes) const noexcept {
         return frame_header_bytes + payload_bytes <= capacity_ - used_;
@@ -31,10 +33,12 @@ public:
     // REQUIRES: fits(payload.size()).
     void append(frame_type type, std::uint8_t flags, std::uint32_t transfer, const_bytes payload);
 
-    // Room for the payload of a DATA frame, to be filled from its front and then added with commit_data().
-    // REQUIRES: fits(1).
+    // Room for the payload of a frame, to be filled from its front and then added with commit(). REQUIRES: fits(1).
     mutable_bytes data_room() noexcept;
-    void commit_data(std::uint32_t transfer, std::size_t payload_bytes) noexcept;
+    void commit(frame_type type, std::uint8_t flags, std::uint32_t transfer, std::size_t payload_bytes) noexcept;
+    void commit_data(std::uint32_t transfer, std::size_t payload_bytes) noexcept {
+        commit(frame_type::data, 0, transfer, payload_bytes);
+    }
 
     // Seals what was appended and returns the whole record, to be written before anything else is done with this.
     // Leaves the buffer empty.

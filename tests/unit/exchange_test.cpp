@@ -12,6 +12,7 @@
 
 #include "frame.hpp"
 #include "memory_stream.hpp"
+#include "packing.hpp"
 #include "plain_cipher.hpp"
 #include "record.hpp"
 #include "recording_sink.hpp"
@@ -59,8 +60,10 @@ public:
         return count;
     }
     void seek(std::uint64_t position) override { position_ = position; }
+    bool may_wait() const noexcept override { return waits; }
 
     std::size_t step = std::string::npos;
+    bool waits = false;
 
 private:
     offer what_;
@@ -77,6 +80,9 @@ struct noting_observer final : exchange_observer {
         const std::lock_guard lock(mutex);
         answers[what.name] = result;
         changed.notify_all();
+    }
+    void received_so_far(transfer_id, std::uint64_t bytes) override {
+        if (on_received) on_received(bytes);
     }
     void delivered(transfer_id, const offer& what, const delivery_result& result) override {
         const std::lock_guard lock(mutex);
@@ -96,6 +102,7 @@ struct noting_observer final : exchange_observer {
     std::condition_variable changed;
     std::map<std::string, delivery_result> answers, deliveries;
     std::vector<std::string> notes;
+    std::function<void(std::uint64_t)> on_received;
 };
 
 std::unique_ptr<session> open_session(role side, std::shared_ptr<connection> link, session_options timing = {}) {
@@ -653,6 +660,243 @@ TEST_F(exchange_test, a_side_without_a_sink_refuses_offers) {
     EXPECT_EQ(at_sender_.answers.at("x").failure, errc::refused);
 }
 
+// ---- Compressed content ----
+
+// Text that shrinks to a fraction.
+std::string lines(std::size_t size) {
+    std::string text;
+    for (std::size_t i = 0; text.size() < size; ++i) text += "vertex " + std::to_string(i * 2654435761u % 997) + "\n";
+    text.resize(size);
+    return text;
+}
+
+std::string noise(std::size_t size) {
+    std::string text(size, '\0');
+    std::uint64_t state = 88172645463325252u;
+    for (auto& byte : text) {
+        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        byte = static_cast<char>(state >> 32);
+    }
+    return text;
+}
+
+exchange_options compressing(exchange_options::compression how) {
+    exchange_options options;
+    options.content_compression = how;
+    return options;
+}
+
+using compression = exchange_options::compression;
+
+TEST_F(exchange_test, compressed_content_of_every_awkward_size_arrives) {
+    for (const auto how : {compression::zstd, compression::automatic}) {
+        auto options = compressing(how);
+        options.content_digest = exchange_options::digest::sha256;
+        connect({}, {}, options);
+        std::map<std::string, std::string> expected;
+        for (const std::size_t size :
+             {0, 1, 2, 255, 256, 257, 4095, 4096, 65535, 65536, 131071, 131072, 131073, 1048576, 1500001})
+            for (const std::size_t step : {std::size_t{10'007}, std::string::npos})
+                for (const bool knows_size : {true, false})
+                    for (const bool shrinks : {true, false}) {
+                        const auto name = std::to_string(expected.size());
+                        expected[name] = shrinks ? lines(size) : noise(size);
+                        text_source item(name, expected[name]);
+                        item.step = step;
+                        if (!knows_size) item.says_size(std::nullopt);
+                        sender_->send(item);
+                    }
+        EXPECT_FALSE(finish());
+        EXPECT_FALSE(receiver_failure());
+        const auto stored = sink_.finished();
+        ASSERT_EQ(stored.size(), expected.size());
+        for (const auto& [name, content] : expected) {
+            EXPECT_TRUE(stored.at(name).content == content) << name << ' ' << content.size();
+            EXPECT_EQ(at_sender_.answers.at(name).bytes, content.size());
+            EXPECT_EQ(at_receiver_.deliveries.at(name).bytes, content.size());
+            EXPECT_EQ(at_receiver_.deliveries.at(name).bytes_on_link, at_sender_.answers.at(name).bytes_on_link);
+        }
+    }
+}
+
+TEST_F(exchange_test, compression_is_seen_on_the_link_and_off_it_is_not) {
+    const auto text = lines(3'000'000);
+    std::map<compression, std::uint64_t> went;
+    for (const auto how : {compression::none, compression::automatic, compression::zstd}) {
+        connect({}, {}, compressing(how));
+        const auto forward = link_->forward;
+        text_source item("x", text);
+        sender_->send(item);
+        EXPECT_FALSE(finish());
+        EXPECT_FALSE(receiver_failure());
+        EXPECT_TRUE(sink_.finished().at("x").content == text);
+        went[how] = forward->written();
+        EXPECT_LE(at_sender_.answers.at("x").bytes_on_link, went[how]);
+    }
+    EXPECT_GT(went[compression::none], text.size());
+    EXPECT_LT(went[compression::zstd], text.size() / 4);
+    EXPECT_LT(went[compression::automatic], text.size() / 4);
+}
+
+TEST_F(exchange_test, content_that_does_not_shrink_goes_as_it_is) {
+    connect({}, {}, compressing(compression::automatic));
+    const auto content = noise(9'000'000);
+    text_source item("x", content);
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_TRUE(sink_.finished().at("x").content == content);
+    EXPECT_EQ(at_sender_.answers.at("x").bytes_on_link, content.size());
+}
+
+TEST_F(exchange_test, content_that_changes_its_kind_is_compressed_where_it_shrinks) {
+    connect({}, {}, compressing(compression::automatic));
+    const auto content = lines(3'000'000) + noise(12'000'000) + lines(12'000'000) + noise(100'000);
+    text_source item("x", content);
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(sink_.finished().at("x").content == content);
+    EXPECT_LT(at_sender_.answers.at("x").bytes_on_link, content.size() - 4'000'000);
+    EXPECT_GE(at_sender_.answers.at("x").bytes_on_link, 12'100'000u);
+}
+
+TEST_F(exchange_test, a_record_expands_to_no_more_than_it_may) {
+    connect({}, {}, compressing(compression::zstd));
+    // Would fit one record, as far as that goes.
+    const std::string zeros(100 << 20, '\0');
+    text_source item("x", zeros);
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(sink_.finished().at("x").content == zeros);
+    EXPECT_LT(at_sender_.answers.at("x").bytes_on_link, 100'000u);
+}
+
+TEST_F(exchange_test, what_a_slow_source_gave_is_not_kept_by_the_compressor) {
+    for (const auto how : {compression::zstd, compression::automatic}) {
+        connect({}, {}, compressing(how));
+        // Gives the next line when the sink has got the one before: otherwise this never ends.
+        class conversation final : public source {
+        public:
+            conversation() {
+                what_.kind = item_kind::data;
+                what_.name = "talk";
+            }
+            const offer& what() const noexcept override { return what_; }
+            bool may_wait() const noexcept override { return true; }
+            std::size_t read(mutable_bytes into) override {
+                std::unique_lock lock(mutex);
+                changed.wait(lock, [&] { return came == asked; });
+                if (asked == 50 * line.size()) return 0;
+                std::copy_n(as_bytes(line).begin(), line.size(), into.begin());
+                asked += line.size();
+                return line.size();
+            }
+
+            const std::string line = "the same line again\n";
+            std::mutex mutex;
+            std::condition_variable changed;
+            std::size_t asked = 0, came = 0;
+
+        private:
+            offer what_;
+        } item;
+        at_receiver_.on_received = [&](std::uint64_t bytes) {
+            const std::lock_guard lock(item.mutex);
+            item.came = bytes;
+            item.changed.notify_all();
+        };
+        sender_->send(item);
+        EXPECT_FALSE(finish());
+        EXPECT_FALSE(receiver_failure());
+        at_receiver_.on_received = nullptr;
+        EXPECT_EQ(sink_.finished().at("talk").content.size(), item.asked);
+        EXPECT_LT(at_sender_.answers.at("talk").bytes_on_link, item.asked);
+    }
+}
+
+TEST_F(exchange_test, a_cut_transfer_that_was_compressed_goes_on_where_it_stopped) {
+    const auto content = noise(1'000'000) + lines(2'000'000);
+    auto options = compressing(compression::zstd);
+    options.content_digest = exchange_options::digest::sha256;
+    connect(damage{.cut_at = 300'000}, {}, options);
+    text_source first("x", content);
+    first.resumable();
+    try {
+        sender_->send(first);
+    } catch (const error&) {
+        // Also a way to hear of it.
+    }
+    EXPECT_TRUE(finish());
+    EXPECT_TRUE(receiver_failure());
+    const auto partial = sink_.partials().at("x");
+    EXPECT_GT(partial.size(), 100'000u);
+    EXPECT_LT(partial.size(), content.size());
+    EXPECT_TRUE(content.starts_with(partial));
+
+    connect({}, {}, options);
+    text_source again("x", content);
+    again.resumable();
+    sender_->send(again);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(sink_.finished().at("x").content == content);
+    const auto& answer = at_sender_.answers.at("x");
+    EXPECT_EQ(answer.resumed_from, partial.size());
+    EXPECT_EQ(answer.bytes, content.size() - partial.size());
+    EXPECT_LT(answer.bytes_on_link, answer.bytes / 2);
+}
+
+TEST_F(exchange_test, a_source_that_fails_while_it_is_compressed_leaves_the_next_item_whole) {
+    connect({}, {}, compressing(compression::zstd));
+    text_source bad("bad", lines(400'000)), good("good", lines(500'000));
+    bad.fails_at(150'000).step = 1000;
+    sender_->send(bad);
+    sender_->send(good);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_EQ(at_sender_.answers.at("bad").failure, errc::io);
+    EXPECT_FALSE(sink_.finished().contains("bad"));
+    EXPECT_TRUE(sink_.finished().at("good").content == lines(500'000));
+}
+
+TEST_F(exchange_test, a_sink_that_fails_within_compressed_content_ends_one_transfer_only) {
+    connect({}, {}, compressing(compression::zstd));
+    sink_.on_call = [writes = 0](const std::string& call, const std::string& name) mutable {
+        if (call == "write" && name == "bad" && ++writes == 3) throw error(errc::exhausted, "the disk is full");
+    };
+    text_source bad("bad", lines(5'000'000)), good("good", lines(500'000));
+    sender_->send(bad);
+    sender_->send(good);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_EQ(at_sender_.answers.at("bad").failure, errc::exhausted);
+    EXPECT_TRUE(sink_.has_call("drop bad"));
+    EXPECT_TRUE(sink_.finished().at("good").content == lines(500'000));
+}
+
+TEST_F(exchange_test, cancel_within_compressed_content_drops_it) {
+    connect({}, {}, compressing(compression::zstd));
+    at_receiver_.on_received = [&](std::uint64_t) { sender_->cancel(); };
+    class endless final : public source {
+    public:
+        endless() { what_.name = "endless"; }
+        const offer& what() const noexcept override { return what_; }
+        std::size_t read(mutable_bytes into) override {
+            std::fill(into.begin(), into.end(), std::byte{'x'});
+            return into.size();
+        }
+        offer what_;
+    } item;
+    EXPECT_THROW(sender_->send(item), error);
+    const auto failure = finish();
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::cancelled);
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(sink_.finished().empty());
+    EXPECT_TRUE(sink_.has_call("drop endless"));
+}
+
 // ---- A peer that does what it may not ----
 
 class rogue_peer_test : public testing::Test {
@@ -811,6 +1055,197 @@ TEST_F(rogue_peer_test, content_before_the_offset_was_agreed_on) {
     EXPECT_EQ(failure->code(), errc::protocol);
     // What had been verified before is kept.
     EXPECT_EQ(sink_.partials().at("x"), "prefix");
+}
+
+// ---- A peer that compresses what it should not ----
+
+class rogue_packer_test : public rogue_peer_test {
+protected:
+    static std::vector<std::byte> packed_offer(std::string name, std::optional<std::uint64_t> size = std::nullopt) {
+        offer_frame content;
+        content.what.name = std::move(name);
+        content.what.size = size;
+        content.compression = compression_kind::zstd;
+        return encode(content);
+    }
+
+    // The first payload of content compressed: all of it, or its beginning.
+    static std::vector<std::byte> packed(std::string_view content, packer::until how = packer::until::ended) {
+        packer with;
+        with.begin(1, std::nullopt);
+        std::vector<std::byte> payload(60'000);
+        const auto step = with.pack(as_bytes(content), payload, how);
+        EXPECT_TRUE(step.is_done);
+        payload.resize(step.made);
+        return payload;
+    }
+
+    // What the transfer "x" of these frames, which END and BYE follow, comes to; the one behind it must go well.
+    template <class Speak>
+    std::optional<errc> failure_of(Speak&& speak, std::uint64_t size, std::optional<std::uint64_t> offered = {}) {
+        const auto failure = serve_what([&](record_buffer& r) {
+            r.append(frame_type::offer, 0, 1, packed_offer("x", offered));
+            speak(r);
+            r.append(frame_type::end, 0, 1, encode(end_frame{size, std::nullopt}));
+            r.append(frame_type::offer, 0, 3, packed_offer("y", 4));
+            r.append(frame_type::packed, frame_flag::critical, 3, packed("good"));
+            r.append(frame_type::end, 0, 3, encode(end_frame{4, std::nullopt}));
+            r.append(frame_type::bye, 0, 0, {});
+        });
+        EXPECT_FALSE(failure) << failure->what();
+        EXPECT_EQ(sink_.finished().at("y").content, "good");
+        EXPECT_EQ(sink_.finished().contains("x"), observer_.deliveries.at("x").ok());
+        return observer_.deliveries.at("x").failure;
+    }
+};
+
+TEST_F(rogue_packer_test, plain_and_compressed_content_may_alternate) {
+    const auto failure = failure_of(
+        [&](record_buffer& r) {
+            r.append(frame_type::data, 0, 1, as_bytes("a"));
+            r.append(frame_type::packed, frame_flag::critical, 1, packed("bb"));
+            r.append(frame_type::packed, frame_flag::critical, 1, packed("cc"));
+            r.append(frame_type::data, 0, 1, as_bytes("d"));
+            r.append(frame_type::packed, frame_flag::critical, 1, packed(""));
+            r.append(frame_type::packed, frame_flag::critical, 1, packed("ee"));
+        },
+        8, 8);
+    EXPECT_FALSE(failure);
+    EXPECT_EQ(sink_.finished().at("x").content, "abbccdee");
+}
+
+TEST_F(rogue_packer_test, compressed_content_that_was_not_offered_so) {
+    const auto failure = serve_what([&](record_buffer& r) {
+        r.append(frame_type::offer, 0, 1, offer_of("x"));
+        r.append(frame_type::packed, frame_flag::critical, 1, packed("content"));
+    });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+    EXPECT_TRUE(sink_.finished().empty());
+    EXPECT_FALSE(sink_.has_call("write x"));
+}
+
+TEST_F(rogue_packer_test, compressed_content_of_a_transfer_never_offered) {
+    const auto failure =
+        serve_what([&](record_buffer& r) { r.append(frame_type::packed, frame_flag::critical, 1, packed("content")); });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+}
+
+TEST_F(rogue_packer_test, content_that_expands_beyond_what_was_offered) {
+    const auto failure = failure_of(
+        [&](record_buffer& r) {
+            r.append(frame_type::packed, frame_flag::critical, 1, packed(std::string(1'000'000, 'x')));
+        },
+        1'000'000, 999'999);
+    EXPECT_EQ(failure, errc::integrity);
+    EXPECT_TRUE(sink_.has_call("drop x"));
+    EXPECT_LE(observer_.deliveries.at("x").bytes, 999'999u);
+}
+
+TEST_F(rogue_packer_test, content_that_expands_to_exactly_what_was_offered) {
+    const auto failure = failure_of(
+        [&](record_buffer& r) {
+            r.append(frame_type::packed, frame_flag::critical, 1, packed(std::string(1'000'000, 'x')));
+        },
+        1'000'000, 1'000'000);
+    EXPECT_FALSE(failure);
+}
+
+TEST_F(rogue_packer_test, content_of_unknown_size_is_the_sinks_to_refuse) {
+    sink_.on_call = [writes = 0](const std::string& call, const std::string& name) mutable {
+        if (call == "write" && name == "x" && ++writes == 4) throw error(errc::exhausted, "the disk is full");
+    };
+    const auto failure = failure_of(
+        [&](record_buffer& r) {
+            r.append(frame_type::packed, frame_flag::critical, 1, packed(std::string(5'000'000, 'x')));
+        },
+        5'000'000);
+    EXPECT_EQ(failure, errc::exhausted);
+    EXPECT_LE(observer_.deliveries.at("x").bytes, 3u * 131'072);
+}
+
+TEST_F(rogue_packer_test, a_record_that_expands_to_more_than_it_may) {
+    const auto failure = serve_what([&](record_buffer& r) {
+        const auto some = packed(std::string(1 << 20, 'x'));
+        for (std::uint32_t i = 0; i < 20; ++i) {
+            r.append(frame_type::offer, 0, 2 * i + 1, packed_offer(std::to_string(i)));
+            r.append(frame_type::packed, frame_flag::critical, 2 * i + 1, some);
+        }
+        r.append(frame_type::bye, 0, 0, {});
+    });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+    EXPECT_THAT(failure->what(), HasSubstr("8 MiB"));
+    EXPECT_TRUE(sink_.finished().empty());
+    EXPECT_TRUE(sink_.has_call("begin 8"));
+    EXPECT_FALSE(sink_.has_call("begin 9"));
+}
+
+TEST_F(rogue_packer_test, a_bomb_in_one_frame) {
+    // 1 GiB: blocks that repeat one byte 128 KiB times, four bytes each.
+    std::string bomb("\x28\xB5\x2F\xFD\x00\x50", 6);
+    for (int block = 0; block < 8192; ++block) bomb += std::string("\x02\x00\x10x", 4);
+    const auto failure = serve_what([&](record_buffer& r) {
+        r.append(frame_type::offer, 0, 1, packed_offer("x", std::uint64_t{1} << 40));
+        r.append(frame_type::packed, frame_flag::critical, 1, as_bytes(bomb));
+    });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::protocol);
+    EXPECT_THAT(failure->what(), HasSubstr("8 MiB"));
+    EXPECT_EQ(observer_.deliveries.at("x").bytes, 8u << 20);
+    EXPECT_TRUE(sink_.has_call("drop x"));
+}
+
+TEST_F(rogue_packer_test, an_end_within_compressed_content) {
+    const auto failure = failure_of(
+        [&](record_buffer& r) {
+            r.append(frame_type::packed, frame_flag::critical, 1, packed("content", packer::until::flushed));
+        },
+        7, 7);
+    EXPECT_EQ(failure, errc::protocol);
+    EXPECT_EQ(observer_.deliveries.at("x").bytes, 7u);
+}
+
+TEST_F(rogue_packer_test, plain_content_within_compressed_content) {
+    const auto failure = failure_of(
+        [&](record_buffer& r) {
+            r.append(frame_type::packed, frame_flag::critical, 1, packed("content", packer::until::flushed));
+            r.append(frame_type::data, 0, 1, as_bytes("more"));
+        },
+        11, 11);
+    EXPECT_EQ(failure, errc::protocol);
+}
+
+TEST_F(rogue_packer_test, bytes_behind_the_end_of_compressed_content) {
+    const auto failure = failure_of(
+        [&](record_buffer& r) {
+            auto payload = packed("content");
+            payload.push_back(std::byte{0});
+            r.append(frame_type::packed, frame_flag::critical, 1, payload);
+        },
+        7, 7);
+    EXPECT_EQ(failure, errc::protocol);
+}
+
+TEST_F(rogue_packer_test, what_is_not_compressed_at_all) {
+    const auto failure = failure_of(
+        [&](record_buffer& r) { r.append(frame_type::packed, frame_flag::critical, 1, as_bytes("content")); }, 7, 7);
+    EXPECT_EQ(failure, errc::protocol);
+    EXPECT_FALSE(sink_.has_call("write x"));
+}
+
+TEST_F(rogue_packer_test, more_transfers_within_compressed_content_than_may_be) {
+    serve_what([&](record_buffer& r) {
+        for (std::uint32_t i = 0; i <= limits::max_open_packings; ++i) {
+            r.append(frame_type::offer, 0, 2 * i + 1, packed_offer(std::to_string(i)));
+            r.append(frame_type::packed, frame_flag::critical, 2 * i + 1, packed("a", packer::until::flushed));
+        }
+        r.append(frame_type::bye, 0, 0, {});
+    });
+    EXPECT_TRUE(sink_.has_call("write " + std::to_string(limits::max_open_packings - 1)));
+    EXPECT_FALSE(sink_.has_call("write " + std::to_string(limits::max_open_packings)));
+    EXPECT_EQ(observer_.deliveries.at(std::to_string(limits::max_open_packings)).failure, errc::exhausted);
 }
 
 }  // namespace

@@ -76,6 +76,7 @@ offer_frame full_offer() {
     content.digest = digest_kind::sha256;
     content.id.emplace();
     for (std::size_t i = 0; i < content.id->size(); ++i) (*content.id)[i] = static_cast<std::byte>(0xA0 + i);
+    content.compression = compression_kind::zstd;
     return content;
 }
 
@@ -88,9 +89,9 @@ const bytes outcome_status_field = hex("8001 00000004 00000000");
 
 TEST(frame_bytes, numbers_of_types_and_flags_are_fixed) {
     const std::pair<frame_type, int> all[] = {
-        {frame_type::offer, 1}, {frame_type::accept, 2}, {frame_type::data, 3},
-        {frame_type::end, 4},   {frame_type::result, 5}, {frame_type::cancel, 6},
-        {frame_type::ping, 7},  {frame_type::bye, 8},    {frame_type::request, 9},
+        {frame_type::offer, 1},   {frame_type::accept, 2},  {frame_type::data, 3}, {frame_type::end, 4},
+        {frame_type::result, 5},  {frame_type::cancel, 6},  {frame_type::ping, 7}, {frame_type::bye, 8},
+        {frame_type::request, 9}, {frame_type::packed, 10},
     };
     for (const auto& [type, number] : all) EXPECT_EQ(static_cast<int>(type), number);
     EXPECT_EQ(frame_flag::critical, 1);
@@ -117,6 +118,7 @@ TEST(frame_bytes, full_offer) {
                  "0003 00000008 0102030405060708"
                  "0004 00000004 000001a4"
                  "0005 0000000c 000000006553f100 075bcd15"
+                 "8006 00000001 01"
                  "0007 00000000"
                  "8008 00000001 01"
                  "0009 00000010 a0a1a2a3a4a5a6a7a8a9aaabacadaeaf");
@@ -212,7 +214,7 @@ TEST(take_frame, refuses_a_length_beyond_the_largest_record) {
 }
 
 TEST(take_frame, gives_unknown_types_that_may_be_skipped) {
-    for (const unsigned type : {0U, 9U, 10U, 127U, 255U}) {
+    for (const unsigned type : {0U, 9U, 11U, 127U, 255U}) {
         auto record = hex("00 00 00000005 00000002 1122");
         record[0] = static_cast<std::byte>(type);
         for (const unsigned flags : {0x00U, 0x02U, 0xFEU}) {
@@ -226,7 +228,7 @@ TEST(take_frame, gives_unknown_types_that_may_be_skipped) {
 }
 
 TEST(take_frame, refuses_unknown_types_that_are_critical) {
-    for (const unsigned type : {0U, 9U, 10U, 255U}) {
+    for (const unsigned type : {0U, 9U, 11U, 255U}) {
         auto record = hex("00 01 00000005 00000000");
         record[0] = static_cast<std::byte>(type);
         byte_reader in(record, "a record");
@@ -259,7 +261,7 @@ TEST(offer_frame, comes_back_as_it_was) {
 }
 
 TEST(offer_frame, comes_back_with_every_field_left_out) {
-    for (int without = 0; without < 7; ++without) {
+    for (int without = 0; without < 8; ++without) {
         auto content = full_offer();
         if (without == 0) content.what.name.clear();
         if (without == 1) content.what.size.reset();
@@ -268,6 +270,7 @@ TEST(offer_frame, comes_back_with_every_field_left_out) {
         if (without == 4) content.what.wants_resume = false;
         if (without == 5) content.digest = digest_kind::none;
         if (without == 6) content.id.reset();
+        if (without == 7) content.compression = compression_kind::none;
         EXPECT_EQ(decode_offer(encode(content)), content) << without;
     }
 }
@@ -466,7 +469,7 @@ TEST(offer_frame, refuses_values_out_of_bounds) {
              "the peer's OFFER has a time out of bounds"},
             {"short time", with(5, hex("0000000000000000")), errc::protocol, cut},
             {"long time", with(5, hex("0000000000000000 00000000 00")), errc::protocol, over},
-            {"unknown compression", with(6, hex("01")), errc::unsupported,
+            {"unknown compression", with(6, hex("02")), errc::unsupported,
              "the peer compresses in a way that this version of wherry does not know"},
             {"long compression", with(6, hex("0000")), errc::protocol, over},
             {"resume with a value", with(7, hex("01")), errc::protocol, bounds},

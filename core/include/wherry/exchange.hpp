@@ -60,6 +60,7 @@ struct delivery_result {
     bool is_uncertain = false;
     std::vector<std::byte> response;  // from the sink; untrusted bytes
     std::uint64_t bytes = 0;          // content sent or received, without what was resumed
+    std::uint64_t bytes_on_link = 0;  // what that took on the link: less where it was compressed
     std::uint64_t resumed_from = 0;
 
     bool ok() const noexcept { return !failure; }
@@ -87,6 +88,10 @@ struct exchange_options {
     // Ask the receiver to compare a SHA-256 of the whole content before it finishes a delivery.
     enum class digest { none, sha256 };
     digest content_digest = digest::none;
+    // Compress what this side sends: never; what shrinks, as far as the link is slower than compressing; always. What
+    // content shrinks to tells something about it to whoever watches the link. What comes is expanded in any case.
+    enum class compression { none, automatic, zstd };
+    compression content_compression = compression::none;
 };
 
 class delivery_registry;

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "frame.hpp"
+#include "link_writer.hpp"
+#include "packing.hpp"
+#include "packing_policy.hpp"
+#include "record.hpp"
+#include "wherry/exchange.hpp"
+
+namespace wherry {
+
+// Puts the content of one transfer after the other into records, as it is or compressed, whichever is wanted, or
+// better. Used by the thread that sends.
+class content_packing {
+public:
+    using compression = exchange_options::compression;
+
+    // `writer` and `record` outlive it; `flush` transmits the record.
+    content_packing(compression how, const link_writer& writer, record_buffer& record, std::function<void()> flush);
+
+    // What the offer of an item has to say.
+    compression_kind offered_for(const offer& what) const noexcept;
+
+    // The content of an item comes next, from `position` on. What there was before is over.
+    void begin(const offer& what, std::uint64_t position);
+    // Whether the next piece goes as it is: it may then be read into the record, and told to left_alone().
+    bool leaves_alone();
+    void left_alone(std::size_t bytes) noexcept;
+    // Where the next piece is read to otherwise.
+    mutable_bytes room();
+    enum class more { comes, may_be_long_in_coming, no };
+    // Takes the piece that was read into room(); `next` says what follows. Returns how much was put into records.
+    std::uint64_t put(transfer_id id, const_bytes piece, more next);
+    // Ends what was begun. Returns how much was put into records.
+    std::uint64_t end(transfer_id id);
+
+private:
+    bool should_pack(const_bytes piece, more next);
+    std::uint64_t put_packed(transfer_id id, const_bytes piece, packer::until how);
+    std::uint64_t put_plain(transfer_id id, const_bytes piece);
+
+    const compression how_;
+    const link_writer& writer_;
+    record_buffer& record_;
+    const std::function<void()> flush_;
+    packing_policy policy_;  // if it is `automatic`
+    packer packer_;
+    std::unique_ptr<std::byte[]> piece_;
+    std::optional<std::uint64_t> left_;  // to send, if it is known
+    bool is_off_ = true;                 // for this item
+    link_traffic seen_;                  // that the policy knows
+    std::uint64_t expanding_to_ = 0;     // what the record holds compressed, before that
+};
+
+}  // namespace wherry
