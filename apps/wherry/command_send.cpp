@@ -150,6 +150,12 @@ destination read_destination(const effective_options& options) {
     return to;
 }
 
+exchange_options::compression compression_of(std::string_view word) {
+    using compression = exchange_options::compression;
+    if (word == "zstd") return compression::zstd;
+    return word == "auto" ? compression::automatic : compression::none;
+}
+
 class sender {
 public:
     sender(application& with, const effective_options& options)
@@ -159,7 +165,7 @@ public:
           transport_(options.make_transport()),
           cipher_(options.make_cipher()),
           plan_(make_plan(options)),
-          report_(with, plan_) {
+          report_(with, plan_, compression_of(options.text("compress"))) {
         require_secure(with, options, *cipher_);
     }
 
@@ -216,6 +222,7 @@ private:
         exchange_options timing;
         timing.timing = timing_of();
         if (options_.text("digest") == "sha256") timing.content_digest = exchange_options::digest::sha256;
+        timing.content_compression = compression_of(options_.text("compress"));
         exchange over(connect(), nullptr, timing, report_);
         const interruption::scope running(stop, over);
         try {
@@ -434,6 +441,8 @@ const command& send_command() {
              flag("resume", "go on with files, from 1 MiB on, of which the receiver has a part"),
              choice_option("digest", {"none", "sha256"}, "none",
                            "have the receiver compare a digest of each item's whole content"),
+             choice_option("compress", {"auto", "zstd", "none"}, "auto",
+                           "compress what shrinks where the link is slow, everything, or nothing"),
              flag("accept-new-peer", "trust a receiver's key at first contact without asking"),
              transport_option(),
              cipher_option(),

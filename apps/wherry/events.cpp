@@ -93,6 +93,7 @@ void put_result(json& into, const delivery_result& result) {
     into["ok"] = result.ok();
     into["status"] = result.failure ? to_string(*result.failure) : "ok";
     into["bytes"] = result.bytes;
+    into["bytes_on_link"] = result.bytes_on_link;
     into["resumed_from"] = result.resumed_from;
     if (result.ok()) {
         put_content(into, "response", as_text(result.response));

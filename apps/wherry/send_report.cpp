@@ -29,13 +29,19 @@ offer as_offer(const planned_item& item) {
     return what;
 }
 
+// Nothing where it hardly did.
+std::string describe_shrinking(std::uint64_t bytes, std::uint64_t bytes_on_link) {
+    return bytes_on_link < bytes - bytes / 20 ? ", compressed to " + human_bytes(bytes_on_link) : "";
+}
+
 std::string name_of(const offer& what) { return what.name.empty() ? "message" : printable(what.name); }
 
 }  // namespace
 
-send_report::send_report(application& with, const sending_plan& plan)
+send_report::send_report(application& with, const sending_plan& plan, exchange_options::compression how)
     : with_(with),
       plan_(plan),
+      compression_(how),
       has_result_(plan.items.size()),
       progress_(std::chrono::milliseconds(with.style == output::json ? 250 : 100),
                 [this](const progress_state* state) { show_progress(state); }) {
@@ -172,6 +178,7 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
         has_result_[item] = true;
         if (result.ok()) {
             bytes_ += result.bytes;
+            bytes_on_link_ += result.bytes_on_link;
             ++delivered_;
         } else {
             ++failed_;
@@ -194,12 +201,17 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
             const std::lock_guard lock(mutex_);
             cut_off_.push_back(line);
         } else {
-            with_.terminal.note(line + ": " + (result.is_remote ? "the receiver says: " : "") + printable(result.text));
+            line += std::string(": ") + (result.is_remote ? "the receiver says: " : "") + printable(result.text);
+            const bool may_be_compression = compression_ != exchange_options::compression::none && result.is_remote &&
+                                            result.failure == errc::unsupported;
+            if (may_be_compression) line += "; if that is about compression, --compress none does without";
+            with_.terminal.note(line);
         }
     } else if (with_.style == output::lines) {
         auto line = "sent " + describe_item(what);
         if (!what.size && what.kind == item_kind::data) line += " (" + human_bytes(result.bytes) + ")";
         if (result.resumed_from > 0) line += ", gone on from " + human_bytes(result.resumed_from);
+        line += describe_shrinking(result.bytes, result.bytes_on_link);
         with_.terminal.result(line + describe_response(result.response));
     }
 }
@@ -223,6 +235,7 @@ void send_report::finish(exit_code code) {
         fields["failed"] = failed_;
         fields["skipped"] = plan_.skipped.size();
         fields["bytes"] = bytes_;
+        fields["bytes_on_link"] = bytes_on_link_;
         fields["seconds"] = took.count();
         fields["exit_code"] = to_status(code);
         with_.events.write("done", fields);
@@ -230,7 +243,8 @@ void send_report::finish(exit_code code) {
         auto line = std::to_string(delivered_) + " sent, " + std::to_string(failed_) + " failed";
         if (delivered_ > 0 && took.count() > 0)
             line += "; " + human_bytes(bytes_) + " in " + precise_duration(took) + " (" +
-                    human_bytes(static_cast<std::uint64_t>(double(bytes_) / took.count())) + "/s)";
+                    human_bytes(static_cast<std::uint64_t>(double(bytes_) / took.count())) + "/s)" +
+                    describe_shrinking(bytes_, bytes_on_link_);
         with_.terminal.result(line);
     }
 }

@@ -20,8 +20,8 @@ namespace wherry::app {
 // Thread-safety: all functions from any thread.
 class send_report final : public exchange_observer {
 public:
-    // `plan` outlives it.
-    send_report(application& with, const sending_plan& plan);
+    // `plan` outlives it. `how` is known to be what a receiver may not support.
+    send_report(application& with, const sending_plan& plan, exchange_options::compression how);
     ~send_report() override;
 
     // The transfer carries this item; `hurry` (may be null) is stopped once the transfer is over.
@@ -61,6 +61,7 @@ private:
 
     application& with_;
     const sending_plan& plan_;
+    const exchange_options::compression compression_;
 
     mutable std::mutex mutex_;
     std::optional<progress_clock::time_point> began_;  // the first item
@@ -69,7 +70,7 @@ private:
     std::map<transfer_id, answer> early_;  // answers that came before bind()
     std::vector<bool> has_result_;
     std::size_t delivered_ = 0, failed_ = 0;
-    std::uint64_t bytes_ = 0;
+    std::uint64_t bytes_ = 0, bytes_on_link_ = 0;
     std::optional<exit_code> first_cause_;
     std::vector<std::string> cut_off_;  // lines of items that failed with the connection: shown in short
     progress_clock::time_point last_plain_line_ = progress_clock::now();

@@ -369,6 +369,18 @@ class CutAt(Pass):
         return piece
 
 
+class Throttle(Pass):
+    """Lets so many bytes through in a second."""
+
+    def __init__(self, bytes_per_second):
+        super().__init__()
+        self.bytes_per_second = bytes_per_second
+
+    def change(self, begin, piece):
+        time.sleep(len(piece) / self.bytes_per_second)
+        return piece
+
+
 class HoldAt(Pass):
     """Lets `offset` bytes through, then waits for release()."""
 
