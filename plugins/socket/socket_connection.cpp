@@ -143,16 +143,22 @@ std::size_t socket_connection::read_some(mutable_bytes into) {
     for (;;) {
         if (stop_->raised()) fail_aborted();
         if (is_read_out_) return 0;
-        // Tried before any poll: where data flow, one system call does.
-        const auto got = uninterrupted([&] { return ::recv(socket_.get(), into.data(), into.size(), 0); });
-        if (got >= 0) return static_cast<std::size_t>(got);
-        const int code = errno;
-        if (!would_block(code)) {
-            failure_ = code;
-            return end_of_reading(code);
+        // Tried before any poll: where data flow, one system call does. Not where the last read took all there was.
+        if (!is_emptied_) {
+            const auto got = uninterrupted([&] { return ::recv(socket_.get(), into.data(), into.size(), 0); });
+            if (got >= 0) {
+                is_emptied_ = got > 0 && static_cast<std::size_t>(got) < into.size();
+                return static_cast<std::size_t>(got);
+            }
+            const int code = errno;
+            if (!would_block(code)) {
+                failure_ = code;
+                return end_of_reading(code);
+            }
+            // Nothing is left, and nothing will come: the other direction's thread has fetched the reason.
+            if (has_hung_up) return end_of_reading(failure_);
         }
-        // Nothing is left, and nothing will come: the other direction's thread has fetched the reason.
-        if (has_hung_up) return end_of_reading(failure_);
+        is_emptied_ = false;
         if (!until) until = deadline_after(read_timeout_);
         const auto woken = wait_for(socket_.get(), POLLIN, *stop_, until);
         if (woken == wake::timed_out)
