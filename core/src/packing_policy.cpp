@@ -67,8 +67,9 @@ bool packing_policy::wants_trial() const noexcept {
 
 void packing_policy::tried(std::size_t in, std::size_t out, duration took) noexcept {
     if (in == 0) return;
-    if (in >= least_timed_bytes || !packing_cost_) packing_cost_ = each(took, in);
     ratio_ = share(out, in);
+    // What does not shrink is passed over ten times as fast, and says nothing of what does.
+    if (*ratio_ <= worst_ratio && (in >= least_timed_bytes || !packing_cost_)) packing_cost_ = each(took, in);
     since_trial_ = 0;
     has_news_ = false;
     is_packed_ = *ratio_ <= worst_ratio && (!link_cost_ || is_worth_it(begin_factor));

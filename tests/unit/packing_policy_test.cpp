@@ -130,6 +130,23 @@ TEST(packing_policy_test, content_that_changes_its_kind_is_found_out) {
     EXPECT_LE(slow.plain, 5 * mib);
 }
 
+TEST(packing_policy_test, content_that_does_not_shrink_says_nothing_of_the_compressor) {
+    packing_policy policy(tcp_records);
+    policy.begin_content();
+    scene slow{two_megabit};
+    slow.swallowed = 4 * mib;
+    slow.ratio = 1;
+    slow.packing_cost = 0.1;
+    slow.send(policy, 3 * mib);
+    // Buffers took that at once, which is not fast enough to be sure.
+    policy.begin_content();
+    slow.ratio = 0.2;
+    slow.packing_cost = 3;
+    slow.plain = 0;
+    slow.send(policy, 40 * mib);
+    EXPECT_EQ(slow.plain, 0u);
+}
+
 TEST(packing_policy_test, small_records_say_that_the_link_is_slow) {
     packing_policy policy(rfcomm_records);
     policy.begin_content();
