@@ -99,6 +99,7 @@ private:
     // The socket tells its failure to one call only; the other direction's thread learns it from here.
     std::atomic<int> failure_{0};
     bool is_read_out_ = false;                    // the reading thread's, as the next
+    bool is_emptied_ = false;                     // the last read took all there was
     std::chrono::milliseconds read_timeout_{0};   // the reading thread's
     std::chrono::milliseconds write_timeout_{0};  // the writing thread's, as the next
     writing writing_ = writing::open;
