@@ -1,6 +1,6 @@
 #include "packing_policy.hpp"
 
-#include <utility>
+#include <algorithm>
 
 namespace wherry {
 
@@ -11,22 +11,26 @@ constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 // Content that keeps more than this of its size is left alone; once it is compressed, it may be a little worse.
 constexpr double worst_ratio = 0.9, worst_ratio_to_go_on = 0.95;
 // What it must win over what it costs, to begin with it and to go on.
-constexpr double begin_factor = 1.25, go_on_factor = 0.8;
-// The same for the thorough level, which costs some five to ten times as much, to win a tenth.
-constexpr double begin_thorough_factor = 60, go_on_thorough_factor = 30;
+constexpr double begin_factor = 2, go_on_factor = 1.25;
+// The thorough level costs some five to ten times as much, to win a tenth: for content that waits that much longer than
+// it takes to compress, to begin with it and to go on.
+constexpr double begin_thorough_factor = 30, go_on_thorough_factor = 15;
 
 // How much content is left alone before it is tried again: it may have changed.
 constexpr std::uint64_t trial_interval = 4 * mib;
-// Over how much the compressor, and the link, are looked at.
+// Over how much the compressor is looked at.
 constexpr std::uint64_t stretch_bytes = mib;
-constexpr auto stretch_blocked = std::chrono::milliseconds(50);
+// Over how much content the link is; a wait that is long for as much counts at once. Of a shared machine that stands
+// still for some milliseconds this makes nothing.
+constexpr std::uint64_t window_bytes = 4 * mib;
 
 // What buffers on the way might swallow of content as it is, before the link counts as fast.
 constexpr std::uint64_t trusted_at_once = 8 * mib;
 // Compressed: after this much that went at once the link is measured with content as it is.
 constexpr std::uint64_t packed_at_once = 2 * mib;
-// A link that was slow once, and is not seen so any more, is measured again after so much content.
-constexpr std::uint64_t measure_interval = 256 * mib;
+// A link that was slow once, and is not seen so any more, is measured again after so much content; after twice as much
+// each time that it was slow indeed.
+constexpr std::uint64_t first_measure = 32 * mib, last_measure = 512 * mib;
 
 // A link that likes records as small as this is Bluetooth or slower: 1 MB/s until it shows otherwise.
 constexpr std::size_t slow_link_record_bytes = std::size_t{32} << 10;
@@ -47,7 +51,7 @@ double share(std::uint64_t part, std::uint64_t whole) noexcept {
 
 }  // namespace
 
-packing_policy::packing_policy(std::size_t record_bytes) noexcept {
+packing_policy::packing_policy(std::size_t record_bytes) noexcept : measure_after_(first_measure) {
     if (record_bytes <= slow_link_record_bytes) link_cost_ = slow_link_cost;
 }
 
@@ -73,10 +77,20 @@ void packing_policy::tried(std::size_t in, std::size_t out, duration took) noexc
     since_trial_ = 0;
     has_news_ = false;
     is_packed_ = *ratio_ <= worst_ratio && (!link_cost_ || is_worth_it(begin_factor));
+    if (is_packed_) {
+        at_once_ = packed_since_ = 0;
+        begin_window();
+    }
     choose_level();
 }
 
+void packing_policy::left_alone(std::size_t bytes) noexcept {
+    since_trial_ += bytes;
+    window_content_ += bytes;
+}
+
 void packing_policy::packed(std::size_t in, std::size_t out, duration took) noexcept {
+    window_content_ += in;
     stretch_in_ += in;
     stretch_out_ += out;
     stretch_took_ += took;
@@ -86,31 +100,34 @@ void packing_policy::packed(std::size_t in, std::size_t out, duration took) noex
     if (level_ == fast_level) packing_cost_ = each(stretch_took_, stretch_in_);
     stretch_in_ = stretch_out_ = 0;
     stretch_took_ = duration(0);
-    if (*ratio_ > worst_ratio_to_go_on || (link_cost_ && !is_worth_it(go_on_factor))) {
-        is_packed_ = false;
-        since_trial_ = 0;
-        at_once_ = 0;
-    } else if (link_cost_ && packed_since_ >= measure_interval) {
+    if (*ratio_ > worst_ratio_to_go_on || (link_cost_ && !is_worth_it(go_on_factor)))
+        leave_alone();
+    else if (link_cost_ && packed_since_ >= measure_after_)
         measure_link();
-    }
     choose_level();
 }
 
 void packing_policy::wrote(std::uint64_t bytes, duration blocked) noexcept {
-    written_ += bytes;
-    blocked_ += blocked;
-    if (written_ == 0 || (written_ < stretch_bytes && blocked_ < stretch_blocked)) return;
-    const auto count = std::exchange(written_, 0);
-    const auto cost = each(std::exchange(blocked_, duration(0)), count);
-    if (cost > begin_factor * packing_cost_.value_or(usual_packing_cost))
+    window_written_ += bytes;
+    window_blocked_ += blocked;
+    if (window_written_ == 0 || window_content_ == 0) return;
+    const auto cost = each(window_blocked_, window_written_);
+    // Of content as it is: what the link costs would have to be worth it. Compressed: see above.
+    const double factor = is_packed_ ? 1 : begin_factor;
+    const bool has_waited = each(window_blocked_, std::max(window_content_, window_bytes)) > factor * packing_cost();
+    if (has_waited)
         link_is_slow(cost);
+    else if (window_content_ >= window_bytes)
+        link_took_it_at_once(window_written_, cost);
     else
-        link_took_it_at_once(count, cost);
+        return;
+    begin_window();
     choose_level();
 }
 
 void packing_policy::link_is_slow(double cost) noexcept {
     link_cost_ = link_cost_ ? (*link_cost_ + cost) / 2 : cost;
+    if (is_measuring_) measure_after_ = std::min(2 * measure_after_, last_measure);
     is_measuring_ = false;
     has_news_ = true;
     at_once_ = packed_since_ = 0;
@@ -124,30 +141,43 @@ void packing_policy::link_took_it_at_once(std::uint64_t bytes, double cost) noex
     } else if (at_once_ >= trusted_at_once) {
         link_cost_ = cost;
         is_measuring_ = false;
+        measure_after_ = first_measure;
     }
 }
 
 void packing_policy::measure_link() noexcept {
     link_cost_.reset();
     is_measuring_ = true;
+    leave_alone();
+}
+
+void packing_policy::leave_alone() noexcept {
     is_packed_ = false;
-    at_once_ = packed_since_ = 0;
+    since_trial_ = at_once_ = packed_since_ = 0;
+    begin_window();
+}
+
+void packing_policy::begin_window() noexcept {
+    window_content_ = window_written_ = 0;
+    window_blocked_ = duration(0);
 }
 
 void packing_policy::choose_level() noexcept {
     const double factor = level_ == thorough_level ? go_on_thorough_factor : begin_thorough_factor;
-    level_ = link_cost_ && is_worth_it(factor) ? thorough_level : fast_level;
+    const bool has_time = link_cost_ && ratio_ && *ratio_ * *link_cost_ > factor * packing_cost();
+    level_ = has_time ? thorough_level : fast_level;
 }
+
+double packing_policy::packing_cost() const noexcept { return packing_cost_.value_or(usual_packing_cost); }
 
 // What a byte less on the link saves, against what it costs to get there.
 bool packing_policy::is_worth_it(double cost_factor) const noexcept {
-    const double saved = (1 - ratio_.value_or(worst_ratio)) * *link_cost_;
-    return saved > cost_factor * packing_cost_.value_or(usual_packing_cost);
+    return (1 - ratio_.value_or(worst_ratio)) * *link_cost_ > cost_factor * packing_cost();
 }
 
 // So fast that not even content that vanished would be worth it.
 bool packing_policy::is_link_fast() const noexcept {
-    return link_cost_ && *link_cost_ <= begin_factor * packing_cost_.value_or(usual_packing_cost);
+    return link_cost_ && *link_cost_ <= begin_factor * packing_cost();
 }
 
 }  // namespace wherry

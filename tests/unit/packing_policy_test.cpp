@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace wherry {
 namespace {
 
@@ -16,6 +18,7 @@ struct scene {
     double link_cost = 0;  // nanoseconds that a byte blocks writes
     double ratio = 0.2;    // what is left of the content
     double packing_cost = 3;
+    double storing_cost = 0;    // nanoseconds that a byte of content takes the receiver, in parallel with this side
     std::size_t swallowed = 0;  // by buffers, before a write is blocked
 
     std::size_t packed = 0, plain = 0, trials = 0, wire = 0;
@@ -32,9 +35,11 @@ struct scene {
                 policy.tried(piece, shrunk, time(packing_cost * piece));
             }
             std::size_t out = piece;
+            double busy = 0;
             if (policy.wants_packed()) {
                 const double cost = packing_cost * (policy.level() == packing_policy::fast_level ? 1 : 8);
-                policy.packed(piece, shrunk, time(cost * piece));
+                busy = cost * piece;
+                policy.packed(piece, shrunk, time(busy));
                 packed += piece;
                 out = shrunk;
             } else {
@@ -44,7 +49,9 @@ struct scene {
             const std::size_t room = swallowed > wire ? swallowed - wire : 0;
             const auto waits = out - std::min(out, room);
             wire += out;
-            policy.wrote(out, time(link_cost * static_cast<double>(waits) + 0.2 * static_cast<double>(out)));
+            const double link_takes = link_cost * static_cast<double>(waits);
+            const double blocked = std::max(link_takes, storing_cost * piece - busy);
+            policy.wrote(out, time(std::max(0.0, blocked) + 0.2 * static_cast<double>(out)));
         }
     }
 };
@@ -84,6 +91,33 @@ TEST(packing_policy_test, a_fast_link_gets_most_of_it_as_it_is) {
     fast.send(policy, 1000 * mib);
     EXPECT_EQ(fast.packed, 0u);
     EXPECT_EQ(fast.trials, 1u);
+}
+
+TEST(packing_policy_test, a_receiver_that_is_hardly_slower_than_the_compressor_is_not_taken_for_a_slow_link) {
+    packing_policy policy(tcp_records);
+    policy.begin_content();
+    scene fast{loopback};
+    fast.ratio = 0.05;
+    // Writes of the little that is left wait for it, now and then.
+    fast.storing_cost = 4;
+    fast.send(policy, 1000 * mib);
+    EXPECT_LT(fast.packed, 64 * mib);
+}
+
+TEST(packing_policy_test, a_fast_link_that_stands_still_for_a_moment_stays_fast) {
+    packing_policy policy(tcp_records);
+    policy.begin_content();
+    scene fast{loopback};
+    fast.send(policy, 100 * mib);
+    fast.packed = 0;
+    for (int i = 0; i < 100; ++i) {
+        policy.wrote(0, 5ms);
+        fast.send(policy, 10 * mib);
+    }
+    EXPECT_EQ(fast.packed, 0u);
+    policy.wrote(0, 1s);
+    fast.send(policy, 1000 * mib);
+    EXPECT_LT(fast.packed, 64 * mib);
 }
 
 TEST(packing_policy_test, a_link_between_is_measured_and_compressed_for) {
