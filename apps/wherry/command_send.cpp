@@ -7,9 +7,11 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <random>
 #include <thread>
 
 #include "application.hpp"
+#include "retry.hpp"
 #include "send_report.hpp"
 #include "sources.hpp"
 #include "trust.hpp"
@@ -156,6 +158,11 @@ exchange_options::compression compression_of(std::string_view word) {
     return word == "auto" ? compression::automatic : compression::none;
 }
 
+double random_share() {
+    static std::mt19937 numbers{std::random_device{}()};
+    return std::uniform_real_distribution<double>(0, 1)(numbers);
+}
+
 class sender {
 public:
     sender(application& with, const effective_options& options)
@@ -165,6 +172,8 @@ public:
           transport_(options.make_transport()),
           cipher_(options.make_cipher()),
           plan_(make_plan(options)),
+          deliveries_(plan_.items.size()),
+          retries_(static_cast<unsigned>(options.integer("retry")), random_share),
           report_(with, plan_, compression_of(options.text("compress"))) {
         require_secure(with, options, *cipher_);
     }
@@ -182,6 +191,7 @@ public:
             } catch (const std::exception& e) {
                 failure = error(errc::internal, std::string("this should not happen: ") + e.what());
             }
+            if (!failure) failure = report_.first_cut();
             if (failure) report_.abandon_rest(*failure);
             code = report_.outcome();
             // Where every item has the receiver's promise, nothing that comes after takes it back.
@@ -218,7 +228,40 @@ private:
         for (std::size_t i = 0; i < plan_.items.size(); ++i)
             if (plan_.items[i].problem) report_.failed(i, *plan_.items[i].problem);
         if (!has_anything_to_send()) return;
+        for (;;) {
+            std::optional<error> failure;
+            try {
+                attempt(stop);
+                failure = report_.first_cut();
+                if (!failure) return;
+            } catch (const error& e) {
+                if (!is_link_failure(e.code())) throw;
+                failure = e;
+            }
+            if (stop.has_come() || !retries_.is_on() || !has_anything_left()) throw *failure;
+            const auto made = report_.made_progress() ? retry_schedule::progress::some : retry_schedule::progress::none;
+            const auto next = retries_.after_failure(made);
+            if (!next) throw *failure;
+            give_up_what_cannot_be_read_again();
+            if (!has_anything_left()) throw *failure;
+            report_.retrying(*failure, *next);
+            // An interruption ends the program meanwhile.
+            std::this_thread::sleep_for(next->wait);
+        }
+    }
 
+    bool has_anything_left() const {
+        for (std::size_t i = 0; i < plan_.items.size(); ++i)
+            if (!report_.has_result(i)) return true;
+        return false;
+    }
+
+    void give_up_what_cannot_be_read_again() {
+        if (!pipe_ || !pipe_->has_begun()) return;
+        report_.give_up(pipe_item_, "what was read from standard input cannot be read again, so it is not sent again");
+    }
+
+    void attempt(interruption& stop) {
         exchange_options timing;
         timing.timing = timing_of();
         if (options_.text("digest") == "sha256") timing.content_digest = exchange_options::digest::sha256;
@@ -320,8 +363,10 @@ private:
         std::shared_ptr<source> from;
     };
 
+    bool resumes() const { return options_.boolean("resume") && !options_.boolean("no-resume"); }
+
     bool wants_resume(const planned_item& item) const {
-        return options_.boolean("resume") && item.kind == item_kind::file && item.size >= least_bytes_to_resume;
+        return resumes() && item.kind == item_kind::file && item.size >= least_bytes_to_resume;
     }
 
     // Opens and announces; nothing if it failed, which was told then.
@@ -334,9 +379,27 @@ private:
             report_.failed(index, e);
             return std::nullopt;
         }
-        const auto id = over.announce(*from);
-        report_.bind(id, index, std::dynamic_pointer_cast<pipe_source>(from));
+        auto pipe = std::dynamic_pointer_cast<pipe_source>(from);
+        if (pipe) {
+            pipe_ = pipe;
+            pipe_item_ = index;
+        }
+        const auto id = over.announce(*from, attempt_at(index, *from));
+        report_.bind(id, index, std::move(pipe));
         return waiting{index, id, std::move(from)};
+    }
+
+    // Without further attempts a receiver need not remember anything.
+    delivery_attempt attempt_at(std::size_t index, const source& from) {
+        if (!retries_.is_on()) return {};
+        auto& delivery = deliveries_[index];
+        timespec changed{};
+        if (const auto* const file = dynamic_cast<const file_source*>(&from)) changed = file->changed();
+        const bool is_same = delivery.id && delivery.what == from.what() && delivery.changed.tv_sec == changed.tv_sec &&
+                             delivery.changed.tv_nsec == changed.tv_nsec;
+        // What has changed since is another delivery, even if the one before has arrived.
+        if (!is_same) delivery = {make_delivery_id(), from.what(), changed};
+        return {delivery.id, is_same && report_.may_have_arrived(index)};
     }
 
     void send_items(exchange& over) {
@@ -344,12 +407,14 @@ private:
         std::deque<waiting> ahead;
         std::size_t next_to_announce = 0;
         for (std::size_t i = 0; i < items.size(); ++i) {
-            if (items[i].problem) continue;
+            if (items[i].problem || report_.has_result(i)) continue;
             next_to_announce = std::max(next_to_announce, i);
             for (; next_to_announce < items.size() && next_to_announce < i + looked_ahead &&
                    ahead.size() < announced_ahead;
                  ++next_to_announce) {
-                if (items[next_to_announce].problem || !wants_resume(items[next_to_announce])) continue;
+                if (items[next_to_announce].problem || report_.has_result(next_to_announce) ||
+                    !wants_resume(items[next_to_announce]))
+                    continue;
                 if (auto announced = announce(over, next_to_announce)) ahead.push_back(std::move(*announced));
             }
             std::optional<waiting> current;
@@ -376,9 +441,8 @@ private:
             case errc::disconnected:
             case errc::timed_out:
                 if (is_met_)
-                    advice = options_.boolean("resume")
-                                 ? "; send again, and large files go on where they stopped"
-                                 : "; had they been sent with --resume, large files would go on where they stopped";
+                    advice = resumes() ? "; send again, and large files go on where they stopped"
+                                       : "; without --no-resume large files would go on where they stopped";
                 break;
             default: break;
         }
@@ -402,6 +466,17 @@ private:
     const std::unique_ptr<transport> transport_;
     const std::unique_ptr<cipher> cipher_;
     const sending_plan plan_;
+
+    // What an item is offered as, again and again.
+    struct offered_delivery {
+        std::optional<delivery_id> id;
+        offer what;
+        timespec changed{};
+    };
+    std::vector<offered_delivery> deliveries_;  // by item
+    std::shared_ptr<pipe_source> pipe_;         // standard input, once it is announced
+    std::size_t pipe_item_ = 0;
+    retry_schedule retries_;
     send_report report_;
     bool is_met_ = false;
 };
@@ -438,7 +513,10 @@ const command& send_command() {
                     repeatable(command_line_only(text_option("message", "TEXT", "send this text; may be repeated")))),
              command_line_only(text_option("name", "NAME", "what standard input is called", "stdin")),
              flag("follow", "send what symbolic links inside folders point to; else they are skipped"),
-             flag("resume", "go on with files, from 1 MiB on, of which the receiver has a part"),
+             on_by_default(flag("resume", "go on with files, from 1 MiB on, of which the receiver has a part")),
+             command_line_only(flag("no-resume", "begin every file anew, and leave no part of one that is cut")),
+             integer_option("retry", "N", "try again, up to N times in a row, when the link is lost or not there", "0",
+                            0, 1'000'000),
              choice_option("digest", {"none", "sha256"}, "none",
                            "have the receiver compare a digest of each item's whole content"),
              choice_option("compress", {"auto", "zstd", "none"}, "auto",

@@ -264,6 +264,11 @@ command_option size_option(std::string name, std::optional<std::string> default_
     return option;
 }
 
+command_option on_by_default(command_option flag) {
+    flag.row.default_value = "true";
+    return flag;
+}
+
 command_option letter(char letter, command_option option) {
     option.letter = letter;
     return option;

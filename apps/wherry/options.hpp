@@ -37,6 +37,8 @@ command_option integer_option(std::string name, std::string placeholder, std::st
 command_option duration_option(std::string name, std::string default_value, std::string help, std::int64_t minimum_ms,
                                std::int64_t maximum_ms);
 command_option size_option(std::string name, std::optional<std::string> default_value, std::string help);
+// A switch that is on unless it is set to false.
+command_option on_by_default(command_option flag);
 command_option letter(char letter, command_option option);
 command_option repeatable(command_option option);
 command_option command_line_only(command_option option);

@@ -266,6 +266,14 @@ bool progress_meter::end(transfer_key which) {
     return true;
 }
 
+void progress_meter::withdraw_all() {
+    const std::lock_guard lock(mutex_);
+    active_.clear();
+    rate_.restart(progress_clock::now(), moved_bytes_);
+    has_changed_ = true;
+    changed_.notify_one();
+}
+
 void progress_meter::skip(std::uint64_t size) {
     const std::lock_guard lock(mutex_);
     ended_bytes_ += size;

@@ -1,6 +1,8 @@
 #include "send_report.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "wherry/text.hpp"
 
@@ -86,8 +88,7 @@ void send_report::bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_so
         }
     }
     if (!early) return;
-    progress_.skip(early->what.size.value_or(0));
-    tell(item, id, early->what, early->result, cause_of(early->result));
+    settle(item, id, early->what, early->result);
 }
 
 void send_report::failed(std::size_t item, const error& why) { fail(item, why, cause::item); }
@@ -102,9 +103,17 @@ void send_report::fail(std::size_t item, const error& why, cause of) {
 
 void send_report::abandon_rest(const error& why) {
     for (std::size_t item = 0; item < plan_.items.size(); ++item) {
+        std::map<std::size_t, cut>::node_type held;
         {
             const std::lock_guard lock(mutex_);
             if (has_result_[item]) continue;
+            held = cut_.extract(item);
+        }
+        if (!held.empty()) {
+            const auto& [id, what, result] = held.mapped();
+            tell(item, id, what, result, cause_of(result));
+            if (!progress_.end(key_of(id))) progress_.skip(what.size.value_or(0));
+            continue;
         }
         const auto& own = plan_.items[item].problem;
         fail(item, own ? *own : why, own ? cause::item : cause::connection);
@@ -124,6 +133,8 @@ void send_report::sending(transfer_id id, const offer& what, std::uint64_t resum
         const auto found = items_.find(id);
         if (found == items_.end()) return;  // refused already
         item = found->second;
+        if (resumed_from > furthest_[item]) made_progress_ = true;
+        furthest_[item] = std::max(furthest_[item], resumed_from);
         progress_.begin(key_of(id), name_of(what), what.size, resumed_from);
     }
     if (with_.style != output::json) return;
@@ -148,13 +159,83 @@ void send_report::answered(transfer_id id, const offer& what, const delivery_res
         }
         item = found->second;
         items_.erase(found);
-        if (!progress_.end(key_of(id))) progress_.skip(what.size.value_or(0));
         if (const auto pipe = pipes_.find(id); pipe != pipes_.end()) {
             pipe->second->stop(errc::io);
             pipes_.erase(pipe);
         }
     }
+    settle(item, id, what, result);
+}
+
+void send_report::settle(std::size_t item, transfer_id id, const offer& what, const delivery_result& result) {
+    // A receiver that is about to end says so by a status of its own, and may be back soon.
+    if (!result.ok() && is_link_failure(*result.failure) &&
+        (!result.is_remote || result.failure == errc::disconnected)) {
+        const std::lock_guard lock(mutex_);
+        cut_[item] = {id, what, result};
+        return;
+    }
+    if (!progress_.end(key_of(id))) progress_.skip(what.size.value_or(0));
     tell(item, id, what, result, cause_of(result));
+}
+
+bool send_report::has_result(std::size_t item) const {
+    const std::lock_guard lock(mutex_);
+    return has_result_[item];
+}
+
+bool send_report::may_have_arrived(std::size_t item) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = cut_.find(item);
+    return found != cut_.end() && found->second.result.is_uncertain;
+}
+
+std::optional<error> send_report::first_cut() const {
+    const std::lock_guard lock(mutex_);
+    if (cut_.empty()) return std::nullopt;
+    const auto& result = cut_.begin()->second.result;
+    return error(*result.failure, result.is_remote ? "the receiver says: " + result.text : result.text);
+}
+
+void send_report::give_up(std::size_t item, const std::string& why) {
+    std::map<std::size_t, cut>::node_type given_up;
+    {
+        const std::lock_guard lock(mutex_);
+        given_up = cut_.extract(item);
+    }
+    if (given_up.empty()) return;
+    auto& [id, what, result] = given_up.mapped();
+    result.text += "; " + why;
+    tell(item, id, what, result, cause::item);
+    progress_.skip(what.size.value_or(0));
+}
+
+bool send_report::made_progress() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(made_progress_, false);
+}
+
+void send_report::retrying(const error& why, const next_attempt& next) {
+    {
+        const std::lock_guard lock(mutex_);
+        items_.clear();
+        pipes_.clear();
+        early_.clear();
+    }
+    progress_.withdraw_all();
+    with_.terminal.status({});
+    std::string_view cause = why.what();
+    if (constexpr std::string_view advice = "; try again"; cause.ends_with(advice)) cause.remove_suffix(advice.size());
+    with_.note(printable(cause) + "; trying again in " + precise_duration(next.wait) + " (" +
+               std::to_string(next.number) + " of " + std::to_string(next.of) + ")");
+    if (with_.style != output::json) return;
+    json fields;
+    fields["status"] = to_string(why.code());
+    fields["error"] = as_utf8(why.what());
+    fields["attempt"] = next.number;
+    fields["of"] = next.of;
+    fields["seconds"] = std::chrono::duration<double>(next.wait).count();
+    with_.events.write("retry", fields);
 }
 
 // What this side tells of an item that was under way is the item's own only if it concerns its source.
@@ -176,6 +257,8 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
     {
         const std::lock_guard lock(mutex_);
         has_result_[item] = true;
+        cut_.erase(item);
+        made_progress_ = true;
         if (result.ok()) {
             bytes_ += result.bytes;
             bytes_on_link_ += result.bytes_on_link;

@@ -11,6 +11,7 @@
 
 #include "application.hpp"
 #include "progress.hpp"
+#include "retry.hpp"
 #include "sources.hpp"
 #include "wherry/exchange.hpp"
 
@@ -28,8 +29,25 @@ public:
     void bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_source> hurry);
     // The item was not even announced.
     void failed(std::size_t item, const error& why);
-    // The connection failed: every item without a result has this one.
+    // There is no further attempt: every item without a result has that of the last attempt that it was in, or this.
     void abandon_rest(const error& why);
+
+    // ---- For a further attempt, when the connection of the one before is gone ----
+
+    // Items that were cut off have no result: they are held back until abandon_rest(), or until another attempt has
+    // settled them.
+    bool has_result(std::size_t item) const;
+    // All of it was sent, and the answer was lost.
+    bool may_have_arrived(std::size_t item) const;
+    // Why the first of what is held back was; nothing if there is none.
+    std::optional<error> first_cut() const;
+    // The item cannot be sent again, and gets its result now. `why` is told behind why it was cut off.
+    void give_up(std::size_t item, const std::string& why);
+    // Whether something has been got done since this was last asked: an item got its result, or the receiver turned out
+    // to have more of one than before.
+    bool made_progress();
+    // Tells what failed and what comes, and is ready for it.
+    void retrying(const error& why, const next_attempt& next);
     // Reading standard input ends, wherever it is.
     void stop_reading() noexcept;
 
@@ -54,6 +72,7 @@ private:
     // Whose failure it is: a line needs no reason that is told of the whole connection.
     enum class cause { item, connection };
     static cause cause_of(const delivery_result& result);
+    void settle(std::size_t item, transfer_id id, const offer& what, const delivery_result& result);
     void tell(std::size_t item, std::optional<transfer_id> id, const offer& what, const delivery_result& result,
               cause of);
     void fail(std::size_t item, const error& why, cause of);
@@ -69,6 +88,14 @@ private:
     std::map<transfer_id, std::shared_ptr<pipe_source>> pipes_;
     std::map<transfer_id, answer> early_;  // answers that came before bind()
     std::vector<bool> has_result_;
+    struct cut {
+        transfer_id id;
+        offer what;
+        delivery_result result;
+    };
+    std::map<std::size_t, cut> cut_;                 // by item, without a result
+    std::map<std::size_t, std::uint64_t> furthest_;  // by item: the most that the receiver was found to have
+    bool made_progress_ = false;
     std::size_t delivered_ = 0, failed_ = 0;
     std::uint64_t bytes_ = 0, bytes_on_link_ = 0;
     std::optional<exit_code> first_cause_;

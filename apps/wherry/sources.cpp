@@ -232,8 +232,7 @@ void file_source::check_unchanged() const {
     std::byte beyond{};
     const bool same = ::fstat(fd_.get(), &now) == 0 && static_cast<std::uint64_t>(now.st_size) == *what_.size &&
                       file_time{now.st_mtim.tv_sec, static_cast<std::uint32_t>(now.st_mtim.tv_nsec)} == *what_.mtime &&
-                      // Who writes can put the other time back, but not this one. A file that lost its name, for
-                      // another took its place, is as it was.
+                      // A file that lost its name, for another took its place, is as it was.
                       (is_same_moment(now.st_ctim, changed_) || now.st_nlink == 0) &&
                       ::pread(fd_.get(), &beyond, 1, static_cast<off_t>(*what_.size)) == 0;
     if (!same)
@@ -283,6 +282,7 @@ std::size_t pipe_source::read(mutable_bytes into) {
         }
         if (wanted[1].revents != 0) throw error(stopped_by_, "reading standard input was stopped");
         const auto got = ::read(fd_, into.data(), into.size());
+        if (got >= 0) has_begun_ = true;
         if (got >= 0) return static_cast<std::size_t>(got);
         if (errno == EINTR || errno == EAGAIN) continue;
         throw error(errc::io, "standard input cannot be read: " + std::generic_category().message(errno), errno);

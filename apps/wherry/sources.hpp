@@ -82,12 +82,15 @@ public:
     std::size_t read(mutable_bytes into) override;
     void seek(std::uint64_t position) override;
 
+    // When anything about the file last changed: who writes can put the other time back, but not this one.
+    const timespec& changed() const noexcept { return changed_; }
+
 private:
     void check_unchanged() const;
 
     offer what_;
     unique_fd fd_;
-    timespec changed_{};  // when anything about the file last did
+    timespec changed_{};
     std::uint64_t position_ = 0;
 };
 
@@ -101,12 +104,16 @@ public:
     std::size_t read(mutable_bytes into) override;
     bool may_wait() const noexcept override { return true; }
 
+    // True once something was taken out of it, which nobody can read again. From any thread.
+    bool has_begun() const noexcept { return has_begun_; }
+
     // Makes a read that waits, and later ones, throw an error with this code. From any thread; the first call counts.
     void stop(errc why) noexcept;
 
 private:
     offer what_;
     int fd_;
+    std::atomic<bool> has_begun_{false};
     std::atomic<errc> stopped_by_{};
     unique_fd stop_;
 };

@@ -21,7 +21,7 @@ class Halfway:
         self.file = place.file("cargo", content(SIZE))
         self.hold = HoldAt(SIZE // 2)
         self.link = place.link(self.receiver, lambda: self.hold)
-        self.sender = place.sender(self.link, self.file)
+        self.sender = place.sender(self.link, "--no-resume", self.file)
         self.hold.wait()
 
     def nothing_is_left(self):

@@ -174,7 +174,7 @@ def test_records_repeated_swapped_and_left_out(place):
     for count, (what, change) in enumerate(changes.items()):
         held.clear()
         link = place.link(receiver, lambda: Records(clean.start, change))
-        no_harm_done(place, place.sender(link, file))
+        no_harm_done(place, place.sender(link, "--no-resume", file))
         link.close()
         ended = receiver.wait_until(lambda: receiver.told("disconnected")[1 + count:], "the end of the connection")
         assert ended[0]["status"] in ("integrity", "protocol"), (what, ended)
@@ -190,7 +190,7 @@ def test_end_of_the_stream_in_place_of_the_last_record(place):
     for number in (1, len(clean.records) - 2):
         end = clean.start + sum(map(len, clean.records[:number]))
         link = place.link(receiver, lambda: CutAt(end))
-        no_harm_done(place, place.sender(link, file))
+        no_harm_done(place, place.sender(link, "--no-resume", file))
         link.close()
     receiver.stop_well()
     assert all(not e["ok"] for e in receiver.told("disconnected")[1:])
@@ -223,8 +223,8 @@ def test_other_transfers_are_not_harmed(place):
     good, cut, spoilt = (place.file(name, content(size, name.encode())) for name in ("good", "cut", "spoilt"))
     holding = HoldAt(size // 2)
     senders = [place.sender(place.link(receiver, lambda: holding), good),
-               place.sender(place.link(receiver, lambda: CutAt(size // 2)), cut, home="cut"),
-               place.sender(place.link(receiver, lambda: Flip(size // 2)), spoilt, home="spoilt")]
+               place.sender(place.link(receiver, lambda: CutAt(size // 2)), "--no-resume", cut, home="cut"),
+               place.sender(place.link(receiver, lambda: Flip(size // 2)), "--no-resume", spoilt, home="spoilt")]
     holding.wait()
     assert senders[1].wait() in (LINK, INTEGRITY)
     assert senders[2].wait() in (LINK, INTEGRITY)

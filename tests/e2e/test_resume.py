@@ -9,7 +9,7 @@ SIZE = scaled(32) << 20
 def cut_transfer(place, file, *options):
     receiver = place.receiver()
     link = place.link(receiver, lambda: CutAt(SIZE // 2))
-    place.sender(link, "--resume", file, *options).ended(LINK)
+    place.sender(link, file, *options).ended(LINK)
     receiver.expect_event("disconnected")
     assert place.arrived() == []
     return receiver
@@ -19,7 +19,7 @@ def test_resume_goes_on(place):
     file = place.file("cargo", content(SIZE))
     receiver = cut_transfer(place, file)
     assert len(place.litter()) >= 1
-    sent = place.send(receiver, "--resume", file)
+    sent = place.send(receiver, file)
     result = sent.results[0]
     assert SIZE // 4 < result["resumed_from"] <= SIZE // 2
     assert result["resumed_from"] + result["bytes"] == SIZE
@@ -33,7 +33,7 @@ def test_resume_after_the_receiver_was_killed(place):
     receiver = cut_transfer(place, file)
     receiver.kill()
     again = place.receiver()
-    sent = place.send(again, "--resume", "--accept-new-peer", file)
+    sent = place.send(again, file)
     assert sent.results[0]["resumed_from"] > 0
     assert sha256(place.received / "cargo") == sha256(file)
 
@@ -42,7 +42,7 @@ def test_changed_source_starts_over(place):
     file = place.file("cargo", content(SIZE))
     receiver = cut_transfer(place, file)
     file.write_bytes(content(SIZE, b"another cargo"))
-    sent = place.send(receiver, "--resume", file)
+    sent = place.send(receiver, file)
     assert sent.results[0]["resumed_from"] == 0
     assert (place.received / "cargo").read_bytes() == content(SIZE, b"another cargo")
     receiver.stop_well()
@@ -55,9 +55,23 @@ def test_source_changed_without_a_trace_starts_over(place):
     receiver = cut_transfer(place, file)
     file.write_bytes(content(SIZE, b"another cargo"))
     os.utime(file, (1_000_000_000, 1_000_000_000))
-    sent = place.send(receiver, "--resume", file)
+    sent = place.send(receiver, file)
     assert sent.results[0]["resumed_from"] == 0
     assert (place.received / "cargo").read_bytes() == content(SIZE, b"another cargo")
+
+
+def test_source_of_another_size_starts_over(place):
+    """Shorter than what had come, and longer; with the time that it had."""
+    for size in (SIZE // 8, SIZE + 1):
+        file = place.file(f"cargo-{size}", content(SIZE))
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+        receiver = cut_transfer(place, file)
+        os.truncate(file, size)
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+        sent = place.send(receiver, file)
+        assert sent.results[0]["resumed_from"] == 0
+        assert sha256(place.received / file.name) == sha256(file)
+        os.unlink(place.received / file.name)
 
 
 def test_altered_partial_file_starts_over(place):
@@ -68,7 +82,7 @@ def test_altered_partial_file_starts_over(place):
     with open(largest, "r+b") as partial:
         partial.seek(1000)
         partial.write(b"rot")
-    sent = place.send(receiver, "--resume", file)
+    sent = place.send(receiver, file)
     assert sent.results[0]["resumed_from"] == 0
     assert sha256(place.received / "cargo") == sha256(file)
 
@@ -77,7 +91,7 @@ def test_one_sender_does_not_resume_what_another_began(place):
     file = place.file("cargo", content(SIZE))
     receiver = cut_transfer(place, file)
     place.authorize("other")
-    sent = place.send(receiver, "--resume", file, home="other")
+    sent = place.send(receiver, file, home="other")
     assert sent.results[0]["resumed_from"] == 0
     assert sha256(place.received / "cargo") == sha256(file)
 
@@ -85,14 +99,23 @@ def test_one_sender_does_not_resume_what_another_began(place):
 def test_without_resume_a_cut_leaves_nothing(place):
     file = place.file("cargo", content(SIZE))
     receiver = place.receiver()
-    place.sender(place.link(receiver, lambda: CutAt(SIZE // 2)), file).ended(LINK)
+    place.sender(place.link(receiver, lambda: CutAt(SIZE // 2)), "--no-resume", file).ended(LINK)
     receiver.stop_well()
     assert place.arrived() == [] and place.litter() == []
 
 
+def test_a_lifetime_of_nothing_keeps_no_part(place):
+    file = place.file("cargo", content(SIZE))
+    receiver = place.receiver("--filesystem.partial-lifetime", "0")
+    place.sender(place.link(receiver, lambda: CutAt(SIZE // 2)), file).ended(LINK)
+    receiver.expect_event("disconnected")
+    assert place.arrived() == [] and place.litter() == []
+    receiver.stop_well()
+
+
 def test_resume_of_what_was_never_cut(place):
     receiver = place.receiver()
-    sent = place.send(receiver, "--resume", place.file("new", content(100_000)), place.file("empty", b""))
+    sent = place.send(receiver, place.file("new", content(100_000)), place.file("empty", b""))
     assert {r["resumed_from"] for r in sent.results} == {0}
     assert place.arrived() == [b"empty", b"new"]
     assert sent.code == OK
