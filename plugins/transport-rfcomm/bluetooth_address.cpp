@@ -45,10 +45,12 @@ parts split(std::string_view text) {
     return {text.substr(0, slash), parse_channel(text, text.substr(slash + 1))};
 }
 
-// Hexadecimal digits and at least two colons: nobody calls a device that, but many mistype an address.
+// Hexadecimal digits and at least two colons, or as many colons as an address: nobody calls a device that, but many
+// mistype an address.
 bool is_meant_as_address(std::string_view text) {
     const auto fits = [](unsigned char c) { return c == ':' || std::isxdigit(c); };
-    return std::count(text.begin(), text.end(), ':') >= 2 && std::all_of(text.begin(), text.end(), fits);
+    const auto colons = std::count(text.begin(), text.end(), ':');
+    return colons >= 5 || (colons >= 2 && std::all_of(text.begin(), text.end(), fits));
 }
 
 }  // namespace

@@ -32,6 +32,13 @@ public:
 
     std::unique_ptr<wherry::connection> connect(const std::string& address) override { return inner_.connect(address); }
     std::unique_ptr<wherry::listener> listen(const std::string& address) override { return inner_.listen(address); }
+    void discover(std::chrono::milliseconds limit,
+                  const std::function<bool(const wherry::discovered_peer&)>& found) override {
+        inner_.discover(limit, found);
+    }
+    void pair(const std::string& address, std::chrono::milliseconds limit, wherry::pairing_agent& person) override {
+        inner_.pair(address, limit, person);
+    }
 
 private:
     rfcomm::transport inner_;

@@ -11,8 +11,12 @@
 #include <vector>
 
 #include "adapters.hpp"
+#include "bluez_pairing.hpp"
+#include "discovery.hpp"
 #include "failures.hpp"
+#include "find_by_name.hpp"
 #include "service_lookup.hpp"
+#include "service_record.hpp"
 #include "socket_connection.hpp"
 #include "wherry/text.hpp"
 
@@ -34,8 +38,14 @@ constexpr int backlog = 8;
 
 class rfcomm_listener final : public listener {
 public:
-    rfcomm_listener(unique_fd socket, std::string address, const options& chosen, std::shared_ptr<connection_gate> gate)
-        : socket_(std::move(socket)), options_(chosen), gate_(std::move(gate)), address_(std::move(address)) {}
+    rfcomm_listener(unique_fd socket, std::string address, const options& chosen, std::shared_ptr<connection_gate> gate,
+                    const transport::warn_function& warn)
+        : socket_(std::move(socket)),
+          options_(chosen),
+          gate_(std::move(gate)),
+          address_(std::move(address)),
+          // Once it listens, so that nobody is sent to a closed door.
+          registration_(local_name(socket_.get()).channel, warn) {}
 
     std::unique_ptr<connection> accept() override {
         // Made first: when descriptors run out, the peer stays in the queue instead of being dropped.
@@ -77,6 +87,7 @@ private:
     options options_;
     std::shared_ptr<connection_gate> gate_;
     std::string address_;
+    service_registration registration_;
 };
 
 // A listener of one adapter goes before one of all: a channel serves for all only if no adapter has another on it.
@@ -108,6 +119,13 @@ unique_fd listen_on(const bluetooth_address& where, std::uint8_t channel, securi
     fail_listen(shown, channel == 0 && failure == EADDRINUSE ? EINVAL : failure);
 }
 
+// Looking for a name leaves time for the connection itself.
+constexpr std::chrono::milliseconds longest_search{12'000};
+
+bluetooth_address device_of(const remote_endpoint& where, const adapter& local, std::chrono::milliseconds limit) {
+    return where.device ? *where.device : find_by_name(local, where.name, std::min(limit / 2, longest_search));
+}
+
 }  // namespace
 
 transport::transport(options chosen, warn_function warn)
@@ -115,16 +133,14 @@ transport::transport(options chosen, warn_function warn)
 
 std::unique_ptr<connection> transport::connect(const std::string& address) {
     const auto where = parse_remote(address);
-    if (!where.device)
-        throw error(errc::bad_input, "the device '" + printable(where.name) +
-                                         "' cannot be looked up by its name; write its address (wherry devices)");
     const auto until = deadline_after(options_.connect_timeout);
     auto stop = std::make_unique<stop_signal>();
     const auto local = usable_adapter(options_.adapter);
     // Where none is chosen the kernel finds the one that leads to the device.
     const auto from = options_.adapter.empty() ? bluetooth_address() : local.address;
 
-    socket_name to{*where.device, where.channel == 0 ? options_.channel : where.channel};
+    socket_name to{device_of(where, local, options_.connect_timeout),
+                   where.channel == 0 ? options_.channel : where.channel};
     if (to.channel == 0) {
         const auto turn = gate_->enter(until);
         const auto found = lookup_channel(from, to.device, until);
@@ -149,7 +165,17 @@ std::unique_ptr<listener> transport::listen(const std::string& address) {
         listen_on(where.adapter.empty() ? bluetooth_address() : first.address, where.channel, options_.level, adapters);
     const auto channel = local_name(socket.get()).channel;
     auto shown = rfcomm::to_string(first.address, channel);
-    return std::make_unique<rfcomm_listener>(std::move(socket), std::move(shown), options_, gate_);
+    return std::make_unique<rfcomm_listener>(std::move(socket), std::move(shown), options_, gate_, warn_);
+}
+
+void transport::discover(std::chrono::milliseconds limit, const std::function<bool(const discovered_peer&)>& found) {
+    rfcomm::discover(usable_adapter(options_.adapter), limit, found);
+}
+
+void transport::pair(const std::string& address, std::chrono::milliseconds limit, pairing_agent& person) {
+    const auto where = parse_remote(address);
+    const auto local = usable_adapter(options_.adapter);
+    rfcomm::pair(local, device_of(where, local, limit), limit, person);
 }
 
 }  // namespace wherry::rfcomm

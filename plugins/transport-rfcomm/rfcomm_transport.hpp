@@ -36,6 +36,9 @@ public:
     std::unique_ptr<connection> connect(const std::string& address) override;
     // "[hciN|ADDRESS][/CHANNEL]".
     std::unique_ptr<listener> listen(const std::string& address) override;
+    void discover(std::chrono::milliseconds limit, const std::function<bool(const discovered_peer&)>& found) override;
+    // `address` as for connect(); a channel does not matter.
+    void pair(const std::string& address, std::chrono::milliseconds limit, pairing_agent& person) override;
 
 private:
     options options_;

@@ -75,10 +75,11 @@ void take_answer(std::uint8_t type, std::uint16_t status, std::uint8_t* data, st
     if (told.is_sound) told.records.assign(data, data + size);
 }
 
-void wait(int socket, short events, const bluetooth_address& device, const deadline& until) {
-    pollfd watched{socket, events, 0};
-    const int ready = uninterrupted([&] { return ::poll(&watched, 1, poll_timeout(until)); });
+void wait(int socket, short events, const bluetooth_address& device, const deadline& until, const stop_signal* stop) {
+    std::array<pollfd, 2> watched{{{socket, events, 0}, {stop ? stop->descriptor() : -1, POLLIN, 0}}};
+    const int ready = uninterrupted([&] { return ::poll(watched.data(), watched.size(), poll_timeout(until)); });
     if (ready < 0) throw error(errc::io, "cannot wait for the device (" + system_text(errno) + ")", errno);
+    if (watched[1].revents != 0) throw error(errc::cancelled, "the question to " + to_string(device) + " was stopped");
     if (ready == 0) fail_lookup(device, ETIMEDOUT);
 }
 
@@ -108,13 +109,13 @@ std::optional<std::uint8_t> channel_in(std::span<const std::uint8_t> records) {
 }
 
 std::optional<std::uint8_t> lookup_channel(const bluetooth_address& from, const bluetooth_address& device,
-                                           const deadline& until) {
+                                           const deadline& until, const stop_signal* stop) {
     // Not blocking: the library's blocking calls wait for as long as the device likes.
     owned_session session(::sdp_connect(&from.raw(), &device.raw(), SDP_NON_BLOCKING));
     if (!session) fail_lookup(device, errno);
     const int socket = ::sdp_get_socket(session.get());
     ::fcntl(socket, F_SETFD, FD_CLOEXEC);
-    wait(socket, POLLOUT, device, until);
+    wait(socket, POLLOUT, device, until, stop);
     int code = 0;
     socklen_t size = sizeof code;
     if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &size) != 0) code = errno;
@@ -129,7 +130,7 @@ std::optional<std::uint8_t> lookup_channel(const bluetooth_address& from, const 
     if (::sdp_service_search_attr_async(session.get(), services.get(), SDP_ATTR_REQ_RANGE, attributes.get()) != 0)
         fail_lookup(device, errno);
     while (!told.has_come) {
-        wait(socket, POLLIN, device, until);
+        wait(socket, POLLIN, device, until, stop);
         // Negative also when the last part has come.
         if (::sdp_process(session.get()) < 0 && !told.has_come) fail_lookup(device, ECONNRESET);
     }

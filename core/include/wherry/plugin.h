@@ -168,7 +168,7 @@ enum {                                /* what is known of a peer that was found 
 /* A device or host that discover() found. Borrowed until the callback returns. */
 typedef struct wherry_discovered {
     uint32_t struct_size;
-    const char* address; /* in the form that connect takes */
+    const char* address; /* in the form that connect takes; "" asks only whether to go on */
     const char* name;    /* or "" */
     uint32_t known;      /* WHERRY_FOUND_... */
     int32_t signal_dbm;  /* received strength, in dBm */
@@ -238,7 +238,8 @@ typedef struct wherry_transport_functions {
 
     /*
      * OPTIONAL. Looks for peers for up to `milliseconds` and calls found() for each, on the calling thread, and again
-     * for one of which more is known; ends early when found() returns other than 0.
+     * for one of which more is known; ends early when found() returns other than 0. Where nothing is found it may call
+     * found() now and then with an empty address, to hear whether to go on.
      */
     wherry_status (*discover)(void* instance, uint32_t milliseconds, void* context,
                               int32_t (*found)(void* context, const wherry_discovered* peer), wherry_error* error);

@@ -105,8 +105,8 @@ public:
     virtual std::unique_ptr<listener> listen(const std::string& address) = 0;
 
     // Looks for peers for up to `limit`, and tells each as it is found, and again when more is known of it; ends early
-    // when found() returns false.
-    // Throws errc::unsupported where a transport cannot do that.
+    // when found() returns false. Where nothing is found it may call found() now and then with an empty address, to
+    // hear whether to go on. Throws errc::unsupported where a transport cannot do that.
     virtual void discover(std::chrono::milliseconds limit, const std::function<bool(const discovered_peer&)>& found) {
         (void)limit;
         (void)found;

@@ -1,0 +1,178 @@
+#include "discovery.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "bluez_bus.hpp"
+#include "bluez_discovery.hpp"
+#include "find_by_name.hpp"
+#include "hci_inquiry.hpp"
+#include "service_lookup.hpp"
+#include "socket_connection.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::rfcomm {
+
+namespace {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+using time_point = clock::time_point;
+
+constexpr auto tick = 200ms;
+
+// A device that is not there is given up by the adapter after 5.12 s.
+constexpr auto patience_with_one = 5500ms;
+
+// Asks devices for their receivers on a thread of its own, so that whoever waits for it can be heard meanwhile.
+class receiver_survey {
+public:
+    struct finding {
+        bluetooth_address device;
+        std::optional<bool> has_receiver;
+    };
+
+    receiver_survey(const adapter& from, std::vector<found_device> devices, time_point until)
+        : from_(from), devices_(std::move(devices)), until_(until), thread_([this] { run(); }) {}
+    ~receiver_survey() {
+        stop_.raise();
+        thread_.join();
+    }
+    receiver_survey(const receiver_survey&) = delete;
+    receiver_survey& operator=(const receiver_survey&) = delete;
+
+    // What has come within a tick; false when no more will.
+    bool next(std::deque<finding>& findings) {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, tick, [this] { return is_over_ || !findings_.empty(); });
+        findings = std::exchange(findings_, {});
+        return !is_over_ || !findings.empty();
+    }
+
+private:
+    void run() {
+        for (const auto& one : devices_) {
+            if (stop_.raised() || clock::now() >= until_) break;
+            ask(one.address);
+        }
+        const std::lock_guard lock(mutex_);
+        is_over_ = true;
+        changed_.notify_one();
+    }
+
+    void ask(const bluetooth_address& device) {
+        try {
+            const auto until = std::min(until_, clock::now() + patience_with_one);
+            const bool has_receiver = lookup_channel(from_.address, device, until, &stop_).has_value();
+            tell({device, has_receiver});
+        } catch (const error& e) {
+            // It is there, but has nobody who could answer: what it said of itself is of another time.
+            if (e.system_error() == ECONNREFUSED) tell({device, std::nullopt});
+        }
+    }
+
+    void tell(const finding& one) {
+        const std::lock_guard lock(mutex_);
+        findings_.push_back(one);
+        changed_.notify_one();
+    }
+
+    const adapter& from_;
+    const std::vector<found_device> devices_;
+    const time_point until_;
+    stop_signal stop_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<finding> findings_;
+    bool is_over_ = false;
+    std::thread thread_;
+};
+
+void ask_for_receivers(const adapter& from, device_table& table, time_point until) {
+    receiver_survey survey(from, table.to_be_asked(), until);
+    std::deque<receiver_survey::finding> findings;
+    while (table.goes_on() && survey.next(findings))
+        for (const auto& [address, has_receiver] : findings)
+            table.update(address, [has = has_receiver](found_device& device) { device.has_receiver = has; });
+}
+
+// Listens around until is_over().
+void inquire(const adapter& through, device_table& table, const std::function<bool()>& is_over, bool& by_bluetoothd) {
+    std::string why;
+    const auto bus = bluez_bus::try_open(why);
+    by_bluetoothd = bus != nullptr;
+    if (bus)
+        discover_with_bluez(*bus, through, table, is_over);
+    else
+        discover_with_hci(through, table, is_over);
+}
+
+}  // namespace
+
+void discover(const adapter& through, std::chrono::milliseconds limit,
+              const std::function<bool(const discovered_peer&)>& found) {
+    device_table table(found);
+    const auto begin = clock::now();
+    const auto until = begin + limit;
+    // Most devices answer an inquiry within half of the 10 s that it can take. Who has nobody to ask goes on to listen.
+    const auto turn = begin + limit * 6 / 10;
+    bool by_bluetoothd = false;
+    inquire(
+        through, table,
+        [&] {
+            const auto now = clock::now();
+            return now >= until || (now >= turn && !table.to_be_asked().empty());
+        },
+        by_bluetoothd);
+    if (!by_bluetoothd) {
+        const auto most = clock::now() + (until - clock::now()) / 2;
+        ask_names_with_hci(through, table, [&] { return clock::now() >= most; });
+    }
+    ask_for_receivers(through, table, until);
+}
+
+std::optional<bluetooth_address> only_one(std::string_view name, std::span<const bluetooth_address> fitting) {
+    if (fitting.empty()) return std::nullopt;
+    if (fitting.size() == 1) return fitting.front();
+    std::string all;
+    for (const auto& one : fitting) all += (all.empty() ? "" : ", ") + to_string(one);
+    throw error(errc::bad_input, "several devices are called '" + printable(name) + "' (" + all +
+                                     "); write the address of the one that you mean");
+}
+
+bluetooth_address find_by_name(const adapter& through, std::string_view name, std::chrono::milliseconds limit) {
+    std::string why;
+    if (const auto bus = bluez_bus::try_open(why))
+        if (const auto paired = paired_by_name(*bus, through, name)) return *paired;
+
+    // Another one of that name shows in the same moment, or a little later.
+    constexpr auto time_for_doubles = 3s;
+    const auto until = clock::now() + limit;
+    auto enough = until;
+    std::vector<bluetooth_address> fitting;
+    device_table table([&](const discovered_peer& peer) {
+        if (peer.name != name) return true;
+        const auto address = bluetooth_address::parse(peer.address);
+        if (address && std::find(fitting.begin(), fitting.end(), *address) == fitting.end())
+            fitting.push_back(*address);
+        enough = std::min(enough, clock::now() + time_for_doubles);
+        return true;
+    });
+    bool by_bluetoothd = false;
+    const auto half = clock::now() + limit / 2;
+    inquire(
+        through, table, [&] { return clock::now() >= (by_bluetoothd || !fitting.empty() ? enough : half); },
+        by_bluetoothd);
+    if (!by_bluetoothd) ask_names_with_hci(through, table, [&] { return clock::now() >= enough; });
+    if (const auto found = only_one(name, fitting)) return *found;
+    throw error(errc::timed_out, "no device called '" + printable(name) +
+                                     "' was found over Bluetooth; make it discoverable and bring it nearer, or write "
+                                     "its address (wherry devices lists those around)");
+}
+
+}  // namespace wherry::rfcomm
