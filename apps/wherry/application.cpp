@@ -42,6 +42,13 @@ command_option io_timeout_option() {
     return duration_option("io-timeout", "60s", "silence after which a peer counts as gone", 10'000, 86'400'000);
 }
 
+std::vector<std::string> plain_arguments(const effective_options& options) {
+    std::vector<std::string> all;
+    for (const auto& [option, value] : options.arguments())
+        if (option.empty()) all.push_back(value);
+    return all;
+}
+
 void require_secure(const application& with, const effective_options& options, const cipher& used) {
     if (!used.is_insecure()) return;
     const auto& name = options.chosen(plugin_kind::cipher).name();

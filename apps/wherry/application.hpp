@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "console.hpp"
 #include "events.hpp"
@@ -51,6 +52,8 @@ const command& authorize_command_entry();
 const command& keys_command();
 const command& receive_command();
 const command& send_command();
+const command& devices_command();
+const command& pair_command();
 const command& plugins_command();
 
 // ---- What several commands do ----
@@ -61,6 +64,9 @@ command_option cipher_option();
 command_option insecure_option();
 command_option handshake_timeout_option();
 command_option io_timeout_option();
+
+// The arguments proper: those that belong to no option.
+std::vector<std::string> plain_arguments(const effective_options& options);
 
 // Throws error(errc::bad_input) for a cipher that protects nothing, unless --insecure was given; warns if it was.
 void require_secure(const application& with, const effective_options& options, const cipher& used);

@@ -5,6 +5,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -16,7 +17,12 @@ namespace wherry::app {
 
 namespace {
 
-constexpr std::string_view erase_line = "\r\x1b[K";
+// Takes away what status() showed: its last line is the cursor's.
+std::string eraser(std::string_view status) {
+    const auto above = std::count(status.begin(), status.end(), '\n');
+    if (above == 0) return "\r\x1b[K";
+    return "\r\x1b[" + std::to_string(above) + "A\x1b[J";
+}
 
 bool is_redrawable(int fd) {
     if (::isatty(fd) == 0) return false;
@@ -65,7 +71,7 @@ console::console() : shows_status_(is_redrawable(STDERR_FILENO)) {}
 console::~console() { status({}); }
 
 void console::erase_status() {
-    if (!status_.empty()) write_all(STDERR_FILENO, erase_line);
+    if (!status_.empty()) write_all(STDERR_FILENO, eraser(status_));
 }
 
 void console::write_line(int fd, std::string_view line) {
@@ -83,15 +89,15 @@ void console::result(std::string_view line) {
 
 void console::note(std::string_view line) { write_line(STDERR_FILENO, line); }
 
-void console::status(std::string_view line) {
+void console::status(std::string_view text) {
     if (!shows_status_) return;
     const std::lock_guard lock(mutex_);
-    if (line == status_) return;
+    if (text == status_) return;
     // In one write, so that it does not flicker.
-    std::string text(erase_line);
-    text += line;
-    status_ = line;
-    write_all(STDERR_FILENO, text);
+    auto drawn = eraser(status_);
+    drawn += text;
+    status_ = text;
+    write_all(STDERR_FILENO, drawn);
 }
 
 std::size_t console::columns() const noexcept {
@@ -99,6 +105,14 @@ std::size_t console::columns() const noexcept {
     if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
     return 80;
 }
+
+std::size_t console::rows() const noexcept {
+    winsize size{};
+    if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0) return size.ws_row;
+    return 24;
+}
+
+bool console::is_output_terminal() const noexcept { return ::isatty(STDOUT_FILENO) != 0; }
 
 bool can_ask() { return ::isatty(STDIN_FILENO) != 0 && ::isatty(STDERR_FILENO) != 0; }
 

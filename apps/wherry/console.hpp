@@ -24,12 +24,17 @@ public:
     // The same to standard error. Logs, errors and notes.
     void note(std::string_view line);
 
-    // Shows `line` below everything else, in place of the one before; "" takes it away. Only where shows_status().
-    void status(std::string_view line);
+    // Shows `text`, a line or several, below everything else, in place of what was there before; "" takes it away. Each
+    // line has to be narrower than columns(), and they fewer than rows(). Only where shows_status().
+    void status(std::string_view text);
     // True if standard error is a terminal that can redraw a line.
     bool shows_status() const noexcept { return shows_status_; }
     // Columns of that terminal, read again at each call, so that a resized window counts at once; 80 if unknown.
     std::size_t columns() const noexcept;
+    // The same for its lines; 24 if unknown.
+    std::size_t rows() const noexcept;
+    // True if standard output is a terminal.
+    bool is_output_terminal() const noexcept;
 
 private:
     void write_line(int fd, std::string_view line);

@@ -91,7 +91,7 @@ def test_help_and_usage(place):
     place.run(code=USAGE)
     refused = place.run("recieve", code=USAGE)
     assert b"receive" in refused.err
-    for command in ("keygen", "authorize", "keys", "receive", "send", "plugins"):
+    for command in ("keygen", "authorize", "keys", "receive", "send", "devices", "pair", "plugins"):
         assert command.encode() in place.run(command, "--help").out
 
 

@@ -1,0 +1,161 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "application.hpp"
+#include "device_list.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+
+// What is found, and the picture of it that moves on a terminal while the transport looks.
+class looking {
+public:
+    looking(application& with, const effective_options& options)
+        : with_(with),
+          transport_name_(options.chosen(plugin_kind::transport).name()),
+          transport_(options.make_transport()),
+          limit_(options.duration("limit")) {}
+
+    exit_code run() {
+        const auto begin = clock::now();
+        bool is_stopped = false;
+        {
+            const signal_watcher::scope stop(with_.signals, [&](unsigned count) {
+                // A transport that does not let itself be stopped is left behind.
+                if (count > 1) ::_exit(to_status(exit_code::interrupted));
+                wants_stop_ = true;
+            });
+            const std::jthread painter([this](std::stop_token over) { paint(over); });
+            transport_->discover(limit_, [this](const discovered_peer& peer) {
+                take(peer);
+                return !wants_stop_;
+            });
+            is_stopped = wants_stop_;
+        }
+        const auto code = is_stopped ? exit_code::interrupted : exit_code::delivered;
+        tell_end(std::chrono::duration<double>(clock::now() - begin).count(), code);
+        return code;
+    }
+
+private:
+    void take(const discovered_peer& peer) {
+        if (peer.address.empty()) return;
+        {
+            const std::lock_guard lock(mutex_);
+            if (!found_.update(peer)) return;
+        }
+        if (with_.style != output::json) return;
+        json fields;
+        put_name(fields, "address", peer.address);
+        put_name(fields, "destination", destination(peer.address));
+        if (!peer.name.empty()) put_name(fields, "name", peer.name);
+        if (peer.signal_dbm) fields["signal_dbm"] = *peer.signal_dbm;
+        if (peer.is_paired) fields["paired"] = *peer.is_paired;
+        if (peer.has_receiver) fields["receiver"] = *peer.has_receiver;
+        with_.events.write("device", fields);
+    }
+
+    void paint(const std::stop_token& over) {
+        if (with_.style != output::lines || !with_.terminal.shows_status()) return;
+        std::mutex own;
+        std::condition_variable_any tick;
+        std::unique_lock sleep(own);
+        for (unsigned turn = 0; !over.stop_requested(); ++turn) {
+            {
+                const std::lock_guard lock(mutex_);
+                auto picture =
+                    found_.table(with_.terminal.columns(), std::max<std::size_t>(with_.terminal.rows(), 4) - 2);
+                if (!picture.empty()) picture += '\n';
+                picture += std::string(1, "|/-\\"[turn % 4]) + " looking for devices (Ctrl-C ends it)";
+                with_.terminal.status(fitted(picture, with_.terminal.columns()));
+            }
+            tick.wait_for(sleep, over, 100ms, [] { return false; });
+        }
+        with_.terminal.status({});
+    }
+
+    void tell_end(double seconds, exit_code code) {
+        if (with_.style == output::json) {
+            json fields;
+            fields["devices"] = found_.devices().size();
+            fields["seconds"] = seconds;
+            fields["exit_code"] = to_status(code);
+            with_.events.write("done", fields);
+            return;
+        }
+        // A pipe has no columns; what reads it may want all of a name.
+        const auto columns = with_.terminal.is_output_terminal() ? with_.terminal.columns() : widest_table;
+        if (with_.style == output::lines && !found_.devices().empty())
+            with_.terminal.result(found_.table(columns, found_.devices().size() + 1));
+        with_.note(next_step());
+    }
+
+    std::string next_step() const {
+        const auto devices = found_.devices();
+        if (devices.empty())
+            return "no device was found; see that the other one is switched on, near, and lets itself be found, or "
+                   "look "
+                   "longer: wherry devices --limit 30s";
+        const auto ready = std::find_if(devices.begin(), devices.end(),
+                                        [](const listed_device& one) { return one.has_receiver.value_or(false); });
+        if (ready == devices.end())
+            return "none of them is known to run a receiver; start one there: wherry receive --transport " +
+                   transport_name_;
+        const auto send = "to send there: wherry send FILE --to " + shell_word(destination(ready->address));
+        if (!ready->is_paired.value_or(true))
+            return "pair first: wherry pair " + shell_word(destination(ready->address)) + "; then, " + send;
+        return send;
+    }
+
+    std::string destination(std::string_view address) const { return transport_name_ + "://" + std::string(address); }
+
+    application& with_;
+    const std::string transport_name_;
+    const std::unique_ptr<transport> transport_;
+    const std::chrono::milliseconds limit_;
+    std::atomic<bool> wants_stop_{false};
+    std::mutex mutex_;
+    device_list found_;
+};
+
+exit_code run(application& with) {
+    // What the settings name is for sending and receiving; most of it cannot look around.
+    if (with.options.early_origin("transport") != origin::command_line)
+        with.options.choose(plugin_kind::transport, "rfcomm");
+    const plugin_kind kinds[] = {plugin_kind::transport};
+    const auto options = with.read_options(kinds);
+    if (const auto more = plain_arguments(options); !more.empty())
+        throw error(errc::bad_input, "'" + printable(more.front()) + "' is an argument too many; devices takes none");
+    return looking(with, options).run();
+}
+
+}  // namespace
+
+const command& devices_command() {
+    static const command described = {
+        {"devices",
+         "",
+         "Looks for devices around, and tells which of them run a receiver.",
+         "Shown as they are found, the nearest first. Devices that are paired are listed even if they are not near:\n"
+         "they have no signal then. Ctrl-C ends it with what was found.",
+         {
+             text_option("transport", "NAME", "the plugin that looks for peers; see: wherry plugins", "rfcomm"),
+             duration_option("limit", "10s", "how long to look", 1'000, 3'600'000),
+         },
+         {plugin_kind::transport}},
+        run};
+    return described;
+}
+
+}  // namespace wherry::app

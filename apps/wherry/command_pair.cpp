@@ -1,0 +1,141 @@
+#include "application.hpp"
+#include "device_list.hpp"
+#include "trust.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+// What a person typed to a yes-or-no question: no is all that is not a clear yes.
+bool is_yes(std::string answer) {
+    while (!answer.empty() && (answer.back() == ' ' || answer.back() == '\r')) answer.pop_back();
+    return answer == "yes" || answer == "y" || answer == "Yes" || answer == "YES";
+}
+
+// The person at the terminal.
+class terminal_agent final : public pairing_agent {
+public:
+    terminal_agent(application& with, std::string device, bool accepts_without_code)
+        : with_(with), device_(std::move(device)), accepts_without_code_(accepts_without_code) {}
+
+    bool confirm(std::string_view code) override {
+        tell_code("compare", code);
+        if (code.empty()) {
+            if (accepts_without_code_) {
+                with_.note(device_ + " shows no code; paired all the same (--yes)");
+                return true;
+            }
+            need_terminal("to be asked whether to pair without a code to compare; give --yes to pair all the same");
+            return is_yes(ask_line(device_ +
+                                   " shows no code to compare, so nobody can tell that it is the one you mean.\n"
+                                   "Pair all the same? [yes/no] "));
+        }
+        // Never answered for the person: that both see the same number is all that keeps a third one out.
+        need_terminal("for a person to compare the code " + printable(code));
+        return is_yes(ask_line("Does " + device_ + " show the code " + printable(code) + ", too? [yes/no] "));
+    }
+
+    std::optional<std::string> enter() override {
+        tell_code("enter", {});
+        need_terminal("for a person to type the code of " + device_);
+        auto code = ask_line("The code of " + device_ + " (what it shows, or its manual says): ");
+        while (!code.empty() && (code.back() == ' ' || code.back() == '\r')) code.pop_back();
+        if (code.empty()) return std::nullopt;
+        return code;
+    }
+
+    void show(std::string_view code) override {
+        tell_code("show", code);
+        // Also with --quiet: without it nobody can go on.
+        if (with_.style != output::json) with_.terminal.note("Type this code on " + device_ + ": " + printable(code));
+    }
+
+private:
+    void tell_code(const char* what, std::string_view code) {
+        if (with_.style != output::json) return;
+        json fields;
+        fields["what"] = what;
+        if (!code.empty()) put_name(fields, "code", code);
+        with_.events.write("pairing_code", fields);
+    }
+
+    void need_terminal(const std::string& what) const {
+        if (can_ask()) return;
+        throw error(errc::auth_failed, "there is no terminal " + what + "; run wherry pair on one");
+    }
+
+    application& with_;
+    const std::string device_;
+    const bool accepts_without_code_;
+};
+
+// The address that was given, without its scheme, which must be the transport's.
+std::string read_address(const effective_options& options) {
+    const auto arguments = plain_arguments(options);
+    if (arguments.empty())
+        throw error(errc::bad_input, "with whom to pair is not said; give the ADDRESS, which wherry devices shows");
+    if (arguments.size() > 1)
+        throw error(errc::bad_input,
+                    "there is an argument too many: '" + printable(arguments[1]) + "'; one ADDRESS is taken");
+    const auto parts = split_destination(arguments.front());
+    const auto& transport = options.chosen(plugin_kind::transport).name();
+    if (!parts.scheme.empty() && parts.scheme != transport)
+        throw error(errc::bad_input, "'" + printable(arguments.front()) + "' is for the transport " + parts.scheme +
+                                         ", but the transport is " + transport);
+    if (parts.address.empty()) throw error(errc::bad_input, "'" + printable(arguments.front()) + "' names no device");
+    return parts.address;
+}
+
+exit_code run(application& with) {
+    if (with.options.early_origin("transport") != origin::command_line) {
+        std::string name = "rfcomm";
+        for (const auto& argument : with.options.early_arguments())
+            if (const auto scheme = split_destination(argument).scheme; !scheme.empty()) name = scheme;
+        with.options.choose(plugin_kind::transport, name);
+    }
+    const plugin_kind kinds[] = {plugin_kind::transport};
+    const auto options = with.read_options(kinds);
+    const auto address = read_address(options);
+    const auto& transport_name = options.chosen(plugin_kind::transport).name();
+    const auto transport = options.make_transport();
+
+    terminal_agent person(with, printable(address), options.boolean("yes"));
+    transport->pair(address, options.duration("limit"), person);
+
+    const auto destination = transport_name + "://" + address;
+    if (with.style == output::json) {
+        json fields;
+        put_name(fields, "address", address);
+        put_name(fields, "destination", destination);
+        with.events.write("paired", fields);
+    } else if (with.style == output::lines) {
+        with.terminal.result("paired with " + printable(address));
+        with.note("to send there: wherry send FILE --to " + shell_word(destination));
+    }
+    return exit_code::delivered;
+}
+
+}  // namespace
+
+const command& pair_command() {
+    static const command described = {
+        {"pair",
+         "ADDRESS",
+         "Pairs this device with another one, so that the link between them can be encrypted.",
+         "ADDRESS is as for --to; wherry devices shows those around. Both sides show a code: compare them, and answer\n"
+         "on both. Once is enough.",
+         {
+             text_option("transport", "NAME", "the plugin that reaches peers; see: wherry plugins", "rfcomm"),
+             duration_option("limit", "30s", "how long to try, without the time that questions wait for an answer",
+                             1'000, 3'600'000),
+             command_line_only(flag("yes",
+                                    "pair without asking with a device that shows no code; a code is always to be "
+                                    "compared by a person")),
+         },
+         {plugin_kind::transport}},
+        run};
+    return described;
+}
+
+}  // namespace wherry::app
