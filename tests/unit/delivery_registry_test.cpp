@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <future>
+#include <mutex>
 #include <thread>
 
 #include "collected_response.hpp"
@@ -75,7 +77,19 @@ private:
 };
 
 struct noting_observer final : exchange_observer {
-    void answered(transfer_id, const offer&, const delivery_result& result) override { answer = result; }
+    void answered(transfer_id, const offer&, const delivery_result& result) override {
+        const std::lock_guard lock(mutex);
+        answer = result;
+        changed.notify_all();
+    }
+    delivery_result wait_for_answer() {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [&] { return answer.has_value(); });
+        return *answer;
+    }
+
+    std::mutex mutex;
+    std::condition_variable changed;
     std::optional<delivery_result> answer;
 };
 
@@ -108,15 +122,21 @@ public:
 
     // Sends, and returns the answer.
     delivery_result deliver(source& item, const delivery_attempt& attempt) {
+        transfer_id id = 0;
         try {
-            sending_->send(sending_->announce(item, attempt), item);
+            id = sending_->announce(item, attempt);
+        } catch (const error& e) {
+            delivery_result never_offered;
+            never_offered.failure = e.code();
+            return never_offered;
+        }
+        try {
+            sending_->send(id, item);
             sending_->finish();
         } catch (const error&) {
-            // The answer tells, if it got that far.
+            // The answer tells.
         }
-        delivery_result never_offered;
-        never_offered.failure = errc::disconnected;
-        return observer_.answer.value_or(never_offered);
+        return observer_.wait_for_answer();
     }
 
     void cut() {
