@@ -45,7 +45,7 @@ public:
           gate_(std::move(gate)),
           address_(std::move(address)),
           // Once it listens, so that nobody is sent to a closed door.
-          registration_(local_name(socket_.get()).channel, warn) {}
+          registration_(local_name(socket_.get()).device, local_name(socket_.get()).channel, warn) {}
 
     std::unique_ptr<connection> accept() override {
         // Made first: when descriptors run out, the peer stays in the queue instead of being dropped.

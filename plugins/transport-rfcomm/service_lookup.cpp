@@ -62,6 +62,66 @@ std::optional<std::uint8_t> channel_of(const sdp_record_t* record) {
     return static_cast<std::uint8_t>(channel);
 }
 
+bool is_about(const sdp_record_t* record, const bluetooth_address& device) {
+    std::array<char, 32> text{};
+    if (::sdp_get_string_attr(record, adapter_attribute, text.data(), static_cast<int>(text.size())) != 0) return true;
+    const auto adapter = bluetooth_address::parse(text.data());
+    return !adapter || *adapter == device;
+}
+
+// Records are a few levels deep.
+constexpr int deepest = 8;
+
+// The size of the data element that `from` begins with, its head included, if it is whole, of a type that there is, and
+// so is what is in it (section 3); else 0.
+std::size_t sound_element(std::span<const std::uint8_t> from, int depth) {
+    if (from.empty() || depth <= 0) return 0;
+    const unsigned type = from[0] >> 3, index = from[0] & 7;
+    enum : unsigned { nil, unsigned_number, signed_number, uuid, text, boolean, sequence, alternative, url };
+    std::size_t head = 1, length = 0;
+    if (type == nil || type == boolean) {
+        if (index != 0) return 0;
+        length = type == nil ? 0 : 1;
+    } else if (type <= uuid) {
+        if (index > 4 || (type == uuid && (index == 0 || index == 3))) return 0;
+        length = std::size_t{1} << index;
+    } else if (type <= url) {
+        if (index < 5) return 0;
+        head += std::size_t{1} << (index - 5);
+        if (from.size() < head) return 0;
+        for (std::size_t i = 1; i < head; ++i) length = length << 8 | from[i];
+    } else {
+        return 0;
+    }
+    if (from.size() - head < length) return 0;
+    if (type == sequence || type == alternative) {
+        for (auto rest = from.subspan(head, length); !rest.empty();) {
+            const auto part = sound_element(rest, depth - 1);
+            if (part == 0) return 0;
+            rest = rest.subspan(part);
+        }
+    }
+    return head + length;
+}
+
+// A sequence of numbers of attributes, each with its value. libbluetooth believes what it reads: one that is cut short
+// has it loop for ever, and take all memory.
+bool is_sound_record(std::span<const std::uint8_t> record) {
+    if (record.empty()) return false;
+    constexpr std::uint8_t sequence8 = 0x35, sequence16 = 0x36, number16 = 0x09;
+    if (sound_element(record, deepest) != record.size()) return false;
+    if (record[0] != sequence8 && record[0] != sequence16) return false;
+    auto rest = record.subspan(record[0] == sequence8 ? 2 : 3);
+    while (!rest.empty()) {
+        if (rest[0] != number16) return false;
+        rest = rest.subspan(3);
+        const auto value = sound_element(rest, deepest);
+        if (value == 0) return false;
+        rest = rest.subspan(value);
+    }
+    return true;
+}
+
 struct answer {
     bool has_come = false;
     bool is_sound = false;
@@ -91,19 +151,21 @@ void wait(int socket, short events, const bluetooth_address& device, const deadl
 
 }  // namespace
 
-std::optional<std::uint8_t> channel_in(std::span<const std::uint8_t> records) {
+std::optional<std::uint8_t> channel_in(std::span<const std::uint8_t> records, const bluetooth_address& device) {
+    if (sound_element(records, deepest) == 0) return std::nullopt;
     std::uint8_t type = 0;
     int length = 0;
     const int head = ::sdp_extract_seqtype(records.data(), static_cast<int>(records.size()), &type, &length);
     if (head <= 0 || length <= 0) return std::nullopt;
-    auto rest = records.subspan(static_cast<std::size_t>(head));
-    if (static_cast<std::size_t>(length) < rest.size()) rest = rest.first(static_cast<std::size_t>(length));
+    auto rest = records.subspan(static_cast<std::size_t>(head), static_cast<std::size_t>(length));
     while (!rest.empty()) {
+        const auto one = rest.first(sound_element(rest, deepest));
+        if (!is_sound_record(one)) return std::nullopt;
         int scanned = 0;
-        const owned_record record(::sdp_extract_pdu(rest.data(), static_cast<int>(rest.size()), &scanned));
-        if (!record || scanned <= 0 || static_cast<std::size_t>(scanned) > rest.size()) return std::nullopt;
-        if (const auto channel = channel_of(record.get())) return channel;
-        rest = rest.subspan(static_cast<std::size_t>(scanned));
+        const owned_record record(::sdp_extract_pdu(one.data(), static_cast<int>(one.size()), &scanned));
+        if (!record) return std::nullopt;
+        if (const auto channel = channel_of(record.get()); channel && is_about(record.get(), device)) return channel;
+        rest = rest.subspan(one.size());
     }
     return std::nullopt;
 }
@@ -135,7 +197,7 @@ std::optional<std::uint8_t> lookup_channel(const bluetooth_address& from, const 
         if (::sdp_process(session.get()) < 0 && !told.has_come) fail_lookup(device, ECONNRESET);
     }
     if (!told.is_sound) fail_answer(device);
-    return channel_in(told.records);
+    return channel_in(told.records, device);
 }
 
 }  // namespace wherry::rfcomm

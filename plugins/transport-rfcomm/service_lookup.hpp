@@ -18,7 +18,12 @@ inline constexpr const char* service_uuid = "54312c3e-dd09-43e0-8418-9a23e5bd040
 std::optional<std::uint8_t> lookup_channel(const bluetooth_address& from, const bluetooth_address& device,
                                            const deadline& until, const stop_signal* stop = nullptr);
 
-// The channel in a device's answer (a data element sequence of records, section 4.7.2). Untrusted bytes.
-std::optional<std::uint8_t> channel_in(std::span<const std::uint8_t> records);
+// A record's attribute with the address of the one adapter that it is about, as text. bluetoothd gives a machine's
+// records out on all of its adapters, and a receiver need not listen on all of them.
+inline constexpr std::uint16_t adapter_attribute = 0x0300;
+
+// The channel in the answer of `device` (a data element sequence of records, section 4.7.2), of the first record that
+// is about it. Untrusted bytes.
+std::optional<std::uint8_t> channel_in(std::span<const std::uint8_t> records, const bluetooth_address& device);
 
 }  // namespace wherry::rfcomm

@@ -45,9 +45,15 @@ std::string unique_uuid() {
 
 }  // namespace
 
-std::string service_record_xml(std::uint8_t channel) {
+std::string service_record_xml(const bluetooth_address& adapter, std::uint8_t channel) {
     char number[8];
     std::snprintf(number, sizeof number, "0x%02x", channel);
+    std::string only_on;
+    if (!adapter.is_any()) {
+        char id[8];
+        std::snprintf(id, sizeof id, "0x%04x", adapter_attribute);
+        only_on = std::string("<attribute id=\"") + id + "\"><text value=\"" + to_string(adapter) + "\"/></attribute>";
+    }
     // Service classes, protocols (L2CAP, RFCOMM with the channel), browse group (public), name.
     return std::string("<?xml version=\"1.0\" encoding=\"UTF-8\" ?>") +
            "<record>"
@@ -61,14 +67,14 @@ std::string service_record_xml(std::uint8_t channel) {
            "\"/></sequence>"
            "</sequence></attribute>"
            "<attribute id=\"0x0005\"><sequence><uuid value=\"0x1002\"/></sequence></attribute>"
-           "<attribute id=\"0x0100\"><text value=\"wherry receiver\"/></attribute>"
-           "</record>";
+           "<attribute id=\"0x0100\"><text value=\"wherry receiver\"/></attribute>" +
+           only_on + "</record>";
 }
 
 class service_registration::keeper {
 public:
-    keeper(std::uint8_t channel, std::function<void(const std::string&)> tell)
-        : channel_(channel), tell_(std::move(tell)) {
+    keeper(const bluetooth_address& adapter, std::uint8_t channel, std::function<void(const std::string&)> tell)
+        : adapter_(adapter), channel_(channel), tell_(std::move(tell)) {
         register_record();
         thread_ = std::thread([this] { keep(); });
     }
@@ -112,7 +118,7 @@ private:
             .implementedAs([](const sdbus::ObjectPath&) {});
         made.profile->finishRegistration();
         const bus_properties options = {
-            {"ServiceRecord", sdbus::Variant(service_record_xml(channel_))},
+            {"ServiceRecord", sdbus::Variant(service_record_xml(adapter_, channel_))},
             {"Name", sdbus::Variant(std::string("wherry receiver"))},
             {"Role", sdbus::Variant(std::string("server"))},
             {"AutoConnect", sdbus::Variant(false)},
@@ -153,6 +159,7 @@ private:
         current_.reset();
     }
 
+    const bluetooth_address adapter_;
     const std::uint8_t channel_;
     const std::function<void(const std::string&)> tell_;
     stop_signal stop_;
@@ -161,8 +168,9 @@ private:
     std::thread thread_;
 };
 
-service_registration::service_registration(std::uint8_t channel, std::function<void(const std::string&)> tell)
-    : keeper_(std::make_unique<keeper>(channel, std::move(tell))) {}
+service_registration::service_registration(const bluetooth_address& adapter, std::uint8_t channel,
+                                           std::function<void(const std::string&)> tell)
+    : keeper_(std::make_unique<keeper>(adapter, channel, std::move(tell))) {}
 
 service_registration::~service_registration() = default;
 

@@ -330,18 +330,19 @@ TEST_F(with_bluetoothd, a_name_that_nobody_has_is_not_found) {
 TEST_F(with_bluetoothd, receivers_register_records_beside_each_other_and_leave_the_channel_to_themselves) {
     std::vector<std::string> told;
     const auto tell = [&](const std::string& text) { told.push_back(text); };
-    const service_registration one(3, tell), other(4, tell);
+    const service_registration one({}, 3, tell), other(desk_address, 4, tell);
     const auto profiles = bluetoothd->profiles();
     ASSERT_EQ(profiles.size(), 2u);
     EXPECT_NE(profiles[0].first, profiles[1].first);
-    EXPECT_EQ(profiles[0].second.at("ServiceRecord").get<std::string>(), service_record_xml(3));
+    EXPECT_EQ(profiles[0].second.at("ServiceRecord").get<std::string>(), service_record_xml({}, 3));
+    EXPECT_EQ(profiles[1].second.at("ServiceRecord").get<std::string>(), service_record_xml(desk_address, 4));
     for (const auto& [uuid, options] : profiles) EXPECT_FALSE(options.contains("Channel"));
     EXPECT_THAT(told, ElementsAre());
 }
 
 TEST_F(on_a_bus, a_receiver_without_bluetoothd_says_what_that_means) {
     std::vector<std::string> told;
-    const service_registration one(3, [&](const std::string& text) { told.push_back(text); });
+    const service_registration one({}, 3, [&](const std::string& text) { told.push_back(text); });
     EXPECT_THAT(told, ElementsAre(AllOf(HasSubstr("/3"), HasSubstr("bluetoothd is not running"))));
 }
 

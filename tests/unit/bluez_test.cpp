@@ -25,6 +25,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::wherry::test::error_of;
 
 bluetooth_address address(const char* text) { return *bluetooth_address::parse(text); }
@@ -42,9 +43,69 @@ sdbus::Variant variant(Value value) {
 // ---- The record ----
 
 TEST(service_record, names_service_channel_and_protocols) {
-    const auto xml = service_record_xml(30);
+    const auto xml = service_record_xml({}, 30);
     EXPECT_THAT(xml, AllOf(HasSubstr(service_uuid), HasSubstr("<uuid value=\"0x0003\"/><uint8 value=\"0x1e\"/>"),
                            HasSubstr("<uuid value=\"0x1002\"/>")));
+}
+
+TEST(service_record, of_one_adapter_names_it) {
+    EXPECT_THAT(service_record_xml(a, 1), HasSubstr("<attribute id=\"0x0300\"><text value=\"" + to_string(a)));
+    EXPECT_THAT(service_record_xml({}, 1), Not(HasSubstr("0x0300")));
+}
+
+// Records as they come over the air.
+class records {
+public:
+    records& add(std::uint8_t channel, const char* adapter = nullptr) {
+        std::vector<std::uint8_t> record = {0x09, 0x00, 0x04, 0x35, 0x0C, 0x35, 0x03, 0x19,   0x01,
+                                            0x00, 0x35, 0x05, 0x19, 0x00, 0x03, 0x08, channel};
+        if (adapter) {
+            const std::string text = adapter;
+            const std::uint8_t head[] = {0x09, 0x03, 0x00, 0x25, static_cast<std::uint8_t>(text.size())};
+            for (const auto byte : head) record.push_back(byte);
+            for (const char c : text) record.push_back(static_cast<std::uint8_t>(c));
+        }
+        body_.push_back(0x35);
+        body_.push_back(static_cast<std::uint8_t>(record.size()));
+        for (const auto byte : record) body_.push_back(byte);
+        return *this;
+    }
+    std::vector<std::uint8_t> all() const {
+        std::vector<std::uint8_t> whole(body_.size() + 2);
+        whole[0] = 0x35;
+        whole[1] = static_cast<std::uint8_t>(body_.size());
+        std::copy(body_.begin(), body_.end(), whole.begin() + 2);
+        return whole;
+    }
+
+private:
+    std::vector<std::uint8_t> body_;
+};
+
+TEST(channel_in, is_that_of_the_first_record_about_the_device) {
+    EXPECT_EQ(channel_in(records().add(3).add(4).all(), a), 3);
+    EXPECT_EQ(channel_in(records().add(3, "00:00:00:00:00:0B").add(4, "00:00:00:00:00:0A").all(), a), 4);
+    EXPECT_EQ(channel_in(records().add(3, "00:00:00:00:00:0B").add(5).all(), a), 5);
+    EXPECT_EQ(channel_in(records().add(3, "00:00:00:00:00:0B").all(), a), std::nullopt);
+    EXPECT_EQ(channel_in(records().add(3, "nonsense").all(), a), 3);
+    EXPECT_EQ(channel_in(records().add(31).add(0).all(), a), std::nullopt);
+    EXPECT_EQ(channel_in(records().all(), a), std::nullopt);
+}
+
+TEST(channel_in, survives_an_answer_that_is_cut_short_at_any_byte) {
+    const auto whole = records().add(3, "00:00:00:00:00:0B").add(4).all();
+    for (std::size_t length = 0; length < whole.size(); ++length)
+        channel_in(std::vector(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)), a);
+}
+
+TEST(channel_in, survives_an_answer_with_any_one_byte_changed) {
+    const auto whole = records().add(3, "00:00:00:00:00:0B").add(4).all();
+    for (std::size_t at = 0; at < whole.size(); ++at)
+        for (int value = 0; value < 256; ++value) {
+            auto changed = whole;
+            changed[at] = static_cast<std::uint8_t>(value);
+            channel_in(changed, a);
+        }
 }
 
 // ---- Device1 ----
