@@ -86,7 +86,8 @@ std::size_t sound_element(std::span<const std::uint8_t> from, int depth) {
         if (index > 4 || (type == uuid && (index == 0 || index == 3))) return 0;
         length = std::size_t{1} << index;
     } else if (type <= url) {
-        if (index < 5) return 0;
+        // Alternatives are nothing that a receiver's record has, and the library does not free what is in them.
+        if (index < 5 || type == alternative) return 0;
         head += std::size_t{1} << (index - 5);
         if (from.size() < head) return 0;
         for (std::size_t i = 1; i < head; ++i) length = length << 8 | from[i];
@@ -94,7 +95,7 @@ std::size_t sound_element(std::span<const std::uint8_t> from, int depth) {
         return 0;
     }
     if (from.size() - head < length) return 0;
-    if (type == sequence || type == alternative) {
+    if (type == sequence) {
         for (auto rest = from.subspan(head, length); !rest.empty();) {
             const auto part = sound_element(rest, depth - 1);
             if (part == 0) return 0;
