@@ -120,10 +120,28 @@ destination_parts split_destination(std::string_view text) {
     return {std::string(text.substr(0, mark)), std::string(text.substr(mark + 3))};
 }
 
+namespace {
+
+// A device's name may have blanks, which part the words of known_hosts: as in a URI (RFC 3986, section 2.1).
+std::string without_blanks(std::string_view text) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string plain;
+    for (const char c : text) {
+        const auto code = static_cast<unsigned char>(c);
+        if (code > 0x20 && code != 0x7F && c != '%')
+            plain += c;
+        else
+            (plain += '%').append({digits[code >> 4], digits[code & 15]});
+    }
+    return plain;
+}
+
+}  // namespace
+
 std::string canonical_destination(std::string_view scheme, std::string_view address,
                                   const std::optional<std::string>& default_port) {
     const auto lower = lower_case(address);
-    return std::string(scheme) + "://" + (default_port ? with_port(lower, *default_port) : lower);
+    return std::string(scheme) + "://" + (default_port ? with_port(lower, *default_port) : without_blanks(lower));
 }
 
 std::string authorize_command(const std::string& public_key, std::string_view comment) {

@@ -166,6 +166,8 @@ TEST(destination, canonical) {
     EXPECT_EQ(canonical_destination("tcp", "[::1]:80", port), "tcp://[::1]:80");
     EXPECT_EQ(canonical_destination("tcp", "FE80::1", port), "tcp://[fe80::1]:9417");
     EXPECT_EQ(canonical_destination("rfcomm", "AA:BB:CC:DD:EE:FF", std::nullopt), "rfcomm://aa:bb:cc:dd:ee:ff");
+    EXPECT_EQ(canonical_destination("rfcomm", "Anna's 100% Scanner", std::nullopt),
+              "rfcomm://anna's%20100%25%20scanner");
 }
 
 TEST(shell, quoting) {
