@@ -174,7 +174,8 @@ void partial_area::clear_now_and_then(const std::stop_token& stop, std::chrono::
 bool partial_area::may_stay(const std::string& name, const struct stat& file) const {
     if (!name.starts_with(kept_prefix)) return false;
     const auto age = std::chrono::system_clock::now() - std::chrono::system_clock::from_time_t(file.st_mtime);
-    return lifetime_.count() > 0 && age < lifetime_;
+    // In milliseconds, for a long lifetime does not fit the clock's nanoseconds.
+    return lifetime_.count() > 0 && std::chrono::duration_cast<std::chrono::milliseconds>(age) < lifetime_;
 }
 
 void partial_area::clear() {

@@ -437,6 +437,18 @@ TEST_F(filesystem_sink, a_lifetime_of_nothing_keeps_nothing) {
     EXPECT_THAT(partials(), IsEmpty());
 }
 
+TEST_F(filesystem_sink, a_lifetime_beyond_all_clocks_keeps_everything) {
+    chosen.partial_lifetime = std::chrono::milliseconds::max();
+    const auto what = resumable("a", 10);
+    for (const auto had : {0u, 4u}) {
+        sink into(chosen);
+        auto item = begin(into, what);
+        EXPECT_EQ(item->offset(), had);
+        if (had == 0) item->write(as_bytes("0123"));
+        item->abort(delivery::partial::keep);
+    }
+}
+
 TEST_F(filesystem_sink, keeps_no_descriptors) {
     const auto before = open_descriptors();
     {
