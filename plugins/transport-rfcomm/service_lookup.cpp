@@ -141,7 +141,8 @@ void wait(int socket, short events, const bluetooth_address& device, const deadl
     const int ready = uninterrupted([&] { return ::poll(watched.data(), watched.size(), poll_timeout(until)); });
     if (ready < 0) throw error(errc::io, "cannot wait for the device (" + system_text(errno) + ")", errno);
     if (watched[1].revents != 0) throw error(errc::cancelled, "the question to " + to_string(device) + " was stopped");
-    if (ready == 0) fail_lookup(device, ETIMEDOUT);
+    // Also for a device whose answers are there before they are asked for, and never end.
+    if (ready == 0 || poll_timeout(until) == 0) fail_lookup(device, ETIMEDOUT);
 }
 
 [[noreturn]] void fail_answer(const bluetooth_address& device) {
