@@ -123,6 +123,9 @@ bool is_sound_record(std::span<const std::uint8_t> record) {
     return true;
 }
 
+// How many parts an answer may have: a receiver's record fits into one or two, and the library keeps whatever comes.
+constexpr int most_parts = 256;
+
 struct answer {
     bool has_come = false;
     bool is_sound = false;
@@ -193,7 +196,8 @@ std::optional<std::uint8_t> lookup_channel(const bluetooth_address& from, const 
     const owned_list attributes(::sdp_list_append(nullptr, &every_attribute));
     if (::sdp_service_search_attr_async(session.get(), services.get(), SDP_ATTR_REQ_RANGE, attributes.get()) != 0)
         fail_lookup(device, errno);
-    while (!told.has_come) {
+    for (int parts = 0; !told.has_come; ++parts) {
+        if (parts == most_parts) fail_answer(device);
         wait(socket, POLLIN, device, until, stop);
         // Negative also when the last part has come.
         if (::sdp_process(session.get()) < 0 && !told.has_come) fail_lookup(device, ECONNRESET);
