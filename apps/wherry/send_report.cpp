@@ -97,6 +97,8 @@ void send_report::fail(std::size_t item, const error& why, cause of) {
     delivery_result result;
     result.failure = why.code();
     result.text = why.what();
+    // That it cannot be sent again takes nothing back of an earlier attempt.
+    result.is_uncertain = may_have_arrived(item);
     tell(item, std::nullopt, as_offer(plan_.items[item]), result, of);
     progress_.skip(plan_.items[item].size);
 }

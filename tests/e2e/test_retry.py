@@ -260,6 +260,26 @@ def test_what_was_delivered_when_the_answer_was_lost_does_not_arrive_twice(place
     receiver.stop_well()
 
 
+def test_a_source_that_is_gone_when_it_would_be_sent_again_may_have_arrived(place):
+    receiver = place.receiver()
+    probe = place.link(receiver)
+    place.send(probe, "--message", "first")
+    begin = records_begin(probe.from_receiver[0])
+    receiver.wait_until(lambda: receiver.told("disconnected"), "the end of the probe")
+    hold = HoldAt(begin + 1)
+    place.closing.callback(hold.release)
+    link = place.link(receiver, Pass, first(lambda: hold))
+    file = place.file("cargo", content(3_000_000))
+    sender = place.sender(link, "--no-resume", "--retry", "3", file)
+    receiver.wait_until(lambda: len(receiver.delivered()) == 2, "the delivery")
+    os.remove(file)
+    link.cut()
+    sender.ended(None)
+    result, = sender.results
+    assert (result["ok"], result["uncertain"]) == (False, True)
+    assert b"perhaps not sent: file cargo" in sender.err
+
+
 def test_takes_over_from_a_connection_that_looks_alive(place):
     file = place.file("cargo", content(SIZE))
     receiver = place.receiver()
