@@ -125,6 +125,7 @@ void incoming_transfers::on_offer(const frame& got) {
         return refuse(got.transfer, item, e);
     }
     item.what = offered.what;
+    std::optional<accept_frame> proposal;
     try {
         if (!into_) throw error(errc::refused, "this side only sends");
         item.admitted = admit();
@@ -138,7 +139,7 @@ void incoming_transfers::on_offer(const frame& got) {
         begin(item);
         if (offered.digest == digest_kind::sha256) item.digest.emplace();
         item.compression = offered.compression;
-        if (offered.what.wants_resume) propose_offset(got.transfer, item);
+        if (offered.what.wants_resume) proposal = propose_offset(item);
     } catch (const error& e) {
         // What was there before stays, unless it was just found to be no good.
         const bool may_go_on = item.what.wants_resume && e.code() == errc::disconnected;
@@ -146,6 +147,8 @@ void incoming_transfers::on_offer(const frame& got) {
         return refuse(got.transfer, item, e);
     }
     auto& begun = open_.emplace(got.transfer, std::move(item)).first->second;
+    // From here on what is there is kept if the link fails, this answer's writing included.
+    if (proposal) writer_.put(answers_, frame_type::accept, 0, got.transfer, encode(*proposal));
     if (begun.awaits_confirmation) return;
     observer_.tell([&](auto& o) { o.receiving(got.transfer, begun.what, begun.resumed_from); });
 }
@@ -177,7 +180,7 @@ void incoming_transfers::begin(transfer& item) {
 }
 
 // Says what is there already, with its digest, which the sender compares with that of its source.
-void incoming_transfers::propose_offset(transfer_id id, transfer& item) {
+accept_frame incoming_transfers::propose_offset(transfer& item) {
     accept_frame proposal{item.have, std::nullopt};
     if (item.have > 0) {
         content_digest prefix;
@@ -195,7 +198,7 @@ void incoming_transfers::propose_offset(transfer_id id, transfer& item) {
         item.awaits_confirmation = true;
         if (item.digest) item.digest = std::move(prefix);
     }
-    writer_.put(answers_, frame_type::accept, 0, id, encode(proposal));
+    return proposal;
 }
 
 void incoming_transfers::on_confirmation(const frame& got) {

@@ -97,7 +97,7 @@ private:
     static void store(transfer& item, const_bytes content);
     void unpack(transfer& item, const_bytes payload);
     static void put_counts(delivery_result& result, const transfer& item);
-    void propose_offset(transfer_id id, transfer& item);
+    accept_frame propose_offset(transfer& item);
     void start_over(transfer& item);
     void refuse(transfer_id id, const transfer& item, const error& why);
     void end_with(transfer_id id, const error& why);
