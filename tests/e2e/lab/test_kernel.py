@@ -116,12 +116,6 @@ def test_without_bluetoothd_a_receiver_says_that_the_channel_has_to_be_named(pla
     receiver.stop_well()
 
 
-def test_an_unknown_device_does_not_answer(place):
-    failed = place.send("00:AA:01:09:09:09/1", "--rfcomm.connect-timeout", "8s", "--message", "x", code=LINK)
-    assert b"00:AA:01:09:09:09 does not answer" in failed.err
-    assert b"wherry devices" in failed.err
-
-
 def test_a_channel_that_is_taken(place):
     receiver = place.receiver(channel=9)
     taken = place.start("receive", "--home", place.home("receiver"), "--transport", "rfcomm", f"{ADAPTER['B']}/9")
