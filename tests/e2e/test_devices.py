@@ -93,7 +93,8 @@ def test_a_search_that_finds_nothing_can_be_interrupted(place):
 def test_the_list_grows_on_a_terminal_and_stays_within_it(place):
     lines = [f"found device-{n:02} {'long' * 40} -{n} no yes" for n in range(1, 60)]
     terminal = place.terminal(*on_stage(place, "devices", *lines, "wait", options=["--limit", "1h"]))
-    drawn = terminal.expect(r"more\r\n[-|/\\] looking")
+    # On its 24 lines there is room for 20 of the 59, once all have been found.
+    drawn = terminal.expect(r"and 39 more\r\n[-|/\\] looking")
     terminal.expect_after(len(drawn), r"\x1b\[\d+A\x1b\[J")  # in place of the one before
     last = re.split(rb"\x1b\[\d+A\x1b\[J|\r\x1b\[K", drawn)[-1].decode().splitlines()
     assert len(last) <= 24 and all(len(line) < 100 for line in last), last
