@@ -97,6 +97,7 @@ def test_receiver_that_was_killed_and_started_again(place):
     place.closing.callback(hold.release)
     sender = place.sender(place.link(receiver, first(lambda: hold)), "--retry", "20", file)
     hold.wait()
+    receiver.wait_until(lambda: any(e["bytes"] >= SIZE // 4 for e in receiver.told("progress")), "a good part")
     receiver.kill()
     sender.expect_event("retry")
     again = place.receiver(address=receiver.address)
