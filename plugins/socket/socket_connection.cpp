@@ -117,6 +117,33 @@ wake wait_for(int socket, short events, const stop_signal& stop, const deadline&
     return (watched[0].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0 ? wake::hung_up : wake::ready;
 }
 
+unique_fd accept_next(int listening, const stop_signal& stop, const std::string& address, bool (*concerns_one)(int),
+                      peer_name_space peer) {
+    const socklen_t room = peer.length ? *peer.length : 0;
+    for (;;) {
+        if (stop.raised()) throw error(errc::cancelled, "listening at " + address + " was stopped");
+        if (peer.length) *peer.length = room;
+        unique_fd socket(
+            uninterrupted([&] { return ::accept4(listening, peer.name, peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC); }));
+        if (socket.is_open()) return socket;
+        const int code = errno;
+        if (would_block(code)) {
+            wait_for(listening, POLLIN, stop, std::nullopt);
+            continue;
+        }
+        if (concerns_one(code)) continue;
+        switch (code) {
+            case EMFILE:
+            case ENFILE:
+            case ENOMEM:
+            case ENOBUFS:
+                throw error(errc::exhausted,
+                            "no descriptor or memory is left for another connection (" + system_text(code) + ")", code);
+            default: throw error(errc::io, "cannot accept at " + address + " (" + system_text(code) + ")", code);
+        }
+    }
+}
+
 std::string shown(std::chrono::milliseconds duration) {
     const auto count = duration.count();
     return count % 1000 == 0 ? std::to_string(count / 1000) + " s" : std::to_string(count) + " ms";

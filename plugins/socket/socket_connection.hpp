@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/socket.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -42,6 +44,18 @@ enum class wake { ready, hung_up, timed_out, stopped };
 
 // Sleeps until poll(2) reports `events`, an error or the end on the socket.
 wake wait_for(int socket, short events, const stop_signal& stop, const deadline& until);
+
+// Where accept(2) stores the name of a peer; nothing is asked for where it is null.
+struct peer_name_space {
+    sockaddr* name = nullptr;
+    socklen_t* length = nullptr;
+};
+
+// Waits for the next connection and returns its socket, which never blocks. An errno of which concerns_one(errno) is
+// true is trouble of the one connection that was next, which has left the queue. `address` is where it listens, for
+// sentences. Throws error: cancelled once the signal was raised; exhausted if a descriptor or memory was lacking.
+unique_fd accept_next(int listening, const stop_signal& stop, const std::string& address, bool (*concerns_one)(int),
+                      peer_name_space peer = {});
 
 // "30 s", "500 ms"
 std::string shown(std::chrono::milliseconds duration);

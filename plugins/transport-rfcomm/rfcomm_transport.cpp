@@ -50,32 +50,13 @@ public:
     std::unique_ptr<connection> accept() override {
         // Made first: when descriptors run out, the peer stays in the queue instead of being dropped.
         auto stop = std::make_unique<stop_signal>();
-        for (;;) {
-            if (stop_.raised()) throw error(errc::cancelled, "listening at " + address_ + " was stopped");
-            unique_fd socket(uninterrupted(
-                [&] { return ::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }));
-            if (socket.is_open()) {
-                // Without its channel, which is this side's: that is how the peer is called back.
-                auto peer = rfcomm::to_string(peer_name(socket.get()).device);
-                return std::make_unique<socket_connection>(std::move(socket), std::move(stop), std::move(peer),
-                                                           options_.record_bytes, closing::by_reset,
-                                                           [gate = gate_] { gate->note_departure(); });
-            }
-            switch (const int code = errno) {
-                case EAGAIN: wait_for(socket_.get(), POLLIN, stop_, std::nullopt); break;
-                // Trouble of the one connection that was next.
-                case ECONNABORTED:
-                case ECONNRESET: break;
-                case EMFILE:
-                case ENFILE:
-                case ENOMEM:
-                case ENOBUFS:
-                    throw error(errc::exhausted,
-                                "no descriptor or memory is left for another connection (" + system_text(code) + ")",
-                                code);
-                default: throw error(errc::io, "cannot accept at " + address_ + " (" + system_text(code) + ")", code);
-            }
-        }
+        auto socket = accept_next(socket_.get(), stop_, address_,
+                                  [](int code) { return code == ECONNABORTED || code == ECONNRESET; });
+        // Without its channel, which is this side's: that is how the peer is called back.
+        auto peer = rfcomm::to_string(peer_name(socket.get()).device);
+        return std::make_unique<socket_connection>(std::move(socket), std::move(stop), std::move(peer),
+                                                   options_.record_bytes, closing::by_reset,
+                                                   [gate = gate_] { gate->note_departure(); });
     }
 
     std::string_view address() const noexcept override { return address_; }

@@ -40,6 +40,22 @@ namespace {
     }
 }
 
+// accept(2) lists these.
+bool concerns_one_peer(int code) noexcept {
+    switch (code) {
+        case ECONNABORTED:
+        case EPROTO:
+        case ENOPROTOOPT:
+        case ENETDOWN:
+        case ENETUNREACH:
+        case EHOSTDOWN:
+        case EHOSTUNREACH:
+        case ENONET:
+        case EPERM: return true;
+        default: return false;
+    }
+}
+
 class tcp_listener final : public listener {
 public:
     tcp_listener(unique_fd socket, const options& chosen)
@@ -48,43 +64,11 @@ public:
     std::unique_ptr<connection> accept() override {
         // Made first: when descriptors run out, the peer stays in the queue instead of being dropped.
         auto stop = std::make_unique<stop_signal>();
-        for (;;) {
-            if (stop_.raised()) throw error(errc::cancelled, "listening at " + address_ + " was stopped");
-            socket_address peer;
-            unique_fd socket(uninterrupted(
-                [&] { return ::accept4(socket_.get(), peer.raw(), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC); }));
-            if (socket.is_open()) {
-                tune(socket.get(), options_);
-                return std::make_unique<socket_connection>(std::move(socket), std::move(stop), to_string(peer),
-                                                           options_.record_bytes);
-            }
-            switch (const int code = errno) {
-                case EAGAIN:
-#if EWOULDBLOCK != EAGAIN
-                case EWOULDBLOCK:
-#endif
-                    wait_for(socket_.get(), POLLIN, stop_, std::nullopt);
-                    break;
-                // Trouble of the one connection that was next (accept(2) lists these); it has left the queue.
-                case ECONNABORTED:
-                case EPROTO:
-                case ENOPROTOOPT:
-                case ENETDOWN:
-                case ENETUNREACH:
-                case EHOSTDOWN:
-                case EHOSTUNREACH:
-                case ENONET:
-                case EPERM: break;
-                case EMFILE:
-                case ENFILE:
-                case ENOMEM:
-                case ENOBUFS:
-                    throw error(errc::exhausted,
-                                "no descriptor or memory is left for another connection (" + system_text(code) + ")",
-                                code);
-                default: throw error(errc::io, "cannot accept at " + address_ + " (" + system_text(code) + ")", code);
-            }
-        }
+        socket_address peer;
+        auto socket = accept_next(socket_.get(), stop_, address_, concerns_one_peer, {peer.raw(), &peer.length});
+        tune(socket.get(), options_);
+        return std::make_unique<socket_connection>(std::move(socket), std::move(stop), to_string(peer),
+                                                   options_.record_bytes);
     }
 
     std::string_view address() const noexcept override { return address_; }
