@@ -96,12 +96,13 @@ std::string indented(std::string_view text) {
     return shown;
 }
 
-std::string describe_response(const_bytes response) {
+std::string describe_answer(std::string_view outcome, const_bytes response) {
+    const auto word = outcome.empty() ? std::string() : " [" + printable(outcome) + "]";
     auto text = as_text(response);
     while (text.ends_with('\n')) text.remove_suffix(1);
-    if (text.empty()) return {};
-    if (text.find('\n') == text.npos) return ": " + printable(text);
-    return ":\n" + indented(text);
+    if (text.empty()) return word;
+    if (text.find('\n') == text.npos) return word + ": " + printable(text);
+    return word + ":\n" + indented(text);
 }
 
 json progress_fields(const progress_state& state) {

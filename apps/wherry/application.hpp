@@ -80,8 +80,8 @@ std::string describe_peer(const identity& who, std::string_view address);
 // "file notes.txt (1.5 KiB)", "message (12 B)".
 std::string describe_item(const offer& what);
 
-// ": text" to stand behind a result, several lines indented below it; "" for none.
-std::string describe_response(const_bytes response);
+// What a sink answered, to stand behind a result: " [outcome]: text", several lines indented below it; "" for nothing.
+std::string describe_answer(std::string_view outcome, const_bytes response);
 
 // Text with its lines kept, each fit for a terminal and set in.
 std::string indented(std::string_view text);

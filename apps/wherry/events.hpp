@@ -38,7 +38,7 @@ void put_content(json& into, const std::string& key, std::string_view bytes);
 // "kind", "name", "size", "mode", "mtime" as far as they are known.
 void put_offer(json& into, const offer& what);
 
-// "ok", "status", "bytes", "resumed_from", then "response", or "error" and "remote".
+// "ok", "status", "bytes", "resumed_from", "outcome" if the sink gave one, then "response", or "error" and "remote".
 void put_result(json& into, const delivery_result& result);
 
 // "fingerprint", "public_key", "label".

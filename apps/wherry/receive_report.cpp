@@ -17,10 +17,12 @@ std::string result_line(const offer& what, const delivery_result& result, const 
     if (!what.size && result.ok()) line += " (" + human_bytes(result.bytes) + ")";
     line += " from " + from;
     if (result.resumed_from > 0) line += ", gone on from " + human_bytes(result.resumed_from);
-    if (result.ok()) return line + describe_response(result.response);
-    return line + ": " + (result.is_remote ? "the sender says: " : "") + printable(result.text);
+    if (result.ok()) return line + describe_answer(result.outcome, result.response);
+    return line + ": " + (result.is_remote ? "the sender says: " : "") + printable(result.text) +
+           describe_answer(result.outcome, result.response);
 }
 
+// Passes an answer on, and keeps it.
 class tee_response final : public response {
 public:
     explicit tee_response(response& inner) noexcept : inner_(inner) {}
@@ -29,7 +31,12 @@ public:
         inner_.append(bytes);
         all.insert(all.end(), bytes.begin(), bytes.end());
     }
+    void set_outcome(std::string_view word) override {
+        inner_.set_outcome(word);
+        outcome = word;
+    }
     std::vector<std::byte> all;
+    std::string outcome;
 
 private:
     response& inner_;
@@ -54,7 +61,7 @@ public:
     void finish(response& answer) override {
         tee_response both(answer);
         inner_->finish(both);
-        report_.message({address_, who_}, what_, text_, is_whole_, both.all);
+        report_.message({address_, who_}, what_, text_, is_whole_, both.outcome, both.all);
     }
     void abort(partial what_came) noexcept override { inner_->abort(what_came); }
 
@@ -103,7 +110,7 @@ void receive_report::refused(const identity& peer) {
 }
 
 void receive_report::message(const offering_peer& from, const offer& what, std::string_view text, bool is_whole,
-                             const_bytes response) {
+                             std::string_view outcome, const_bytes response) {
     if (with_.style == output::json) {
         json fields;
         {
@@ -117,7 +124,7 @@ void receive_report::message(const offering_peer& from, const offer& what, std::
         with_.events.write("message", fields);
     } else if (with_.style == output::lines) {
         auto shown = "received " + describe_item(what) + " from " + describe_peer(from.who, from.address) +
-                     describe_response(response);
+                     describe_answer(outcome, response);
         if (!text.empty()) shown += "\n" + indented(text);
         if (!is_whole) shown += "\n    (the rest is not shown)";
         with_.terminal.result(shown);

@@ -25,7 +25,7 @@ public:
     void refused(const identity& peer);
     // The text of a message, at its durable end, before delivered() tells of it.
     void message(const offering_peer& from, const offer& what, std::string_view text, bool is_whole,
-                 const_bytes response);
+                 std::string_view outcome, const_bytes response);
 
     void connected(connection_id id, std::string_view address, const identity& peer, std::string_view cipher) override;
     void receiving(connection_id id, transfer_id transfer, const offer& what, std::uint64_t resumed_from) override;

@@ -286,7 +286,8 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
             const std::lock_guard lock(mutex_);
             cut_off_.push_back(line);
         } else {
-            line += std::string(": ") + (result.is_remote ? "the receiver says: " : "") + printable(result.text);
+            line += std::string(": ") + (result.is_remote ? "the receiver says: " : "") + printable(result.text) +
+                    describe_answer(result.outcome, result.response);
             const bool may_be_compression = compression_ != exchange_options::compression::none && result.is_remote &&
                                             result.failure == errc::unsupported;
             if (may_be_compression) line += "; if that is about compression, --compress none does without";
@@ -297,7 +298,7 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
         if (!what.size && what.kind == item_kind::data) line += " (" + human_bytes(result.bytes) + ")";
         if (result.resumed_from > 0) line += ", gone on from " + human_bytes(result.resumed_from);
         line += describe_shrinking(result.bytes, result.bytes_on_link);
-        with_.terminal.result(line + describe_response(result.response));
+        with_.terminal.result(line + describe_answer(result.outcome, result.response));
     }
 }
 

@@ -249,24 +249,6 @@ void delivery_registry::drop_outdated() {
 
 // ---- A delivery under a claim ----
 
-namespace {
-
-class kept_response final : public response {
-public:
-    explicit kept_response(response& inner) noexcept : inner_(inner) {}
-    using response::append;
-    void append(const_bytes bytes) override {
-        inner_.append(bytes);
-        all.insert(all.end(), bytes.begin(), bytes.end());
-    }
-    std::vector<std::byte> all;
-
-private:
-    response& inner_;
-};
-
-}  // namespace
-
 claimed_delivery::claimed_delivery() : shared_(std::make_shared<delivery_registry::under_way>()) {}
 
 claimed_delivery::claimed_delivery(std::shared_ptr<delivery_registry::under_way> shared) noexcept
@@ -288,7 +270,7 @@ void claimed_delivery::begin(const std::function<std::unique_ptr<delivery>()>& b
 void claimed_delivery::drop() noexcept {
     const std::lock_guard lock(shared_->mutex);
     if (!shared_->into) return;
-    shared_->into->abort(partial::drop);
+    shared_->into->abort(delivery::partial::drop);
     shared_->into.reset();
 }
 
@@ -307,46 +289,39 @@ void claimed_delivery::write(const_bytes bytes) {
     shared_->still_ours().write(bytes);
 }
 
-void claimed_delivery::finish(response& answer) {
+void claimed_delivery::finish(collected_response& answer) {
     const std::lock_guard lock(shared_->mutex);
     auto& into = shared_->still_ours();
     if (!shared_->id) {
         into.finish(answer);
         return shared_->end();
     }
-    kept_response kept(answer);
-    delivery_registry::outcome how;
-    const auto remember = [&] {
+    const auto remember = [&](std::optional<errc> failure, std::string text) {
         // Before others can find that it is over: between the two they would deliver it again.
         try {
-            how.response = std::move(kept.all);
-            shared_->registry->finished(*shared_, std::move(how));
+            shared_->registry->finished(*shared_, {failure, std::move(text), answer.outcome, answer.bytes});
         } catch (const std::exception&) {
             // Out of memory: what was delivered is delivered, and the answer is on its way.
         }
         shared_->end();
     };
     try {
-        into.finish(kept);
+        into.finish(answer);
     } catch (const error& e) {
         // A sink that could not reach what is behind it may be asked again.
-        if (e.code() == errc::disconnected) {
+        if (e.code() == errc::disconnected)
             shared_->end();
-        } else {
-            how.failure = e.code();
-            how.text = e.what();
-            kept.all.clear();
-            remember();
-        }
+        else
+            remember(e.code(), e.what());
         throw;
     } catch (...) {
         shared_->end();
         throw;
     }
-    remember();
+    remember(std::nullopt, "");
 }
 
-void claimed_delivery::abort(partial what_came) noexcept {
+void claimed_delivery::abort(delivery::partial what_came) noexcept {
     const std::lock_guard lock(shared_->mutex);
     if (shared_->into) shared_->into->abort(what_came);
     shared_->end();

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "collected_response.hpp"
 #include "frame.hpp"
 #include "record.hpp"
 #include "wherry/exchange.hpp"
@@ -36,6 +37,7 @@ public:
     struct outcome {
         std::optional<errc> failure;
         std::string text;
+        std::string word;  // the sink's own for it
         std::vector<std::byte> response;
     };
 
@@ -109,22 +111,22 @@ private:
 
 // A delivery under a claim; where there is no registry, one that nobody else claims. Once a newer attempt has taken it
 // away, its functions throw error(errc::refused), and abort() does nothing.
-// begin() first; then as any delivery, by the thread of its connection. begin() again after drop().
-class claimed_delivery final : public delivery {
+// begin() first; then as any delivery, by one thread at a time. begin() again after drop().
+class claimed_delivery {
 public:
     claimed_delivery();
     explicit claimed_delivery(std::shared_ptr<delivery_registry::under_way> shared) noexcept;
-    ~claimed_delivery() override;
+    ~claimed_delivery();
 
     void begin(const std::function<std::unique_ptr<delivery>()>& begin_in_sink);
     // What came is worthless, but the claim stays.
     void drop() noexcept;
 
-    std::uint64_t offset() const noexcept override;
-    std::size_t read_back(std::uint64_t position, mutable_bytes into) override;
-    void write(const_bytes bytes) override;
-    void finish(response& answer) override;
-    void abort(partial what_came) noexcept override;
+    std::uint64_t offset() const noexcept;
+    std::size_t read_back(std::uint64_t position, mutable_bytes into);
+    void write(const_bytes bytes);
+    void finish(collected_response& answer);
+    void abort(delivery::partial what_came) noexcept;
 
 private:
     const std::shared_ptr<delivery_registry::under_way> shared_;

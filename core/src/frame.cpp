@@ -16,7 +16,7 @@ constexpr std::uint16_t offer_kind = 1, offer_name = 2, offer_size = 3, offer_mo
                         offer_compression = 6, offer_resume = 7, offer_digest = 8, offer_id = 9;
 constexpr std::uint16_t accept_offset = 1, accept_prefix = 2;
 constexpr std::uint16_t end_size = 1, end_digest = 2;
-constexpr std::uint16_t outcome_status = 1, outcome_text = 2, outcome_response = 3;
+constexpr std::uint16_t outcome_status = 1, outcome_text = 2, outcome_response = 3, outcome_word = 4;
 }  // namespace tag
 
 enum class necessity { skippable, critical };
@@ -252,6 +252,7 @@ std::vector<std::byte> encode(const outcome_frame& content) {
     if (!content.text.empty())
         out.field(tag::outcome_text, as_bytes(std::string_view(content.text).substr(0, limits::max_text_bytes)));
     if (!content.response.empty()) out.field(tag::outcome_response, content.response);
+    if (!content.word.empty()) out.field(tag::outcome_word, as_bytes(content.word));
     return out.take();
 }
 
@@ -275,6 +276,7 @@ outcome_frame decode_outcome(const_bytes payload) {
                     byte_reader(value, what).fail("has a length out of bounds");
                 content.response.assign(value.begin(), value.end());
                 return true;
+            case tag::outcome_word: content.word = only_text(value, limits::max_outcome_bytes, what); return true;
             default: return false;
         }
     });

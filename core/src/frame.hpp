@@ -94,6 +94,7 @@ struct outcome_frame {
     std::optional<errc> failure;
     std::string text;
     std::vector<std::byte> response;
+    std::string word = {};  // RESULT: the sink's own for the outcome
 
     bool operator==(const outcome_frame&) const = default;
 };

@@ -133,6 +133,7 @@ void incoming_transfers::on_offer(const frame& got) {
             delivery_result again;
             again.failure = earlier->failure;
             again.text = earlier->text;
+            again.outcome = earlier->word;
             again.response = earlier->response;
             return answer(got.transfer, again);
         }
@@ -304,16 +305,15 @@ void incoming_transfers::on_end(const frame& got) {
     } catch (const error& e) {
         return end_with(got.transfer, e);
     }
+    delivery_result result;
     try {
         of_sink([&] { item->into->finish(response); });
     } catch (const error& e) {
-        // That has ended it already.
-        item->into.reset();
-        return end_with(got.transfer, e);
+        result = failed(e);
     }
     const auto ended = open_.extract(got.transfer);
-    delivery_result result;
-    result.response = response.take();
+    result.outcome = std::move(response.outcome);
+    result.response = std::move(response.bytes);
     put_counts(result, ended.mapped());
     // First here, for to answer may fail.
     observer_.tell([&](auto& o) { o.delivered(got.transfer, ended.mapped().what, result); });
@@ -340,11 +340,11 @@ void incoming_transfers::answer(transfer_id id, const delivery_result& result) {
     while (rest.size() > response_piece_bytes) {
         const auto piece = rest.first(response_piece_bytes);
         writer_.put(answers_, frame_type::result, frame_flag::more, id,
-                    encode(outcome_frame{result.failure, "", {piece.begin(), piece.end()}}));
+                    encode(outcome_frame{result.failure, "", {piece.begin(), piece.end()}, ""}));
         rest = rest.subspan(response_piece_bytes);
     }
     writer_.put(answers_, frame_type::result, 0, id,
-                encode(outcome_frame{result.failure, result.text, {rest.begin(), rest.end()}}));
+                encode(outcome_frame{result.failure, result.text, {rest.begin(), rest.end()}, result.outcome}));
 }
 
 // An offer that never became a transfer.

@@ -322,6 +322,7 @@ void outgoing_transfers::on_result(const frame& got) {
     }
     result.failure = content.failure;
     result.text = std::move(content.text);
+    result.outcome = std::move(content.word);
     result.is_remote = true;
     conclude(got.transfer, std::move(result));
 }

@@ -312,10 +312,14 @@ public:
 
     void finish(response& answer) override {
         wherry_response c_answer{
-            sizeof(wherry_response), &answer, [](void* context, const void* data, std::size_t length, wherry_error* e) {
+            sizeof(wherry_response), &answer,
+            [](void* context, const void* data, std::size_t length, wherry_error* e) {
                 return abi::guard(e, [&] {
                     static_cast<response*>(context)->append({static_cast<const std::byte*>(data), length});
                 });
+            },
+            [](void* context, const char* word, wherry_error* e) {
+                return abi::guard(e, [&] { static_cast<response*>(context)->set_outcome(word); });
             }};
         const auto mine = turn(*of_);
         has_ended_ = true;

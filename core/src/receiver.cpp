@@ -264,7 +264,8 @@ struct receiver::implementation {
             }
             is_over = true;
             going_into->finish(response);
-            result.response = response.take();
+            result.outcome = std::move(response.outcome);
+            result.response = std::move(response.bytes);
             if (incomplete) {
                 result.failure = incomplete->code();
                 result.text = std::string("what came is stored, but it is not complete: ") + incomplete->what();

@@ -62,6 +62,7 @@ protected:
         std::string text;
         using response::append;
         void append(const_bytes bytes) override { text += as_text(bytes); }
+        void set_outcome(std::string_view) override {}
     };
 
     void SetUp() override {
@@ -280,6 +281,7 @@ TEST_P(sink_conformance, an_answer_that_cannot_be_given_fails_the_delivery) {
     struct full_response final : response {
         using response::append;
         void append(const_bytes) override { throw error(errc::exhausted, "the response is full"); }
+        void set_outcome(std::string_view) override {}
     };
     bool failed = false;
     {

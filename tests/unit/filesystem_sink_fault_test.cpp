@@ -53,6 +53,7 @@ protected:
         struct : response {
             using response::append;
             void append(const_bytes) override {}
+            void set_outcome(std::string_view) override {}
         } answer;
         offer what;
         what.name = name;

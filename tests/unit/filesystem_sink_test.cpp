@@ -41,6 +41,7 @@ struct collected final : response {
     std::string text;
     using response::append;
     void append(const_bytes bytes) override { text += as_text(bytes); }
+    void set_outcome(std::string_view) override {}
 };
 
 const identity alice{"ssh-ed25519", "ssh-ed25519 AAAA", "SHA256:alice", "alice"};
@@ -352,6 +353,7 @@ TEST_F(filesystem_sink, takes_back_what_it_cannot_answer) {
     struct broken final : response {
         using response::append;
         void append(const_bytes) override { throw error(errc::exhausted, "no room for an answer"); }
+        void set_outcome(std::string_view) override {}
     };
     sink into(chosen);
     {

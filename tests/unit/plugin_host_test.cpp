@@ -56,7 +56,8 @@ public:
         if (text.size() + bytes.size() > (1 << 20)) throw error(errc::exhausted, "that is too much");
         text += as_text(bytes);
     }
-    std::string text;
+    void set_outcome(std::string_view word) override { outcome = word; }
+    std::string text, outcome;
 };
 
 class plugin_host_of : public testing::Test {

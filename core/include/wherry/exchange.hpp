@@ -58,6 +58,7 @@ struct delivery_result {
     // It failed after all of it had been sent, now or in an earlier attempt, and before the answer came: it may have
     // been delivered nevertheless.
     bool is_uncertain = false;
+    std::string outcome;              // the sink's own word for it, or ""; untrusted text
     std::vector<std::byte> response;  // from the sink; untrusted bytes
     std::uint64_t bytes = 0;          // content sent or received, without what was resumed
     std::uint64_t bytes_on_link = 0;  // what that took on the link: less where it was compressed

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "wherry/plugin.h"
+
 // Every bound on what a peer may say, and the protocol's clocks. core/doc/protocol.md explains each.
 namespace wherry::limits {
 
@@ -18,6 +20,7 @@ inline constexpr std::size_t max_record_overhead_bytes = 1024;
 inline constexpr std::size_t max_cipher_name_bytes = 32;
 inline constexpr std::size_t max_item_name_bytes = 4096;
 inline constexpr std::size_t max_text_bytes = 1024;
+inline constexpr std::size_t max_outcome_bytes = WHERRY_OUTCOME_BYTES;
 inline constexpr std::size_t max_response_bytes = std::size_t{1} << 20;
 // Of all responses on a connection that have begun and not ended.
 inline constexpr std::size_t max_unfinished_response_bytes = std::size_t{8} << 20;

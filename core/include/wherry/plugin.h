@@ -358,12 +358,19 @@ typedef struct wherry_offer {
     const wherry_identity* peer;
 } wherry_offer;
 
-/* What finish gives back to the sender. */
+#define WHERRY_OUTCOME_BYTES 64
+
+/* What finish gives back to the sender, whether it succeeds or fails. Only until finish returns. */
 typedef struct wherry_response {
     uint32_t struct_size;
     void* context;
-    /* Appends to the response, at most 1 MiB in all; beyond that WHERRY_EXHAUSTED. Only until finish returns. */
+    /* Appends to the response, at most 1 MiB in all; beyond that WHERRY_EXHAUSTED. */
     wherry_status (*append)(void* context, const void* data, size_t length, wherry_error* error);
+    /*
+     * The sink's own word for how it ended, beside the status that finish returns: "indexed", "exit 3". UTF-8 of at
+     * most WHERRY_OUTCOME_BYTES bytes without control characters; else WHERRY_BAD_INPUT. The last one counts.
+     */
+    wherry_status (*set_outcome)(void* context, const char* word, wherry_error* error);
 } wherry_response;
 
 /*
@@ -382,7 +389,8 @@ typedef struct wherry_sink_functions {
     wherry_status (*write)(void* delivery, const void* data, size_t length, wherry_error* error);
     /*
      * All has come. Returns only when the delivery is durable; WHERRY_OK is the promise of that to the sender. Ends the
-     * delivery whatever it returns; on failure nothing is left that looks finished.
+     * delivery whatever it returns; on failure nothing is left that looks finished. It may take long: it keeps no other
+     * delivery waiting, for the host calls it on a thread of its own.
      */
     wherry_status (*finish)(void* delivery, const wherry_response* response, wherry_error* error);
     /* Nothing more will come. `keep` other than 0: what came may be kept for a resume. Ends the delivery. */

@@ -401,6 +401,10 @@ public:
     void append(const_bytes bytes) override {
         abi::checked({}, [&](wherry_error* e) { return c_.append(c_.context, bytes.data(), bytes.size(), e); });
     }
+    void set_outcome(std::string_view word) override {
+        const std::string text(word);
+        abi::checked({}, [&](wherry_error* e) { return c_.set_outcome(c_.context, text.c_str(), e); });
+    }
 
 private:
     const wherry_response& c_;

@@ -54,7 +54,7 @@ struct offering_peer {
     const identity& who;
 };
 
-// The sender's copy of what the sink answers. Only until finish() returns.
+// What the sink answers the sender, whether finish() returns or throws. Only until then.
 class response {
 public:
     virtual ~response() = default;
@@ -62,6 +62,10 @@ public:
     // At most max_response_bytes (1 MiB) in all; throws error(errc::exhausted) beyond.
     virtual void append(const_bytes bytes) = 0;
     void append(std::string_view text) { append(as_bytes(text)); }
+
+    // The sink's own word for how it ended, beside the transfer's status: "indexed", "exit 3". The last one counts.
+    // Throws error(errc::bad_input) unless it is UTF-8 of at most max_outcome_bytes (64) without control characters.
+    virtual void set_outcome(std::string_view word) = 0;
 };
 
 // One item on its way into a sink. Used by one thread at a time; finish() or abort() ends it, then it is destroyed.
@@ -82,7 +86,8 @@ public:
     virtual void write(const_bytes bytes) = 0;
 
     // Returns once the delivery is durable: that is the promise the sender gets. If it throws, nothing is left that
-    // looks finished.
+    // looks finished. It may take long: no other delivery waits for it, but for those of the connection that have not
+    // begun when too many (limits::max_open_transfers) are open.
     virtual void finish(response& answer) = 0;
 
     // Nothing more will come. keep: what came may be kept for a resume.
