@@ -462,8 +462,15 @@ std::vector<fs::path> default_search_path(std::span<const std::string> plugin_di
     }
     boost::dll::fs::error_code problem;
     const fs::path program = boost::dll::program_location(problem).string();
-    if (!problem) folders.push_back(program.parent_path().parent_path() / "lib" / "wherry");
+    if (!problem) {
+        const auto prefix = program.parent_path().parent_path();
+        folders.push_back(prefix / "lib" / "wherry");
+        // Where libraries live in lib64 or lib/x86_64-linux-gnu.
+        folders.push_back(prefix / WHERRY_PLUGINS_BELOW_PREFIX);
+    }
     folders.emplace_back(WHERRY_INSTALLED_PLUGIN_DIRECTORY);
+    // What was built on this machine goes there, also for a program that came as a package.
+    folders.emplace_back("/usr/local/lib/wherry");
     // A folder that is named twice is searched once.
     std::vector<fs::path> unique;
     for (const auto& folder : folders)

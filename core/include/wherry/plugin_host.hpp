@@ -125,7 +125,8 @@ private:
 };
 
 // The folders of --plugin-dir, then those of WHERRY_PLUGIN_PATH (colons between them), then ../lib/wherry beside the
-// running program, then the folder that plugins are installed to.
+// running program, then the folder that plugins are installed to (first below the program's own prefix, then where it
+// was at build time), then /usr/local/lib/wherry. Each once.
 std::vector<std::filesystem::path> default_search_path(std::span<const std::string> plugin_dirs);
 
 }  // namespace wherry

@@ -1,0 +1,65 @@
+# What `cmake --install` gives beside the program and its plugins: headers, libraries, the CMake package, pkg-config
+# files. In two components, which cpack makes a package of each: runtime (what is not said to be anything else) and
+# development.
+include(CMakePackageConfigHelpers)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME runtime)
+set(WHERRY_PACKAGE_DIRECTORY ${CMAKE_INSTALL_LIBDIR}/cmake/wherry)
+
+# wherry_install_headers(TARGET): the target's folder include/, as it is; it is what the target's users include from.
+function(wherry_install_headers target)
+    get_target_property(type ${target} TYPE)
+    set(scope PUBLIC)
+    if(type STREQUAL INTERFACE_LIBRARY)
+        set(scope INTERFACE)
+    endif()
+    target_include_directories(${target} ${scope}
+        $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+    install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+endfunction()
+
+# wherry_install_library(TARGET NAME): a library for other people's programs, which is wherry::NAME to them, and
+# part of wherry.pc. What it links to must be installed before it, or found by cmake/wherry-config.cmake.in.
+function(wherry_install_library target name)
+    set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+    target_compile_features(${target} PUBLIC cxx_std_20)
+    install(TARGETS ${target} EXPORT wherry-library
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+    get_target_property(file ${target} OUTPUT_NAME)
+    if(NOT file)
+        set(file ${target})
+    endif()
+    # A linker wants a library before those that it uses.
+    set_property(GLOBAL APPEND_STRING PROPERTY WHERRY_LIBRARIES "${file};")
+endfunction()
+
+# The package itself, when everything that belongs to it is known.
+function(wherry_install_package)
+    install(EXPORT wherry-sdk NAMESPACE wherry:: FILE wherry-sdk-targets.cmake
+        DESTINATION ${WHERRY_PACKAGE_DIRECTORY} COMPONENT development)
+    install(EXPORT wherry-library NAMESPACE wherry:: FILE wherry-library-targets.cmake
+        DESTINATION ${WHERRY_PACKAGE_DIRECTORY} COMPONENT development)
+
+    set(made ${CMAKE_BINARY_DIR}/package)
+    configure_package_config_file(cmake/wherry-config.cmake.in ${made}/wherry-config.cmake
+        INSTALL_DESTINATION ${WHERRY_PACKAGE_DIRECTORY} PATH_VARS CMAKE_INSTALL_BINDIR)
+    # Before 1.0 a minor version may change anything.
+    write_basic_package_version_file(${made}/wherry-config-version.cmake COMPATIBILITY SameMinorVersion)
+    install(FILES ${made}/wherry-config.cmake ${made}/wherry-config-version.cmake
+        cmake/wherry_plugin.cmake cmake/wherry_plugin.map
+        DESTINATION ${WHERRY_PACKAGE_DIRECTORY} COMPONENT development)
+
+    # Told from where they are, so that the installed tree can be moved, and a package's prefix be another one.
+    cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE libdir)
+    cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${libdir}/pkgconfig OUTPUT_VARIABLE up)
+    set(WHERRY_PC_PREFIX "\${pcfiledir}/${up}")
+    get_property(libraries GLOBAL PROPERTY WHERRY_LIBRARIES)
+    list(REMOVE_ITEM libraries "")
+    list(REVERSE libraries)
+    list(TRANSFORM libraries PREPEND -l)
+    list(JOIN libraries " " WHERRY_PC_LIBRARIES)
+    foreach(file IN ITEMS wherry.pc wherry-plugin.pc)
+        configure_file(cmake/${file}.in ${made}/${file} @ONLY)
+        install(FILES ${made}/${file} DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
+    endforeach()
+endfunction()
