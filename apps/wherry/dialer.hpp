@@ -1,0 +1,59 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "application.hpp"
+#include "trust.hpp"
+#include "wherry/exchange.hpp"
+#include "wherry/session.hpp"
+
+namespace wherry::app {
+
+// What the commands that send have in common: the one receiver that they reach, as often as it takes, and recognise.
+// Used by one thread at a time.
+class dialer {
+public:
+    // Throws error(errc::bad_input) for a destination or a cipher that will not do. Both outlive it.
+    dialer(application& with, const effective_options& options);
+
+    // A session with the receiver that is known by its key; asks the person at the terminal about one that is not.
+    // Throws error: auth_failed if it was not accepted or has changed, and what transport and session throw.
+    std::unique_ptr<session> connect();
+
+    // A session was open once, so the receiver has been recognised.
+    bool has_met() const noexcept { return has_met_; }
+    // "tcp://host:9417"
+    const std::string& destination() const noexcept { return canonical_; }
+    // As the command's options say.
+    exchange_options how() const;
+    // Tells what ended it all, with `advice` behind it, and, to who was not let in, how to be.
+    void tell(const error& failure, std::string_view advice = {}) const;
+
+private:
+    std::unique_ptr<session> meet(receiver_check& check);
+    void ask_about(const receiver_check& check);
+    [[noreturn]] void fail_changed(const receiver_check& check);
+
+    application& with_;
+    const effective_options& options_;
+    std::string address_;    // for the transport
+    std::string canonical_;  // what the receiver's key is known under
+    const std::unique_ptr<transport> transport_;
+    const std::unique_ptr<cipher> cipher_;
+    bool has_met_ = false;
+};
+
+// The kinds of plugins that a dialer uses.
+inline constexpr std::array<plugin_kind, 2> dialer_kinds = {plugin_kind::transport, plugin_kind::cipher};
+
+// For a command's table: the options of a dialer and of an item_sender, with the command's own among them.
+std::vector<command_option> dialer_options(std::vector<command_option> own);
+command_option follow_option();
+
+// Reads the command's options, of which --to chooses the transport. Throws error(errc::bad_input).
+effective_options read_dialer_options(application& with);
+
+}  // namespace wherry::app

@@ -1,0 +1,98 @@
+#include "item_sender.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace wherry::app {
+
+namespace {
+
+// Below this, to begin anew costs less than to ask how much the receiver has.
+constexpr std::uint64_t least_bytes_to_resume = std::uint64_t{1} << 20;
+// Items announced before their turn, so that none waits for the receiver's answer to its own offer.
+constexpr std::size_t announced_ahead = 16;
+// How far behind the current item those may be.
+constexpr std::size_t looked_ahead = 1024;
+
+}  // namespace
+
+bool item_sender::resumes() const { return options_.boolean("resume") && !options_.boolean("no-resume"); }
+
+bool item_sender::wants_resume(const planned_item& item) const {
+    return resumes() && item.kind == item_kind::file && item.size >= least_bytes_to_resume;
+}
+
+bool item_sender::has_anything_left(std::size_t first) const {
+    for (auto i = first; i < plan_.items.size(); ++i)
+        if (!report_.has_result(i)) return true;
+    return false;
+}
+
+void item_sender::give_up_what_cannot_be_read_again() {
+    if (!pipe_ || !pipe_->has_begun()) return;
+    report_.give_up(pipe_item_, "what was read from standard input cannot be read again, so it is not sent again");
+}
+
+// Opens and announces; nothing if it failed, which was told then.
+std::optional<item_sender::waiting> item_sender::announce(exchange& over, std::size_t index) {
+    const auto& item = plan_.items[index];
+    std::shared_ptr<source> from;
+    try {
+        from = open_item(item, wants_resume(item) ? resuming::wanted : resuming::no);
+    } catch (const error& e) {
+        report_.failed(index, e);
+        return std::nullopt;
+    }
+    auto pipe = std::dynamic_pointer_cast<pipe_source>(from);
+    if (pipe) {
+        pipe_ = pipe;
+        pipe_item_ = index;
+    }
+    const auto id = over.announce(*from, attempt_at(index, *from));
+    report_.bind(id, index, std::move(pipe));
+    return waiting{index, id, std::move(from)};
+}
+
+// Without further attempts a receiver need not remember anything.
+delivery_attempt item_sender::attempt_at(std::size_t index, const source& from) {
+    if (repeat_ == repeats::no) return {};
+    if (deliveries_.size() <= index) deliveries_.resize(plan_.items.size());
+    auto& delivery = deliveries_[index];
+    timespec changed{};
+    if (const auto* const file = dynamic_cast<const file_source*>(&from)) changed = file->changed();
+    const bool is_same = delivery.id && delivery.what == from.what() && delivery.changed.tv_sec == changed.tv_sec &&
+                         delivery.changed.tv_nsec == changed.tv_nsec;
+    // What has changed since is another delivery, even if the one before has arrived.
+    if (!is_same) delivery = {make_delivery_id(), from.what(), changed};
+    return {delivery.id, is_same && report_.may_have_arrived(index)};
+}
+
+void item_sender::send(exchange& over, std::size_t first) {
+    const auto& items = plan_.items;
+    std::deque<waiting> ahead;
+    std::size_t next_to_announce = first;
+    for (auto i = first; i < items.size(); ++i) {
+        if (items[i].problem || report_.has_result(i)) continue;
+        next_to_announce = std::max(next_to_announce, i);
+        for (; next_to_announce < items.size() && next_to_announce < i + looked_ahead && ahead.size() < announced_ahead;
+             ++next_to_announce) {
+            if (items[next_to_announce].problem || report_.has_result(next_to_announce) ||
+                !wants_resume(items[next_to_announce]))
+                continue;
+            if (auto announced = announce(over, next_to_announce)) ahead.push_back(std::move(*announced));
+        }
+        std::optional<waiting> current;
+        if (!ahead.empty() && ahead.front().item == i) {
+            current = std::move(ahead.front());
+            ahead.pop_front();
+        } else if (!wants_resume(items[i])) {
+            if (items[i].kind == item_kind::data && ::isatty(STDIN_FILENO) != 0)
+                with_.note("reading from the terminal; Ctrl-D at the beginning of a line ends it");
+            current = announce(over, i);
+        }
+        if (current) over.send(current->id, *current->from);
+    }
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "send_report.hpp"
+#include "wherry/exchange.hpp"
+
+namespace wherry::app {
+
+// Ends what an exchange sends, for a person who does not want it any more: in order, and if that takes too long, or
+// they insist, by cutting the link.
+// Thread-safety: stop() from any thread.
+class exchange_stopper {
+public:
+    // `report` outlives it.
+    explicit exchange_stopper(send_report& report) noexcept : report_(report) {}
+
+    // While it lives, this exchange is what stop() stops. One at a time.
+    class scope {
+    public:
+        scope(exchange_stopper& by, exchange& running);
+        ~scope();
+        scope(const scope&) = delete;
+        scope& operator=(const scope&) = delete;
+
+    private:
+        exchange_stopper& by_;
+    };
+
+    // Calls `otherwise` where no exchange runs, or two calls have not ended the one that does; none begins meanwhile.
+    void stop(const std::function<void()>& otherwise);
+
+private:
+    send_report& report_;
+    std::mutex mutex_;
+    std::condition_variable_any changed_;
+    exchange* exchange_ = nullptr;
+    unsigned count_ = 0;  // of the calls for this exchange
+    std::jthread patience_;
+};
+
+}  // namespace wherry::app
