@@ -4,10 +4,10 @@
 #include <cstring>
 
 #include "application.hpp"
-#include "trust.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/keys/private_key.hpp"
 #include "wherry/text.hpp"
+#include "wherry/trust.hpp"
 
 namespace wherry::app {
 

@@ -1,7 +1,7 @@
 #include "application.hpp"
 #include "device_list.hpp"
-#include "trust.hpp"
 #include "wherry/text.hpp"
+#include "wherry/trust.hpp"
 
 namespace wherry::app {
 

@@ -4,10 +4,10 @@
 
 #include "application.hpp"
 #include "receive_report.hpp"
-#include "trust.hpp"
+#include "wherry/exchange_server.hpp"
 #include "wherry/keys/paths.hpp"
-#include "wherry/receiver.hpp"
 #include "wherry/text.hpp"
+#include "wherry/trust.hpp"
 
 namespace wherry::app {
 
@@ -41,7 +41,7 @@ public:
     }
 
     exit_code run() {
-        std::atomic<receiver*> running{nullptr};
+        std::atomic<exchange_server*> running{nullptr};
         std::atomic<bool> is_over{false};
         receive_report report(with_, is_raw_, [&] {
             if (!options_.boolean("once")) return;
@@ -56,19 +56,19 @@ public:
         message_tee into(gated, report);
         raise_descriptor_limit();
 
-        receiver_protocol protocol;
+        server_protocol protocol;
         protocol.protection = cipher_.get();
         if (cipher_) protocol.cipher_name = options_.chosen(plugin_kind::cipher).name();
         protocol.verify = gate.verifier();
         protocol.raw.idle_timeout = options_.duration("raw-idle-timeout");
         if (const auto limit = options_.bytes("raw-max-size"); limit > 0) protocol.raw.max_bytes = limit;
 
-        receiver_options limits;
+        server_options limits;
         limits.max_connections = static_cast<std::size_t>(options_.integer("max-connections"));
         limits.timing = {options_.duration("handshake-timeout"), options_.duration("io-timeout")};
 
         const auto from = listen();
-        receiver serving(*from, into, protocol, limits, report);
+        exchange_server serving(*from, into, protocol, limits, report);
         running = &serving;
         bool is_stopped = false;
         {

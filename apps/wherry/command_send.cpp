@@ -9,12 +9,13 @@
 #include "application.hpp"
 #include "dialer.hpp"
 #include "item_sender.hpp"
-#include "retry.hpp"
 #include "send_report.hpp"
-#include "sources.hpp"
 #include "stopper.hpp"
 #include "wherry/exchange.hpp"
+#include "wherry/retry.hpp"
+#include "wherry/sources.hpp"
 #include "wherry/text.hpp"
+#include "wherry/trust.hpp"
 
 namespace wherry::app {
 

@@ -5,8 +5,8 @@
 #include <tuple>
 
 #include "progress.hpp"
-#include "trust.hpp"
 #include "wherry/text.hpp"
+#include "wherry/trust.hpp"
 
 namespace wherry::app {
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "application.hpp"
-#include "trust.hpp"
 #include "wherry/exchange.hpp"
 #include "wherry/session.hpp"
+#include "wherry/trust.hpp"
 
 namespace wherry::app {
 

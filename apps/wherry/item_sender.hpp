@@ -9,8 +9,8 @@
 
 #include "application.hpp"
 #include "send_report.hpp"
-#include "sources.hpp"
 #include "wherry/exchange.hpp"
+#include "wherry/sources.hpp"
 
 namespace wherry::app {
 

@@ -1,8 +1,6 @@
 #include "options.hpp"
 
-#include <pwd.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/program_options.hpp>
@@ -14,6 +12,7 @@
 #include <sstream>
 
 #include "wherry/error.hpp"
+#include "wherry/home.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {
@@ -332,26 +331,6 @@ std::string nearest(std::string_view word, std::span<const std::string> known) {
     for (const auto& candidate : known)
         if (candidate.starts_with(word) || candidate.ends_with("." + std::string(word))) return candidate;
     return best;
-}
-
-fs::path find_home(const std::optional<std::string>& given) {
-    const auto variable = [](const char* name) -> std::optional<std::string> {
-        const char* value = std::getenv(name);
-        return value != nullptr && *value != '\0' ? std::optional<std::string>(value) : std::nullopt;
-    };
-    if (given) {
-        if (given->empty()) fail("--home needs the name of a folder");
-        return fs::absolute(*given).lexically_normal();
-    }
-    if (const auto home = variable("WHERRY_HOME")) return fs::absolute(*home).lexically_normal();
-    // The XDG specification has relative paths ignored.
-    if (const auto config = variable("XDG_CONFIG_HOME"); config && fs::path(*config).is_absolute())
-        return fs::path(*config) / "wherry";
-    if (const auto home = variable("HOME")) return fs::absolute(*home) / ".config" / "wherry";
-    const passwd* const entry = ::getpwuid(::getuid());
-    if (entry == nullptr || entry->pw_dir == nullptr)
-        fail("there is no home folder for this user; name the folder for keys and settings with --home");
-    return fs::path(entry->pw_dir) / ".config" / "wherry";
 }
 
 // ---- effective_options ----

@@ -172,7 +172,4 @@ std::string nearest(std::string_view word, std::span<const std::string> known);
 // The number of characters to insert, delete, change or swap with a neighbour to make `a` into `b`.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-// Where keys and settings are: --home, else WHERRY_HOME, else $XDG_CONFIG_HOME/wherry, else ~/.config/wherry.
-std::filesystem::path find_home(const std::optional<std::string>& given);
-
 }  // namespace wherry::app

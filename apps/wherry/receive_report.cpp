@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "trust.hpp"
 #include "wherry/text.hpp"
+#include "wherry/trust.hpp"
 
 namespace wherry::app {
 

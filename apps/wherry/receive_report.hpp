@@ -9,13 +9,13 @@
 
 #include "application.hpp"
 #include "progress.hpp"
-#include "wherry/receiver.hpp"
+#include "wherry/exchange_server.hpp"
 
 namespace wherry::app {
 
 // Tells what happens at a receiver: a line for each delivery and progress for people, events for programs.
 // Thread-safety: all functions from any thread.
-class receive_report final : public receiver_observer {
+class receive_report final : public server_observer {
 public:
     // `connection_over` is called when a connection has ended that had got further than the handshake.
     receive_report(application& with, bool is_raw, std::function<void()> connection_over);

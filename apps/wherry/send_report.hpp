@@ -11,9 +11,9 @@
 
 #include "application.hpp"
 #include "progress.hpp"
-#include "retry.hpp"
-#include "sources.hpp"
 #include "wherry/exchange.hpp"
+#include "wherry/retry.hpp"
+#include "wherry/sources.hpp"
 
 namespace wherry::app {
 

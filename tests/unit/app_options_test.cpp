@@ -304,23 +304,6 @@ TEST_F(options_test, help_has_a_heading_for_each_plugin) {
     EXPECT_THAT(text, HasSubstr("  --fast\n"));
 }
 
-TEST(find_home, order) {
-    ::unsetenv("WHERRY_HOME");
-    ::unsetenv("XDG_CONFIG_HOME");
-    ::setenv("HOME", "/home/somebody", 1);
-    EXPECT_EQ(find_home(std::nullopt), "/home/somebody/.config/wherry");
-    ::setenv("XDG_CONFIG_HOME", "relative", 1);
-    EXPECT_EQ(find_home(std::nullopt), "/home/somebody/.config/wherry");
-    ::setenv("XDG_CONFIG_HOME", "/xdg", 1);
-    EXPECT_EQ(find_home(std::nullopt), "/xdg/wherry");
-    ::setenv("WHERRY_HOME", "/w", 1);
-    EXPECT_EQ(find_home(std::nullopt), "/w");
-    EXPECT_EQ(find_home("/given"), "/given");
-    EXPECT_TRUE(find_home("given").is_absolute());
-    ::unsetenv("WHERRY_HOME");
-    ::unsetenv("XDG_CONFIG_HOME");
-}
-
 TEST(edit_distance, counts_slips) {
     EXPECT_EQ(edit_distance("", "abc"), 3u);
     EXPECT_EQ(edit_distance("port", "port"), 0u);

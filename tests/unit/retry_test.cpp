@@ -1,10 +1,10 @@
-#include "retry.hpp"
+#include "wherry/retry.hpp"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-namespace wherry::app {
+namespace wherry {
 namespace {
 
 using std::chrono::milliseconds;
@@ -60,4 +60,4 @@ TEST(retry_schedule, only_what_happens_to_the_link_is_worth_another_attempt) {
 }
 
 }  // namespace
-}  // namespace wherry::app
+}  // namespace wherry

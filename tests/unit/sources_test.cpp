@@ -1,4 +1,4 @@
-#include "sources.hpp"
+#include "wherry/sources.hpp"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -14,7 +14,7 @@
 #include "wherry/error.hpp"
 #include "wherry/limits.hpp"
 
-namespace wherry::app {
+namespace wherry {
 namespace {
 
 namespace fs = std::filesystem;
@@ -305,4 +305,4 @@ TEST(pipe_source, wait_can_be_stopped) {
 }
 
 }  // namespace
-}  // namespace wherry::app
+}  // namespace wherry

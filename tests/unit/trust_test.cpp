@@ -1,4 +1,4 @@
-#include "trust.hpp"
+#include "wherry/trust.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,13 +7,12 @@
 #include <filesystem>
 #include <thread>
 
-#include "exit_code.hpp"
 #include "recording_sink.hpp"
 #include "temporary_folder.hpp"
 #include "wherry/error.hpp"
 #include "wherry/keys/private_key.hpp"
 
-namespace wherry::app {
+namespace wherry {
 namespace {
 
 namespace fs = std::filesystem;
@@ -176,17 +175,5 @@ TEST(shell, quoting) {
     EXPECT_EQ(authorize_command("ssh-ed25519 AAAA"), "wherry authorize 'ssh-ed25519 AAAA'");
 }
 
-TEST(exit_codes, tell_who_failed) {
-    EXPECT_EQ(to_status(exit_code_for(errc::bad_input, side::here)), 2);
-    EXPECT_EQ(to_status(exit_code_for(errc::bad_input, side::remote)), 4);
-    EXPECT_EQ(to_status(exit_code_for(errc::io, side::here)), 7);
-    EXPECT_EQ(to_status(exit_code_for(errc::exhausted, side::remote)), 4);
-    EXPECT_EQ(to_status(exit_code_for(errc::auth_failed, side::here)), 5);
-    EXPECT_EQ(to_status(exit_code_for(errc::timed_out, side::here)), 6);
-    EXPECT_EQ(to_status(exit_code_for(errc::integrity, side::remote)), 8);
-    EXPECT_EQ(to_status(exit_code_for(errc::internal, side::here)), 1);
-    EXPECT_EQ(to_status(exit_code_for(errc::cancelled, side::here)), 130);
-}
-
 }  // namespace
-}  // namespace wherry::app
+}  // namespace wherry

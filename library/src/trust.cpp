@@ -1,11 +1,11 @@
-#include "trust.hpp"
+#include "wherry/trust.hpp"
 
 #include <algorithm>
 
 #include "wherry/error.hpp"
 #include "wherry/text.hpp"
 
-namespace wherry::app {
+namespace wherry {
 
 namespace {
 
@@ -159,4 +159,4 @@ std::string shell_quoted(std::string_view text) {
     return quoted + "'";
 }
 
-}  // namespace wherry::app
+}  // namespace wherry

@@ -1,4 +1,4 @@
-#include "sources.hpp"
+#include "wherry/sources.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "wherry/limits.hpp"
 #include "wherry/text.hpp"
 
-namespace wherry::app {
+namespace wherry {
 
 namespace fs = std::filesystem;
 
@@ -296,4 +296,4 @@ void pipe_source::stop(errc why) noexcept {
     [[maybe_unused]] const auto ignored = ::write(stop_.get(), &once, sizeof once);
 }
 
-}  // namespace wherry::app
+}  // namespace wherry

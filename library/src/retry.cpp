@@ -1,8 +1,8 @@
-#include "retry.hpp"
+#include "wherry/retry.hpp"
 
 #include <algorithm>
 
-namespace wherry::app {
+namespace wherry {
 
 namespace {
 
@@ -23,4 +23,4 @@ std::optional<next_attempt> retry_schedule::after_failure(progress made) {
     return next_attempt{used_, attempts_, shortened};
 }
 
-}  // namespace wherry::app
+}  // namespace wherry

@@ -15,7 +15,7 @@
 #include "wherry/exchange.hpp"
 #include "wherry/unique_fd.hpp"
 
-namespace wherry::app {
+namespace wherry {
 
 enum class symlinks { skip, follow };
 enum class resuming { no, wanted };
@@ -118,4 +118,4 @@ private:
     unique_fd stop_;
 };
 
-}  // namespace wherry::app
+}  // namespace wherry

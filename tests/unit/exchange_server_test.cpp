@@ -1,4 +1,4 @@
-#include "wherry/receiver.hpp"
+#include "wherry/exchange_server.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -41,7 +41,7 @@ private:
     std::size_t position_ = 0;
 };
 
-struct noting_observer final : receiver_observer {
+struct noting_observer final : server_observer {
     void connected(connection_id, std::string_view, const identity&, std::string_view) override {
         change(connections, 1);
     }
@@ -73,19 +73,19 @@ struct noting_observer final : receiver_observer {
     std::vector<std::optional<error>> ends;
 };
 
-class receiver_test : public testing::Test {
+class exchange_server_test : public testing::Test {
 protected:
-    void start(receiver_options options = {}, bool is_raw = false, receive_all_options raw = {}) {
-        receiver_protocol protocol;
+    void start(server_options options = {}, bool is_raw = false, receive_all_options raw = {}) {
+        server_protocol protocol;
         protocol.protection = is_raw ? nullptr : &cipher_;
         protocol.cipher_name = "plain";
         protocol.raw = raw;
-        receiver_.emplace(listener_, sink_, protocol, options, observer_);
-        running_ = std::async(std::launch::async, [this] { receiver_->run(); });
+        server_.emplace(listener_, sink_, protocol, options, observer_);
+        running_ = std::async(std::launch::async, [this] { server_->run(); });
     }
-    ~receiver_test() override {
-        if (!receiver_) return;
-        receiver_->stop(std::chrono::milliseconds(0));
+    ~exchange_server_test() override {
+        if (!server_) return;
+        server_->stop(std::chrono::milliseconds(0));
         if (running_.valid()) running_.wait();
     }
 
@@ -107,11 +107,11 @@ protected:
     memory_listener listener_;
     recording_sink sink_;
     noting_observer observer_;
-    std::optional<receiver> receiver_;
+    std::optional<exchange_server> server_;
     std::future<void> running_;
 };
 
-TEST_F(receiver_test, serves_many_senders_at_once) {
+TEST_F(exchange_server_test, serves_many_senders_at_once) {
     start();
     std::vector<std::future<delivery_result>> senders;
     for (int i = 0; i < 50; ++i)
@@ -119,14 +119,14 @@ TEST_F(receiver_test, serves_many_senders_at_once) {
             std::async(std::launch::async, [&, i] { return send(std::to_string(i), std::string(10'000, 'x')); }));
     for (auto& sender : senders) EXPECT_TRUE(sender.get().ok());
     EXPECT_EQ(sink_.finished().size(), 50u);
-    receiver_->stop(std::chrono::seconds(10));
+    server_->stop(std::chrono::seconds(10));
     running_.get();
     EXPECT_EQ(observer_.ends.size(), 50u);
     for (const auto& end : observer_.ends) EXPECT_FALSE(end) << end->what();
 }
 
-TEST_F(receiver_test, more_peers_than_places_wait) {
-    receiver_options options;
+TEST_F(exchange_server_test, more_peers_than_places_wait) {
+    server_options options;
     options.max_connections = 2;
     start(options);
     std::vector<std::unique_ptr<session>> served;
@@ -141,8 +141,8 @@ TEST_F(receiver_test, more_peers_than_places_wait) {
     EXPECT_TRUE(third.get().ok());
 }
 
-TEST_F(receiver_test, silent_peers_do_not_keep_others_out) {
-    receiver_options options;
+TEST_F(exchange_server_test, silent_peers_do_not_keep_others_out) {
+    server_options options;
     options.max_unproved = 3;
     start(options);
     std::vector<std::unique_ptr<connection>> silent;
@@ -159,8 +159,8 @@ TEST_F(receiver_test, silent_peers_do_not_keep_others_out) {
     EXPECT_THAT(first->what(), HasSubstr("others were waiting"));
 }
 
-TEST_F(receiver_test, peers_that_wait_for_a_place_hear_of_a_stop) {
-    receiver_options options;
+TEST_F(exchange_server_test, peers_that_wait_for_a_place_hear_of_a_stop) {
+    server_options options;
     options.max_connections = 1;
     start(options);
     auto served = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
@@ -168,7 +168,7 @@ TEST_F(receiver_test, peers_that_wait_for_a_place_hear_of_a_stop) {
     auto waiting = std::async(std::launch::async, [&] { return send("x", "1"); });
     observer_.wait_until([&] { return observer_.connections == 2; });
     served.reset();
-    receiver_->stop(std::chrono::seconds(30));
+    server_->stop(std::chrono::seconds(30));
     running_.get();
     try {
         const auto answer = waiting.get();
@@ -179,7 +179,7 @@ TEST_F(receiver_test, peers_that_wait_for_a_place_hear_of_a_stop) {
     }
 }
 
-TEST_F(receiver_test, a_broken_peer_harms_nobody_else) {
+TEST_F(exchange_server_test, a_broken_peer_harms_nobody_else) {
     start();
     auto broken = listener_.connect();
     broken->write_all(as_bytes("GET / HTTP/1.0\r\n\r\n"));
@@ -189,19 +189,19 @@ TEST_F(receiver_test, a_broken_peer_harms_nobody_else) {
     EXPECT_TRUE(send("y", "1").ok());
 }
 
-TEST_F(receiver_test, goes_on_after_running_out_of_descriptors) {
+TEST_F(exchange_server_test, goes_on_after_running_out_of_descriptors) {
     listener_.fail_next(error(errc::exhausted, "too many open files"));
     start();
     EXPECT_TRUE(send("x", "1").ok());
 }
 
-TEST_F(receiver_test, a_listener_that_fails_ends_it) {
+TEST_F(exchange_server_test, a_listener_that_fails_ends_it) {
     start();
     listener_.fail_next(error(errc::io, "the adapter is gone"));
     EXPECT_THROW(running_.get(), error);
 }
 
-TEST_F(receiver_test, stop_lets_what_is_in_flight_end) {
+TEST_F(exchange_server_test, stop_lets_what_is_in_flight_end) {
     std::promise<void> begun, stopped;
     auto may_go_on = stopped.get_future().share();
     sink_.on_call = [&](const std::string& call, const std::string&) {
@@ -212,14 +212,14 @@ TEST_F(receiver_test, stop_lets_what_is_in_flight_end) {
     start();
     auto sender = std::async(std::launch::async, [&] { return send("x", std::string(500'000, 'x')); });
     begun.get_future().wait();
-    receiver_->stop(std::chrono::seconds(30));
+    server_->stop(std::chrono::seconds(30));
     stopped.set_value();
     EXPECT_TRUE(sender.get().ok());
     running_.get();
     EXPECT_TRUE(sink_.finished().contains("x"));
 }
 
-TEST_F(receiver_test, stop_cuts_what_does_not_end_in_time) {
+TEST_F(exchange_server_test, stop_cuts_what_does_not_end_in_time) {
     start();
     auto over = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
     exchange_observer nobody;
@@ -228,14 +228,14 @@ TEST_F(receiver_test, stop_cuts_what_does_not_end_in_time) {
     sending.announce(item);
     sending.flush();
     while (!sink_.has_call("begin x")) std::this_thread::yield();
-    receiver_->stop(std::chrono::milliseconds(50));
+    server_->stop(std::chrono::milliseconds(50));
     running_.get();
     EXPECT_TRUE(sink_.has_call("drop x"));
     EXPECT_TRUE(sink_.finished().empty());
     EXPECT_THROW(sending.finish(), error);
 }
 
-TEST_F(receiver_test, stop_ends_idle_connections_and_handshakes_at_once) {
+TEST_F(exchange_server_test, stop_ends_idle_connections_and_handshakes_at_once) {
     start();
     auto silent = listener_.connect();
     auto idle = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
@@ -248,12 +248,12 @@ TEST_F(receiver_test, stop_ends_idle_connections_and_handshakes_at_once) {
         idle->link().read_some(some);
         idle.reset();
     });
-    receiver_->stop(std::chrono::hours(1));
+    server_->stop(std::chrono::hours(1));
     running_.get();
     hang_up.get();
 }
 
-TEST_F(receiver_test, raw_stores_what_comes_until_the_peer_closes) {
+TEST_F(exchange_server_test, raw_stores_what_comes_until_the_peer_closes) {
     start({}, true);
     auto peer = listener_.connect();
     peer->write_all(as_bytes("no protocol "));
@@ -266,7 +266,7 @@ TEST_F(receiver_test, raw_stores_what_comes_until_the_peer_closes) {
     EXPECT_EQ(sink_.finished().begin()->second.what.kind, item_kind::data);
 }
 
-TEST_F(receiver_test, raw_stores_what_came_before_the_peer_went_quiet) {
+TEST_F(exchange_server_test, raw_stores_what_came_before_the_peer_went_quiet) {
     receive_all_options raw;
     raw.idle_timeout = std::chrono::milliseconds(50);
     start({}, true, raw);
@@ -277,7 +277,7 @@ TEST_F(receiver_test, raw_stores_what_came_before_the_peer_went_quiet) {
     EXPECT_EQ(sink_.finished().begin()->second.content, "an instrument");
 }
 
-TEST_F(receiver_test, raw_stores_what_came_up_to_the_limit_and_says_that_it_is_not_complete) {
+TEST_F(exchange_server_test, raw_stores_what_came_up_to_the_limit_and_says_that_it_is_not_complete) {
     receive_all_options raw;
     raw.max_bytes = 10;
     start({}, true, raw);
@@ -289,7 +289,7 @@ TEST_F(receiver_test, raw_stores_what_came_up_to_the_limit_and_says_that_it_is_n
     EXPECT_EQ(sink_.finished().begin()->second.content, "more than ");
 }
 
-TEST_F(receiver_test, raw_stores_what_came_before_it_was_stopped) {
+TEST_F(exchange_server_test, raw_stores_what_came_before_it_was_stopped) {
     receive_all_options raw;
     raw.idle_timeout = std::chrono::milliseconds(0);
     start({}, true, raw);
@@ -297,14 +297,14 @@ TEST_F(receiver_test, raw_stores_what_came_before_it_was_stopped) {
     peer->write_all(as_bytes("a dump that nobody sends again"));
     while (!sink_.has_call("write " + (sink_.calls().empty() ? "" : sink_.calls()[0].substr(6))))
         std::this_thread::yield();
-    receiver_->stop(std::chrono::milliseconds(0));
+    server_->stop(std::chrono::milliseconds(0));
     running_.get();
     ASSERT_EQ(observer_.results.size(), 1u);
     EXPECT_EQ(observer_.results[0].second.failure, errc::disconnected);
     EXPECT_EQ(sink_.finished().begin()->second.content, "a dump that nobody sends again");
 }
 
-TEST_F(receiver_test, raw_makes_no_delivery_of_nothing) {
+TEST_F(exchange_server_test, raw_makes_no_delivery_of_nothing) {
     start({}, true);
     listener_.connect();
     observer_.wait_until([&] { return !observer_.ends.empty(); });
@@ -312,7 +312,7 @@ TEST_F(receiver_test, raw_makes_no_delivery_of_nothing) {
     EXPECT_TRUE(sink_.calls().empty());
 }
 
-TEST_F(receiver_test, raw_reports_a_sink_that_refuses) {
+TEST_F(exchange_server_test, raw_reports_a_sink_that_refuses) {
     sink_.on_call = [](const std::string& call, const std::string&) {
         if (call == "finish") throw error(errc::exhausted, "the disk is full");
     };

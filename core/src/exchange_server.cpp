@@ -1,4 +1,4 @@
-#include "wherry/receiver.hpp"
+#include "wherry/exchange_server.hpp"
 
 #include <algorithm>
 #include <array>
@@ -49,7 +49,7 @@ std::string raw_name(connection_id id) {
 
 }  // namespace
 
-struct receiver::implementation {
+struct exchange_server::implementation {
     // One peer, from accept to the end. Its thread is the only one to change it, except under `mutex`.
     struct served {
         connection_id id;
@@ -58,7 +58,7 @@ struct receiver::implementation {
         std::mutex mutex;
         exchange* trading = nullptr;  // while it serves
         bool is_draining = false;
-        // Under the receiver's mutex.
+        // Under the server's mutex.
         enum class phase { unproved, waiting, served, ended } at = phase::unproved;
         const clock::time_point since = clock::now();
         bool makes_room = false;
@@ -68,7 +68,7 @@ struct receiver::implementation {
     // Adds the connection to what the exchange tells.
     class forwarding_observer final : public exchange_observer {
     public:
-        forwarding_observer(receiver_observer& to, connection_id id) : to_(to), id_(id) {}
+        forwarding_observer(server_observer& to, connection_id id) : to_(to), id_(id) {}
         void receiving(transfer_id t, const offer& what, std::uint64_t resumed_from) override {
             to_.receiving(id_, t, what, resumed_from);
         }
@@ -78,12 +78,12 @@ struct receiver::implementation {
         }
 
     private:
-        receiver_observer& to_;
+        server_observer& to_;
         const connection_id id_;
     };
 
-    implementation(listener& from, sink& into, receiver_protocol protocol, receiver_options options,
-                   receiver_observer& observer)
+    implementation(listener& from, sink& into, server_protocol protocol, server_options options,
+                   server_observer& observer)
         : from(from), into(into), protocol(std::move(protocol)), options(options), observer(observer) {}
 
     void run() {
@@ -345,9 +345,9 @@ struct receiver::implementation {
 
     listener& from;
     sink& into;
-    const receiver_protocol protocol;
-    const receiver_options options;
-    receiver_observer& observer;
+    const server_protocol protocol;
+    const server_options options;
+    server_observer& observer;
     delivery_registry deliveries;
 
     std::mutex mutex;
@@ -358,14 +358,14 @@ struct receiver::implementation {
     clock::time_point cut_at = clock::time_point::max();
 };
 
-receiver::receiver(listener& from, sink& into, receiver_protocol protocol, receiver_options options,
-                   receiver_observer& observer)
+exchange_server::exchange_server(listener& from, sink& into, server_protocol protocol, server_options options,
+                                 server_observer& observer)
     : implementation_(std::make_unique<implementation>(from, into, std::move(protocol), options, observer)) {}
 
-receiver::~receiver() = default;
+exchange_server::~exchange_server() = default;
 
-void receiver::run() { implementation_->run(); }
+void exchange_server::run() { implementation_->run(); }
 
-void receiver::stop(std::chrono::milliseconds grace) noexcept { implementation_->stop(grace); }
+void exchange_server::stop(std::chrono::milliseconds grace) noexcept { implementation_->stop(grace); }
 
 }  // namespace wherry

@@ -6,7 +6,7 @@
 
 #include "wherry/error.hpp"
 
-namespace wherry::app {
+namespace wherry {
 
 // True for what another attempt may mend: the link was lost, or there was none. Nothing that a peer, a disk or a policy
 // said no to is.
@@ -39,4 +39,4 @@ private:
     unsigned used_ = 0;
 };
 
-}  // namespace wherry::app
+}  // namespace wherry

@@ -16,7 +16,7 @@
 #include "wherry/keys/known_hosts.hpp"
 #include "wherry/sink.hpp"
 
-namespace wherry::app {
+namespace wherry {
 
 // A peer without a key, which only a cipher that protects nothing has.
 enum class keyless_peers { refuse, accept };
@@ -123,4 +123,4 @@ std::string authorize_command(const std::string& public_key, std::string_view co
 // `text` for a POSIX shell.
 std::string shell_quoted(std::string_view text);
 
-}  // namespace wherry::app
+}  // namespace wherry

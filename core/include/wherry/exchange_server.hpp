@@ -18,11 +18,11 @@ namespace wherry {
 
 using connection_id = std::uint64_t;  // from 1 on, in the order of arrival
 
-// Told what happens at a receiver. Calls for one connection come one at a time, those for different connections at the
+// Told what happens at a server. Calls for one connection come one at a time, those for different connections at the
 // same time from different threads.
-class receiver_observer {
+class server_observer {
 public:
-    virtual ~receiver_observer() = default;
+    virtual ~server_observer() = default;
 
     // The handshake is done. `cipher` describes what was agreed.
     virtual void connected(connection_id, std::string_view address, const identity& peer, std::string_view cipher) {
@@ -38,7 +38,7 @@ public:
 };
 
 // How what a peer says is understood.
-struct receiver_protocol {
+struct server_protocol {
     // Null: --raw, each connection is one delivery of whatever comes (see receive_all); no cipher, no identities. Such
     // a peer sends only once: what came before a lost link, a stop or the limit is stored, and told as a failure.
     cipher* protection = nullptr;
@@ -47,7 +47,7 @@ struct receiver_protocol {
     receive_all_options raw;
 };
 
-struct receiver_options {
+struct server_options {
     // Served at once; further peers, proved welcome, wait for one of these to end.
     std::size_t max_connections = 256;
     // Peers that have not proved themselves yet. When there are that many, the oldest makes room for the next, if it
@@ -57,14 +57,14 @@ struct receiver_options {
 };
 
 // Serves many senders at once, each on a thread of its own.
-class receiver {
+class exchange_server {
 public:
-    // All references outlive the receiver.
-    receiver(listener& from, sink& into, receiver_protocol protocol, receiver_options options,
-             receiver_observer& observer);
-    ~receiver();
-    receiver(const receiver&) = delete;
-    receiver& operator=(const receiver&) = delete;
+    // All references outlive the server.
+    exchange_server(listener& from, sink& into, server_protocol protocol, server_options options,
+                    server_observer& observer);
+    ~exchange_server();
+    exchange_server(const exchange_server&) = delete;
+    exchange_server& operator=(const exchange_server&) = delete;
 
     // Accepts until stop(), then returns when every connection has ended. Throws if the listener failed.
     void run();
