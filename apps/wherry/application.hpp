@@ -55,6 +55,7 @@ const command& send_command();
 const command& devices_command();
 const command& pair_command();
 const command& plugins_command();
+const command& new_plugin_command();
 
 // ---- What several commands do ----
 

@@ -22,15 +22,15 @@ namespace wherry {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-constexpr std::array all_kinds = {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink};
-
 bool is_plugin_name(std::string_view name) noexcept {
     const auto is_allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
     return !name.empty() && name.size() <= 32 && name.front() != '-' &&
            std::all_of(name.begin(), name.end(), is_allowed);
 }
+
+namespace {
+
+constexpr std::array all_kinds = {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink};
 
 std::string file_name(plugin_kind kind, std::string_view name) {
     return std::string(to_string(kind)) + "-" + std::string(name) + ".so";

@@ -124,6 +124,9 @@ private:
     std::shared_ptr<implementation> implementation_;
 };
 
+// True for what may name a plugin, or an option of one: 1 to 32 lower-case letters, digits and '-', which is not first.
+bool is_plugin_name(std::string_view name) noexcept;
+
 // The folders of --plugin-dir, then those of WHERRY_PLUGIN_PATH (colons between them), then ../lib/wherry beside the
 // running program, then the folder that plugins are installed to (first below the program's own prefix, then where it
 // was at build time), then /usr/local/lib/wherry. Each once.

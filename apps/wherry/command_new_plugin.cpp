@@ -1,0 +1,190 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "application.hpp"
+#include "embedded.hpp"
+#include "wherry/keys/paths.hpp"
+#include "wherry/text.hpp"
+#include "wherry/unique_fd.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail(const std::string& what, const fs::path& path) {
+    const int why = errno;
+    throw error(errc::io, "cannot " + what + " " + path.string() + ": " + std::strerror(why), why);
+}
+
+// ---- What is written ----
+
+struct new_file {
+    std::string name;
+    std::string text;
+    mode_t mode = 0644;
+};
+
+std::string replaced(std::string text, std::string_view what, std::string_view by) {
+    for (auto at = text.find(what); at != text.npos; at = text.find(what, at + by.size()))
+        text.replace(at, what.size(), by);
+    return text;
+}
+
+std::vector<new_file> sink_files(const std::string& name, const std::string& language) {
+    const bool is_c = language == "c";
+    const std::string extension = is_c ? ".c" : ".cpp";
+    std::vector<new_file> files;
+    for (const auto& [file, text] : sink_templates()) {
+        const bool is_source = file.starts_with("sink.");
+        if (is_source && file != "sink" + extension) continue;
+        auto filled = replaced(std::string(text), "@NAME@", name);
+        filled = replaced(std::move(filled), "@SOURCE@", name + extension);
+        filled = replaced(std::move(filled), "@LANGUAGE@", is_c ? "C" : "CXX");
+        files.push_back({is_source ? name + extension : std::string(file), std::move(filled),
+                         text.starts_with("#!") ? mode_t{0755} : mode_t{0644}});
+    }
+    return files;
+}
+
+// ---- Writing it: all or nothing, and over nothing ----
+
+class new_folder {
+public:
+    explicit new_folder(fs::path path) : path_(std::move(path)) {
+        // Whatever the umask: nothing is loaded from beneath a folder that others can write.
+        is_made_ = ::mkdir(path_.c_str(), 0755) == 0;
+        if (!is_made_ && errno != EEXIST) fail("make the folder", path_);
+        if (is_made_ && ::chmod(path_.c_str(), 0755) != 0) fail("set the mode of", path_);
+    }
+    ~new_folder() {
+        if (is_whole_) return;
+        for (const auto& file : written_) ::unlink(file.c_str());
+        if (is_made_) ::rmdir(path_.c_str());
+    }
+    new_folder(const new_folder&) = delete;
+    new_folder& operator=(const new_folder&) = delete;
+
+    void write(const new_file& file) {
+        const auto target = path_ / file.name;
+        const unique_fd out(::open(target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, file.mode));
+        if (!out.is_open() && errno == EEXIST)
+            throw error(errc::bad_input, target.string() +
+                                             " exists, and nothing is overwritten; choose another name, or another "
+                                             "folder by --directory");
+        if (!out.is_open()) fail("make", target);
+        written_.push_back(target);
+        for (std::string_view rest = file.text; !rest.empty();) {
+            const auto count = uninterrupted([&] { return ::write(out.get(), rest.data(), rest.size()); });
+            if (count < 0) fail("write", target);
+            rest.remove_prefix(static_cast<std::size_t>(count));
+        }
+    }
+
+    void keep() noexcept { is_whole_ = true; }
+
+private:
+    const fs::path path_;
+    bool is_made_ = false, is_whole_ = false;
+    std::vector<fs::path> written_;
+};
+
+// ---- What to type next ----
+
+// A path as a shell takes it.
+std::string quoted(const fs::path& path) {
+    const auto& text = path.native();
+    const auto is_plain = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view("/._-+,:@%").find(c) != std::string_view::npos;
+    };
+    if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return text;
+    return "'" + replaced(text, "'", "'\\''") + "'";
+}
+
+std::vector<std::string> next_commands(const application& with, const fs::path& folder, const std::string& name) {
+    const auto source = quoted(folder), build = quoted(folder / "build");
+    std::vector<std::string> lines = {
+        "cmake -S " + source + " -B " + build + " && cmake --build " + build,
+        "wherry check-plugin " + quoted(folder / "build" / ("sink-" + name + ".so")),
+    };
+    std::error_code none;
+    if (!fs::exists(keys::identity_path(with.home()), none)) lines.emplace_back("wherry keygen");
+    if (!fs::exists(keys::authorized_keys_path(with.home()), none))
+        lines.push_back("wherry authorize " + quoted(keys::identity_public_path(with.home())));
+    lines.push_back("wherry receive --plugin-dir " + build + " --sink " + name);
+    lines.emplace_back("wherry send --message hello --to tcp://localhost     # in another terminal");
+    return lines;
+}
+
+exit_code run(application& with) {
+    const auto options = with.read_options({});
+    const auto given = plain_arguments(options);
+    if (given.size() != 2)
+        throw error(errc::bad_input, "new-plugin takes a kind and a name, such as: wherry new-plugin sink tally");
+    const auto &kind = given[0], &name = given[1];
+    if (kind == "transport" || kind == "cipher")
+        throw error(
+            errc::bad_input,
+            "there is a template for sinks only; of a " + kind +
+                ", core/doc/plugin-abi.md in wherry's sources has what it owes its host, and plugins/ examples");
+    if (kind != "sink")
+        throw error(errc::bad_input,
+                    "'" + printable(kind) + "' is no kind of plugin; write: wherry new-plugin sink NAME");
+    if (!is_plugin_name(name))
+        throw error(errc::bad_input, "'" + printable(name) +
+                                         "' is no name of a sink; names are 1 to 32 lower-case letters, digits and "
+                                         "'-', which is not first");
+
+    const fs::path folder = options.has("directory") ? options.text("directory") : "sink-" + name;
+    new_folder target(folder);
+    auto written = json::array();
+    for (const auto& file : sink_files(name, options.text("language"))) {
+        target.write(file);
+        written.push_back(as_utf8(file.name));
+        if (with.style == output::lines) with.terminal.result("wrote " + printable((folder / file.name).native()));
+    }
+    target.keep();
+
+    const auto commands = next_commands(with, folder, name);
+    if (with.style == output::json) {
+        with.events.write("new-plugin", {{"kind", kind},
+                                         {"name", name},
+                                         {"folder", as_utf8(fs::absolute(folder).native())},
+                                         {"files", std::move(written)}});
+    } else if (with.style == output::lines) {
+        std::string text = "\nBuild it, check it and try it:";
+        for (const auto& line : commands) text += "\n  " + printable(line);
+        with.terminal.note(text);
+    }
+    for (const auto& listing : with.plugins.list())
+        if (listing.kind == plugin_kind::sink && listing.name == name)
+            with.log->warn("there is a sink '{}' already, {}; --plugin-dir comes before it", name,
+                           printable(listing.path.native()));
+    return exit_code::delivered;
+}
+
+}  // namespace
+
+const command& new_plugin_command() {
+    static const command described = {
+        {"new-plugin",
+         "sink NAME",
+         "Writes a folder with the beginning of a plugin: a source, a CMake file and a test.",
+         "It builds, passes check-plugin and receives as it is; docs/writing-plugins.md goes on from there.",
+         {
+             command_line_only(choice_option("language", {"c++", "c"}, "c++", "what the source is written in")),
+             command_line_only(
+                 text_option("directory", "DIR", "the folder to write (default: KIND-NAME); nothing is overwritten")),
+         },
+         {}},
+        run};
+    return described;
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+
+// Files of the source tree that are part of the program: cmake/wherry_embed.cmake makes these functions.
+namespace wherry::app {
+
+struct embedded_file {
+    std::string_view name;
+    std::string_view text;
+};
+
+std::span<const embedded_file> sink_templates() noexcept;
+
+}  // namespace wherry::app
