@@ -108,15 +108,20 @@ public:
 
     void end() override {
         if (!has_started_) malformed("it ends before its first triangle");
-        if (done_ != expected_ || !held_.empty())
+        if (done_ == expected_ && !held_.empty()) too_long();
+        if (done_ != expected_)
             malformed("it ends after " + std::to_string(done_) + " of " + std::to_string(expected_) + " triangles");
     }
 
 private:
     std::size_t wanted() const { return has_started_ ? triangle_bytes : start_bytes; }
 
+    [[noreturn]] void too_long() const {
+        malformed("it goes on behind its " + std::to_string(expected_) + " triangles");
+    }
+
     void triangle(measures& into) {
-        if (done_++ == expected_) malformed("it goes on behind its " + std::to_string(expected_) + " triangles");
+        if (done_++ == expected_) too_long();
         std::array<point, 3> corners{};
         for (std::size_t i = 0; i < 9; ++i) corners[i / 3][i % 3] = little_endian<float>(held_.data() + 12 + 4 * i);
         into.add(corners);
