@@ -135,7 +135,6 @@ struct exchange::implementation {
 
     // The peer has said BYE: it offers no more, and it takes no more.
     void leave() {
-        if (!incoming.empty()) throw error(errc::protocol, "the peer took leave in the middle of a transfer");
         outgoing.peer_took_leave();
         incoming.peer_took_leave();
         writer.say_bye();

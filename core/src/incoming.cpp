@@ -1,6 +1,7 @@
 #include "incoming.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <new>
 #include <utility>
@@ -16,6 +17,9 @@ namespace {
 constexpr std::size_t read_back_bytes = std::size_t{256} << 10;
 // A response goes out in pieces that each fit a record that is small enough for any link.
 constexpr std::size_t response_piece_bytes = 4096;
+
+// How long a delivery that has come whole waits for the one before it to be finished.
+constexpr std::chrono::milliseconds finish_patience{20};
 
 // As much as zstd expands at a time.
 constexpr std::size_t expanded_piece_bytes = std::size_t{128} << 10;
@@ -55,7 +59,11 @@ incoming_transfers::incoming_transfers(session& over, sink* into, link_writer& w
       known_(known),
       number_(known ? known->new_connection() : 0),
       heard_(std::make_shared<last_heard>(std::chrono::steady_clock::now())),
-      answers_(writer.make_small_record()) {}
+      answers_(writer.make_small_record()),
+      finished_answers_(writer.make_small_record()),
+      to_finish_(
+          {limits::max_unfinished_deliveries, limits::max_finishing_threads, finish_patience},
+          [this](finishing&& ended) { finish(std::move(ended)); }, [this] { flush_finished(); }) {}
 
 incoming_transfers::~incoming_transfers() { drop_all(error(errc::disconnected, "the connection was closed")); }
 
@@ -67,6 +75,11 @@ void incoming_transfers::drain() noexcept {
 void incoming_transfers::give_up() noexcept {
     const std::lock_guard lock(admission_mutex_);
     has_given_up_ = true;
+}
+
+bool incoming_transfers::has_given_up() noexcept {
+    const std::lock_guard lock(admission_mutex_);
+    return has_given_up_;
 }
 
 bool incoming_transfers::must_stop() noexcept {
@@ -135,7 +148,7 @@ void incoming_transfers::on_offer(const frame& got) {
             again.text = earlier->text;
             again.outcome = earlier->word;
             again.response = earlier->response;
-            return answer(got.transfer, again);
+            return answer(answers_, got.transfer, again);
         }
         begin(item);
         if (offered.digest == digest_kind::sha256) item.digest.emplace();
@@ -168,6 +181,8 @@ std::optional<delivery_registry::outcome> incoming_transfers::claim(transfer& it
 }
 
 void incoming_transfers::peer_took_leave() {
+    if (!open_.empty()) throw error(errc::protocol, "the peer took leave in the middle of a transfer");
+    to_finish_.wait();
     if (known_) known_->forget(number_, over_.peer());
 }
 
@@ -295,7 +310,6 @@ void incoming_transfers::on_end(const frame& got) {
     if (!item) return;
     if (item->awaits_confirmation)
         throw error(errc::protocol, "the peer ends a transfer before it agreed on the offset");
-    collected_response response;
     try {
         if (item->unpacking) throw unfinished_packing();
         if (content.size != item->have || (item->what.size && *item->what.size != item->have))
@@ -305,19 +319,54 @@ void incoming_transfers::on_end(const frame& got) {
     } catch (const error& e) {
         return end_with(got.transfer, e);
     }
+    ++unanswered_;
+    to_finish_.post({got.transfer, std::move(open_.extract(got.transfer).mapped())});
+}
+
+// On a thread of the queue.
+void incoming_transfers::finish(finishing&& ended) noexcept {
+    auto& item = ended.item;
+    collected_response response;
     delivery_result result;
     try {
-        of_sink([&] { item->into->finish(response); });
+        if (has_given_up()) {
+            item.into->abort(item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);
+            throw shutting_down();
+        }
+        of_sink([&] { item.into->finish(response); });
     } catch (const error& e) {
         result = failed(e);
     }
-    const auto ended = open_.extract(got.transfer);
+    item.into.reset();
     result.outcome = std::move(response.outcome);
     result.response = std::move(response.bytes);
-    put_counts(result, ended.mapped());
+    put_counts(result, item);
     // First here, for to answer may fail.
-    observer_.tell([&](auto& o) { o.delivered(got.transfer, ended.mapped().what, result); });
-    answer(got.transfer, result);
+    observer_.tell([&](auto& o) { o.delivered(ended.id, item.what, result); });
+    try {
+        const std::lock_guard lock(finished_mutex_);
+        finished_.push_back(std::move(item.admitted));
+        // Before the peer can have the answer and take leave.
+        --unanswered_;
+        answer(finished_answers_, ended.id, result);
+    } catch (const std::exception&) {
+        // The reader finds out why.
+        over_.link().abort();
+    }
+}
+
+// On a thread of the queue.
+void incoming_transfers::flush_finished() noexcept {
+    std::vector<admission> answered;
+    try {
+        const std::lock_guard lock(finished_mutex_);
+        answered = std::exchange(finished_, {});
+        writer_.transmit(finished_answers_);
+    } catch (const std::exception&) {
+        over_.link().abort();
+    }
+    answered.clear();
+    if (is_drained()) writer_.say_bye_soon();
 }
 
 void incoming_transfers::on_cancel(const frame& got) {
@@ -335,15 +384,15 @@ void incoming_transfers::on_cancel(const frame& got) {
     observer_.tell([&](auto& o) { o.delivered(got.transfer, ended.mapped().what, result); });
 }
 
-void incoming_transfers::answer(transfer_id id, const delivery_result& result) {
+void incoming_transfers::answer(record_buffer& into, transfer_id id, const delivery_result& result) {
     const_bytes rest = result.response;
     while (rest.size() > response_piece_bytes) {
         const auto piece = rest.first(response_piece_bytes);
-        writer_.put(answers_, frame_type::result, frame_flag::more, id,
+        writer_.put(into, frame_type::result, frame_flag::more, id,
                     encode(outcome_frame{result.failure, "", {piece.begin(), piece.end()}, ""}));
         rest = rest.subspan(response_piece_bytes);
     }
-    writer_.put(answers_, frame_type::result, 0, id,
+    writer_.put(into, frame_type::result, 0, id,
                 encode(outcome_frame{result.failure, result.text, {rest.begin(), rest.end()}, result.outcome}));
 }
 
@@ -351,7 +400,7 @@ void incoming_transfers::answer(transfer_id id, const delivery_result& result) {
 void incoming_transfers::refuse(transfer_id id, const transfer& item, const error& why) {
     const auto result = failed(why);
     observer_.tell([&](auto& o) { o.delivered(id, item.what, result); });
-    answer(id, result);
+    answer(answers_, id, result);
 }
 
 // A transfer failed on this side: nothing of it is left, and both sides are told.
@@ -361,7 +410,7 @@ void incoming_transfers::end_with(transfer_id id, const error& why) {
     auto result = failed(why);
     put_counts(result, ended.mapped());
     observer_.tell([&](auto& o) { o.delivered(id, ended.mapped().what, result); });
-    answer(id, result);
+    answer(answers_, id, result);
 }
 
 void incoming_transfers::drop_all(const error& why) noexcept {
@@ -372,6 +421,7 @@ void incoming_transfers::drop_all(const error& why) noexcept {
         put_counts(result, item);
         observer_.tell([&, id = id, &item = item](auto& o) { o.delivered(id, item.what, result); });
     }
+    to_finish_.wait();
 }
 
 }  // namespace wherry

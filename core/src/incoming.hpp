@@ -1,17 +1,20 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "delivery_registry.hpp"
 #include "digest.hpp"
 #include "frame.hpp"
 #include "link_writer.hpp"
 #include "observer_gate.hpp"
+#include "overtaking_queue.hpp"
 #include "packing.hpp"
 #include "wherry/session.hpp"
 #include "wherry/sink.hpp"
@@ -21,6 +24,8 @@ namespace wherry {
 // What the other side of an exchange sends: from its frames into the sink, and the answers back.
 // Used by the thread that reads, except for what says otherwise. What a peer may not do throws error(errc::protocol),
 // which ends the exchange; what goes wrong with one delivery ends that one only, and both sides are told.
+//
+// A delivery whose END has come is finished on another thread, so that a sink that takes its time stalls nothing else.
 class incoming_transfers {
 public:
     // `into` may be null: then every offer is refused.
@@ -41,13 +46,15 @@ public:
     // Writes the answers that wait for company.
     void flush();
 
-    // The peer has heard of every answer.
+    // The peer has heard of every answer that it wants to hear. Waits for what has come whole to be finished.
     void peer_took_leave();
     // To be told of what comes over the link.
     std::shared_ptr<last_heard> heard() const noexcept { return heard_; }
 
-    bool empty() const noexcept { return open_.empty(); }
-    // The link is gone: ends what is open, and keeps what a resume can go on from.
+    // Whether nothing is open, and nothing that has ended is still to be answered.
+    bool empty() const noexcept { return open_.empty() && unanswered_ == 0; }
+    // The link is gone: ends what is open, and keeps what a resume can go on from. Waits for what has come whole to be
+    // finished.
     void drop_all(const error& why) noexcept;
 
     // From any thread. Admits no more.
@@ -90,6 +97,12 @@ private:
         std::unique_ptr<unpacker> unpacking;  // in the middle of compressed content
     };
 
+    // One that has come whole.
+    struct finishing {
+        transfer_id id = 0;
+        transfer item;
+    };
+
     admission admit();
     transfer* find(const frame& about);
     std::optional<delivery_registry::outcome> claim(transfer& item, const offer_frame& offered);
@@ -101,7 +114,10 @@ private:
     void start_over(transfer& item);
     void refuse(transfer_id id, const transfer& item, const error& why);
     void end_with(transfer_id id, const error& why);
-    void answer(transfer_id id, const delivery_result& result);
+    void finish(finishing&& ended) noexcept;
+    void flush_finished() noexcept;
+    void answer(record_buffer& into, transfer_id id, const delivery_result& result);
+    bool has_given_up() noexcept;
     bool must_stop() noexcept;
 
     session& over_;
@@ -124,6 +140,13 @@ private:
     bool is_draining_ = false;
     bool has_given_up_ = false;
     std::size_t open_count_ = 0;
+
+    std::atomic<std::size_t> unanswered_ = 0;  // that have come whole
+    std::mutex finished_mutex_;                // over the two that follow
+    record_buffer finished_answers_;
+    std::vector<admission> finished_;  // until their answers are out
+
+    overtaking_queue<finishing> to_finish_;  // last: its threads use the rest
 };
 
 }  // namespace wherry

@@ -20,9 +20,10 @@ public:
         std::string content;
     };
 
-    // Called with "begin", "write", "finish" and the name; may throw.
+    // Called with "begin", "write", "finish", "answered" (finish has answered) and the name; may throw.
     std::function<void(const std::string& call, const std::string& name)> on_call;
     std::string response_text = "thanks";
+    std::string outcome;
 
     std::unique_ptr<delivery> begin(const offer& what, const offering_peer&) override {
         note("begin", what.name);
@@ -72,6 +73,8 @@ private:
         void finish(response& answer) override {
             into_.note("finish", what_.name);
             answer.append(into_.response_text);
+            if (!into_.outcome.empty()) answer.set_outcome(into_.outcome);
+            if (into_.on_call) into_.on_call("answered", what_.name);
             const std::lock_guard lock(into_.mutex_);
             into_.partials_.erase(what_.name);
             into_.finished_[what_.name] = {what_, content_};

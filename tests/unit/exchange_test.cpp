@@ -288,6 +288,51 @@ TEST_F(exchange_test, a_sink_that_fails_to_finish_is_a_failure_for_the_sender) {
     EXPECT_EQ(at_sender_.answers.at("x").text, "no wherry error at all");
 }
 
+TEST_F(exchange_test, a_delivery_is_answered_with_the_sinks_own_word) {
+    connect();
+    sink_.outcome = "caf\u00e9 served";
+    text_source item("x", "content");
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_TRUE(at_sender_.answers.at("x").ok());
+    EXPECT_EQ(at_sender_.answers.at("x").outcome, "caf\u00e9 served");
+    EXPECT_EQ(at_receiver_.deliveries.at("x").outcome, "caf\u00e9 served");
+}
+
+TEST_F(exchange_test, a_delivery_that_failed_is_answered_too) {
+    connect();
+    sink_.outcome = "exit 3";
+    sink_.response_text = std::string(10'000, 'r');
+    sink_.on_call = [](const std::string& call, const std::string&) {
+        if (call == "answered") throw error(errc::refused, "the model has a hole");
+    };
+    text_source item("x", "content");
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    const auto& answer = at_sender_.answers.at("x");
+    EXPECT_EQ(answer.failure, errc::refused);
+    EXPECT_EQ(answer.text, "the model has a hole");
+    EXPECT_EQ(answer.outcome, "exit 3");
+    EXPECT_EQ(as_text(answer.response), sink_.response_text);
+}
+
+TEST_F(exchange_test, an_outcome_that_is_no_word_fails_the_delivery) {
+    connect();
+    int number = 0;
+    for (const std::string word :
+         {"two\nlines", "\x1b[2J", "caf\xE9", "0123456789012345678901234567890123456789012345678901234567890123x"}) {
+        sink_.outcome = word;
+        const auto name = std::to_string(number++);
+        text_source item(name, "content");
+        sender_->send(item);
+        sender_->flush();
+        at_sender_.wait_for_answer(name);
+        EXPECT_EQ(at_sender_.answers.at(name).failure, errc::bad_input);
+        EXPECT_EQ(at_sender_.answers.at(name).outcome, "");
+    }
+    EXPECT_FALSE(finish());
+}
+
 TEST_F(exchange_test, a_source_that_fails_cancels_its_transfer_only) {
     connect();
     text_source broken("broken", pattern(300'000)), fine("fine", "1");
@@ -589,6 +634,99 @@ TEST_F(exchange_test, a_sink_slower_than_the_io_timeout_is_waited_for) {
     EXPECT_FALSE(finish());
     EXPECT_FALSE(receiver_failure());
     EXPECT_TRUE(at_sender_.answers.at("slow").ok());
+}
+
+// Lets a sink's finish() of items called "slow..." wait.
+class slow_sink_test : public exchange_test {
+protected:
+    slow_sink_test() {
+        sink_.on_call = [this](const std::string& call, const std::string& name) {
+            if (call == "finish" && name.starts_with("slow")) may_end_.wait();
+        };
+    }
+    void send(const std::string& name) {
+        text_source item(name, "content of " + name);
+        sender_->send(item);
+        sender_->flush();
+    }
+    void go() { go_.set_value(); }
+
+private:
+    std::promise<void> go_;
+    const std::shared_future<void> may_end_ = go_.get_future().share();
+};
+
+TEST_F(slow_sink_test, stalls_no_other_delivery) {
+    connect();
+    for (const auto* name : {"slow", "quick", "slow too", "as quick"}) send(name);
+    at_sender_.wait_for_answer("quick");
+    at_sender_.wait_for_answer("as quick");
+    EXPECT_FALSE(at_sender_.answers.contains("slow"));
+    EXPECT_EQ(as_text(at_sender_.answers.at("quick").response), "thanks");
+    go();
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    for (const auto* name : {"slow", "quick", "slow too", "as quick"}) {
+        EXPECT_TRUE(at_sender_.answers.at(name).ok()) << name;
+        EXPECT_EQ(sink_.finished().at(name).content, std::string("content of ") + name);
+    }
+}
+
+TEST_F(slow_sink_test, more_than_may_be_unfinished_wait_and_all_arrive) {
+    connect();
+    constexpr std::size_t many = 3 * limits::max_unfinished_deliveries;
+    for (std::size_t i = 0; i < many; ++i) send("slow" + std::to_string(i));
+    go();
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(sink_.finished().size(), many);
+}
+
+TEST_F(slow_sink_test, is_waited_for_by_a_receiver_that_drains) {
+    connect();
+    send("slow");
+    send("quick");
+    at_sender_.wait_for_answer("quick");
+    serving().drain();
+    send("late");
+    go();
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(at_sender_.answers.at("slow").ok());
+    EXPECT_EQ(at_sender_.answers.at("late").failure, errc::disconnected);
+}
+
+TEST_F(slow_sink_test, has_what_came_whole_when_the_link_broke) {
+    connect();
+    send("slow");
+    send("quick");
+    at_sender_.wait_for_answer("quick");
+    sender_->abort();
+    EXPECT_TRUE(finish());
+    EXPECT_TRUE(at_sender_.answers.at("slow").is_uncertain);
+    go();
+    EXPECT_TRUE(receiver_failure());
+    EXPECT_TRUE(at_receiver_.deliveries.at("slow").ok());
+    EXPECT_TRUE(sink_.finished().contains("slow"));
+}
+
+TEST_F(slow_sink_test, is_given_no_more_by_a_receiver_that_has_given_up) {
+    connect();
+    const std::size_t threads = limits::max_finishing_threads;
+    for (std::size_t i = 0; i < threads + 5; ++i) send("slow" + std::to_string(i));
+    send("quick");
+    // As many as there are threads for.
+    const auto begun = [&] {
+        const auto calls = sink_.calls();
+        return std::count_if(calls.begin(), calls.end(), [](const auto& call) { return call.starts_with("finish"); });
+    };
+    while (begun() < static_cast<std::ptrdiff_t>(threads)) std::this_thread::yield();
+    serving().abort();
+    go();
+    EXPECT_TRUE(receiver_failure());
+    EXPECT_TRUE(finish());
+    EXPECT_LE(sink_.finished().size(), threads);
+    EXPECT_TRUE(sink_.has_call("drop quick"));
+    EXPECT_EQ(at_receiver_.deliveries.size(), threads + 6);
 }
 
 TEST_F(exchange_test, what_was_sent_whole_when_the_link_broke_may_have_been_delivered) {

@@ -86,8 +86,8 @@ public:
     virtual void write(const_bytes bytes) = 0;
 
     // Returns once the delivery is durable: that is the promise the sender gets. If it throws, nothing is left that
-    // looks finished. It may take long: no other delivery waits for it, but for those of the connection that have not
-    // begun when too many (limits::max_open_transfers) are open.
+    // looks finished. It may take long, for it is called on a thread of its own: no other delivery waits for it, up to
+    // limits::max_unfinished_deliveries of one connection.
     virtual void finish(response& answer) = 0;
 
     // Nothing more will come. keep: what came may be kept for a resume.

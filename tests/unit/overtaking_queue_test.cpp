@@ -1,0 +1,149 @@
+#include "overtaking_queue.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <mutex>
+#include <numeric>
+#include <vector>
+
+namespace wherry {
+namespace {
+
+using namespace std::chrono_literals;
+
+class overtaking_queue_test : public testing::Test {
+protected:
+    using queue = overtaking_queue<int>;
+
+    // Jobs below 0 wait until go() is called.
+    queue make(std::size_t most_pending = 8, std::size_t most_threads = 4, std::chrono::milliseconds patience = 5ms) {
+        return queue(
+            {most_pending, most_threads, patience},
+            [this](int&& job) {
+                if (job < 0) may_go_.wait();
+                const std::lock_guard lock(mutex_);
+                done_.push_back(job);
+                ++unflushed_;
+                changed_.notify_all();
+            },
+            [this] {
+                const std::lock_guard lock(mutex_);
+                unflushed_ = 0;
+                ++flushes_;
+                changed_.notify_all();
+            });
+    }
+    void go() { go_.set_value(); }
+    std::vector<int> done() {
+        const std::lock_guard lock(mutex_);
+        return done_;
+    }
+    template <class Condition>
+    void await(Condition&& holds) {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, holds);
+    }
+
+    std::promise<void> go_;
+    std::shared_future<void> may_go_ = go_.get_future().share();
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::vector<int> done_;
+    int unflushed_ = 0;
+    int flushes_ = 0;
+};
+
+TEST_F(overtaking_queue_test, does_everything_and_flushes_it) {
+    std::vector<int> all(5000);
+    std::iota(all.begin(), all.end(), 0);
+    {
+        auto to_do = make();
+        for (const int job : all) to_do.post(job);
+        to_do.wait();
+        EXPECT_EQ(done().size(), all.size());
+        EXPECT_EQ(unflushed_, 0);
+    }
+    EXPECT_THAT(done(), testing::UnorderedElementsAreArray(all));
+}
+
+TEST_F(overtaking_queue_test, keeps_the_order_of_those_that_are_quick) {
+    auto to_do = make(8, 4, 1h);
+    std::vector<int> all(2000);
+    std::iota(all.begin(), all.end(), 0);
+    for (const int job : all) to_do.post(job);
+    to_do.wait();
+    EXPECT_EQ(done(), all);
+}
+
+TEST_F(overtaking_queue_test, a_job_that_takes_long_is_overtaken) {
+    auto to_do = make();
+    to_do.post(-1);
+    to_do.post(1);
+    to_do.post(2);
+    await([&] { return done_.size() == 2 && unflushed_ == 0; });
+    EXPECT_THAT(done(), testing::UnorderedElementsAre(1, 2));
+    go();
+    to_do.wait();
+    EXPECT_THAT(done(), testing::UnorderedElementsAre(1, 2, -1));
+}
+
+TEST_F(overtaking_queue_test, one_that_comes_when_all_threads_are_busy_is_overtaking_too) {
+    auto to_do = make();
+    to_do.post(-1);
+    to_do.post(-2);
+    to_do.post(-3);
+    to_do.post(4);
+    await([&] { return done_.size() == 1 && unflushed_ == 0; });
+    EXPECT_EQ(done(), std::vector{4});
+    go();
+    to_do.wait();
+    EXPECT_EQ(done().size(), 4u);
+}
+
+TEST_F(overtaking_queue_test, what_a_quick_one_left_is_flushed_while_a_slow_one_takes_its_time) {
+    // Without company it could not be: the only thread is in the slow one.
+    for (const std::size_t threads : {1, 2, 4}) {
+        go_ = {};
+        may_go_ = go_.get_future().share();
+        done_.clear();
+        auto to_do = make(8, threads, 5ms);
+        to_do.post(1);
+        to_do.post(2);
+        to_do.post(-1);
+        await([&] { return done_.size() == 2 && unflushed_ == 0; });
+        go();
+    }
+}
+
+TEST_F(overtaking_queue_test, more_than_may_be_pending_wait_for_room) {
+    auto to_do = make(3, 2);
+    to_do.post(-1);
+    to_do.post(-2);
+    to_do.post(-3);
+    std::atomic<bool> has_posted = false;
+    const auto posting = std::async(std::launch::async, [&] {
+        to_do.post(4);
+        has_posted = true;
+    });
+    std::this_thread::sleep_for(20ms);
+    EXPECT_FALSE(has_posted);
+    go();
+    posting.wait();
+    to_do.wait();
+    EXPECT_EQ(done().size(), 4u);
+}
+
+TEST_F(overtaking_queue_test, ends_in_order_with_jobs_still_waiting) {
+    {
+        auto to_do = make(8, 1);
+        for (int job = 0; job < 8; ++job) to_do.post(job);
+    }
+    EXPECT_EQ(done().size(), 8u);
+    EXPECT_EQ(unflushed_, 0);
+}
+
+}  // namespace
+}  // namespace wherry
