@@ -1,5 +1,7 @@
 #include "application.hpp"
 
+#include <utility>
+
 #include "progress.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/text.hpp"
@@ -84,17 +86,21 @@ std::string describe_item(const offer& what) {
     return text;
 }
 
-std::string indented(std::string_view text) {
+std::string presentable(std::string_view text, std::string_view margin) {
     std::string shown;
+    bool is_first = true;
     while (!text.empty()) {
         const auto end = std::min(text.find('\n'), text.size());
         auto line = text.substr(0, end);
         if (line.ends_with('\r')) line.remove_suffix(1);
-        shown += (shown.empty() ? "    " : "\n    ") + printable(line);
+        if (!std::exchange(is_first, false)) shown += '\n';
+        shown.append(margin).append(printable(line));
         text.remove_prefix(std::min(end + 1, text.size()));
     }
     return shown;
 }
+
+std::string indented(std::string_view text) { return presentable(text, "    "); }
 
 std::string describe_answer(std::string_view outcome, const_bytes response) {
     const auto word = outcome.empty() ? std::string() : " [" + printable(outcome) + "]";

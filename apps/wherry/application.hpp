@@ -84,7 +84,10 @@ std::string describe_item(const offer& what);
 // What a sink answered, to stand behind a result: " [outcome]: text", several lines indented below it; "" for nothing.
 std::string describe_answer(std::string_view outcome, const_bytes response);
 
-// Text with its lines kept, each fit for a terminal and set in.
+// Text with its lines kept, each fit for a terminal, with `margin` before it.
+std::string presentable(std::string_view text, std::string_view margin = {});
+
+// The same, set in.
 std::string indented(std::string_view text);
 
 // The "progress" event.

@@ -6,6 +6,7 @@
 #include "receive_report.hpp"
 #include "wherry/exchange_server.hpp"
 #include "wherry/keys/paths.hpp"
+#include "wherry/routing_sink.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
@@ -17,6 +18,29 @@ using namespace std::chrono_literals;
 
 // What is in flight when a receiver is told to stop may still end within this.
 constexpr std::chrono::milliseconds stop_grace = 10s;
+
+// The options that choose a sink for a part of what comes, beside --sink.
+constexpr const char* messages_sink = "messages-sink";
+constexpr const char* files_sink = "files-sink";
+
+// Where deliveries go: one instance of each plugin that is chosen.
+class chosen_sinks {
+public:
+    explicit chosen_sinks(const effective_options& options)
+        : files_(options.make_sink(files_sink)),
+          messages_(options.chosen_for(messages_sink).name() == options.chosen_for(files_sink).name()
+                        ? nullptr
+                        : options.make_sink(messages_sink)),
+          routed_(*files_) {
+        if (messages_) routed_.route(item_kind::message, *messages_);
+    }
+
+    sink& all() noexcept { return routed_; }
+
+private:
+    const std::unique_ptr<sink> files_, messages_;
+    routing_sink routed_;
+};
 
 // A descriptor for each connection and for each file under way: as many as the system lets us have.
 void raise_descriptor_limit() {
@@ -35,7 +59,7 @@ public:
           accepted_(keys::authorized_keys_path(with.home())),
           transport_(options.make_transport()),
           cipher_(is_raw_ ? nullptr : options.make_cipher()),
-          sink_(options.make_sink()),
+          sinks_(options),
           address_(address) {
         if (cipher_) require_secure(with, options, *cipher_);
     }
@@ -52,7 +76,7 @@ public:
             accepted_, cipher_ && cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
             {[&](const identity& peer) { report.refused(peer); },
              [&](const std::string& why) { with_.log->error("no sender can be let in: {}", printable(why)); }});
-        gated_sink gated(*sink_, gate);
+        gated_sink gated(sinks_.all(), gate);
         message_tee into(gated, report);
         raise_descriptor_limit();
 
@@ -106,7 +130,10 @@ private:
             fields["address"] = as_utf8(address);
             fields["destination"] = as_utf8(destination);
             fields["cipher"] = is_raw_ ? json(nullptr) : json(options_.chosen(plugin_kind::cipher).name());
-            fields["sink"] = options_.chosen(plugin_kind::sink).name();
+            const auto& messages = options_.chosen_for(messages_sink).name();
+            const auto& files = options_.chosen_for(files_sink).name();
+            if (messages == files) fields["sink"] = files;
+            fields["sinks"] = {{"messages", messages}, {"files", files}};
             if (own) {
                 fields["fingerprint"] = own->key.fingerprint();
                 fields["public_key"] = own->key.line(own->comment);
@@ -146,7 +173,7 @@ private:
     const keys::authorized_keys accepted_;
     const std::unique_ptr<transport> transport_;
     const std::unique_ptr<cipher> cipher_;
-    const std::unique_ptr<sink> sink_;
+    chosen_sinks sinks_;
     const std::string address_;
 };
 
@@ -197,6 +224,8 @@ const command& receive_command() {
              transport_option(),
              cipher_option(),
              text_option("sink", "NAME", "the plugin that deliveries go to; see: wherry plugins", "filesystem"),
+             text_option(messages_sink, "NAME", "the same for messages; else that of --sink"),
+             text_option(files_sink, "NAME", "the same for files, folders and piped data; else that of --sink"),
              integer_option("max-connections", "N", "senders served at once; further ones wait for one of them to end",
                             "256", 1, 100'000),
              command_line_only(flag("once", "end after the first connection")),
@@ -210,7 +239,8 @@ const command& receive_command() {
              handshake_timeout_option(),
              io_timeout_option(),
          },
-         {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink}},
+         {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink},
+         {{plugin_kind::sink, {messages_sink, files_sink}}}},
         run,
         true};
     return described;

@@ -74,18 +74,18 @@ void console::erase_status() {
     if (!status_.empty()) write_all(STDERR_FILENO, eraser(status_));
 }
 
-void console::write_line(int fd, std::string_view line) {
+bool console::write_line(int fd, std::string_view line) {
     std::string text(line);
     text += '\n';
     const std::lock_guard lock(mutex_);
     erase_status();
-    if (!write_all(fd, text) && fd == STDOUT_FILENO) output_is_gone_ = true;
+    const bool is_written = write_all(fd, text);
+    if (!is_written && fd == STDOUT_FILENO) output_is_gone_ = true;
     write_all(STDERR_FILENO, status_);
+    return is_written;
 }
 
-void console::result(std::string_view line) {
-    if (!output_is_gone_) write_line(STDOUT_FILENO, line);
-}
+bool console::result(std::string_view line) { return !output_is_gone_ && write_line(STDOUT_FILENO, line); }
 
 void console::note(std::string_view line) { write_line(STDERR_FILENO, line); }
 

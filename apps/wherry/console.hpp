@@ -19,8 +19,9 @@ public:
     console(const console&) = delete;
     console& operator=(const console&) = delete;
 
-    // One whole line (or several) to standard output; the line end is added. Results and events.
-    void result(std::string_view line);
+    // One whole line (or several) to standard output; the line end is added. Results and events. False if nobody reads
+    // it any more.
+    bool result(std::string_view line);
     // The same to standard error. Logs, errors and notes.
     void note(std::string_view line);
 
@@ -37,7 +38,7 @@ public:
     bool is_output_terminal() const noexcept;
 
 private:
-    void write_line(int fd, std::string_view line);
+    bool write_line(int fd, std::string_view line);
     void erase_status();
 
     std::mutex mutex_;

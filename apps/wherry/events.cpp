@@ -112,7 +112,7 @@ void put_identity(json& into, const identity& who) {
     into["label"] = as_utf8(who.label);
 }
 
-void event_writer::write(std::string_view event, const json& fields) {
+bool event_writer::write(std::string_view event, const json& fields) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now);
     const auto rest = std::chrono::duration_cast<std::chrono::nanoseconds>(now - seconds);
@@ -120,7 +120,7 @@ void event_writer::write(std::string_view event, const json& fields) {
     all["event"] = event;
     all["time"] = format_time(seconds.count(), static_cast<std::uint32_t>(rest.count()));
     all.update(fields);
-    out_.result(all.dump(-1, ' ', false, json::error_handler_t::replace));
+    return out_.result(all.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 }  // namespace wherry::app

@@ -21,8 +21,8 @@ class event_writer {
 public:
     explicit event_writer(console& out) noexcept : out_(out) {}
 
-    // `fields` behind "event" and "time".
-    void write(std::string_view event, const json& fields);
+    // `fields` behind "event" and "time". False if nobody reads it any more.
+    bool write(std::string_view event, const json& fields);
 
 private:
     console& out_;

@@ -86,12 +86,16 @@ std::size_t help_columns() {
 }
 
 // What a plugin may ask of the program.
-host_environment make_environment(const option_reader& options, std::shared_ptr<spdlog::logger> log) {
+host_environment make_environment(const option_reader& options, std::shared_ptr<spdlog::logger> log,
+                                  std::function<bool(const std::string&)> show) {
     host_environment environment;
     environment.home = options.home().native();
     environment.log = log_for_plugins(std::move(log));
     environment.ask_secret = [](const std::string& prompt, std::span<char> into) {
         return ask_secret(printable(prompt), into);
+    };
+    environment.show = [show = std::move(show)](const std::string& lines) {
+        if (!show(lines)) throw error(errc::io, "the receiver's output is not read any more; start it anew");
     };
     return environment;
 }
@@ -163,18 +167,22 @@ private:
         if (is_quiet && options.early_origin("log-level") == origin::built_in) level = "error";
         log_ = make_log(terminal_, one.runs_for_long ? log_style::stamped : log_style::plain, level);
 
+        const auto style = wants_json_ ? output::json : is_quiet ? output::nothing : output::lines;
         const plugin_host plugins(default_search_path(options.early_all("plugin-dir")),
-                                  make_environment(options, log_));
+                                  make_environment(options, log_, [this](const std::string& lines) {
+                                      // Even if it is to be quiet: this is what the plugin was chosen for.
+                                      return wants_json_ ? events_.write("shown", {{"text", as_utf8(lines)}})
+                                                         : terminal_.result(presentable(lines));
+                                  }));
         if (options.early_flag("help")) {
             auto listing = one.syntax.kinds.empty() ? std::vector<plugin_listing>() : plugins.list();
             // Who has chosen a plugin wants to read of that one.
             std::erase_if(listing, [&](const plugin_listing& row) {
-                const auto kind = to_string(row.kind);
-                return options.early_origin(kind) == origin::command_line && options.early(kind) != row.name;
+                const auto chosen = options.named_on_command_line(row.kind);
+                return !chosen.empty() && std::find(chosen.begin(), chosen.end(), row.name) == chosen.end();
             });
             return show(help_text(one.syntax, listing, help_columns()));
         }
-        const auto style = wants_json_ ? output::json : is_quiet ? output::nothing : output::lines;
         application with{terminal_, events_, signals_, log_, style, options, plugins};
         return one.run(with);
     }

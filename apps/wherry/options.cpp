@@ -343,15 +343,15 @@ const given_value& effective_options::given(std::string_view name) const {
     return found->second;
 }
 
-const plugin& effective_options::chosen(plugin_kind kind) const {
-    const auto found = chosen_.find(kind);
-    if (found == chosen_.end()) throw error(errc::internal, "no " + option_name(kind) + " was asked for");
+const plugin& effective_options::chosen_for(std::string_view part) const {
+    const auto found = chosen_.find(part);
+    if (found == chosen_.end()) throw error(errc::internal, "no " + std::string(part) + " was asked for");
     return *found->second;
 }
 
-const option_values& effective_options::values_of(plugin_kind kind) const {
+const option_values& effective_options::values_of(const plugin& used) const {
     static const option_values none;
-    const auto found = plugin_values_.find(kind);
+    const auto found = plugin_values_.find({used.kind(), used.name()});
     return found == plugin_values_.end() ? none : found->second;
 }
 
@@ -370,8 +370,8 @@ std::unique_ptr<transport> effective_options::make_transport() const {
 std::unique_ptr<cipher> effective_options::make_cipher() const {
     return chosen(plugin_kind::cipher).make_cipher(values_of(plugin_kind::cipher));
 }
-std::unique_ptr<sink> effective_options::make_sink() const {
-    return chosen(plugin_kind::sink).make_sink(values_of(plugin_kind::sink));
+std::unique_ptr<sink> effective_options::make_sink(std::string_view part) const {
+    return chosen_for(part).make_sink(values_of(chosen_for(part)));
 }
 
 // ---- The first pass ----
@@ -508,20 +508,42 @@ origin option_reader::early_origin(std::string_view name) const {
     return values == nullptr ? origin::built_in : values->back().from;
 }
 
+std::vector<std::string> option_reader::parts_of(plugin_kind kind) const {
+    const auto found = command_.parts.find(kind);
+    return found == command_.parts.end() ? std::vector{option_name(kind)} : found->second;
+}
+
+std::string option_reader::option_for(plugin_kind kind, const std::string& part) const {
+    return first_layer_with(part) != nullptr ? part : option_name(kind);
+}
+
+std::vector<std::string> option_reader::named_on_command_line(plugin_kind kind) const {
+    bool is_named = false;
+    std::vector<std::string> names;
+    for (const auto& part : parts_of(kind)) {
+        const auto option = option_for(kind, part);
+        is_named = is_named || early_origin(option) == origin::command_line;
+        names.push_back(early(option).value_or(""));
+    }
+    return is_named ? names : std::vector<std::string>();
+}
+
 // ---- The second pass ----
 
 effective_options option_reader::read(std::span<const plugin_kind> kinds, const plugin_finder& plugins) const {
     effective_options result;
     for (const auto kind : kinds) {
-        const auto named = chosen_names_.find(kind);
-        const auto option = option_name(kind);
-        const auto name = named != chosen_names_.end() ? named->second : early(option).value_or("");
-        try {
-            result.chosen_[kind] = plugins.load(kind, name);
-        } catch (const error& e) {
-            const auto* values = first_layer_with(option);
-            if (named != chosen_names_.end() || values == nullptr) throw;
-            throw e.within(values->back().written);
+        for (const auto& part : parts_of(kind)) {
+            const auto option = option_for(kind, part);
+            const auto named = option == option_name(kind) ? chosen_names_.find(kind) : chosen_names_.end();
+            const auto name = named != chosen_names_.end() ? named->second : early(option).value_or("");
+            try {
+                result.chosen_[part] = plugins.load(kind, name);
+            } catch (const error& e) {
+                const auto* values = first_layer_with(option);
+                if (named != chosen_names_.end() || values == nullptr) throw;
+                throw e.within(values->back().written);
+            }
         }
     }
 
@@ -529,19 +551,20 @@ effective_options option_reader::read(std::span<const plugin_kind> kinds, const 
     line_parser parser;
     for (const auto& option : common_options()) parser.add(option.row.name, option.row, option.letter);
     for (const auto& option : command_.options) parser.add(option.row.name, option.row, option.letter);
-    for (const auto& [kind, chosen] : result.chosen_)
+    for (const auto& [part, chosen] : result.chosen_)
         for (const auto& row : chosen->options()) parser.add(chosen->name() + "." + row.name, row);
 
     std::set<std::string> seen;
     const auto set_plugin_value = [&](const std::string& name, const given_value& given) {
         const auto [plugin_name, option] = split(name);
         bool is_known = false;
-        for (const auto& [kind, chosen] : result.chosen_) {
+        for (const auto& [part, chosen] : result.chosen_) {
             const auto* row = chosen->name() == plugin_name ? find_row(*chosen, option) : nullptr;
             if (row == nullptr) continue;
             is_known = true;
             checked(*row, given);
-            result.plugin_values_[kind].try_emplace(option, given.value);  // an earlier layer wins
+            result.plugin_values_[{chosen->kind(), plugin_name}].try_emplace(option,
+                                                                             given.value);  // an earlier layer wins
         }
         return is_known;
     };
@@ -591,7 +614,7 @@ effective_options option_reader::read(std::span<const plugin_kind> kinds, const 
         for (const auto& [variable, value] : variables_) {
             const given_value given{value, origin::environment, variable + " in the environment"};
             bool is_of_chosen = false;
-            for (const auto& [kind, chosen] : result.chosen_)
+            for (const auto& [part, chosen] : result.chosen_)
                 for (const auto& row : chosen->options())
                     if (const auto name = chosen->name() + "." + row.name; variable_name(name) == variable)
                         is_of_chosen = set_plugin_value(name, given) || is_of_chosen;
@@ -634,12 +657,13 @@ void option_reader::fail_unknown(const std::string& name, const std::string& wri
     const bool on_command_line = written.starts_with('-');
     const auto [plugin_name, option] = split(name);
 
-    for (const auto& [kind, chosen] : so_far.chosen_) {
+    for (const auto& [part, chosen] : so_far.chosen_) {
         if (plugin_name.empty() || chosen->name() != plugin_name) continue;
         std::vector<std::string> known;
         for (const auto& row : chosen->options()) known.push_back(plugin_name + "." + row.name);
         const auto meant = nearest(name, known);
-        fail(written + ": the " + option_name(kind) + " " + plugin_name + " has no option '" + option + "'; " +
+        fail(written + ": the " + option_name(chosen->kind()) + " " + plugin_name + " has no option '" + option +
+             "'; " +
              (meant.empty() ? "see: wherry plugins " + plugin_name
                             : "did you mean " + (on_command_line ? "--" + meant : split(meant).option) + "?"));
     }

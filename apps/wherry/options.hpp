@@ -51,6 +51,9 @@ struct command_syntax {
     std::string details;                  // shown by its help, below the summary
     std::vector<command_option> options;  // without the common ones
     std::vector<plugin_kind> kinds;       // of the plugins it uses
+    // For a kind of which it may use several at once: the options that choose one for a part of the work; where one is
+    // not given, the option that is named like the kind counts. Else there is one part, named like the kind.
+    std::map<plugin_kind, std::vector<std::string>> parts = {};
 };
 
 // Options that every command has.
@@ -93,23 +96,27 @@ public:
     // Variables of the environment that look like options but are none: a sentence each.
     const std::vector<std::string>& doubts() const noexcept { return doubts_; }
 
-    // The plugin chosen for a kind that was asked for, and its values as the user gave them.
-    const plugin& chosen(plugin_kind kind) const;
-    const option_values& values_of(plugin_kind kind) const;
+    // The plugin chosen for a kind that was asked for, and of which only one is used, and its values as the user gave
+    // them.
+    const plugin& chosen(plugin_kind kind) const { return chosen_for(to_string(kind)); }
+    const option_values& values_of(plugin_kind kind) const { return values_of(chosen(kind)); }
+    // The same for a part of the work: see command_syntax::parts.
+    const plugin& chosen_for(std::string_view part) const;
+    const option_values& values_of(const plugin& used) const;
     // What an option of a chosen plugin will be, in the form of canonical_value; none if it has no value or is unknown.
     std::optional<std::string> plugin_value(plugin_kind kind, std::string_view option) const;
 
     std::unique_ptr<transport> make_transport() const;
     std::unique_ptr<cipher> make_cipher() const;
-    std::unique_ptr<sink> make_sink() const;
+    std::unique_ptr<sink> make_sink(std::string_view part) const;
 
 private:
     friend class option_reader;
     std::map<std::string, given_value, std::less<>> values_;
     std::vector<argument> arguments_;
     std::vector<std::string> doubts_;
-    std::map<plugin_kind, std::shared_ptr<const plugin>> chosen_;
-    std::map<plugin_kind, option_values> plugin_values_;
+    std::map<std::string, std::shared_ptr<const plugin>, std::less<>> chosen_;    // by part; one may have several
+    std::map<std::pair<plugin_kind, std::string>, option_values> plugin_values_;  // by kind and name
 };
 
 // Reads a command's options: the command line, before the configuration file, before the environment, before defaults.
@@ -135,6 +142,9 @@ public:
     // Arguments as far as they can be told yet: the value of a plugin's option may be among them.
     const std::vector<std::string>& early_arguments() const noexcept { return early_arguments_; }
 
+    // The plugins of that kind that the command line chooses, for all of the work or a part of it.
+    std::vector<std::string> named_on_command_line(plugin_kind kind) const;
+
     // Uses this plugin for the kind, whatever the options say: an address named it.
     void choose(plugin_kind kind, std::string name) { chosen_names_[kind] = std::move(name); }
 
@@ -147,6 +157,9 @@ private:
     const command_option* find(std::string_view name) const;
     const command_option* find_anywhere(std::string_view name) const;
     const std::vector<given_value>* first_layer_with(std::string_view name) const;
+    std::vector<std::string> parts_of(plugin_kind kind) const;
+    // The option that chooses the plugin for a part: its own if it is given, else that of the kind.
+    std::string option_for(plugin_kind kind, const std::string& part) const;
     void read_config(const std::filesystem::path& file);
     void read_environment();
     std::optional<std::string> doubt(const std::string& variable, std::span<const plugin_listing> plugins) const;

@@ -22,6 +22,9 @@ std::string result_line(const offer& what, const delivery_result& result, const 
            describe_answer(result.outcome, result.response);
 }
 
+// What a sink answers that has told the person of the delivery by itself: it is not told twice.
+bool is_told_by_sink(std::string_view outcome) { return outcome == "shown" || outcome == "announced"; }
+
 // Passes an answer on, and keeps it.
 class tee_response final : public response {
 public:
@@ -122,7 +125,7 @@ void receive_report::message(const offering_peer& from, const offer& what, std::
         fields["truncated"] = !is_whole;
         put_identity(fields, from.who);
         with_.events.write("message", fields);
-    } else if (with_.style == output::lines) {
+    } else if (with_.style == output::lines && !is_told_by_sink(outcome)) {
         auto shown = "received " + describe_item(what) + " from " + describe_peer(from.who, from.address) +
                      describe_answer(outcome, response);
         if (!text.empty()) shown += "\n" + indented(text);
@@ -198,7 +201,8 @@ void receive_report::delivered(connection_id id, transfer_id transfer, const off
     const auto who = describe_peer(from.who, from.address);
     if (!result.ok())
         with_.terminal.note(result_line(what, result, who));
-    else if (with_.style == output::lines && what.kind != item_kind::message)  // message() has told of those
+    else if (with_.style == output::lines && what.kind != item_kind::message &&  // message() has told of those
+             !is_told_by_sink(result.outcome))
         with_.terminal.result(result_line(what, result, who));
 }
 

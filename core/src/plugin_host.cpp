@@ -258,6 +258,13 @@ struct services {
                 *length = self.environment.ask_secret(prompt, {buffer, capacity});
             });
         };
+        table.show = [](void* context, const char* text, wherry_error* e) {
+            auto& self = *static_cast<services*>(context);
+            return abi::guard(e, [&] {
+                if (!self.environment.show) throw error(errc::unsupported, "this program shows nothing");
+                self.environment.show(text);
+            });
+        };
     }
     services(const services&) = delete;
 

@@ -22,6 +22,7 @@ inline std::shared_ptr<const plugin> load_plugin(plugin_kind kind, std::string_v
     environment.ask_secret = [](const std::string&, std::span<char>) -> std::size_t {
         throw error(errc::unsupported, "there is no terminal");
     };
+    environment.show = [](const std::string&) {};
     return plugin_host({WHERRY_TEST_PLUGIN_DIRECTORY, WHERRY_TEST_FIXTURE_DIRECTORY "/" + std::string(name)},
                        std::move(environment))
         .load(kind, name);

@@ -67,6 +67,8 @@ protected:
             std::vector<plugin_option>{integer("port", "9417", 0, 65535), flag("nodelay", "hurry").row});
         radio_ = std::make_shared<paper_plugin>(plugin_kind::transport, "radio",
                                                 std::vector<plugin_option>{integer("channel", "1", 1, 30)});
+        stone_ = std::make_shared<paper_plugin>(plugin_kind::sink, "stone",
+                                                std::vector<plugin_option>{integer("weight", "7", 1, 100)});
         paper_ = std::make_shared<paper_plugin>(
             plugin_kind::sink, "paper",
             std::vector<plugin_option>{choice_option("colour", {"white", "grey"}, "white", "of it").row});
@@ -110,7 +112,8 @@ protected:
     std::vector<plugin_listing> list() const {
         return {{plugin_kind::transport, "radio", {}, radio_, {}},
                 {plugin_kind::transport, "tcp", {}, tcp_, {}},
-                {plugin_kind::sink, "paper", {}, paper_, {}}};
+                {plugin_kind::sink, "paper", {}, paper_, {}},
+                {plugin_kind::sink, "stone", {}, stone_, {}}};
     }
 
     command_syntax fetch_{"fetch",
@@ -121,9 +124,18 @@ protected:
                            integer_option("limit", "N", "how much", "10", 1, 100), flag("fast", "no slower"),
                            repeatable(letter('n', command_line_only(text_option("note", "TEXT", "a remark"))))},
                           {plugin_kind::transport}};
+    // Of which two sinks may be chosen.
+    command_syntax sort_{"sort",
+                         "",
+                         "Sorts.",
+                         "",
+                         {text_option("sink", "NAME", "where to", "paper"), text_option("heavy-sink", "NAME", "heavy"),
+                          text_option("light-sink", "NAME", "light")},
+                         {plugin_kind::sink},
+                         {{plugin_kind::sink, {"heavy-sink", "light-sink"}}}};
     command_syntax store_{"store", "", "Stores.", "", {flag("deep", "far down")}, {}};
-    std::vector<const command_syntax*> all_{&fetch_, &store_};
-    std::shared_ptr<const plugin> tcp_, radio_, paper_;
+    std::vector<const command_syntax*> all_{&fetch_, &sort_, &store_};
+    std::shared_ptr<const plugin> tcp_, radio_, paper_, stone_;
     const test::temporary_folder made_;
     const fs::path home_ = made_.path();
     std::vector<std::string> set_;
@@ -136,6 +148,56 @@ TEST_F(options_test, defaults_where_nothing_is_given) {
     EXPECT_EQ(options.chosen(plugin_kind::transport).name(), "tcp");
     EXPECT_EQ(options.plugin_value(plugin_kind::transport, "port"), "9417");
     EXPECT_EQ(options.plugin_value(plugin_kind::transport, "colour"), std::nullopt);
+}
+
+class parts_test : public options_test {
+protected:
+    option_reader reader(std::vector<std::string> arguments) const {
+        arguments.insert(arguments.begin(), {"--home", home_.native()});
+        return option_reader(sort_, all_, std::move(arguments));
+    }
+    effective_options read(std::vector<std::string> arguments) const {
+        return reader(std::move(arguments)).read(sort_.kinds, finder());
+    }
+    std::vector<std::string> chosen(std::vector<std::string> arguments) const {
+        const auto options = read(std::move(arguments));
+        return {options.chosen_for("heavy-sink").name(), options.chosen_for("light-sink").name()};
+    }
+};
+
+TEST_F(parts_test, a_part_without_a_choice_has_that_of_the_whole) {
+    EXPECT_THAT(chosen({}), ElementsAre("paper", "paper"));
+    EXPECT_THAT(chosen({"--sink", "stone"}), ElementsAre("stone", "stone"));
+    EXPECT_THAT(chosen({"--heavy-sink", "stone"}), ElementsAre("stone", "paper"));
+    EXPECT_THAT(chosen({"--sink=stone", "--light-sink=paper"}), ElementsAre("stone", "paper"));
+    write_config("sink = stone\nlight-sink = paper\n");
+    EXPECT_THAT(chosen({}), ElementsAre("stone", "paper"));
+    EXPECT_THAT(chosen({"--light-sink", "stone"}), ElementsAre("stone", "stone"));
+    EXPECT_THAT(chosen({"--sink", "paper", "--heavy-sink", "stone"}), ElementsAre("stone", "paper"));
+}
+
+TEST_F(parts_test, each_plugin_has_its_values) {
+    const auto options = read({"--heavy-sink=stone", "--stone.weight=9", "--paper.colour=grey"});
+    EXPECT_EQ(options.values_of(options.chosen_for("heavy-sink")), (option_values{{"weight", "9"}}));
+    EXPECT_EQ(options.values_of(options.chosen_for("light-sink")), (option_values{{"colour", "grey"}}));
+}
+
+TEST_F(parts_test, only_plugins_that_are_used_may_be_configured_on_the_command_line) {
+    EXPECT_THAT(message_of([&] {
+                    read({"--heavy-sink=stone", "--light-sink=stone", "--paper.colour=grey"});
+                }),
+                HasSubstr("the sink paper, which is not used here"));
+    EXPECT_THAT(message_of([&] {
+                    read({"--heavy-sink=stone", "--stone.wieght=1"});
+                }),
+                HasSubstr("did you mean --stone.weight?"));
+    EXPECT_THAT(message_of([&] { read({"--heavy-sink=clay"}); }), HasSubstr("--heavy-sink on the command line"));
+}
+
+TEST_F(parts_test, plugins_that_the_command_line_names) {
+    EXPECT_THAT(reader({}).named_on_command_line(plugin_kind::sink), ElementsAre());
+    EXPECT_THAT(reader({"--sink=stone"}).named_on_command_line(plugin_kind::sink), ElementsAre("stone", "stone"));
+    EXPECT_THAT(reader({"--heavy-sink=stone"}).named_on_command_line(plugin_kind::sink), ElementsAre("stone", "paper"));
 }
 
 TEST_F(options_test, command_line_before_configuration_before_environment) {

@@ -83,6 +83,7 @@ protected:
         environment.home = "/home/of/tests";
         environment.log = [events = events_](host_environment::level, const std::string& text) { events->add(text); };
         environment.ask_secret = ask_secret_;
+        environment.show = show_;
         return plugin_host(std::move(search_path), std::move(environment));
     }
     plugin_host host() const { return host_for({folder()}); }
@@ -139,6 +140,7 @@ protected:
     const variable tell_tale_{"WHERRY_TEST_TELL_TALE", (root_ / "mark").string()};
     const std::shared_ptr<event_list> events_ = std::make_shared<event_list>();
     std::function<std::size_t(const std::string&, std::span<char>)> ask_secret_;
+    std::function<void(const std::string&)> show_;
 };
 
 // ---- Good plugins ----
@@ -846,6 +848,21 @@ TEST_F(plugin_options, where_nobody_can_be_asked_the_plugin_is_told) {
     const auto thrown = test::error_of([&] { answer({{"token", "t"}, {"ask", "gate"}}); });
     EXPECT_EQ(thrown.code(), errc::unsupported);
     EXPECT_STREQ(thrown.what(), "options: there is no terminal to ask at");
+}
+
+TEST_F(plugin_options, the_host_shows_what_a_plugin_has_to_show) {
+    std::string shown;
+    show_ = [&](const std::string& lines) { shown += lines; };
+    answer({{"token", "t"}, {"show", "two\nlines"}});
+    EXPECT_EQ(shown, "two\nlines");
+}
+
+TEST_F(plugin_options, where_nothing_is_shown_the_plugin_is_told) {
+    EXPECT_EQ(test::error_of([&] { answer({{"token", "t"}, {"show", "x"}}); }).code(), errc::unsupported);
+    show_ = [](const std::string&) { throw error(errc::io, "nobody looks"); };
+    const auto thrown = test::error_of([&] { answer({{"token", "t"}, {"show", "x"}}); });
+    EXPECT_EQ(thrown.code(), errc::io);
+    EXPECT_STREQ(thrown.what(), "options: nobody looks");
 }
 
 // ---- Destroyed once for each time it was created ----

@@ -107,6 +107,14 @@ typedef struct wherry_host {
      */
     wherry_status (*ask_secret)(void* context, const char* prompt, char* buffer, size_t capacity, size_t* length,
                                 wherry_error* error);
+
+    /*
+     * Shows text to the person who runs the program: a line, or several with '\n' between them; the last line end is
+     * added. It may hold what a peer said: control characters are shown escaped. Lines of one call stay together.
+     * Returns when they are written; WHERRY_UNSUPPORTED where a program shows nothing, WHERRY_IO if nobody reads it.
+     * Not there (see struct_size) in hosts of version 0.1.0 and before.
+     */
+    wherry_status (*show)(void* context, const char* text, wherry_error* error);
 } wherry_host;
 
 /* ---- Every plugin ----------------------------------------------------------------------------------------------- */

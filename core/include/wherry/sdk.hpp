@@ -15,6 +15,7 @@
 
 #include <chrono>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -116,6 +117,15 @@ public:
             return host_->ask_secret(host_->context, prompt.c_str(), into.data(), into.size(), &length, e);
         });
         return into.first(length);
+    }
+
+    // Shows lines to the person who runs the program, what a peer said among them: control characters come out escaped.
+    // Throws errc::unsupported where the program shows nothing, errc::io if nobody reads it any more.
+    void show(const std::string& text) const {
+        constexpr auto until_show = offsetof(wherry_host, show) + sizeof(wherry_host::show);
+        if (host_->struct_size < until_show || !host_->show)
+            throw error(errc::unsupported, "this program is too old to show what plugins want to show");
+        abi::checked({}, [&](wherry_error* e) { return host_->show(host_->context, text.c_str(), e); });
     }
 
 private:

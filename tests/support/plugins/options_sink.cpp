@@ -26,6 +26,7 @@ public:
             const auto answer = host.ask_secret("the word for " + options.text("ask"), room);
             answer_ += "asked=" + std::string(answer.data(), answer.size()) + "\n";
         }
+        if (options.has("show")) host.show(options.text("show"));
         answer_ += "home=" + host.home() + "\n";
     }
 
@@ -48,6 +49,7 @@ constexpr wherry_option options[] = {
     wherry::choice_option("choice", "red|green", "green", "which"),
     wherry::string_option("free", nullptr, "anything"),
     wherry::string_option("ask", nullptr, "ask for a secret with this name"),
+    wherry::string_option("show", nullptr, "show this"),
 };
 
 }  // namespace
