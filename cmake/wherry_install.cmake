@@ -3,6 +3,9 @@
 # development.
 include(CMakePackageConfigHelpers)
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME runtime)
+# Plugins that a group can write are refused, so that no umask may let it.
+set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
+    OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 set(WHERRY_PACKAGE_DIRECTORY ${CMAKE_INSTALL_LIBDIR}/cmake/wherry)
 
 # wherry_install_headers(TARGET): the target's folder include/, as it is; it is what the target's users include from.

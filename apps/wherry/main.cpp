@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "application.hpp"
+#include "internal.hpp"
 #include "log.hpp"
 #include "wherry/error.hpp"
 #include "wherry/text.hpp"
@@ -114,6 +115,7 @@ public:
         wants_json_ = std::find(words.begin(), words.end(), "--json") != words.end();
         log_ = make_log(terminal_, log_style::plain, "warning");
         try {
+            if (const auto code = run_internal(words, all_syntax(), "wherry " WHERRY_VERSION, terminal_)) return *code;
             return dispatch(take_apart(words));
         } catch (const error& e) {
             return fail(e);

@@ -160,19 +160,6 @@ private:
 
 std::string title(const plugin& of) { return of.name() + " (" + option_name(of.kind()) + "): " + of.summary(); }
 
-std::string placeholder_of(const plugin_option& row) {
-    switch (row.type) {
-        case option_type::string: return "TEXT";
-        case option_type::integer: return "N";
-        case option_type::boolean: return {};
-        case option_type::duration: return "TIME";
-        case option_type::size: return "SIZE";
-        case option_type::path: return "PATH";
-        case option_type::choice: return "WORD";
-    }
-    return "VALUE";
-}
-
 // One option with its help, wrapped.
 void print_option(std::ostream& to, const std::string& name, char letter, const std::string& placeholder,
                   const plugin_option& row, std::size_t columns) {
@@ -183,18 +170,7 @@ void print_option(std::ostream& to, const std::string& name, char letter, const 
     if (row.type != option_type::boolean) head += " " + placeholder;
     to << head << '\n';
 
-    std::string help = row.help, more;
-    if (row.type == option_type::choice) {
-        for (const auto& choice : row.choices) more += (more.empty() ? "" : "|") + choice;
-        more += "; ";
-    }
-    if (row.is_required)
-        more += "required";
-    else if (row.default_value && !row.is_secret && !(row.type == option_type::boolean && row.default_value == "false"))
-        more += "default: " + (row.default_value->empty() ? std::string("none") : *row.default_value);
-    if (more.ends_with("; ")) more.resize(more.size() - 2);
-    if (!more.empty()) help += " (" + more + ")";
-
+    const auto help = explained(row);
     std::istringstream words(help);
     std::string word, line;
     const auto width = std::max<std::size_t>(columns, 40) - indent;
@@ -297,6 +273,36 @@ std::span<const command_option> common_options() {
         flag("json", "one JSON object a line on standard output, for programs"),
     };
     return options;
+}
+
+// ---- What options say of themselves ----
+
+std::string placeholder_of(const plugin_option& row) {
+    switch (row.type) {
+        case option_type::string: return "TEXT";
+        case option_type::integer: return "N";
+        case option_type::boolean: return {};
+        case option_type::duration: return "TIME";
+        case option_type::size: return "SIZE";
+        case option_type::path: return "PATH";
+        case option_type::choice: return "WORD";
+    }
+    return "VALUE";
+}
+
+std::string explained(const plugin_option& row) {
+    std::string help = row.help, more;
+    if (row.type == option_type::choice) {
+        for (const auto& choice : row.choices) more += (more.empty() ? "" : "|") + choice;
+        more += "; ";
+    }
+    if (row.is_required)
+        more += "required";
+    else if (row.default_value && !row.is_secret && !(row.type == option_type::boolean && row.default_value == "false"))
+        more += "default: " + (row.default_value->empty() ? std::string("none") : *row.default_value);
+    if (more.ends_with("; ")) more.resize(more.size() - 2);
+    if (!more.empty()) help += " (" + more + ")";
+    return help;
 }
 
 // ---- Words ----

@@ -179,6 +179,11 @@ private:
 // The help of a command, with the options of every plugin that it could use.
 std::string help_text(const command_syntax& command, std::span<const plugin_listing> plugins, std::size_t columns);
 
+// An option's help with its choices and its default: "compress what shrinks (auto|zstd|none; default: auto)".
+std::string explained(const plugin_option& row);
+// What stands for a value of a plugin's option in the help: "SIZE"; "" for a boolean.
+std::string placeholder_of(const plugin_option& row);
+
 // The words most like `word` that are near enough to be meant; empty if there is none. Best first.
 std::string nearest(std::string_view word, std::span<const std::string> known);
 

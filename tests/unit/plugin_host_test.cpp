@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -1175,14 +1176,18 @@ TEST(default_search_path, is_flags_then_environment_then_program_then_installed)
     const variable path("WHERRY_PLUGIN_PATH", "/env/one::/env/two:");
     const std::string dirs[] = {"/flag/one", "/flag/two"};
     const auto folders = default_search_path(dirs);
-    ASSERT_EQ(folders.size(), 6U);
+    ASSERT_GE(folders.size(), 6U);
     EXPECT_EQ(folders[0], "/flag/one");
     EXPECT_EQ(folders[1], "/flag/two");
     EXPECT_EQ(folders[2], "/env/one");
     EXPECT_EQ(folders[3], "/env/two");
     EXPECT_EQ(folders[4], fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib" / "wherry");
-    EXPECT_TRUE(folders[5].is_absolute());
-    EXPECT_EQ(folders[5].filename(), "wherry");
+    // What the build was configured with: one folder where that is /usr/local and lib, else up to three.
+    for (std::size_t i = 5; i < folders.size(); ++i) {
+        EXPECT_TRUE(folders[i].is_absolute());
+        EXPECT_EQ(folders[i].filename(), "wherry");
+    }
+    EXPECT_EQ(folders.back(), "/usr/local/lib/wherry");
 }
 
 TEST(default_search_path, names_a_folder_once) {
@@ -1192,12 +1197,16 @@ TEST(default_search_path, names_a_folder_once) {
     ASSERT_GE(folders.size(), 3U);
     EXPECT_THAT((std::vector(folders.begin(), folders.begin() + 3)),
                 ElementsAre(fs::path("/a"), fs::path("/b"), fs::path("/c")));
-    EXPECT_EQ(folders.size(), 5U);
+    EXPECT_EQ(std::set(folders.begin(), folders.end()).size(), folders.size());
+    EXPECT_LE(folders.size(), 7U);
 }
 
 TEST(default_search_path, does_without_the_variable) {
     ::unsetenv("WHERRY_PLUGIN_PATH");
-    EXPECT_EQ(default_search_path({}).size(), 2U);
+    const auto folders = default_search_path({});
+    ASSERT_GE(folders.size(), 2U);
+    EXPECT_EQ(folders.front(), fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib" / "wherry");
+    EXPECT_LE(folders.size(), 4U);
 }
 
 TEST_F(plugin_search, finds_what_the_environment_names) {

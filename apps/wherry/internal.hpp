@@ -1,0 +1,22 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "console.hpp"
+#include "exit_code.hpp"
+#include "options.hpp"
+
+namespace wherry::app {
+
+// Commands for shells and for the build, which no help shows:
+//   internal-complete WORD...             what could stand for the last word (completion.hpp)
+//   internal-docs FOLDER DATE PLUGINS     writes manual pages, with the plugins of that folder, and the shells' scripts
+// Nothing for any other command. May throw error.
+std::optional<exit_code> run_internal(const std::vector<std::string>& words,
+                                      std::span<const command_syntax* const> commands, const std::string& release,
+                                      console& terminal);
+
+}  // namespace wherry::app
