@@ -1,0 +1,31 @@
+"""The manual pages: well-formed, and as complete as the program's own help."""
+import re
+
+from packaged import install, run
+
+
+def test_pages_are_well_formed_and_complete(place):
+    prefix = place.folder / "prefix"
+    install(prefix)
+    program = prefix / "bin/wherry"
+    env = place.env(MANWIDTH="100")
+    commands = re.findall(r"^  ([a-z][a-z-]*)  ", run(program, "--help"), re.MULTILINE)
+    assert "send" in commands and "receive" in commands
+    pages = {path.name: path for path in prefix.glob("share/man/man*/*")}
+    assert sorted(pages) == sorted(["wherry.1", "wherry-plugins.7", *(f"wherry-{name}.1" for name in commands)])
+    for path in pages.values():
+        assert run("mandoc", "-T", "lint", "-W", "warning", path) == ""
+        assert run("man", "--warnings", "-E", "UTF-8", "-l", path, env=env).count("warning:") == 0
+
+    def typed(name):
+        """A page's text without its marks."""
+        return re.sub(r"\\f[BIR]", "", pages[name].read_text().replace("\\-", "-"))
+
+    everywhere = typed("wherry.1") + typed("wherry-plugins.7")
+    for name in commands:
+        pages_of_it = typed(f"wherry-{name}.1") + everywhere
+        options = re.findall(r"^  (?:-., )?(--[a-z.0-9-]+)", run(program, "help", name), re.MULTILINE)
+        assert "--help" in options
+        for option in options:
+            assert re.search(rf"^(-., )?{re.escape(option)}\b", pages_of_it, re.MULTILINE), (name, option)
+    assert f'"{run(program, "--version").strip()}"' in pages["wherry.1"].read_text()
