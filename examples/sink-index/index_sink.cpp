@@ -21,10 +21,7 @@ wherry::error failure_of(sqlite3* database, const std::string& what) {
     using wherry::errc;
     const int code = database ? sqlite3_errcode(database) : SQLITE_NOMEM;
     const bool is_full = code == SQLITE_FULL || code == SQLITE_NOMEM || code == SQLITE_TOOBIG;
-    const bool is_busy = code == SQLITE_BUSY || code == SQLITE_LOCKED;
-    return wherry::error(is_full   ? errc::exhausted
-                         : is_busy ? errc::timed_out
-                                   : errc::io,
+    return wherry::error(is_full ? errc::exhausted : errc::io,
                          what + ": " + (database ? sqlite3_errmsg(database) : "out of memory"));
 }
 
@@ -47,6 +44,7 @@ public:
         // of a log (NORMAL) would lose the last commits with the power, and break the promise of finish().
         run("PRAGMA journal_mode = WAL");
         run("PRAGMA synchronous = FULL");
+        run("PRAGMA cache_size = -256");  // in KiB; what is only ever appended to needs no more
         run("CREATE TABLE IF NOT EXISTS deliveries ("
             "id INTEGER PRIMARY KEY, received TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),"
             "kind TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,"

@@ -3,6 +3,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 import support
 
 BUILD = support.BIN.parent.parent
@@ -14,6 +16,8 @@ class Installed:
     test may hide them; and what was built is searched for traces of them in any case."""
 
     def __init__(self, place):
+        if support.SANITIZED:
+            pytest.skip("nobody installs what was built with a sanitizer")
         self.place = place
         self.prefix = place.folder / "prefix"
         self.bin = self.prefix / "bin" / "wherry"
