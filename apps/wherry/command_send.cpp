@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <map>
 #include <random>
 #include <thread>
 
@@ -48,22 +47,6 @@ private:
     signal_watcher::scope scope_;  // last: it may call at once
 };
 
-// A receiver may be told to overwrite: of two items with one name, one would then be lost, and both told as sent.
-void require_distinct_names(const sending_plan& plan) {
-    std::map<std::string_view, const planned_item*> seen;
-    for (const auto& item : plan.items) {
-        if (item.problem || (item.kind != item_kind::file && item.kind != item_kind::data)) continue;
-        const auto [other, is_first] = seen.emplace(item.name, &item);
-        if (is_first) continue;
-        const auto from = [](const planned_item& one) {
-            return one.kind == item_kind::data ? std::string("standard input")
-                                               : "'" + printable(one.path.native()) + "'";
-        };
-        throw error(errc::bad_input, from(*other->second) + " and " + from(item) + " would both arrive as '" +
-                                         printable(item.name) + "'; send one of them by itself, or the folder above");
-    }
-}
-
 sending_plan make_plan(const effective_options& options) {
     const auto links = options.boolean("follow") ? symlinks::follow : symlinks::skip;
     sending_plan plan;
@@ -80,7 +63,7 @@ sending_plan make_plan(const effective_options& options) {
             plan.add_path(value, links);
         }
     }
-    require_distinct_names(plan);
+    plan.require_distinct_names();
     if (plan.items.empty() && plan.skipped.empty())
         throw error(errc::bad_input,
                     "there is nothing to send; name files or folders, give --message TEXT, or '-' for standard input");

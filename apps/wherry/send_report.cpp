@@ -1,5 +1,7 @@
 #include "send_report.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <utility>
@@ -75,6 +77,8 @@ void send_report::show_progress(const progress_state* state) {
 }
 
 void send_report::bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_source> hurry) {
+    if (hurry && ::isatty(STDIN_FILENO) != 0)
+        with_.note("reading from the terminal; Ctrl-D at the beginning of a line ends it");
     std::optional<answer> early;
     {
         const std::lock_guard lock(mutex_);

@@ -12,6 +12,7 @@
 #include "application.hpp"
 #include "progress.hpp"
 #include "wherry/exchange.hpp"
+#include "wherry/item_sender.hpp"
 #include "wherry/retry.hpp"
 #include "wherry/sources.hpp"
 
@@ -19,16 +20,16 @@ namespace wherry::app {
 
 // Tells how the sending goes: result lines and progress for people, events for programs; and counts, for the exit code.
 // Thread-safety: all functions from any thread.
-class send_report final : public exchange_observer {
+class send_report final : public exchange_observer, public item_results {
 public:
     // `plan` outlives it. `how` is known to be what a receiver may not support.
     send_report(application& with, const sending_plan& plan, exchange_options::compression how);
     ~send_report() override;
 
     // The transfer carries this item; `hurry` (may be null) is stopped once the transfer is over.
-    void bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_source> hurry);
+    void bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_source> hurry) override;
     // The item was not even announced.
-    void failed(std::size_t item, const error& why);
+    void failed(std::size_t item, const error& why) override;
     // There is no further attempt: every item without a result has that of the last attempt that it was in, or this.
     void abandon_rest(const error& why);
 
@@ -36,13 +37,13 @@ public:
 
     // Items that were cut off have no result: they are held back until abandon_rest(), or until another attempt has
     // settled them.
-    bool has_result(std::size_t item) const;
+    bool has_result(std::size_t item) const override;
     // All of it was sent, and the answer was lost.
-    bool may_have_arrived(std::size_t item) const;
+    bool may_have_arrived(std::size_t item) const override;
     // Why the first of what is held back was; nothing if there is none.
     std::optional<error> first_cut() const;
     // The item cannot be sent again, and gets its result now. `why` is told behind why it was cut off.
-    void give_up(std::size_t item, const std::string& why);
+    void give_up(std::size_t item, const std::string& why) override;
     // Whether something has been got done since this was last asked: an item got its result, or the receiver turned out
     // to have more of one than before.
     bool made_progress();

@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <system_error>
 
 #include "wherry/limits.hpp"
@@ -174,11 +175,27 @@ void sending_plan::add_path(const fs::path& given, symlinks links) {
     }
 }
 
+void sending_plan::require_distinct_names() const {
+    std::map<std::string_view, const planned_item*> seen;
+    for (const auto& item : items) {
+        if (item.problem || (item.kind != item_kind::file && item.kind != item_kind::data)) continue;
+        const auto [other, is_first] = seen.emplace(item.name, &item);
+        if (is_first) continue;
+        const auto from = [](const planned_item& one) {
+            if (one.open) return std::string("data");
+            return one.kind == item_kind::data ? std::string("standard input") : quoted(one.path);
+        };
+        throw error(errc::bad_input, from(*other->second) + " and " + from(item) + " would both arrive as '" +
+                                         printable(item.name) + "'; send one of them by itself, or the folder above");
+    }
+}
+
 std::unique_ptr<source> open_item(const planned_item& item, resuming resume) {
     if (item.problem) throw error(*item.problem);
     if (item.name.size() > limits::max_item_name_bytes)
         throw error(errc::bad_input,
                     "the name is longer than " + std::to_string(limits::max_item_name_bytes) + " bytes");
+    if (item.open) return item.open();
     switch (item.kind) {
         case item_kind::message: {
             offer what;

@@ -29,6 +29,8 @@ struct planned_item {
     std::uint64_t size = 0;             // as it was found; 0 if not known
     std::optional<error> problem;       // it was asked for, but cannot be sent
     symlinks links = symlinks::follow;  // what to do if a link is there by the time it is opened
+    // Of something else that is in no file: opens it, once for each attempt. For the other fields it is data.
+    std::function<std::unique_ptr<source>()> open = nullptr;
 };
 
 // What was found on the way but is not sent, though nothing is wrong: "socket", "symbolic link", ...
@@ -48,6 +50,10 @@ struct sending_plan {
     // named here is followed; those inside folders are as `links` says. What cannot be read becomes an item with a
     // problem.
     void add_path(const std::filesystem::path& given, symlinks links);
+
+    // A receiver may be told to overwrite: of two items with one name, one would then be lost, and both told as sent.
+    // Throws error(errc::bad_input) if there are two.
+    void require_distinct_names() const;
 };
 
 // The name that `given` is sent under: its last component, which for ".", ".." and "/.." is looked up on the disk.

@@ -1,10 +1,9 @@
-#include "item_sender.hpp"
-
-#include <unistd.h>
+#include "wherry/item_sender.hpp"
 
 #include <algorithm>
+#include <deque>
 
-namespace wherry::app {
+namespace wherry {
 
 namespace {
 
@@ -17,21 +16,19 @@ constexpr std::size_t looked_ahead = 1024;
 
 }  // namespace
 
-bool item_sender::resumes() const { return options_.boolean("resume") && !options_.boolean("no-resume"); }
-
 bool item_sender::wants_resume(const planned_item& item) const {
     return resumes() && item.kind == item_kind::file && item.size >= least_bytes_to_resume;
 }
 
 bool item_sender::has_anything_left(std::size_t first) const {
     for (auto i = first; i < plan_.items.size(); ++i)
-        if (!report_.has_result(i)) return true;
+        if (!results_.has_result(i)) return true;
     return false;
 }
 
 void item_sender::give_up_what_cannot_be_read_again() {
     if (!pipe_ || !pipe_->has_begun()) return;
-    report_.give_up(pipe_item_, "what was read from standard input cannot be read again, so it is not sent again");
+    results_.give_up(pipe_item_, "what was read from standard input cannot be read again, so it is not sent again");
 }
 
 // Opens and announces; nothing if it failed, which was told then.
@@ -41,7 +38,7 @@ std::optional<item_sender::waiting> item_sender::announce(exchange& over, std::s
     try {
         from = open_item(item, wants_resume(item) ? resuming::wanted : resuming::no);
     } catch (const error& e) {
-        report_.failed(index, e);
+        results_.failed(index, e);
         return std::nullopt;
     }
     auto pipe = std::dynamic_pointer_cast<pipe_source>(from);
@@ -50,7 +47,7 @@ std::optional<item_sender::waiting> item_sender::announce(exchange& over, std::s
         pipe_item_ = index;
     }
     const auto id = over.announce(*from, attempt_at(index, *from));
-    report_.bind(id, index, std::move(pipe));
+    results_.bind(id, index, std::move(pipe));
     return waiting{index, id, std::move(from)};
 }
 
@@ -65,7 +62,7 @@ delivery_attempt item_sender::attempt_at(std::size_t index, const source& from) 
                          delivery.changed.tv_nsec == changed.tv_nsec;
     // What has changed since is another delivery, even if the one before has arrived.
     if (!is_same) delivery = {make_delivery_id(), from.what(), changed};
-    return {delivery.id, is_same && report_.may_have_arrived(index)};
+    return {delivery.id, is_same && results_.may_have_arrived(index)};
 }
 
 void item_sender::send(exchange& over, std::size_t first) {
@@ -73,11 +70,11 @@ void item_sender::send(exchange& over, std::size_t first) {
     std::deque<waiting> ahead;
     std::size_t next_to_announce = first;
     for (auto i = first; i < items.size(); ++i) {
-        if (items[i].problem || report_.has_result(i)) continue;
+        if (items[i].problem || results_.has_result(i)) continue;
         next_to_announce = std::max(next_to_announce, i);
         for (; next_to_announce < items.size() && next_to_announce < i + looked_ahead && ahead.size() < announced_ahead;
              ++next_to_announce) {
-            if (items[next_to_announce].problem || report_.has_result(next_to_announce) ||
+            if (items[next_to_announce].problem || results_.has_result(next_to_announce) ||
                 !wants_resume(items[next_to_announce]))
                 continue;
             if (auto announced = announce(over, next_to_announce)) ahead.push_back(std::move(*announced));
@@ -87,12 +84,10 @@ void item_sender::send(exchange& over, std::size_t first) {
             current = std::move(ahead.front());
             ahead.pop_front();
         } else if (!wants_resume(items[i])) {
-            if (items[i].kind == item_kind::data && ::isatty(STDIN_FILENO) != 0)
-                with_.note("reading from the terminal; Ctrl-D at the beginning of a line ends it");
             current = announce(over, i);
         }
         if (current) over.send(current->id, *current->from);
     }
 }
 
-}  // namespace wherry::app
+}  // namespace wherry

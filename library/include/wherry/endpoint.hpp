@@ -1,0 +1,83 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wherry/cipher.hpp"
+#include "wherry/keys/public_key.hpp"
+#include "wherry/plugin_host.hpp"
+#include "wherry/trust.hpp"
+
+namespace wherry {
+
+struct endpoint_options {
+    // The folder with the keys, and whom they are trusted by; "": see find_home(). What is there is the same for the
+    // program. Its configuration file is the program's, and is not read.
+    std::filesystem::path home;
+    // Searched for plugins before those of default_search_path().
+    std::vector<std::string> plugin_directories;
+    // What protects what is sent, and its options: {{"kem", "x25519"}}.
+    std::string cipher = "hybrid";
+    option_values cipher_options;
+    // Options of transports, by their names: {{"tcp", {{"connect-timeout", "5s"}}}}. The address says which is used.
+    std::map<std::string, option_values, std::less<>> transport_options;
+    // Allow a cipher that protects nothing, for tests and measurements.
+    bool allow_insecure = false;
+    // What plugins have to tell, and whom a receiver does not let in. Called from any thread, several at once; must not
+    // throw. None: nothing is told.
+    std::function<void(host_environment::level, const std::string&)> log;
+    // Asked for the passphrase of a key that has one: fills `into`, and returns the length. From any thread.
+    // None: such a key cannot be used.
+    std::function<std::size_t(const std::string& prompt, std::span<char> into)> ask_secret;
+};
+
+// This side of every transfer: its keys, whom it trusts, and the plugins that it uses. Loaded as they are needed.
+// Copies are the same endpoint. Thread-safety: all functions from any thread.
+class endpoint {
+public:
+    // Throws error(errc::bad_input) if there is no home. It need not be there yet.
+    explicit endpoint(endpoint_options options = {});
+
+    const std::filesystem::path& home() const noexcept;
+
+    // This side's public key, which others need to let it in, or to recognise it. line() of its key is what
+    // authorized_keys takes. Throws error(errc::bad_input) if there is none: see make_key().
+    keys::public_key_line public_key() const;
+    // The same; makes the pair of keys, Ed25519, without a passphrase, if there is none yet.
+    keys::public_key_line make_key(std::string_view comment = {}) const;
+
+    // Receivers of this home let in who has this key: "ssh-ed25519 AAAA... comment". Also those that run already.
+    // Throws error: bad_input for what is no such line, io.
+    keys::change authorize(std::string_view public_key_line) const;
+    // Senders of this home recognise the receiver at `destination`, "tcp://host:9417", by this key. Throws error:
+    // auth_failed if another key is known for it, bad_input, io.
+    keys::change trust(std::string_view destination, std::string_view public_key_line) const;
+
+    // ---- What send() and receiver are made of ----
+
+    // "tcp://host:1" taken apart, and the transport for it; without a scheme it is tcp.
+    struct route {
+        std::string scheme;     // "tcp"
+        std::string address;    // for the transport
+        std::string canonical;  // what known_hosts has it under
+        std::unique_ptr<transport> link;
+    };
+    // Throws error: bad_input, unsupported, as plugin_host::load and plugin::make_transport do.
+    route find_route(std::string_view destination) const;
+    // Throws as those do, and bad_input for a cipher that protects nothing, unless it is allowed.
+    std::unique_ptr<cipher> make_cipher() const;
+
+    const endpoint_options& options() const noexcept;
+    const plugin_host& plugins() const noexcept;
+
+private:
+    struct parts;
+    std::shared_ptr<const parts> parts_;
+};
+
+}  // namespace wherry

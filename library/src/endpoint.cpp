@@ -1,0 +1,122 @@
+#include "wherry/endpoint.hpp"
+
+#include <algorithm>
+
+#include "wherry/home.hpp"
+#include "wherry/keys/authorized_keys.hpp"
+#include "wherry/keys/known_hosts.hpp"
+#include "wherry/keys/paths.hpp"
+#include "wherry/keys/private_key.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view default_transport = "tcp";
+
+host_environment make_environment(const fs::path& home, const endpoint_options& options) {
+    host_environment environment;
+    environment.home = home.native();
+    environment.log = options.log ? options.log : [](host_environment::level, const std::string&) {};
+    environment.ask_secret = options.ask_secret;
+    if (!environment.ask_secret)
+        environment.ask_secret = [](const std::string&, std::span<char>) -> std::size_t {
+            throw error(errc::unsupported, "this program cannot ask for a passphrase");
+        };
+    return environment;
+}
+
+const option_values& values_for(const endpoint_options& options, std::string_view transport) {
+    static const option_values none;
+    const auto found = options.transport_options.find(transport);
+    return found == options.transport_options.end() ? none : found->second;
+}
+
+// Where addresses of this transport may leave it out.
+std::optional<std::string> default_port(const plugin& transport, const option_values& values) {
+    const auto rows = transport.options();
+    const auto row = std::find_if(rows.begin(), rows.end(), [](const auto& option) { return option.name == "port"; });
+    if (row == rows.end()) return std::nullopt;
+    if (const auto given = values.find("port"); given != values.end()) return canonical_value(*row, given->second);
+    return row->default_value;
+}
+
+}  // namespace
+
+struct endpoint::parts {
+    explicit parts(endpoint_options given)
+        : options(std::move(given)),
+          home(find_home(options.home.empty() ? std::nullopt : std::optional(options.home.native()))),
+          plugins(default_search_path(options.plugin_directories), make_environment(home, options)) {}
+
+    // The private key that the cipher proves this side with.
+    fs::path identity() const {
+        const auto other = options.cipher_options.find("identity");
+        return other == options.cipher_options.end() || other->second.empty() ? keys::identity_path(home)
+                                                                              : fs::path(other->second);
+    }
+    fs::path public_identity() const { return identity() += ".pub"; }
+
+    const endpoint_options options;
+    const fs::path home;
+    const plugin_host plugins;
+};
+
+endpoint::endpoint(endpoint_options options) : parts_(std::make_shared<const parts>(std::move(options))) {}
+
+const fs::path& endpoint::home() const noexcept { return parts_->home; }
+const endpoint_options& endpoint::options() const noexcept { return parts_->options; }
+const plugin_host& endpoint::plugins() const noexcept { return parts_->plugins; }
+
+keys::public_key_line endpoint::public_key() const { return keys::read_public_key_file(parts_->public_identity()); }
+
+keys::public_key_line endpoint::make_key(std::string_view comment) const {
+    std::error_code none;
+    if (!fs::exists(fs::symlink_status(parts_->identity(), none))) {
+        const auto key = keys::private_key::generate(keys::key_type::ed25519);
+        // A comment that will not do is told before there is anything.
+        const auto line = key.public_part().line(comment);
+        key.save(parts_->identity());
+        keys::write_public_key_file(parts_->public_identity(), key.public_part(), comment);
+        return keys::parse_public_key_line(line);
+    }
+    return public_key();
+}
+
+keys::change endpoint::authorize(std::string_view public_key_line) const {
+    const auto line = keys::parse_public_key_text(public_key_line);
+    return keys::authorized_keys(keys::authorized_keys_path(home())).add(line.key, line.comment);
+}
+
+keys::change endpoint::trust(std::string_view destination, std::string_view public_key_line) const {
+    const auto line = keys::parse_public_key_text(public_key_line);
+    return keys::known_hosts(keys::known_hosts_path(home()))
+        .remember(find_route(destination).canonical, line.key, line.comment);
+}
+
+endpoint::route endpoint::find_route(std::string_view destination) const {
+    auto parts = split_destination(destination);
+    if (parts.scheme.empty()) parts.scheme = default_transport;
+    const auto plugin = plugins().load(plugin_kind::transport, parts.scheme);
+    const auto& values = values_for(options(), parts.scheme);
+    route found;
+    found.canonical = canonical_destination(parts.scheme, parts.address, default_port(*plugin, values));
+    found.link = plugin->make_transport(values);
+    found.scheme = std::move(parts.scheme);
+    found.address = std::move(parts.address);
+    return found;
+}
+
+std::unique_ptr<cipher> endpoint::make_cipher() const {
+    auto made = plugins().load(plugin_kind::cipher, options().cipher)->make_cipher(options().cipher_options);
+    if (made->is_insecure() && !options().allow_insecure)
+        throw error(errc::bad_input, "the cipher " + printable(options().cipher) +
+                                         " protects nothing: everybody on the way can read and change what is sent; "
+                                         "set allow_insecure if that is what you want");
+    return made;
+}
+
+}  // namespace wherry

@@ -1,0 +1,110 @@
+#include "wherry/receiver.hpp"
+
+#include <exception>
+#include <thread>
+
+#include "wherry/keys/paths.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry {
+
+namespace {
+
+// Who does not want to be told.
+server_observer& nobody() {
+    static server_observer none;
+    return none;
+}
+
+void tell(const endpoint& here, host_environment::level level, const std::string& text) {
+    if (here.options().log) here.options().log(level, text);
+}
+
+}  // namespace
+
+struct receiver::implementation {
+    implementation(const endpoint& at, std::string_view address, std::unique_ptr<callback_sink> owned, sink* into,
+                   const receiver_options& options)
+        : here(at),
+          route(here.find_route(address)),
+          protection(here.make_cipher()),
+          own(std::move(owned)),
+          gate(keys::authorized_keys(keys::authorized_keys_path(here.home())),
+               protection->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
+               {[this](const identity& peer) {
+                    tell(here, host_environment::level::warning,
+                         "a sender was not let in: its key " + peer.fingerprint + " is not authorised");
+                },
+                [this](const std::string& why) {
+                    tell(here, host_environment::level::error, "no sender can be let in: " + printable(why));
+                }}),
+          gated(own ? *own : *into, gate),
+          from(route.link->listen(route.address)),
+          address(route.scheme + "://" + std::string(from->address())),
+          server(*from, gated, protocol(), {options.max_connections, server_options().max_unproved, options.timing},
+                 options.observer != nullptr ? *options.observer : nobody()) {}
+
+    server_protocol protocol() const {
+        server_protocol chosen;
+        chosen.protection = protection.get();
+        chosen.cipher_name = here.options().cipher;
+        chosen.verify = gate.verifier();
+        return chosen;
+    }
+
+    // In the order in which each uses the ones before.
+    const endpoint here;
+    const endpoint::route route;
+    const std::unique_ptr<cipher> protection;
+    const std::unique_ptr<callback_sink> own;
+    const sender_gate gate;
+    gated_sink gated;
+    const std::unique_ptr<listener> from;
+    const std::string address;
+    exchange_server server;
+
+    std::exception_ptr failure;  // of the thread, when it has ended
+    std::thread thread;
+};
+
+receiver::receiver(const endpoint& here, std::string_view address, delivery_callback callback, receiver_options options)
+    : implementation_(std::make_unique<implementation>(
+          here, address, std::make_unique<callback_sink>(std::move(callback), options.how, options.limits), nullptr,
+          options)) {}
+
+receiver::receiver(const endpoint& here, std::string_view address, sink& into, receiver_options options)
+    : implementation_(std::make_unique<implementation>(here, address, nullptr, &into, options)) {}
+
+receiver::~receiver() {
+    stop(std::chrono::milliseconds(0));
+    if (implementation_->thread.joinable()) implementation_->thread.join();
+}
+
+const std::string& receiver::address() const noexcept { return implementation_->address; }
+
+void receiver::run() { implementation_->server.run(); }
+
+void receiver::run(std::stop_token stopped, std::chrono::milliseconds grace) {
+    const std::stop_callback when_asked(std::move(stopped), [this, grace] { stop(grace); });
+    run();
+}
+
+void receiver::start() {
+    if (implementation_->thread.joinable()) throw error(errc::bad_input, "this receiver was started before");
+    implementation_->thread = std::thread([of = implementation_.get()] {
+        try {
+            of->server.run();
+        } catch (...) {
+            of->failure = std::current_exception();
+        }
+    });
+}
+
+void receiver::wait() {
+    if (implementation_->thread.joinable()) implementation_->thread.join();
+    if (const auto failure = std::exchange(implementation_->failure, nullptr)) std::rethrow_exception(failure);
+}
+
+void receiver::stop(std::chrono::milliseconds grace) noexcept { implementation_->server.stop(grace); }
+
+}  // namespace wherry

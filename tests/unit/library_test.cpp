@@ -1,0 +1,474 @@
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <fstream>
+#include <future>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+#include "error_of.hpp"
+#include "recording_sink.hpp"
+#include "temporary_folder.hpp"
+#include "wherry/wherry.hpp"
+
+namespace wherry {
+namespace {
+
+using namespace std::chrono_literals;
+using test::error_of;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+constexpr const char* anywhere = "tcp://127.0.0.1:0";
+
+// Two endpoints that trust each other, once the receiver's address is known, and what the receiver gets.
+class library_test : public testing::Test {
+protected:
+    library_test() : alice_(at("alice")), bob_(at("bob")) {
+        alice_key_ = alice_.make_key("alice@here").key.line("alice@here");
+        bob_.make_key("bob@there");
+        bob_.authorize(alice_key_);
+    }
+
+    endpoint_options options_at(const std::string& name) {
+        endpoint_options options;
+        options.home = folder_ / name;
+        options.plugin_directories = {WHERRY_TEST_PLUGIN_DIRECTORY};
+        options.transport_options["tcp"] = {{"connect-timeout", "5s"}};
+        return options;
+    }
+    endpoint at(const std::string& name) { return endpoint(options_at(name)); }
+
+    void start(delivery_callback callback, receiver_options options = {}, const std::string& address = anywhere) {
+        inbox_.emplace(bob_, address, std::move(callback), options);
+        begin();
+    }
+    void start(sink& into) {
+        inbox_.emplace(bob_, anywhere, into);
+        begin();
+    }
+    void begin() {
+        alice_.trust(inbox_->address(), bob_.public_key().key.line());
+        inbox_->start();
+    }
+
+    delivery_callback keep() {
+        return [this](received_item&& item) -> reply {
+            const std::lock_guard lock(mutex_);
+            items_.push_back(std::move(item));
+            return {};
+        };
+    }
+
+    send_result send(const std::vector<item>& items, const send_options& options = {}) {
+        return wherry::send(alice_, inbox_->address(), items, options);
+    }
+
+    std::filesystem::path write(const std::string& name, const std::string& content) {
+        const auto path = folder_ / name;
+        std::filesystem::create_directories(path.parent_path());
+        std::ofstream(path) << content;
+        return path;
+    }
+
+    test::temporary_folder folder_;
+    endpoint alice_, bob_;
+    std::string alice_key_;
+    std::mutex mutex_;
+    std::vector<received_item> items_;
+    std::optional<receiver> inbox_;
+};
+
+TEST_F(library_test, what_is_sent_is_what_the_callback_gets) {
+    start([&](received_item&& item) -> reply {
+        const auto size = item.content.size();
+        items_.push_back(std::move(item));
+        return reply("got " + std::to_string(size) + " bytes").as("kept");
+    });
+    const auto path = write("model.stl", "solid");
+    write("dir/inner", "in");
+    std::filesystem::create_symlink("inner", folder_ / "dir/link");
+    const auto sent = send({message("hello"), file(path), file(path, "other name"), data("piped", "in memory"),
+                            folder(folder_ / "dir"), data("empty", std::string_view())});
+    EXPECT_TRUE(sent.ok());
+    ASSERT_EQ(sent.items.size(), 7u);
+    std::vector<std::string> names;
+    for (const auto& one : sent.items) names.push_back(one.name);
+    EXPECT_THAT(names, ElementsAre("", "model.stl", "other name", "piped", "dir/inner", "dir", "empty"));
+    EXPECT_EQ(sent.items[0].response_text(), "got 5 bytes");
+    EXPECT_EQ(sent.items[0].outcome, "kept");
+    EXPECT_EQ(sent.items[1].bytes, 5u);
+    ASSERT_EQ(sent.skipped.size(), 1u);
+    EXPECT_EQ(sent.skipped[0].path, folder_ / "dir/link");
+
+    inbox_->stop();
+    inbox_->wait();
+    ASSERT_EQ(items_.size(), 7u);
+    const auto find = [&](std::string_view name) -> const received_item& {
+        return *std::find_if(items_.begin(), items_.end(), [&](const auto& one) { return one.what.name == name; });
+    };
+    const auto& text = find("");
+    EXPECT_EQ(text.what.kind, item_kind::message);
+    EXPECT_EQ(text.text(), "hello");
+    EXPECT_EQ(text.sender.label, "alice@here");
+    EXPECT_EQ(text.sender.fingerprint, alice_.public_key().key.fingerprint());
+    EXPECT_THAT(text.address, StartsWith("127.0.0.1:"));
+    EXPECT_EQ(find("model.stl").text(), "solid");
+    EXPECT_TRUE(find("model.stl").what.mtime);
+    EXPECT_EQ(find("other name").text(), "solid");
+    EXPECT_EQ(find("piped").what.kind, item_kind::data);
+    EXPECT_EQ(find("piped").text(), "in memory");
+    EXPECT_EQ(find("dir").what.kind, item_kind::folder);
+    EXPECT_EQ(find("empty").text(), "");
+}
+
+TEST_F(library_test, what_the_callback_throws_is_told_and_the_rest_goes_on) {
+    start([](const received_item& item) -> reply {
+        if (item.text() == "throw") throw std::runtime_error("the index is broken");
+        if (item.text() == "refuse") throw error(errc::refused, "not on Sundays");
+        if (item.text() == "fail")
+            return reply::failed(errc::bad_input, "no such patient", reply("line 7").as("rejected"));
+        if (item.text() == "babble") return std::string((1 << 20) + 1, 'x');
+        return "fine";
+    });
+    const auto sent =
+        send({message("throw"), message("refuse"), message("fail"), message("babble"), message("something else")});
+    EXPECT_FALSE(sent.ok());
+    ASSERT_EQ(sent.items.size(), 5u);
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(sent.items[i].is_remote) << i;
+    EXPECT_EQ(sent.items[0].text, "the index is broken");
+    EXPECT_EQ(sent.items[0].failure, errc::internal);
+    EXPECT_EQ(sent.items[1].text, "not on Sundays");
+    EXPECT_EQ(sent.items[1].failure, errc::refused);
+    EXPECT_EQ(sent.items[2].text, "no such patient");
+    EXPECT_EQ(sent.items[2].outcome, "rejected");
+    EXPECT_EQ(sent.items[2].response_text(), "line 7");
+    EXPECT_THAT(sent.items[3].text, HasSubstr("1 MiB"));
+    EXPECT_TRUE(sent.items[4].ok());
+    EXPECT_EQ(sent.items[4].response_text(), "fine");
+}
+
+TEST_F(library_test, what_is_too_large_is_refused) {
+    receiver_options options;
+    options.limits = {1000, 1500};
+    std::promise<void> has_one, may_end;
+    std::atomic<int> count{0};
+    options.how = calls::many;
+    start(
+        [&](const received_item& item) -> reply {
+            ++count;
+            if (item.what.name == "held") {
+                has_one.set_value();
+                may_end.get_future().wait();
+            }
+            return {};
+        },
+        options);
+    const auto too_large =
+        send({data("told", std::string(1001, 'x')), data("fits", std::string(1000, 'x')), from("grows", [] {
+                  offer what;
+                  what.kind = item_kind::data;
+                  what.name = "grows";
+                  return std::make_unique<text_source>(what, std::string(1001, 'y'));
+              })});
+    EXPECT_EQ(too_large.items[0].text, "this receiver takes at most 1000 B in one delivery");
+    EXPECT_EQ(too_large.items[0].failure, errc::exhausted);
+    EXPECT_TRUE(too_large.items[1].ok());
+    EXPECT_EQ(too_large.items[2].text, "this receiver takes at most 1000 B in one delivery");
+    EXPECT_EQ(count, 1);
+
+    auto held = std::async(std::launch::async, [&] { return send({data("held", std::string(1000, 'x'))}); });
+    has_one.get_future().wait();
+    const auto crowded = send({data("second", std::string(600, 'x'))});
+    EXPECT_THAT(crowded.items[0].text, HasSubstr("send it again later"));
+    may_end.set_value();
+    EXPECT_TRUE(held.get().ok());
+    EXPECT_TRUE(send({data("second", std::string(600, 'x'))}).ok());
+}
+
+TEST_F(library_test, receivers_are_recognised) {
+    start(keep());
+    const auto stranger = at("stranger");
+    bob_.authorize(stranger.make_key().key.line());
+    const auto unknown = error_of([&] { wherry::send(stranger, inbox_->address(), {message("x")}); });
+    EXPECT_EQ(unknown.code(), errc::auth_failed);
+    EXPECT_THAT(unknown.what(), HasSubstr("first contact"));
+    EXPECT_THAT(unknown.what(), HasSubstr(bob_.public_key().key.fingerprint()));
+
+    send_options remembering;
+    remembering.new_peer = first_contact::remember;
+    EXPECT_TRUE(wherry::send(stranger, inbox_->address(), {message("x")}, remembering).ok());
+    EXPECT_TRUE(wherry::send(stranger, inbox_->address(), {message("x")}).ok());
+
+    const auto address = inbox_->address();
+    inbox_.reset();
+    const auto impostor = at("impostor");
+    impostor.make_key();
+    impostor.authorize(stranger.public_key().key.line());
+    receiver other(impostor, address, keep());
+    other.start();
+    const auto changed = error_of([&] { wherry::send(stranger, address, {message("x")}, remembering); });
+    EXPECT_EQ(changed.code(), errc::auth_failed);
+    EXPECT_THAT(changed.what(), HasSubstr("has changed"));
+    EXPECT_EQ(items_.size(), 2u);
+}
+
+TEST_F(library_test, senders_are_let_in_by_their_keys) {
+    std::promise<std::string> told;
+    auto options = options_at("bob");
+    options.log = [&](host_environment::level, const std::string& text) { told.set_value(text); };
+    receiver inbox(endpoint(options), anywhere, keep());
+    inbox.start();
+    const auto stranger = at("stranger");
+    const auto key = stranger.make_key().key;
+    stranger.trust(inbox.address(), bob_.public_key().key.line());
+    const auto refused = error_of([&] { wherry::send(stranger, inbox.address(), {message("x")}); });
+    EXPECT_EQ(refused.code(), errc::auth_failed);
+    EXPECT_THAT(refused.what(), HasSubstr(key.fingerprint()));
+    EXPECT_THAT(told.get_future().get(), HasSubstr(key.fingerprint()));
+    EXPECT_THAT(items_, IsEmpty());
+    // At once, without a restart.
+    bob_.authorize(key.line());
+    EXPECT_TRUE(wherry::send(stranger, inbox.address(), {message("x")}).ok());
+}
+
+TEST_F(library_test, any_sink_will_do_and_files_go_on_where_they_stopped) {
+    test::recording_sink sink;
+    const std::string content(3 << 20, 'c');
+    sink.set_partial("large", content.substr(0, 1 << 20));
+    start(sink);
+    const auto path = write("large", content);
+    std::mutex mutex;
+    std::vector<std::uint64_t> positions;
+    send_options options;
+    options.digest = exchange_options::digest::sha256;
+    options.compression = exchange_options::compression::zstd;
+    options.progress = [&](const send_progress& now) {
+        const std::lock_guard lock(mutex);
+        EXPECT_EQ(now.index, 0u);
+        EXPECT_EQ(now.what.name, "large");
+        positions.push_back(now.bytes);
+    };
+    const auto sent = send({file(path)}, options);
+    EXPECT_TRUE(sent.ok()) << sent.items[0].text;
+    EXPECT_EQ(sent.items[0].resumed_from, std::uint64_t{1} << 20);
+    EXPECT_EQ(sent.items[0].response_text(), "thanks");
+    EXPECT_TRUE(sink.finished()["large"].content == content);
+    ASSERT_FALSE(positions.empty());
+    EXPECT_EQ(positions.front(), std::uint64_t{1} << 20);
+    EXPECT_EQ(positions.back(), std::uint64_t{3} << 20);
+    EXPECT_TRUE(std::is_sorted(positions.begin(), positions.end()));
+}
+
+TEST_F(library_test, what_cannot_be_read_has_a_result_of_its_own) {
+    start(keep());
+    const auto sent = send({file(folder_ / "missing"), file(folder_.path()), message("x"),
+                            from("broken", []() -> std::unique_ptr<source> { throw std::runtime_error("no luck"); })});
+    EXPECT_FALSE(sent.ok());
+    EXPECT_EQ(sent.items[0].failure, errc::io);
+    EXPECT_FALSE(sent.items[0].is_remote);
+    EXPECT_THAT(sent.items[0].text, HasSubstr("missing"));
+    EXPECT_THAT(sent.items[1].text, HasSubstr("is a folder"));
+    EXPECT_TRUE(sent.items[2].ok());
+    EXPECT_EQ(sent.items[3].text, "no luck");
+    // With nothing else to send nobody is even reached.
+    EXPECT_FALSE(wherry::send(alice_, "tcp://127.0.0.1:1", {file(folder_ / "missing")}).ok());
+}
+
+TEST_F(library_test, what_makes_no_sense_is_said) {
+    start(keep());
+    EXPECT_EQ(error_of([&] { send({}); }).code(), errc::bad_input);
+    EXPECT_THAT(error_of([&] { send({data("a", "1"), data("a", "2")}); }).what(), HasSubstr("would both arrive"));
+    EXPECT_THAT(error_of([&] { wherry::send(alice_, "tcp://", {message("x")}); }).what(), HasSubstr("no address"));
+    EXPECT_THAT(error_of([&] { wherry::send(alice_, "pigeon://x", {message("x")}); }).what(), HasSubstr("pigeon"));
+    EXPECT_EQ(error_of([&] { alice_.authorize("not a key"); }).code(), errc::bad_input);
+    EXPECT_EQ(error_of([&] { receiver(bob_, anywhere, delivery_callback()); }).code(), errc::bad_input);
+    EXPECT_EQ(error_of([&] { receiver(at("nobody"), anywhere, keep()); }).code(), errc::bad_input);
+    EXPECT_EQ(error_of([&] { receiver(bob_, inbox_->address(), keep()); }).code(), errc::bad_input);
+    EXPECT_EQ(error_of([&] { inbox_->start(); }).code(), errc::bad_input);
+    auto insecure = options_at("bob");
+    insecure.cipher = "none";
+    EXPECT_THAT(error_of([&] { receiver(endpoint(insecure), anywhere, keep()); }).what(),
+                HasSubstr("protects nothing"));
+    EXPECT_TRUE(send({message("x")}).ok());
+}
+
+TEST_F(library_test, key_is_made_once) {
+    const auto key = alice_.make_key("another comment");
+    EXPECT_EQ(key.key.line(key.comment), alice_key_);
+    EXPECT_EQ(error_of([&] { at("nobody").public_key(); }).code(), errc::bad_input);
+    EXPECT_EQ(error_of([&] { at("nobody").make_key("two\nlines"); }).code(), errc::bad_input);
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "nobody"));
+}
+
+TEST_F(library_test, receiver_stops_when_its_callback_says_so) {
+    receiver inbox(bob_, anywhere, [&](const received_item&) -> reply {
+        inbox.stop();
+        return "the last one";
+    });
+    alice_.trust(inbox.address(), bob_.public_key().key.line());
+    auto sent =
+        std::async(std::launch::async, [&] { return wherry::send(alice_, inbox.address(), {message("enough")}); });
+    inbox.run();
+    EXPECT_EQ(sent.get().items[0].response_text(), "the last one");
+}
+
+TEST_F(library_test, receiver_stops_by_a_token) {
+    receiver inbox(bob_, anywhere, keep());
+    std::stop_source stop;
+    auto running = std::async(std::launch::async, [&] { inbox.run(stop.get_token()); });
+    stop.request_stop();
+    running.get();
+}
+
+TEST_F(library_test, receiver_that_goes_cuts_what_is_under_way) {
+    std::promise<void> has_begun;
+    test::recording_sink sink;
+    sink.on_call = [&](const std::string& call, const std::string&) {
+        if (call == "begin") has_begun.set_value();
+    };
+    start(sink);
+    std::atomic<bool> may_end{false};
+    class endless final : public source {
+    public:
+        explicit endless(std::atomic<bool>& may_end) : may_end_(may_end) {
+            what_.kind = item_kind::data;
+            what_.name = "endless";
+        }
+        const offer& what() const noexcept override { return what_; }
+        std::size_t read(mutable_bytes into) override {
+            if (may_end_) return 0;
+            std::this_thread::sleep_for(1ms);
+            into[0] = std::byte{'.'};
+            return 1;
+        }
+        bool may_wait() const noexcept override { return true; }
+
+    private:
+        offer what_;
+        std::atomic<bool>& may_end_;
+    };
+    auto sent = std::async(std::launch::async, [&] {
+        return error_of([&] { send({from("endless", [&] { return std::make_unique<endless>(may_end); })}); });
+    });
+    has_begun.get_future().wait();
+    inbox_->stop(0ms);
+    inbox_->wait();
+    EXPECT_EQ(sent.get().code(), errc::disconnected);
+    EXPECT_THAT(sink.finished(), IsEmpty());
+}
+
+TEST_F(library_test, sending_stops_when_it_is_told_to_even_by_its_own_progress) {
+    test::recording_sink sink;
+    start(sink);
+    std::stop_source stop;
+    send_options options;
+    options.stop = stop.get_token();
+    options.compression = exchange_options::compression::none;
+    options.progress = [&](const send_progress& now) {
+        if (now.what.name == "second" && now.bytes > 0) stop.request_stop();
+    };
+    const auto large = write("second", std::string(64 << 20, 's'));
+    const auto sent = send({message("first"), file(large), message("third")}, options);
+    EXPECT_TRUE(sent.items[0].ok());
+    EXPECT_EQ(sent.items[1].failure, errc::cancelled);
+    EXPECT_EQ(sent.items[2].failure, errc::cancelled);
+    // Nothing delivered is nothing to tell of.
+    EXPECT_EQ(error_of([&] { send({message("more")}, options); }).code(), errc::cancelled);
+}
+
+TEST_F(library_test, reading_a_pipe_that_says_nothing_can_be_stopped) {
+    start(keep());
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const unique_fd out(ends[0]), in(ends[1]);
+    std::stop_source stop;
+    send_options options;
+    options.stop = stop.get_token();
+    std::promise<void> is_sending;
+    options.progress = [&](const send_progress&) {
+        if (!stop.stop_requested()) is_sending.set_value();
+    };
+    auto sent = std::async(std::launch::async, [&] {
+        return error_of(
+            [&] { send({from("pipe", [&] { return std::make_unique<pipe_source>(out.get(), "pipe"); })}, options); });
+    });
+    is_sending.get_future().wait();
+    stop.request_stop();
+    EXPECT_EQ(sent.get().code(), errc::cancelled);
+}
+
+TEST_F(library_test, sender_tries_again_until_the_receiver_is_there) {
+    start(keep());
+    const auto address = inbox_->address();
+    inbox_.reset();
+    EXPECT_EQ(error_of([&] { wherry::send(alice_, address, {message("x")}); }).code(), errc::disconnected);
+    send_options options;
+    options.retry = 20;
+    auto sent =
+        std::async(std::launch::async, [&] { return wherry::send(alice_, address, {message("at last")}, options); });
+    start(keep(), {}, address);
+    EXPECT_TRUE(sent.get().ok());
+    ASSERT_EQ(items_.size(), 1u);
+    EXPECT_EQ(items_[0].text(), "at last");
+}
+
+TEST_F(library_test, waiting_to_try_again_can_be_stopped) {
+    start(keep());
+    const auto address = inbox_->address();
+    inbox_.reset();
+    std::stop_source stop;
+    send_options options;
+    options.retry = 1'000'000;
+    options.stop = stop.get_token();
+    auto sent = std::async(std::launch::async,
+                           [&] { return error_of([&] { wherry::send(alice_, address, {message("x")}, options); }); });
+    stop.request_stop();
+    EXPECT_EQ(sent.get().code(), errc::cancelled);
+}
+
+TEST_F(library_test, callbacks_come_one_at_a_time_unless_told_otherwise) {
+    std::atomic<int> inside{0}, most{0};
+    start([&](const received_item&) -> reply {
+        most = std::max(most.load(), ++inside);
+        std::this_thread::yield();
+        --inside;
+        return {};
+    });
+    std::vector<std::thread> senders;
+    for (int i = 0; i < 4; ++i)
+        senders.emplace_back([&] {
+            for (int n = 0; n < 5; ++n) EXPECT_TRUE(send({message("x"), message("y")}).ok());
+        });
+    for (auto& one : senders) one.join();
+    EXPECT_EQ(most, 1);
+
+    // Two that wait for each other can only be called at the same time.
+    receiver_options options;
+    options.how = calls::many;
+    std::mutex mutex;
+    std::condition_variable changed;
+    int met = 0;
+    start(
+        [&](const received_item&) -> reply {
+            std::unique_lock lock(mutex);
+            ++met;
+            changed.notify_all();
+            changed.wait(lock, [&] { return met == 2; });
+            return {};
+        },
+        options);
+    auto first = std::async(std::launch::async, [&] { return send({message("x")}).ok(); });
+    EXPECT_TRUE(send({message("y")}).ok());
+    EXPECT_TRUE(first.get());
+}
+
+}  // namespace
+}  // namespace wherry
