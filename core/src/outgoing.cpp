@@ -373,7 +373,9 @@ void outgoing_transfers::fail(const error& why) {
     }
     for (auto& [id, item] : unanswered) {
         auto result = failed(first);
-        result.is_uncertain = item.has_ended || item.may_have_arrived;
+        // Who was not let in has delivered nothing, whatever was sent ahead of the answer.
+        const bool was_let_in = first.code() != errc::auth_failed;
+        result.is_uncertain = (item.has_ended && was_let_in) || item.may_have_arrived;
         result.bytes = item.bytes;
         result.bytes_on_link = item.bytes_on_link;
         result.resumed_from = item.resumed_from;
