@@ -116,7 +116,7 @@ private:
         const auto name = read(word).name;
         if (name == "plugin-dir") plugin_dirs_.push_back(value);
         if (name == "home") home_ = value;
-        if (const auto kind = kind_named_by(name)) chosen_.emplace_back(*kind, value);
+        if (const auto kind = kind_named_by(name)) chosen_.push_back({*kind, value, name == to_string(*kind)});
     }
 
     const std::vector<plugin_listing>& plugins() {
@@ -168,32 +168,31 @@ private:
         return found;
     }
 
-    // Who has chosen a plugin wants the options of that one.
+    // Who has chosen a plugin for everything wants the options of that one, and of those chosen for a part.
     bool may_be_chosen(const plugin_listing& listing) const {
         bool is_free = true;
-        for (const auto& [kind, name] : chosen_) {
-            if (kind != listing.kind) continue;
-            if (name == listing.name) return true;
-            is_free = false;
+        for (const auto& choice : chosen_) {
+            if (choice.kind != listing.kind) continue;
+            if (choice.name == listing.name) return true;
+            if (choice.is_for_all) is_free = false;
         }
         return is_free;
     }
 
+    // `typed` is the part of the typed word that is the value, behind `before`: "z" behind "--compress=".
     completion value_of(const occurrence& option, std::string_view typed, const std::string& before) {
         completion found;
         const auto offer_value = [&](const std::string& value, std::string_view help) {
             if (value.starts_with(typed) && !value.empty()) offer(found, before + value, help);
         };
-        // As far as `offer` sees it, the value is all that is typed.
-        const auto whole = std::exchange(typed_, before + std::string(typed));
         const auto kind = kind_named_by(option.name);
         std::optional<plugin_option> row;
         if (option.general != nullptr)
             row = option.general->row;
         else
             row = plugin_row(option.name);
-        if (!row) {
-        } else if (row->type == option_type::choice) {
+        if (!row) return found;
+        if (row->type == option_type::choice) {
             for (const auto& choice : row->choices) offer_value(choice, "");
         } else if (row->type == option_type::boolean) {
             for (const auto* const word : {"true", "false"}) offer_value(word, "");
@@ -209,7 +208,6 @@ private:
         } else {
             found.what = place_of(option.general->placeholder).value_or(of::words);
         }
-        typed_ = whole;
         return found;
     }
 
@@ -263,7 +261,12 @@ private:
     std::size_t arguments_ = 0;
     std::vector<std::string> plugin_dirs_;
     std::optional<std::string> home_;
-    std::vector<std::pair<plugin_kind, std::string>> chosen_;
+    struct choice {
+        plugin_kind kind;
+        std::string name;
+        bool is_for_all;  // --sink, not --files-sink
+    };
+    std::vector<choice> chosen_;
     std::optional<std::vector<plugin_listing>> listed_;
 };
 
