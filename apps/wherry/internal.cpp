@@ -43,10 +43,13 @@ std::vector<std::string> receivers_of(const std::optional<std::string>& home) {
 void write_file(const fs::path& file, std::string_view text) {
     std::error_code problem;
     fs::create_directories(file.parent_path(), problem);
+    if (problem)
+        throw error(errc::io, "cannot make " + file.parent_path().string() + ": " + problem.message(), problem.value());
+    errno = 0;
     std::ofstream to(file, std::ios::binary | std::ios::trunc);
     to << text;
     to.close();
-    if (problem || !to) throw error(errc::io, "cannot write " + file.string(), errno);
+    if (!to) throw error(errc::io, "cannot write " + file.string() + ": " + std::strerror(errno), errno);
 }
 
 // The files of a folder in another one, which is ours alone: who builds with a umask that lets a group write must not

@@ -1,7 +1,7 @@
 """The manual pages: well-formed, and as complete as the program's own help."""
 import re
 
-from packaged import install, run
+from packaged import SOURCES, install, run
 
 
 def test_pages_are_well_formed_and_complete(place):
@@ -29,3 +29,8 @@ def test_pages_are_well_formed_and_complete(place):
         for option in options:
             assert re.search(rf"^(-., )?{re.escape(option)}\b", pages_of_it, re.MULTILINE), (name, option)
     assert f'"{run(program, "--version").strip()}"' in pages["wherry.1"].read_text()
+    # The reference has the same exit codes.
+    table = (SOURCES / "docs/command-line.md").read_text().split("## Exit codes")[1].split("\n## ")[0]
+    status = pages["wherry.1"].read_text().split(".SH EXIT STATUS")[1].split(".SH ")[0]
+    codes = re.findall(r"^\.B ([0-9]+)$", status, re.MULTILINE)
+    assert codes == re.findall(r"^\| ([0-9]+) \|", table, re.MULTILINE) and "130" in codes
