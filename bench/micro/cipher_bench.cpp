@@ -23,9 +23,9 @@ void count_bytes(benchmark::State& state, std::size_t plain_bytes, std::size_t r
     state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(plain_bytes * records));
 }
 
-void seal(benchmark::State& state, aead algorithm) {
+void seal(benchmark::State& state, aead algorithm, provider_choice by = provider_choice::botan) {
     const auto plain_bytes = static_cast<std::size_t>(state.range(0));
-    record_chain sealer(algorithm, direction::sealing, chain);
+    record_chain sealer(algorithm, direction::sealing, chain, {}, by);
     auto record = record_for(plain_bytes);
     for (auto _ : state) {
         sealer.seal(record, plain_bytes);
@@ -41,10 +41,11 @@ double thread_seconds() {
 }
 
 // Opening destroys what it opens, so each round seals some records first, outside the time that counts.
-void open(benchmark::State& state, aead algorithm) {
+void open(benchmark::State& state, aead algorithm, provider_choice by = provider_choice::botan) {
     constexpr std::size_t round = 8;
     const auto plain_bytes = static_cast<std::size_t>(state.range(0));
-    record_chain sealer(algorithm, direction::sealing, chain), opener(algorithm, direction::opening, chain);
+    record_chain sealer(algorithm, direction::sealing, chain, {}, by);
+    record_chain opener(algorithm, direction::opening, chain, {}, by);
     std::vector records(round, record_for(plain_bytes));
     for (auto _ : state) {
         for (auto& record : records) sealer.seal(record, plain_bytes);
@@ -101,6 +102,19 @@ BENCHMARK_CAPTURE(seal_through_vector, aes_256_gcm, "AES-256/GCM")->Apply(sizes)
 BENCHMARK_CAPTURE(seal, chacha20_poly1305, aead::chacha20_poly1305)->Apply(sizes);
 BENCHMARK_CAPTURE(open, chacha20_poly1305, aead::chacha20_poly1305)->Apply(sizes)->UseManualTime();
 BENCHMARK_CAPTURE(seal_through_vector, chacha20_poly1305, "ChaCha20Poly1305")->Apply(sizes);
+
+// The same, sealed by the other library, where this build has it.
+const bool has_openssl = [] {
+    if (providers().size() == 1) return false;
+    for (const auto& [name, algorithm] : {std::pair("aes_256_gcm_openssl", aead::aes_256_gcm),
+                                          {"chacha20_poly1305_openssl", aead::chacha20_poly1305}}) {
+        const auto sealing = [algorithm](benchmark::State& state) { seal(state, algorithm, provider_choice::openssl); };
+        const auto opening = [algorithm](benchmark::State& state) { open(state, algorithm, provider_choice::openssl); };
+        benchmark::RegisterBenchmark((std::string("seal/") + name).c_str(), sealing)->Apply(sizes);
+        benchmark::RegisterBenchmark((std::string("open/") + name).c_str(), opening)->Apply(sizes)->UseManualTime();
+    }
+    return true;
+}();
 
 BENCHMARK_CAPTURE(handshake, ed25519_x25519, keys::key_type::ed25519, kem::x25519)
     ->Unit(benchmark::kMicrosecond)

@@ -8,6 +8,8 @@ constexpr wherry_option options[] = {
     wherry::string_option("kem", wherry::hybrid::default_kems, "key exchanges to offer or allow, best first"),
     wherry::choice_option("aead", "auto|aes-256-gcm|chacha20-poly1305", "auto",
                           "what protects records; auto: both, first the one that suits this processor"),
+    wherry::choice_option("provider", "auto|botan|openssl", "auto",
+                          "whose code seals records, the same bytes either way; auto: the faster here"),
 };
 
 }  // namespace

@@ -38,11 +38,18 @@ bytes opened(record_chain& opener, bytes record) {
     return {text.begin(), text.end()};
 }
 
-// Every test for both ciphers.
-class records : public ::testing::TestWithParam<aead> {
+provider_choice choice_of(provider which) { return parse_provider(name_of(which)); }
+
+// Every test for both ciphers, and for what each provider that there is seals and each that there is opens.
+class records : public ::testing::TestWithParam<std::tuple<aead, provider, provider>> {
 protected:
-    record_chain sealer(rekey_limits limits = {}) const { return {GetParam(), direction::sealing, chain, limits}; }
-    record_chain opener(rekey_limits limits = {}) const { return {GetParam(), direction::opening, chain, limits}; }
+    static aead algorithm() { return std::get<0>(GetParam()); }
+    record_chain sealer(rekey_limits limits = {}) const {
+        return {algorithm(), direction::sealing, chain, limits, choice_of(std::get<1>(GetParam()))};
+    }
+    record_chain opener(rekey_limits limits = {}) const {
+        return {algorithm(), direction::opening, chain, limits, choice_of(std::get<2>(GetParam()))};
+    }
 
     // Opening fails, with the error it should, and leaves nothing of the text, nor of anything else, in the buffer.
     void expect_refused(bytes record) const {
@@ -52,7 +59,15 @@ protected:
     }
 };
 
-INSTANTIATE_TEST_SUITE_P(ciphers, records, ::testing::Values(aead::aes_256_gcm, aead::chacha20_poly1305));
+std::string name_of_case(const ::testing::TestParamInfo<std::tuple<aead, provider, provider>>& instance) {
+    const auto& [algorithm, seals, opens] = instance.param;
+    return std::string(algorithm == aead::aes_256_gcm ? "aes" : "chacha") + "_" + name_of(seals) + "_" + name_of(opens);
+}
+
+INSTANTIATE_TEST_SUITE_P(ciphers, records,
+                         ::testing::Combine(::testing::Values(aead::aes_256_gcm, aead::chacha20_poly1305),
+                                            ::testing::ValuesIn(providers()), ::testing::ValuesIn(providers())),
+                         name_of_case);
 
 TEST_P(records, of_all_sizes_come_back) {
     auto sealing = sealer(), opening = opener();
@@ -70,7 +85,7 @@ TEST_P(records, are_the_bytes_that_the_cipher_makes_in_one_piece) {
     const auto key = hkdf_expand(chain, "wherry hybrid v1 record key");
     for (const std::size_t size : {0, 1, 63, 64, 65, 1000, 4096}) {
         auto sealing = sealer();
-        EXPECT_EQ(sealed(sealing, pattern(size)), seal_once(GetParam(), key, pattern(size))) << size;
+        EXPECT_EQ(sealed(sealing, pattern(size)), seal_once(algorithm(), key, pattern(size))) << size;
     }
 }
 
@@ -167,7 +182,7 @@ TEST_P(records, change_keys_after_many_bytes) {
     for (int i = 0; i < 4; ++i) sealed(fresh, pattern(300));
     const auto second_chain = hkdf_expand(chain, "wherry hybrid v1 next chain");
     const auto second_key = hkdf_expand(second_chain, "wherry hybrid v1 record key");
-    EXPECT_EQ(sealed(fresh, pattern(300)), seal_once(GetParam(), second_key, pattern(300)));
+    EXPECT_EQ(sealed(fresh, pattern(300)), seal_once(algorithm(), second_key, pattern(300)));
 }
 
 TEST_P(records, are_refused_when_altered_after_a_change_of_keys) {
@@ -186,6 +201,28 @@ TEST_P(records, of_an_earlier_key_are_refused_under_the_next) {
     opened(opening, first);
     opened(opening, sealed(sealing, pattern(20)));
     EXPECT_EQ(error_of([&] { opening.open(first); }).code(), errc::integrity);  // the nonce would fit again
+}
+
+// ---- Providers ----
+
+TEST(providers, are_chosen_by_name) {
+    EXPECT_EQ(parse_provider("auto"), provider_choice::automatic);
+    EXPECT_EQ(choose_provider(parse_provider("botan"), aead::aes_256_gcm), provider::botan);
+    EXPECT_EQ(error_of([] { parse_provider("gnutls"); }).code(), errc::bad_input);
+    const auto all = providers();
+    const bool has_openssl = std::find(all.begin(), all.end(), provider::openssl) != all.end();
+    if (has_openssl)
+        EXPECT_EQ(choose_provider(parse_provider("openssl"), aead::chacha20_poly1305), provider::openssl);
+    else
+        EXPECT_EQ(error_of([] { parse_provider("openssl"); }).code(), errc::unsupported);
+}
+
+TEST(providers, are_chosen_once_where_nobody_says) {
+    for (const auto algorithm : {aead::aes_256_gcm, aead::chacha20_poly1305}) {
+        const auto chosen = choose_provider(provider_choice::automatic, algorithm);
+        EXPECT_THAT(providers(), ::testing::Contains(chosen));
+        for (int i = 0; i < 20; ++i) EXPECT_EQ(choose_provider(provider_choice::automatic, algorithm), chosen);
+    }
 }
 
 // ---- In a session ----

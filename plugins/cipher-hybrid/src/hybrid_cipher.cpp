@@ -49,16 +49,18 @@ policy policy_of(const settings& options) {
 
 class hybrid_session final : public cipher_session {
 public:
-    hybrid_session(role side, agreement agreed, rekey_limits limits)
+    hybrid_session(role side, agreement agreed, rekey_limits limits, provider_choice by)
         : algorithm_(agreed.chosen_aead),
           awaits_answer_(side == role::initiator),
           answer_key_(std::move(agreed.secrets.answer_key)),
           peer_(std::move(agreed.peer)),
           description_(name_of(agreed.chosen_kem) + ", " + name_of(agreed.chosen_aead)),
           sealer_(algorithm_, record_chain::direction::sealing,
-                  side == role::initiator ? agreed.secrets.initiator_chain : agreed.secrets.responder_chain, limits),
+                  side == role::initiator ? agreed.secrets.initiator_chain : agreed.secrets.responder_chain, limits,
+                  by),
           opener_(algorithm_, record_chain::direction::opening,
-                  side == role::initiator ? agreed.secrets.responder_chain : agreed.secrets.initiator_chain, limits) {}
+                  side == role::initiator ? agreed.secrets.responder_chain : agreed.secrets.initiator_chain, limits,
+                  by) {}
 
     void finish_handshake(stream& link) override {
         if (!awaits_answer_) return;
@@ -110,11 +112,16 @@ private:
 }  // namespace
 
 hybrid_cipher::hybrid_cipher(const settings& options, const host_services& host)
-    : hybrid_cipher(load_identity(options, host), policy_of(options), Botan::system_rng()) {}
+    : hybrid_cipher(load_identity(options, host), policy_of(options), Botan::system_rng(), {},
+                    parse_provider(options.has("provider") ? options.text("provider") : "auto")) {
+    for (const auto algorithm : allowed_.aeads)
+        host.log(host_services::level::debug, "records in " + name_of(algorithm) + " are sealed by " +
+                                                  name_of(choose_provider(provider_, algorithm)));
+}
 
 hybrid_cipher::hybrid_cipher(keys::private_key identity, policy allowed, Botan::RandomNumberGenerator& rng,
-                             rekey_limits limits)
-    : identity_(std::move(identity)), allowed_(std::move(allowed)), rng_(rng), limits_(limits) {}
+                             rekey_limits limits, provider_choice by)
+    : identity_(std::move(identity)), allowed_(std::move(allowed)), rng_(rng), limits_(limits), provider_(by) {}
 
 std::unique_ptr<cipher_session> hybrid_cipher::handshake(role side, const_bytes prologue, stream& link,
                                                          const peer_verifier& verify) {
@@ -122,7 +129,7 @@ std::unique_ptr<cipher_session> hybrid_cipher::handshake(role side, const_bytes 
     try {
         auto agreed =
             side == role::initiator ? initiate(self, prologue, link, verify) : respond(self, prologue, link, verify);
-        return std::make_unique<hybrid_session>(side, std::move(agreed), limits_);
+        return std::make_unique<hybrid_session>(side, std::move(agreed), limits_, provider_);
     } catch (const Botan::Exception& e) {
         throw error(errc::internal, std::string("the cryptographic library failed: ") + e.what());
     }

@@ -1,7 +1,6 @@
 #pragma once
 
-#include <botan/aead.h>
-
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +8,7 @@
 #include "algorithms.hpp"
 #include "key_schedule.hpp"
 #include "messages.hpp"
+#include "record_aead.hpp"
 #include "wherry/bytes.hpp"
 
 namespace wherry::hybrid {
@@ -28,9 +28,10 @@ struct rekey_limits {
 // Thread-safety: lock outside. After a failure the object must not be used again.
 class record_chain {
 public:
-    enum class direction { sealing, opening };
+    using direction = hybrid::direction;
 
-    record_chain(aead algorithm, direction which, secret_bytes chain, rekey_limits limits = {});
+    record_chain(aead algorithm, direction which, secret_bytes chain, rekey_limits limits = {},
+                 provider_choice by = provider_choice::automatic);
 
     // In place, on what is `plain_bytes` of text and room for the tag. REQUIRES: sealing; record.size() is their sum.
     void seal(mutable_bytes record, std::size_t plain_bytes);
@@ -40,18 +41,16 @@ public:
     mutable_bytes open(mutable_bytes record);
 
 private:
-    void next_key();
-    void begin_record(std::size_t plain_bytes);
-    std::size_t process_blocks(mutable_bytes text);
-    void open_checked(mutable_bytes record);
+    using nonce = std::array<std::byte, nonce_bytes>;
 
-    std::unique_ptr<Botan::AEAD_Mode> mode_;
+    void next_key();
+    nonce begin_record(std::size_t plain_bytes);
+
+    std::unique_ptr<record_aead> aead_;
     secret_bytes chain_;  // whence the next key
     rekey_limits limits_;
     std::uint64_t records_ = 0;  // under this key; also the next nonce
     std::uint64_t bytes_ = 0;
-    std::size_t granularity_;
-    secret_bytes tail_;  // what is left after whole blocks, and the tag; reserved once
 };
 
 // A single message under a key that is used for nothing else, with a nonce of zeros: the handshake's sealed parts.
