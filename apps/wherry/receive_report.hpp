@@ -69,6 +69,7 @@ public:
     message_tee(sink& inner, receive_report& report) noexcept : inner_(inner), report_(report) {}
 
     std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
+    void interrupt() noexcept override { inner_.interrupt(); }
 
 private:
     sink& inner_;

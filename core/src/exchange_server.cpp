@@ -330,6 +330,9 @@ struct exchange_server::implementation {
             const std::lock_guard peer_lock(peer.mutex);
             if (peer.link) peer.link->abort();
         }
+        lock.unlock();
+        into.interrupt();
+        lock.lock();
         changed.wait(lock, all_have_ended);
     }
 

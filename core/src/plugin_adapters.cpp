@@ -374,6 +374,10 @@ public:
         return std::make_unique<adapted_delivery>(of_, handle, offset);
     }
 
+    void interrupt() noexcept override {
+        if (table_.interrupt) table_.interrupt(of_->handle);
+    }
+
 private:
     const instance_pointer of_;
     const wherry_sink_functions& table_ = std::get<wherry_sink_functions>(of_->functions);

@@ -79,6 +79,11 @@ def tree(folder):
     return found
 
 
+def in_order(sent):
+    """The results of a sender in the order of what it was given: they come in the order in which deliveries end."""
+    return sorted(sent.results, key=lambda result: result["item"])
+
+
 def raw_control_bytes(output):
     """Control bytes, other than line ends and tabs, that were printed raw."""
     return sorted({byte for byte in output if (byte < 0x20 and byte not in b"\n\t") or byte == 0x7f})

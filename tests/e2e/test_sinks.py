@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from support import BIN, OK, REFUSED, SOME, USAGE, content, raw_control_bytes
+from support import BIN, OK, REFUSED, SOME, USAGE, content, in_order, raw_control_bytes
 
 
 def person(place, *options, **others):
@@ -21,7 +21,7 @@ def person(place, *options, **others):
 def test_console_shows_messages_once(place):
     receiver, address = person(place, "--sink", "console")
     sent = place.send(address, "--message", "Mind the\nmountains.", "--message", "second")
-    assert [result["outcome"] for result in sent.results] == ["shown", "shown"]
+    assert [result["outcome"] for result in in_order(sent)] == ["shown", "shown"]
     receiver.expect("second", "out")
     receiver.stop()
     assert receiver.out.count(b"Mind the\n    mountains.") == 1 and receiver.out.count(b"second") == 1, receiver
@@ -43,7 +43,7 @@ def test_console_shows_no_control_characters(place):
 def test_console_refuses_files_and_says_what_to_do(place):
     receiver, address = person(place, "--sink", "console")
     sent = place.send(address, "--message", "first", place.file("scan.stl", content(100_000)), code=SOME)
-    message, file = sent.results
+    message, file = in_order(sent)
     assert message["ok"] and not file["ok"]
     assert file["status"] == "refused" and "--files-sink" in file["error"]
     # Who watches the receiver sees what was offered, how large it is and from whom.
@@ -125,7 +125,7 @@ def test_messages_are_shown_and_files_are_stored(place):
     receiver, address = person(place, "--sink", "console", "--files-sink", "filesystem")
     sent = place.send(address, "--message", "here it is", place.file("skull.stl", content(300_000)), "-",
                       input=b"piped")
-    assert [result.get("outcome") for result in sent.results] == ["shown", None, None]
+    assert [result.get("outcome") for result in in_order(sent)] == ["shown", None, None]
     receiver.expect("here it is", "out")
     receiver.expect("stdin", "out")
     receiver.stop()
@@ -162,7 +162,7 @@ def test_each_sink_has_its_options(place):
     receiver = place.receiver(*both, "--console.max-size", "5", "--filesystem.max-size", "10")
     sent = place.send(receiver, "--message", "four", "--message", "longer", place.file("small", bytes(10)),
                       place.file("large", bytes(11)), code=SOME)
-    assert [result["ok"] for result in sent.results] == [True, False, True, False]
+    assert [result["ok"] for result in in_order(sent)] == [True, False, True, False]
     receiver.stop_well()
 
 

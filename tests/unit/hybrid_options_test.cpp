@@ -41,7 +41,8 @@ protected:
     const test::temporary_folder folder_;
     const std::string home_ = folder_.path().string();
     std::string passphrase_ = "ferry", prompt_;
-    const wherry_host host_{sizeof(wherry_host), this, home_.c_str(), [](void*, std::int32_t, const char*) {}, ask};
+    const wherry_host host_{
+        sizeof(wherry_host), this, home_.c_str(), [](void*, std::int32_t, const char*) {}, ask, nullptr};
     settings options_;
 };
 

@@ -39,6 +39,18 @@ TEST(routing_sink_test, a_kind_that_is_not_known_goes_where_the_rest_goes) {
     EXPECT_THAT(rest.calls(), ElementsAre("begin new", "drop new"));
 }
 
+TEST(routing_sink_test, an_interruption_reaches_every_sink) {
+    struct interrupted final : sink {
+        std::unique_ptr<delivery> begin(const offer&, const offering_peer&) override { return nullptr; }
+        void interrupt() noexcept override { is_interrupted = true; }
+        bool is_interrupted = false;
+    } messages, rest;
+    routing_sink routed(rest);
+    routed.route(item_kind::message, messages);
+    routed.interrupt();
+    EXPECT_TRUE(messages.is_interrupted && rest.is_interrupted);
+}
+
 TEST(routing_sink_test, what_a_sink_refuses_is_refused) {
     test::recording_sink rest;
     rest.on_call = [](const std::string&, const std::string&) { throw error(errc::refused, "no"); };

@@ -411,6 +411,13 @@ typedef struct wherry_sink_functions {
      */
     wherry_status (*read_back)(void* delivery, uint64_t position, void* buffer, size_t capacity, size_t* length,
                                wherry_error* error);
+
+    /*
+     * OPTIONAL, for a sink whose finish may take long. The program is ending, and what is in flight has had its time:
+     * makes calls of finish, those that wait now and later ones, fail soon, with WHERRY_CANCELLED. From any thread,
+     * also into an instance that wants one call at a time. Deliveries are still ended one by one before destroy.
+     */
+    void (*interrupt)(void* instance);
 } wherry_sink_functions;
 
 #ifdef __cplusplus

@@ -24,6 +24,10 @@ public:
         return by_kind_[place_of(what.kind)]->begin(what, from);
     }
 
+    void interrupt() noexcept override {
+        for (auto* const to : by_kind_) to->interrupt();
+    }
+
 private:
     // A kind that is not known goes where one without a route goes.
     static std::size_t place_of(item_kind kind) noexcept {

@@ -453,6 +453,7 @@ constexpr wherry_sink_functions sink_functions = {
             *length = delivery_of(self).read_back(position, {static_cast<std::byte*>(buffer), capacity});
         });
     },
+    [](void* self) { plugin_of<Plugin>(self).interrupt(); },
 };
 
 template <class Plugin>

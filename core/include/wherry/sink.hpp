@@ -102,6 +102,11 @@ public:
 
     // Accepts, or refuses by throwing an error whose text is for the sender. Arguments are borrowed for the call.
     virtual std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) = 0;
+
+    // The program is ending, and what is in flight has had its time: finish() calls, those that wait now and later
+    // ones, are to fail soon, with errc::cancelled. From any thread; once or more often. For a sink whose finish() may
+    // take long; one that wraps another hands it on.
+    virtual void interrupt() noexcept {}
 };
 
 }  // namespace wherry

@@ -55,6 +55,7 @@ public:
     gated_sink(sink& inner, const sender_gate& gate) noexcept : inner_(inner), gate_(gate) {}
 
     std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
+    void interrupt() noexcept override { inner_.interrupt(); }
 
 private:
     sink& inner_;

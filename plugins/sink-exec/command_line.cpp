@@ -1,0 +1,79 @@
+#include "command_line.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "wherry/error.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::exec {
+
+namespace {
+
+bool is_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+bool can_be_run(const std::filesystem::path& file) {
+    struct stat found {};
+    return ::stat(file.c_str(), &found) == 0 && S_ISREG(found.st_mode) && ::access(file.c_str(), X_OK) == 0;
+}
+
+}  // namespace
+
+std::vector<std::string> split_words(std::string_view line) {
+    std::vector<std::string> words;
+    bool is_inside = false;  // a word, which may be empty in quotes
+    char quote = 0;
+    for (std::size_t at = 0; at < line.size(); ++at) {
+        const char c = line[at];
+        const char next = at + 1 < line.size() ? line[at + 1] : '\0';
+        const bool is_escape =
+            c == '\\' && at + 1 < line.size() && (quote == 0 || (quote == '"' && (next == '"' || next == '\\')));
+        if (quote == 0 && is_blank(c)) {
+            is_inside = false;
+            continue;
+        }
+        if (!is_inside) words.emplace_back();
+        is_inside = true;
+        if (is_escape) {
+            words.back() += next;
+            ++at;
+        } else if (quote == 0 && (c == '\'' || c == '"')) {
+            quote = c;
+        } else if (c == quote && quote != 0) {
+            quote = 0;
+        } else {
+            words.back() += c;
+        }
+    }
+    if (quote != 0)
+        throw error(errc::bad_input, std::string("a quote ") + quote + " is not closed; close it, or write \\" + quote +
+                                         " for the character itself");
+    return words;
+}
+
+std::string find_program(const std::string& word, std::string_view search_path) {
+    namespace fs = std::filesystem;
+    if (word.find('/') != word.npos) {
+        const auto file = fs::absolute(word);
+        if (!can_be_run(file))
+            throw error(errc::bad_input,
+                        "'" + printable(word) + "' is no file that can be run; check the path, and chmod +x");
+        return file.native();
+    }
+    for (auto rest = search_path; !word.empty() && !rest.empty();) {
+        const fs::path folder(rest.substr(0, rest.find(':')));
+        if (folder.is_absolute() && can_be_run(folder / word)) return (folder / word).native();
+        const auto end = rest.find(':');
+        rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+    }
+    throw error(errc::bad_input, "there is no program '" + printable(word) + "' in PATH; give its full path");
+}
+
+std::string with_file(std::string word, std::string_view file) {
+    for (std::size_t at = 0; (at = word.find("{}", at)) != word.npos; at += file.size()) word.replace(at, 2, file);
+    return word;
+}
+
+}  // namespace wherry::exec

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "run_command.hpp"
+#include "spool_area.hpp"
+#include "wherry/sink.hpp"
+#include "wherry/unique_fd.hpp"
+
+namespace wherry::exec {
+
+enum class input_style { standard_input, file };
+
+struct options {
+    // The command: words as split_words() reads them, or with `use_shell` text for /bin/sh.
+    std::string command;
+    bool use_shell = false;
+    // How it gets the data. As a file: its path is in WHERRY_FILE and in place of each {} in the words.
+    input_style input = input_style::standard_input;
+    // Commands that run at once; further deliveries wait for their turn. 0: one for each processor.
+    std::size_t parallel = 0;
+    // After which a command is ended; zero: never.
+    std::chrono::milliseconds timeout{std::chrono::minutes(5)};
+    std::chrono::milliseconds grace{std::chrono::seconds(2)};
+    // What is answered of its standard output; the rest is cut.
+    std::size_t max_response = std::size_t{64} << 10;
+    // The largest delivery; 0: any.
+    std::uint64_t max_size = std::uint64_t{1} << 30;
+    // Where commands run; "": where the receiver does.
+    std::string directory;
+    // Where deliveries wait; "": $TMPDIR, else /var/tmp.
+    std::string spool;
+};
+
+enum class log_level { info, warning };
+
+// Lets so many in at once.
+class turnstile {
+public:
+    explicit turnstile(std::size_t places) noexcept : free_(places) {}
+
+    // Waits for a place. False once it is closed.
+    bool enter();
+    void leave();
+    // Nobody is let in any more.
+    void close();
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::size_t free_;
+    bool is_closed_ = false;
+};
+
+// Runs a command for each delivery, once all of it has come. See docs/sinks.md for what the command gets, and what
+// becomes of what it says.
+class sink final : public wherry::sink {
+public:
+    // Throws error(errc::bad_input) for a command or folders that cannot be used.
+    sink(options chosen, std::function<void(log_level, const std::string&)> log);
+
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
+
+    // Ends the commands that run, and runs no more.
+    void interrupt() noexcept override;
+
+private:
+    friend class exec_delivery;
+
+    const options options_;
+    const std::function<void(log_level, const std::string&)> log_;
+    std::vector<std::string> words_;
+    std::string program_;
+    std::vector<std::string> inherited_;  // environment
+    spool_area spool_;
+    turnstile turns_;
+    unique_fd nothing_;  // /dev/null
+    unique_fd stop_;     // can be read once commands are to end
+};
+
+}  // namespace wherry::exec

@@ -1,0 +1,59 @@
+#include "exec_sink.hpp"
+#include "wherry/sdk.hpp"
+
+namespace {
+
+wherry::exec::options read(const wherry::settings& given) {
+    wherry::exec::options chosen;
+    chosen.command = given.text("command");
+    chosen.use_shell = given.boolean("shell");
+    chosen.input =
+        given.text("input") == "file" ? wherry::exec::input_style::file : wherry::exec::input_style::standard_input;
+    chosen.parallel = static_cast<std::size_t>(given.integer("parallel"));
+    chosen.timeout = given.duration("timeout");
+    chosen.max_response = given.bytes("max-response");
+    chosen.max_size = given.bytes("max-size");
+    if (given.has("directory")) chosen.directory = given.text("directory");
+    if (given.has("spool")) chosen.spool = given.text("spool");
+    return chosen;
+}
+
+class exec_plugin final : public wherry::sink {
+public:
+    exec_plugin(const wherry::settings& given, const wherry::host_services& host)
+        : inner_(read(given), [host](wherry::exec::log_level level, const std::string& text) {
+              using out = wherry::host_services::level;
+              host.log(level == wherry::exec::log_level::info ? out::info : out::warning, text);
+          }) {}
+
+    std::unique_ptr<wherry::delivery> begin(const wherry::offer& what, const wherry::offering_peer& from) override {
+        return inner_.begin(what, from);
+    }
+
+    void interrupt() noexcept override { inner_.interrupt(); }
+
+private:
+    wherry::exec::sink inner_;
+};
+
+constexpr wherry_option options[] = {
+    wherry::string_option("command", nullptr, "what to run for each delivery: a program and its words",
+                          WHERRY_OPTION_REQUIRED),
+    wherry::boolean_option("shell", "false", "run it by /bin/sh -c, instead of taking its words as they are"),
+    wherry::choice_option("input", "stdin|file", "stdin",
+                          "how it gets the data: on standard input, or as a file, whose path is in WHERRY_FILE and in "
+                          "place of {} in the words"),
+    wherry::duration_option("timeout", "5m", "end a command that takes longer; 0 never does", 0),
+    wherry::integer_option("parallel", "0", "commands that run at once, others wait; 0 for one each processor", 0,
+                           10'000),
+    wherry::size_option("max-response", "64KiB", "most of its standard output that the sender gets; the rest is cut", 0,
+                        1 << 20),
+    wherry::size_option("max-size", "1GiB", "largest delivery to take; 0 for any"),
+    wherry::path_option("directory", nullptr, "folder to run commands in; else that of the receiver"),
+    wherry::path_option("spool", nullptr,
+                        "folder in which deliveries wait for their command; else $TMPDIR, else /var/tmp"),
+};
+
+}  // namespace
+
+WHERRY_PLUGIN(exec_plugin, "exec", "0.1.0", "runs a command for each delivery, and answers with what it says", options)
