@@ -267,6 +267,15 @@ TEST_F(library_test, any_sink_will_do_and_files_go_on_where_they_stopped) {
     EXPECT_TRUE(std::is_sorted(positions.begin(), positions.end()));
 }
 
+TEST_F(library_test, sink_may_be_a_plugins) {
+    const auto into = bob_.plugins().load(plugin_kind::sink, "filesystem")->make_sink({{"directory", folder_ / "in"}});
+    start(*into);
+    EXPECT_TRUE(send({data("a", "content")}).ok());
+    std::string stored;
+    std::getline(std::ifstream(folder_ / "in" / "a"), stored);
+    EXPECT_EQ(stored, "content");
+}
+
 TEST_F(library_test, what_cannot_be_read_has_a_result_of_its_own) {
     start(keep());
     const auto sent = send({file(folder_ / "missing"), file(folder_.path()), message("x"),
