@@ -223,7 +223,9 @@ TEST_F(library_test, receivers_are_recognised) {
 TEST_F(library_test, senders_are_let_in_by_their_keys) {
     std::promise<std::string> told;
     auto options = options_at("bob");
-    options.log = [&](host_environment::level, const std::string& text) { told.set_value(text); };
+    options.log = [&](host_environment::level level, const std::string& text) {
+        if (level == host_environment::level::warning) told.set_value(text);
+    };
     receiver inbox(endpoint(options), anywhere, keep());
     inbox.start();
     const auto stranger = at("stranger");
@@ -386,7 +388,8 @@ TEST_F(library_test, sending_stops_when_it_is_told_to_even_by_its_own_progress) 
     };
     const auto large = write("second", std::string(64 << 20, 's'));
     const auto sent = send({message("first"), file(large), message("third")}, options);
-    EXPECT_TRUE(sent.items[0].ok());
+    // Its answer may have been on the way still.
+    EXPECT_TRUE(sent.items[0].ok() || sent.items[0].is_uncertain) << sent.items[0].text;
     EXPECT_EQ(sent.items[1].failure, errc::cancelled);
     EXPECT_EQ(sent.items[2].failure, errc::cancelled);
     // Nothing delivered is nothing to tell of.
