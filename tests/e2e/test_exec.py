@@ -40,7 +40,7 @@ def test_crash_and_timeout_are_answers_and_the_connection_lives(place):
             crash) kill -SEGV $$;;
             slow) echo so far; sleep 600;;
             *) cat;;
-        esac"""], "--exec.timeout", "500ms")
+        esac"""], "--exec.timeout", "2s")
     sent = place.send(receiver, place.file("crash", b"1"), place.file("slow", b"2"), place.file("good", b"3"), code=SOME)
     crash, slow, good = in_order(sent)
     assert (crash["outcome"], crash["status"], crash["remote"]) == ("signal SIGSEGV", "io", True)

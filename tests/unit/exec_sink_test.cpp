@@ -259,7 +259,7 @@ TEST_F(exec_sink_test, a_command_that_takes_too_long_is_ended_with_all_that_it_s
     const auto mark = elsewhere_.path() / "mark";
     auto chosen =
         shell("trap '' TERM; (trap '' TERM; sleep 1; sleep 1; echo > '" + mark.native() + "') & echo began; wait");
-    chosen.timeout = 100ms;
+    chosen.timeout = 1s;
     const auto told = deliver(chosen);
     ASSERT_TRUE(told.failure);
     EXPECT_EQ(told.failure->code(), errc::timed_out);
@@ -271,7 +271,7 @@ TEST_F(exec_sink_test, a_command_that_takes_too_long_is_ended_with_all_that_it_s
 
 TEST_F(exec_sink_test, a_command_may_tidy_up_when_its_time_is_over) {
     auto chosen = shell("trap 'echo tidied; exit 0' TERM; sleep 60 & wait");
-    chosen.timeout = 100ms;
+    chosen.timeout = 1s;
     chosen.grace = 20s;
     const auto told = deliver(chosen);
     EXPECT_EQ(told.outcome, "timeout");  // late is late
@@ -307,7 +307,7 @@ TEST_F(exec_sink_test, a_response_beyond_its_limit_is_cut_and_that_is_told) {
 
 TEST_F(exec_sink_test, output_without_end_is_ended_by_the_time_limit) {
     auto chosen = shell("yes; yes >&2");
-    chosen.timeout = 200ms;
+    chosen.timeout = 1s;
     const auto told = deliver(chosen);
     EXPECT_EQ(told.outcome, "timeout, response cut");
     EXPECT_EQ(told.text.size(), std::size_t{64} << 10);
