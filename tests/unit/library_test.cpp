@@ -267,6 +267,7 @@ TEST_F(library_test, any_sink_will_do_and_files_go_on_where_they_stopped) {
     EXPECT_EQ(positions.front(), std::uint64_t{1} << 20);
     EXPECT_EQ(positions.back(), std::uint64_t{3} << 20);
     EXPECT_TRUE(std::is_sorted(positions.begin(), positions.end()));
+    inbox_.reset();  // before what it delivers to
 }
 
 TEST_F(library_test, sink_may_be_a_plugins) {
@@ -276,6 +277,7 @@ TEST_F(library_test, sink_may_be_a_plugins) {
     std::string stored;
     std::getline(std::ifstream(folder_ / "in" / "a"), stored);
     EXPECT_EQ(stored, "content");
+    inbox_.reset();  // before what it delivers to
 }
 
 TEST_F(library_test, what_cannot_be_read_has_a_result_of_its_own) {
@@ -394,6 +396,7 @@ TEST_F(library_test, sending_stops_when_it_is_told_to_even_by_its_own_progress) 
     EXPECT_EQ(sent.items[2].failure, errc::cancelled);
     // Nothing delivered is nothing to tell of.
     EXPECT_EQ(error_of([&] { send({message("more")}, options); }).code(), errc::cancelled);
+    inbox_.reset();  // before what it delivers to
 }
 
 TEST_F(library_test, reading_a_pipe_that_says_nothing_can_be_stopped) {
