@@ -56,6 +56,7 @@ const command& devices_command();
 const command& pair_command();
 const command& plugins_command();
 const command& new_plugin_command();
+const command& check_plugin_command();
 
 // ---- What several commands do ----
 

@@ -6,16 +6,17 @@ namespace wherry::app {
 
 // What the program tells the shell; docs/command-line.md has the same table.
 enum class exit_code : int {
-    delivered = 0,     // all of it
-    internal = 1,      // a bug
-    usage = 2,         // an option, an argument or the configuration is wrong
-    partly = 3,        // some delivered, some failed
-    refused = 4,       // the receiver or its sink said no
-    not_trusted = 5,   // not authorised, an unknown or a changed key
-    link = 6,          // not reached, lost, or silent for too long
-    local_io = 7,      // a source or a key file cannot be read, nothing can be written, or listened on
-    integrity = 8,     // altered on the way, or not the protocol
-    interrupted = 130  // SIGINT or SIGTERM ended a sender
+    delivered = 0,      // all of it
+    internal = 1,       // a bug
+    usage = 2,          // an option, an argument or the configuration is wrong
+    partly = 3,         // some delivered, some failed
+    refused = 4,        // the receiver or its sink said no
+    not_trusted = 5,    // not authorised, an unknown or a changed key
+    link = 6,           // not reached, lost, or silent for too long
+    local_io = 7,       // a source or a key file cannot be read, nothing can be written, or listened on
+    integrity = 8,      // altered on the way, or not the protocol
+    nonconforming = 9,  // a plugin fails its check
+    interrupted = 130   // SIGINT or SIGTERM ended a sender
 };
 
 enum class side { here, remote };

@@ -10,6 +10,7 @@
 #include "application.hpp"
 #include "internal.hpp"
 #include "log.hpp"
+#include "wherry/conformance.hpp"
 #include "wherry/error.hpp"
 #include "wherry/text.hpp"
 
@@ -19,9 +20,9 @@ namespace {
 
 // Every command, in the order of the help. A further one is a further line.
 std::vector<const command*> all_commands() {
-    return {&keygen_command(),    &authorize_command_entry(), &keys_command(), &receive_command(),
-            &send_command(),      &devices_command(),         &pair_command(), &plugins_command(),
-            &new_plugin_command()};
+    return {&keygen_command(),     &authorize_command_entry(), &keys_command(), &receive_command(),
+            &send_command(),       &devices_command(),         &pair_command(), &plugins_command(),
+            &new_plugin_command(), &check_plugin_command()};
 }
 
 std::vector<const command_syntax*> all_syntax() {
@@ -36,7 +37,7 @@ std::string overview() {
         "usage: wherry COMMAND [ARGUMENT | OPTION]...\n\n";
     for (const auto* one : all_commands()) {
         auto name = "  " + one->syntax.name;
-        name.resize(14, ' ');
+        name.resize(16, ' ');
         text += name + one->syntax.summary + "\n";
     }
     return text +
@@ -209,6 +210,8 @@ private:
 }  // namespace wherry::app
 
 int main(int argc, char** argv) {
+    // A process of wherry check-plugin.
+    if (argc == 3 && argv[1] == wherry::conformance::child_argument) return wherry::conformance::run_as_child(argv[2]);
     try {
         wherry::app::program program;
         return wherry::app::to_status(program.run({argv + std::min(argc, 1), argv + argc}));

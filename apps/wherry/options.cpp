@@ -595,7 +595,7 @@ effective_options option_reader::read(std::span<const plugin_kind> kinds, const 
         if (!all) all = plugins.list();
         return *all;
     };
-    const bool uses_plugins = !kinds.empty();
+    const bool uses_plugins = !kinds.empty() && !command_.plugins_from_command_line_only;
     for (const auto& [name, values] : config_) {
         const auto& given = values.back();
         const auto [plugin_name, option] = split(name);

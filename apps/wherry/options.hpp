@@ -54,6 +54,8 @@ struct command_syntax {
     // For a kind of which it may use several at once: the options that choose one for a part of the work; where one is
     // not given, the option that is named like the kind counts. Else there is one part, named like the kind.
     std::map<plugin_kind, std::vector<std::string>> parts = {};
+    // Plugins get what the command line says; what the configuration and the environment say of them is for real use.
+    bool plugins_from_command_line_only = false;
 };
 
 // Options that every command has.

@@ -1,0 +1,283 @@
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "application.hpp"
+#include "wherry/conformance.hpp"
+#include "wherry/keys/paths.hpp"
+#include "wherry/keys/private_key.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+namespace fs = std::filesystem;
+using conformance::verdict;
+
+// The kind and the name that a file's name tells.
+void read_file_name(conformance::subject& what) {
+    const auto file = what.file.filename().string();
+    for (const auto kind : {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink}) {
+        const auto prefix = std::string(to_string(kind)) + "-";
+        if (!file.starts_with(prefix) || !file.ends_with(".so") || file.size() < prefix.size() + 4) continue;
+        what.kind = kind;
+        what.name = file.substr(prefix.size(), file.size() - prefix.size() - 3);
+        return;
+    }
+    throw error(errc::bad_input, "'" + printable(what.file.string()) +
+                                     "' is not named like a plugin; it has to be KIND-NAME.so, such as sink-mine.so");
+}
+
+class scratch_folder {
+public:
+    scratch_folder() {
+        auto pattern = (fs::temp_directory_path() / "wherry-check-XXXXXX").string();
+        if (::mkdtemp(pattern.data()) == nullptr)
+            throw error(errc::io, "cannot make a folder for the check, " + pattern + ": " + std::strerror(errno),
+                        errno);
+        path_ = pattern;
+    }
+    ~scratch_folder() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    scratch_folder(const scratch_folder&) = delete;
+    scratch_folder& operator=(const scratch_folder&) = delete;
+
+    const fs::path& path() const noexcept { return path_; }
+
+private:
+    fs::path path_;
+};
+
+// A home with keys of its own, as both sides of a connection have.
+fs::path make_home(const fs::path& at, keys::key_type type) {
+    fs::create_directory(at);
+    const auto key = keys::private_key::generate(type);
+    key.save(keys::identity_path(at));
+    keys::write_public_key_file(keys::identity_public_path(at), key.public_part(), at.filename().string());
+    return at;
+}
+
+struct tally {
+    std::size_t passed = 0, failed = 0, skipped = 0;
+};
+
+class check {
+public:
+    check(application& with, conformance::subject& what) : with_(with), what_(what) {}
+
+    verdict run(std::string_view name, const std::function<bool()>& is_cancelled) {
+        const auto folder = scratch_.path() / "case";
+        fs::create_directory(folder);
+        const auto made = conformance::run_case(what_, name, folder, is_cancelled);
+        std::error_code ignored;
+        fs::remove_all(folder, ignored);
+        if (!is_cancelled()) tell(name, made);
+        return made.how;
+    }
+
+    void tell(std::string_view name, const conformance::outcome& made) {
+        (made.how == verdict::passed ? count_.passed : made.how == verdict::failed ? count_.failed : count_.skipped)++;
+        if (with_.style == output::json) {
+            json fields;
+            fields["case"] = name;
+            fields["status"] = to_string(made.how);
+            if (!made.reason.empty()) fields["reason"] = as_utf8(made.reason);
+            if (!made.notes.empty()) {
+                fields["notes"] = json::array();
+                for (const auto& note : made.notes) fields["notes"].push_back(as_utf8(note));
+            }
+            fields["seconds"] = static_cast<double>(made.took.count()) / 1000;
+            with_.events.write("case", fields);
+            return;
+        }
+        if (with_.style == output::nothing && made.how != verdict::failed) return;
+        std::string word(to_string(made.how));
+        word.resize(8, ' ');
+        auto line = word + std::string(name) + (made.reason.empty() ? "" : ": " + made.reason);
+        for (const auto& note : made.notes) line += "\n        note: " + note;
+        with_.terminal.result(line);
+    }
+
+    const tally& count() const noexcept { return count_; }
+    const fs::path& scratch() const noexcept { return scratch_.path(); }
+
+private:
+    application& with_;
+    conformance::subject& what_;
+    const scratch_folder scratch_;
+    tally count_;
+};
+
+fs::path absolute(const std::string& path) { return fs::absolute(path).lexically_normal(); }
+
+// The argument that is the plugin's file, before it is known which options take a value.
+std::string early_file(const option_reader& options) {
+    const auto& arguments = options.early_arguments();
+    for (const auto& one : arguments)
+        if (one.ends_with(".so")) return one;
+    if (!arguments.empty()) return arguments.front();
+    throw error(errc::bad_input, "name the plugin's file: wherry check-plugin path/to/sink-mine.so");
+}
+
+void list_cases(application& with, const conformance::subject& what) {
+    const auto tell = [&](const char* event, const char* key, const conformance::described_word& one) {
+        if (with.style == output::json)
+            with.events.write(event, {{key, one.name}, {"about", one.about}});
+        else
+            with.terminal.result(std::string(one.name) + ": " + std::string(one.about));
+    };
+    for (const auto& one : conformance::cases(what.kind)) tell("case", "case", one);
+    const auto promises = conformance::promises(what.kind);
+    if (with.style != output::json && !promises.empty()) with.terminal.result("\nWhat --promise takes:");
+    for (const auto& one : promises) tell("promise", "promise", one);
+}
+
+void require_known(const std::string& word, const std::vector<conformance::described_word>& known,
+                   const std::string& option) {
+    std::vector<std::string> names;
+    for (const auto& one : known) {
+        if (one.name == word) return;
+        names.emplace_back(one.name);
+    }
+    const auto meant = nearest(word, names);
+    throw error(errc::bad_input, option + " does not know '" + printable(word) + "'; " +
+                                     (meant.empty() ? "--list shows what there is" : "did you mean " + meant + "?"));
+}
+
+// What the options say of the plugin.
+void read_subject(application& with, conformance::subject& what, const effective_options& options,
+                  std::vector<std::string>& wanted) {
+    what.options = options.values_of(what.kind);
+    for (const auto& [option, value] : options.arguments()) {
+        if (option == "case") {
+            require_known(value, conformance::cases(what.kind), "--case");
+            wanted.push_back(value);
+        } else if (option == "promise") {
+            require_known(value, conformance::promises(what.kind), "--promise");
+            what.promises.insert(value);
+        } else if (option == "bad-address") {
+            what.bad_addresses.push_back(value);
+        }
+    }
+    const auto files = plain_arguments(options);
+    if (files.size() != 1)
+        throw error(errc::bad_input, "one plugin is checked at a time, but " + std::to_string(files.size()) +
+                                         " files are named; run it for each");
+    if (options.has("offer-kind")) {
+        const auto& word = options.text("offer-kind");
+        what.offer_kind = word == "message" ? item_kind::message : word == "data" ? item_kind::data : item_kind::file;
+    }
+    if (options.has("offer-name")) what.offer_name = options.text("offer-name");
+    if (options.has("content")) {
+        what.content = absolute(options.text("content"));
+        if (!fs::is_regular_file(*what.content))
+            throw error(errc::bad_input, "--content: there is no file " + printable(what.content->string()));
+    }
+    if (options.has("address")) what.address = options.text("address");
+    what.connections = static_cast<int>(options.integer("connections"));
+    what.call_limit = options.duration("time-limit");
+    static_cast<void>(with);
+}
+
+exit_code run(application& with) {
+    conformance::subject what;
+    what.file = absolute(early_file(with.options));
+    read_file_name(what);
+    if (!fs::exists(what.file)) throw error(errc::bad_input, "there is no file " + printable(what.file.string()));
+    if (with.options.early_flag("list")) {
+        list_cases(with, what);
+        return exit_code::delivered;
+    }
+
+    std::atomic<bool> is_interrupted{false};
+    const signal_watcher::scope watching(with.signals, [&](unsigned) { is_interrupted = true; });
+    const auto is_cancelled = [&] { return is_interrupted.load(); };
+
+    check checking(with, what);
+    const auto type = keys::parse_key_type(with.options.early("key-type").value_or("ed25519"));
+    // Others have no use for keys.
+    const bool wants_keys = what.kind == plugin_kind::cipher;
+    for (const auto* side : {"home", "other-home"}) {
+        const auto home = checking.scratch() / side;
+        if (wants_keys)
+            make_home(home, type);
+        else
+            fs::create_directory(home);
+        what.homes.push_back(home);
+    }
+
+    // Elsewhere first: it may crash.
+    std::vector<std::string> wanted;
+    if (checking.run("loads", is_cancelled) == verdict::passed) {
+        const auto kind = what.kind;
+        with.options.choose(kind, what.name);
+        host_environment environment;
+        environment.home = what.homes.front().string();
+        const plugin_host here({what.file.parent_path()}, environment);
+        const plugin_finder finder{[&](plugin_kind of, std::string_view name) { return here.load(of, name); },
+                                   [&] { return here.list(); }};
+        const auto options = with.options.read({&kind, 1}, finder);
+        for (const auto& doubt : options.doubts()) with.log->warn(doubt);
+        read_subject(with, what, options, wanted);
+        for (const auto& one : conformance::cases(what.kind)) {
+            const bool is_wanted = wanted.empty() || std::find(wanted.begin(), wanted.end(), one.name) != wanted.end();
+            if (one.name == "loads" || !is_wanted || is_interrupted) continue;
+            checking.run(one.name, is_cancelled);
+        }
+    } else if (!is_interrupted) {
+        for (const auto& one : conformance::cases(what.kind))
+            if (one.name != "loads") checking.tell(one.name, {verdict::skipped, "it cannot be loaded", {}, {}});
+    }
+    if (is_interrupted) return exit_code::interrupted;
+
+    const auto& count = checking.count();
+    if (with.style == output::json)
+        with.events.write("summary", {{"plugin", as_utf8(what.file.native())},
+                                      {"passed", count.passed},
+                                      {"failed", count.failed},
+                                      {"skipped", count.skipped}});
+    else if (with.style == output::lines)
+        with.terminal.result(printable(what.file.filename().string()) + ": " + std::to_string(count.passed) +
+                             " passed, " + std::to_string(count.failed) + " failed, " + std::to_string(count.skipped) +
+                             " skipped");
+    return count.failed == 0 ? exit_code::delivered : exit_code::nonconforming;
+}
+
+}  // namespace
+
+const command& check_plugin_command() {
+    static const command described = {
+        {"check-plugin",
+         "FILE [--PLUGIN.OPTION VALUE]...",
+         "Checks a plugin against what its kind has to do, each case in a process of its own.",
+         "FILE is KIND-NAME.so, anywhere. Each case runs in an empty folder, with a home of its own. The plugin's "
+         "options\n"
+         "are those of the command line; for their default, leave them out.",
+         {
+             command_line_only(flag("list", "show the cases, and what may be promised")),
+             command_line_only(repeatable(text_option("case", "NAME", "run this one only; may be repeated"))),
+             command_line_only(repeatable(
+                 text_option("promise", "WORD",
+                             "what the plugin is known to do; its cases are then never skipped; may be repeated"))),
+             command_line_only(
+                 duration_option("time-limit", "20s", "how long one call into the plugin may take", 100, 600'000)),
+             command_line_only(text_option("offer-name", "NAME", "sinks: the end of each name that is offered")),
+             command_line_only(text_option("offer-kind", "WORD", "sinks: offer file, data or message")),
+             command_line_only(text_option("content", "FILE", "sinks: content that the sink takes, if not any")),
+             command_line_only(text_option("address", "ADDRESS", "transports: where to listen")),
+             command_line_only(repeatable(text_option(
+                 "bad-address", "ADDRESS", "transports: one of the wrong form, to be refused; may be repeated"))),
+             command_line_only(
+                 integer_option("connections", "N", "transports: how many the link bears at once", "50", 1, 10'000)),
+             command_line_only(text_option("key-type", "WORD", "ciphers: ed25519 or rsa", "ed25519")),
+         },
+         {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink},
+         true},
+        run};
+    return described;
+}
+
+}  // namespace wherry::app

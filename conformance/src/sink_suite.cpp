@@ -1,0 +1,874 @@
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <mutex>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "noise.hpp"
+#include "observed.hpp"
+#include "suites.hpp"
+#include "wherry/limits.hpp"
+#include "wherry/text.hpp"
+#include "wherry/unique_fd.hpp"
+
+// What every sink must do (core/include/wherry/plugin.h, sink.hpp), whatever it does with what comes. Each case runs in
+// an empty folder, so that a sink which keeps things there can be watched; what the sink takes is found out first.
+namespace wherry::conformance {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using namespace std::string_literals;
+
+std::string quoted(const offer& what) {
+    return std::string(to_string(what.kind)) + (what.name.empty() ? "" : " '" + what.name + "'") +
+           (what.size ? " of " + std::to_string(*what.size) + " bytes" : "");
+}
+
+// How one attempt to deliver ended.
+struct attempt {
+    failed failure;
+    bool was_refused = false;  // by begin
+    answer response;
+    bool is_delivered() const { return !failure; }
+};
+
+enum class source { noise, text, file };
+
+// What more is found out of a sink before a case begins: only where it matters, for a fault in it would fail all.
+enum class ability { none, checking_sizes, resuming };
+
+class sink_check {
+public:
+    explicit sink_check(context& given, ability wanted = ability::none) : c(given), wanted_(wanted) {
+        find_what_it_takes();
+        fs::create_directory("place");
+        fs::current_path("place");
+        restart();
+    }
+    ~sink_check() { it.reset(); }
+    sink_check(const sink_check&) = delete;
+    sink_check& operator=(const sink_check&) = delete;
+
+    context& c;
+    std::unique_ptr<instance> it;
+
+    void restart() {
+        it.reset();
+        it = instance::make(c);
+    }
+
+    // ---- What is offered ----
+
+    // An item of the kind that it takes, with a name of its own.
+    offer item(const std::string& label, std::optional<std::uint64_t> size = {}) const {
+        offer what;
+        what.kind = kind_;
+        if (kind_ != item_kind::message) what.name = name_for(label);
+        what.size = size;
+        return what;
+    }
+    std::string name_for(const std::string& label) const {
+        return c.about.offer_name.empty() ? label : label + "-" + c.about.offer_name;
+    }
+    static offer message() {
+        offer what;
+        what.kind = item_kind::message;
+        return what;
+    }
+
+    // Of that size, unless it takes only what is in the author's file.
+    std::string content(std::size_t size, std::uint64_t seed = 1) const {
+        switch (source_) {
+            case source::noise: return std::string(as_text(noise(size, seed)));
+            case source::text: return noise_text(size, seed);
+            case source::file: break;
+        }
+        return file_;
+    }
+    bool sizes_vary() const { return source_ != source::file; }
+
+    // ---- Delivering ----
+
+    std::unique_ptr<running_delivery> begin_or_fail(const offer& what) {
+        auto tried = begin(c, *it, what);
+        if (!tried.it) fail("refused a " + quoted(what) + ", though it takes others like it: " + tried.refusal->told());
+        return std::move(tried.it);
+    }
+
+    static void write_or_fail(running_delivery& to, std::string_view bytes) {
+        if (const auto failure = to.write(as_bytes(bytes))) fail(failure->told());
+    }
+
+    static void finish_or_fail(running_delivery& it) {
+        answer response;
+        if (const auto failure = it.finish(response)) fail(failure->told());
+    }
+
+    attempt try_deliver(const offer& what, std::string_view bytes, std::size_t step = 4096) {
+        attempt made;
+        auto tried = begin(c, *it, what);
+        if (!tried.it) {
+            made.failure = std::move(tried.refusal);
+            made.was_refused = true;
+            return made;
+        }
+        in_steps(as_bytes(bytes), step, [&](const_bytes piece) {
+            if (!made.failure) made.failure = tried.it->write(piece);
+        });
+        if (made.failure)
+            tried.it->abort(delivery::partial::drop);
+        else
+            made.failure = tried.it->finish(made.response);
+        return made;
+    }
+
+    void deliver(const offer& what, std::string_view bytes, std::size_t step = 4096) {
+        const auto made = try_deliver(what, bytes, step);
+        if (made.failure)
+            fail((made.was_refused ? "refused a " : "failed with a ") + quoted(what) +
+                 " though it takes others like it: " + made.failure->told());
+    }
+
+    // ---- What it stores ----
+
+    // True if it was seen to keep each item as a file under its name.
+    bool stores() const { return stores_; }
+    // Every finished item.
+    std::map<std::string, std::string> stored() const { return files_beneath(root_); }
+
+    void require_stored(const std::map<std::string, std::string>& sent) const {
+        if (!stores_) return;
+        const auto there = stored();
+        for (const auto& [name, bytes] : sent) {
+            const auto found = there.find(name);
+            require(found != there.end(), "said that '" + name + "' is delivered, but it is not there");
+            require(found->second == bytes, "said that '" + name +
+                                                "' is delivered, but it holds other bytes than were written (" +
+                                                std::to_string(found->second.size()) + " bytes, written were " +
+                                                std::to_string(bytes.size()) + ")");
+        }
+        for (const auto& [name, bytes] : there)
+            require(sent.count(name) > 0, "there is a finished item '" + name + "' that nobody delivered");
+    }
+
+    // Of deliveries that did not end well. What is not stored under names must not lie around, either.
+    void require_nothing_finished(const std::string& whence) const {
+        if (!stores_) return;
+        const auto there = stored();
+        if (!there.empty()) fail("leaves '" + there.begin()->first + "', which looks finished, " + whence);
+    }
+
+    bool checks_sizes() const { return checks_sizes_; }
+    // Whether a name may lead into a folder.
+    bool takes_folders() const { return takes_folders_; }
+    bool resumes() const { return resumes_; }
+
+private:
+    void find_what_it_takes() {
+        if (c.about.content) {
+            std::ifstream in(*c.about.content, std::ios::binary);
+            std::ostringstream all;
+            all << in.rdbuf();
+            require(static_cast<bool>(in), "the content " + c.about.content->string() + " cannot be read");
+            file_ = std::move(all).str();
+        }
+        std::vector<item_kind> kinds{item_kind::file, item_kind::data, item_kind::message};
+        if (c.about.offer_kind) kinds = {*c.about.offer_kind};
+        std::vector<source> sources{source::noise, source::text};
+        if (c.about.content) sources = {source::file};
+
+        const auto here = fs::current_path();
+        int count = 0;
+        std::string refusals;
+        for (const auto kind : kinds) {
+            for (const auto one : sources) {
+                kind_ = kind;
+                source_ = one;
+                const auto folder = here / ("probe" + std::to_string(count++));
+                fs::create_directory(folder);
+                fs::current_path(folder);
+                restart();
+                const auto what = item("sample");
+                const auto bytes = content(1000, 99);
+                const auto made = try_deliver(what, bytes);
+                if (made.is_delivered()) {
+                    find_where_it_is(what, bytes);
+                    find_abilities();
+                    it.reset();
+                    fs::current_path(here);
+                    return;
+                }
+                refusals = "a " + quoted(what) + ": " + made.failure->told();
+                it.reset();
+                fs::current_path(here);
+            }
+        }
+        if (c.is_promised("takes-anything")) fail("refused everything that was tried, at last " + refusals);
+        skip("it refuses everything that was tried, at last " + refusals +
+             "; say what it takes with --offer-name, --offer-kind and --content");
+    }
+
+    void find_where_it_is(const offer& what, const std::string& bytes) {
+        if (!what.name.empty())
+            for (const auto& [path, stored] : files_beneath(".")) {
+                if (stored != bytes || !path.ends_with(what.name)) continue;
+                root_ = path.substr(0, path.size() - what.name.size());
+                if (root_.empty()) root_ = ".";
+                stores_ = true;
+            }
+        if (c.is_promised("stores") && !stores_)
+            fail("is promised to store each item as a file in the folder it runs in, but '" + what.name +
+                 "' is not there as it was delivered");
+    }
+
+    void find_abilities() {
+        if (stores_ && c.about.offer_name.empty())
+            takes_folders_ = try_deliver(item("folder/sample"), content(100)).is_delivered();
+        if (wanted_ == ability::checking_sizes && sizes_vary()) {
+            const auto fewer = try_deliver(item("fewer", 700), content(600));
+            checks_sizes_ = !fewer.is_delivered();
+            if (c.is_promised("checks-sizes") && !checks_sizes_)
+                fail("is promised to check sizes, but took 600 bytes of an item that was offered with 700");
+        }
+        if (wanted_ != ability::resuming) return;
+        if (c.sink.read_back != nullptr && kind_ != item_kind::message) {
+            const auto bytes = content(10'000);
+            auto what = item("resumed", bytes.size());
+            what.mtime = file_time{1'700'000'000, 7};
+            what.wants_resume = true;
+            if (auto first = begin(c, *it, what); first.it) {
+                if (!first.it->write(as_bytes(bytes).first(bytes.size() / 2))) first.it->abort(delivery::partial::keep);
+                first.it.reset();
+                if (const auto second = begin(c, *it, what); second.it) resumes_ = second.it->offset() > 0;
+            }
+        }
+        if (c.is_promised("resumes") && !resumes_)
+            fail("is promised to resume, but kept nothing of an item of 10000 bytes that was cut after 5000");
+    }
+
+    const ability wanted_;
+    item_kind kind_ = item_kind::file;
+    source source_ = source::noise;
+    std::string file_;
+    std::string root_;
+    bool stores_ = false, checks_sizes_ = false, resumes_ = false, takes_folders_ = false;
+};
+
+// ---- Deliveries that end well ----
+
+void takes_any_size_in_any_steps(context& given) {
+    sink_check c(given);
+    std::map<std::string, std::string> sent;
+    const auto one = [&](const std::string& label, const std::string& bytes, std::optional<std::uint64_t> size,
+                         std::size_t step) {
+        const auto what = c.item(label, size);
+        c.deliver(what, bytes, step);
+        sent[what.name] = bytes;
+    };
+    if (!c.sizes_vary()) {
+        const auto bytes = c.content(0);
+        for (const std::size_t step : {std::size_t{1} + bytes.size() / 3000, std::size_t{4095}, std::size_t{65'536}}) {
+            one("steps-of-" + std::to_string(step), bytes, bytes.size(), step);
+            one("steps-of-" + std::to_string(step) + "-of-unknown-size", bytes, {}, step);
+        }
+    } else {
+        for (const std::size_t size : {0u, 1u, 7u, 4095u, 4096u, 4097u, 300'007u}) {
+            for (const std::size_t step : std::set<std::size_t>{1 + size / 300, 4096, size + 1}) {
+                const auto label = std::to_string(size) + "-" + std::to_string(step);
+                const auto bytes = c.content(size, size + step);
+                one(label, bytes, size, step);
+                one(label + "-of-unknown-size", bytes, {}, step);
+            }
+        }
+    }
+    c.require_stored(sent);
+}
+
+void takes_what_is_huge_or_refuses_it(context& given) {
+    sink_check c(given);
+    if (!c.sizes_vary()) skip("it takes only content like that of --content");
+    constexpr std::size_t piece_bytes = std::size_t{1} << 20, pieces = 64;
+    for (const bool knows_size : {true, false}) {
+        const auto what = c.item(knows_size ? "huge" : "huge-of-unknown-size",
+                                 knows_size ? std::optional<std::uint64_t>(pieces * piece_bytes) : std::nullopt);
+        auto coming = begin(given, *c.it, what);
+        failed failure = std::move(coming.refusal);
+        for (std::size_t i = 0; i < pieces && !failure; ++i)
+            failure = coming.it->write(as_bytes(c.content(piece_bytes, i)));
+        if (!failure) {
+            answer response;
+            failure = coming.it->finish(response);
+        } else if (coming.it) {
+            coming.it->abort(delivery::partial::drop);
+        }
+        if (failure) {
+            note("does not take 64 MiB: " + failure->told());
+            c.require_nothing_finished("after a huge delivery failed");
+            if (given.is_promised("takes-anything")) fail("does not take 64 MiB: " + failure->told());
+            return;
+        }
+    }
+    if (!c.stores()) return;
+    const auto there = c.stored();
+    for (const auto& [name, bytes] : there) {
+        bool is_right = bytes.size() == pieces * piece_bytes;
+        for (std::size_t i = 0; i < pieces && is_right; ++i)
+            is_right = bytes.compare(i * piece_bytes, piece_bytes, c.content(piece_bytes, i)) == 0;
+        require(is_right,
+                "said that '" + name + "' of 64 MiB is delivered, but it holds other bytes than were written");
+    }
+    require(there.size() == 2, "took two items of 64 MiB, but has " + std::to_string(there.size()));
+    // More than it could ever have, though it will not come.
+    for (const auto size : {std::uint64_t{1} << 62, std::numeric_limits<std::uint64_t>::max()})
+        if (auto coming = begin(given, *c.it, c.item("endless", size)); coming.it)
+            coming.it->abort(delivery::partial::drop);
+}
+
+void takes_every_kind_or_refuses_it_clearly(context& given) {
+    sink_check c(given);
+    for (const auto kind : {item_kind::message, item_kind::file, item_kind::data, item_kind::folder}) {
+        offer what;
+        what.kind = kind;
+        if (kind != item_kind::message) what.name = c.name_for(std::string(to_string(kind)));
+        what.mode = 0644;
+        what.mtime = file_time{1'700'000'000, 1};
+        const auto made = c.try_deliver(what, kind == item_kind::folder ? "" : c.content(700));
+        if (made.failure) note("does not take a " + quoted(what) + ": " + made.failure->text);
+    }
+}
+
+void writes_without_bytes_change_nothing(context& given) {
+    sink_check c(given);
+    const auto bytes = c.content(300);
+    const auto what = c.item("a", bytes.size());
+    const auto coming = c.begin_or_fail(what);
+    c.write_or_fail(*coming, "");
+    c.write_or_fail(*coming, bytes);
+    c.write_or_fail(*coming, "");
+    c.finish_or_fail(*coming);
+    c.require_stored({{what.name, bytes}});
+}
+
+void answers_are_within_bounds(context& given) {
+    sink_check c(given);
+    for (int i = 0; i < 3; ++i) {
+        const auto bytes = c.content(100, static_cast<std::uint64_t>(i));
+        const auto made = c.try_deliver(c.item("a" + std::to_string(i)), bytes);
+        if (made.failure) fail(made.failure->told());
+        require(made.response.refused.empty(), "answers with " + made.response.refused);
+    }
+}
+
+void deliveries_take_turns(context& given) {
+    sink_check c(given);
+    constexpr std::size_t count = 12, steps = 20;
+    std::vector<std::unique_ptr<running_delivery>> open;
+    std::vector<std::string> bytes;
+    std::map<std::string, std::string> sent;
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto what = c.item("turn" + std::to_string(i));
+        bytes.push_back(c.content(steps * (500 + i), i));
+        sent[what.name] = bytes.back();
+        open.push_back(c.begin_or_fail(what));
+    }
+    for (std::size_t step = 0; step < steps; ++step)
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto from = bytes[i].size() * step / steps, to = bytes[i].size() * (step + 1) / steps;
+            c.write_or_fail(*open[i], std::string_view(bytes[i]).substr(from, to - from));
+        }
+    for (std::size_t i = count; i-- > 0;) c.finish_or_fail(*open[i]);
+    c.require_stored(sent);
+}
+
+void a_delivery_may_move_from_thread_to_thread(context& given) {
+    sink_check c(given);
+    const auto bytes = c.content(900);
+    const auto what = c.item("a", bytes.size());
+    const auto half = bytes.size() / 2;
+    std::unique_ptr<running_delivery> coming;
+    std::thread([&] { coming = c.begin_or_fail(what); }).join();
+    std::thread([&] { c.write_or_fail(*coming, std::string_view(bytes).substr(0, half)); }).join();
+    std::thread([&] { c.write_or_fail(*coming, std::string_view(bytes).substr(half)); }).join();
+    std::thread([&] { c.finish_or_fail(*coming); }).join();
+    c.require_stored({{what.name, bytes}});
+}
+
+void eight_threads_deliver_at_once(context& given) {
+    sink_check c(given);
+    constexpr std::size_t threads = 8, each = 20;
+    std::mutex mutex;
+    std::map<std::string, std::string> sent;
+    at_once(threads, [&](std::size_t t) {
+        for (std::size_t i = 0; i < each; ++i) {
+            const auto seed = t * each + i;
+            auto label = std::to_string(seed);
+            if (c.takes_folders()) label = "folder" + std::to_string(i % 3) + "/" + label;
+            if (i % 5 == 4) {
+                const auto cut = c.begin_or_fail(c.item(label));
+                static_cast<void>(cut->write(as_bytes("cut")));
+                cut->abort(delivery::partial::drop);
+                continue;
+            }
+            const auto bytes = c.content(3000 + seed, seed);
+            const auto what = c.item(label, bytes.size());
+            const auto made = c.try_deliver(what, bytes, 701);
+            if (made.failure)
+                fail("fails when eight threads deliver at once, and not when one does: " + made.failure->told());
+            const std::lock_guard lock(mutex);
+            sent[what.name] = bytes;
+        }
+    });
+    c.require_stored(sent);
+}
+
+void eight_threads_deliver_the_same_name(context& given) {
+    sink_check c(given);
+    std::atomic<std::size_t> accepted{0};
+    at_once(8, [&](std::size_t t) {
+        if (c.try_deliver(c.item("same"), c.content(50'000, t), 1009).is_delivered()) ++accepted;
+    });
+    require(accepted >= 1, "refused the same name from all of eight threads");
+    if (!c.stores()) return;
+    // Whatever the policy: each is whole.
+    const auto there = c.stored();
+    require(!there.empty(), "took the same name from eight threads, but has nothing");
+    for (const auto& [name, bytes] : there) {
+        bool is_whole = false;
+        for (std::uint64_t t = 0; t < 8; ++t) is_whole = is_whole || bytes == c.content(50'000, t);
+        require(is_whole, "mixes deliveries of the same name: '" + name + "' is none of those that were sent");
+    }
+}
+
+void instances_deliver_independently(context& given) {
+    sink_check c(given);
+    auto other = instance::make(given);
+    const auto bytes = c.content(500);
+    const auto coming = c.begin_or_fail(c.item("one", bytes.size()));
+    auto theirs = begin(given, *other, c.item("other", bytes.size()));
+    if (!theirs.it) fail("a second instance beside the first refused a delivery: " + theirs.refusal->told());
+    c.write_or_fail(*coming, bytes);
+    theirs.it->abort(delivery::partial::drop);
+    theirs.it.reset();
+    other.reset();
+    c.finish_or_fail(*coming);
+    c.deliver(c.item("two", bytes.size()), bytes);
+    c.require_stored({{c.item("one").name, bytes}, {c.item("two").name, bytes}});
+}
+
+// ---- Deliveries that end early ----
+
+void abort_at_any_point_leaves_nothing(context& given) {
+    sink_check c(given);
+    const auto bytes = c.content(7000);
+    const auto eighth = bytes.size() / 7;
+    std::vector<offer> offers = {c.item("cut", bytes.size()), c.item("cut-of-unknown-size")};
+    if (c.takes_folders()) offers.push_back(c.item("cut/deeper"));
+    if (auto tried = begin(given, *c.it, c.message()); tried.it) offers.push_back(c.message());
+    for (const auto how : {delivery::partial::drop, delivery::partial::keep})
+        for (const std::size_t writes : {0u, 1u, 2u, 7u})
+            for (const auto& what : offers) {
+                const auto coming = c.begin_or_fail(what);
+                failed failure;
+                for (std::size_t i = 0; i < writes && !failure; ++i)
+                    failure = coming->write(as_bytes(bytes).subspan(i * eighth, eighth));
+                coming->abort(failure ? delivery::partial::drop : how);
+                c.require_nothing_finished("after its delivery was aborted");
+            }
+    // And it works on.
+    const auto what = c.item("after", bytes.size());
+    c.deliver(what, bytes);
+    c.require_stored({{what.name, bytes}});
+}
+
+void a_delivery_is_not_there_before_it_is_finished(context& given) {
+    sink_check c(given);
+    if (!c.stores()) skip("it does not store items as files in the folder it runs in");
+    const auto bytes = c.content(3000);
+    const auto coming = c.begin_or_fail(c.item("a", bytes.size()));
+    c.write_or_fail(*coming, bytes);
+    c.require_nothing_finished("before its delivery was finished");
+    c.finish_or_fail(*coming);
+}
+
+void what_was_finished_stays_as_it_is(context& given) {
+    sink_check c(given);
+    if (!c.stores()) skip("it does not store items as files in the folder it runs in");
+    const auto bytes = c.content(3000);
+    const auto what = c.item("a", bytes.size());
+    c.deliver(what, bytes);
+    // The same name again, not to the end.
+    if (auto again = begin(given, *c.it, what); again.it) {
+        static_cast<void>(again.it->write(as_bytes("something else")));
+        again.it->abort(delivery::partial::drop);
+    }
+    if (auto again = begin(given, *c.it, what); again.it) {
+        static_cast<void>(again.it->write(as_bytes("something else")));
+        again.it->abort(delivery::partial::keep);
+    }
+    c.it.reset();
+    c.require_stored({{what.name, bytes}});
+}
+
+void wrong_sizes_fail_and_leave_nothing(context& given) {
+    sink_check c(given, ability::checking_sizes);
+    if (!c.checks_sizes()) skip("it takes what comes, whatever size was offered");
+    const auto must_fail = [&](const std::string& label, std::uint64_t size, std::string_view bytes, std::size_t step) {
+        if (c.try_deliver(c.item(label, size), bytes, step).is_delivered())
+            fail("took " + std::to_string(bytes.size()) + " bytes of an item that was offered with " +
+                 std::to_string(size));
+    };
+    must_fail("fewer", 5, "1234", 4096);
+    must_fail("more", 5, "123456", 1);
+    must_fail("more", 0, "1", 4096);
+    c.require_nothing_finished("after a delivery of the wrong size");
+}
+
+void an_answer_that_cannot_be_given_does_no_harm(context& given) {
+    sink_check c(given);
+    const auto bytes = c.content(300);
+    const auto coming = c.begin_or_fail(c.item("a", bytes.size()));
+    c.write_or_fail(*coming, bytes);
+    answer full;
+    full.is_full = true;
+    if (coming->finish(full)) c.require_nothing_finished("after finish() failed");
+    c.deliver(c.item("after", bytes.size()), bytes);
+}
+
+// ---- When the system fails ----
+
+// Sets a limit of this process for as long as it lives.
+class limited {
+public:
+    limited(__rlimit_resource which, rlim_t to) : which_(which) {
+        ::getrlimit(which, &before_);
+        const rlimit now{std::min(to, before_.rlim_max), before_.rlim_max};
+        ::setrlimit(which, &now);
+    }
+    ~limited() { ::setrlimit(which_, &before_); }
+    limited(const limited&) = delete;
+    limited& operator=(const limited&) = delete;
+
+private:
+    const __rlimit_resource which_;
+    rlimit before_{};
+};
+
+void a_failed_write_is_not_a_delivery(context& given) {
+    sink_check c(given);
+    ::signal(SIGXFSZ, SIG_IGN);
+    const auto bytes = c.content(200'000);
+    if (bytes.size() < 2000) skip("the content is too small to fail in the middle of it");
+    const auto what = c.item("too-large-for-the-disk", bytes.size());
+    const auto what_of_unknown_size = c.item("unknown-too-large-for-the-disk");
+    std::size_t failures = 0;
+    for (const auto& one : {what, what_of_unknown_size}) {
+        attempt made;
+        {
+            const limited disk(RLIMIT_FSIZE, bytes.size() / 2);
+            made = c.try_deliver(one, bytes, 4096);
+        }
+        if (!made.failure) {
+            // It may have kept it elsewhere.
+            if (!c.stores()) continue;
+            const auto there = c.stored();
+            const auto found = there.find(one.name);
+            require(found != there.end() && found->second == bytes,
+                    "said that '" + one.name +
+                        "' is delivered, though its file could not be written to the end (the disk took only half)");
+            continue;
+        }
+        ++failures;
+        if (c.stores())
+            require(c.stored().count(one.name) == 0,
+                    "leaves '" + one.name + "', which looks finished, though its file could not be written to the end");
+    }
+    if (failures == 0 && given.is_promised("stores"))
+        fail("stored a file of " + std::to_string(bytes.size()) + " bytes where only half of it could be written");
+    // There is room again.
+    c.deliver(c.item("after", bytes.size()), bytes);
+}
+
+void running_out_of_descriptors_is_a_refusal(context& given) {
+    sink_check c(given);
+    const auto bytes = c.content(3000);
+    const auto what = c.item("a", bytes.size());
+    std::size_t failures = 0;
+    for (const std::size_t spare : {0u, 1u, 2u, 3u, 4u}) {
+        const limited descriptors(RLIMIT_NOFILE, static_cast<rlim_t>(open_descriptors().rbegin()->first) + 10);
+        std::vector<unique_fd> all;
+        for (int fd; (fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) all.emplace_back(fd);
+        all.resize(all.size() - spare);
+        if (!c.try_deliver(c.item("spare" + std::to_string(spare), bytes.size()), bytes).is_delivered()) ++failures;
+    }
+    if (failures == 0) note("needs no descriptors to deliver");
+    c.deliver(what, bytes);
+}
+
+// ---- Names that mean harm ----
+
+void no_name_leads_out_of_its_place(context& given) {
+    sink_check c(given);
+    const auto outside = fs::current_path().parent_path() / "outside";
+    fs::create_directory(outside);
+    const std::vector<std::string> names = {
+        "../outside/x",
+        "../../outside/x",
+        outside.string() + "/x",
+        "a/../../outside/x",
+        "a/../../../outside/x",
+        "/x",
+        "..",
+        ".",
+        "",
+        "/",
+        "a//b",
+        "./a",
+        "a/",
+        "a\0b"s,
+        "\0"s,
+        std::string(255, 'x'),
+        std::string(256, 'x'),
+        std::string(4096, 'x'),
+        "\x1b[2J\x1b]0;title\x07",
+        "line\nbreak\r\t",
+        "\xff\xfe\xc0\xaf",
+        "\u202Etxt.exe",
+        "-rf",
+        "$(touch pwned)",
+        "`touch pwned`",
+        "a;b|c&d>e'f\"g",
+        "';touch pwned;'",
+        "');drop table x;--",
+        "%s%n%x",
+        "C:\\x\\..\\y",
+        "~/x",
+        "*",
+        " ",
+        "CON",
+    };
+    for (const auto& name : names) {
+        for (const auto kind : {item_kind::file, item_kind::data, item_kind::folder}) {
+            offer what;
+            what.kind = kind;
+            what.name = name;
+            c.try_deliver(what, kind == item_kind::folder ? "" : "x");
+        }
+    }
+    c.it.reset();
+    require(fs::is_empty(outside),
+            "a name from the sender led out of the sink's folder, to '" +
+                (fs::is_empty(outside) ? std::string() : fs::directory_iterator(outside)->path().string()) + "'");
+    for (const auto& entry : fs::directory_iterator("..")) {
+        const auto name = entry.path().filename().string();
+        require(name == "outside" || name == "place" || name.starts_with("probe"),
+                "a name from the sender led out of the sink's folder, to '../" + name + "'");
+    }
+    for (const auto& [path, bytes] : files_beneath(".."))
+        require(!path.ends_with("pwned"), "a name from the sender was run as a command");
+}
+
+void odd_attributes_do_no_harm(context& given) {
+    sink_check c(given);
+    const auto bytes = c.content(100);
+    auto what = c.item("odd");
+    what.mode = 07777;
+    for (const auto time : {file_time{std::numeric_limits<std::int64_t>::max(), 0},
+                            file_time{std::numeric_limits<std::int64_t>::min(), 0}, file_time{0, 4'294'967'295}}) {
+        what.mtime = time;
+        c.try_deliver(what, bytes);
+    }
+    if (auto huge = begin(given, *c.it, c.item("huge", std::numeric_limits<std::uint64_t>::max())); huge.it)
+        huge.it->abort(delivery::partial::drop);
+    c.deliver(c.item("after"), bytes);
+}
+
+// ---- Going on ----
+
+void an_offer_that_does_not_want_it_starts_anew(context& given) {
+    sink_check c(given);
+    const auto bytes = c.content(600);
+    for (int i = 0; i < 2; ++i) {
+        // That the offset is 0 is seen to by begin().
+        const auto coming = c.begin_or_fail(c.item("a", bytes.size()));
+        c.write_or_fail(*coming, std::string_view(bytes).substr(0, bytes.size() / 2));
+        coming->abort(delivery::partial::keep);
+    }
+}
+
+void resumes_after_each_byte_count(context& given) {
+    sink_check c(given, ability::resuming);
+    if (!c.resumes()) skip("it keeps nothing to resume from");
+    std::map<std::string, std::string> sent;
+    for (const std::size_t share : {1u, 4096u, 9999u, 10'000u}) {
+        const auto bytes = c.content(10'000, share);
+        const auto cut = std::max<std::size_t>(1, bytes.size() * share / 10'000);
+        auto what = c.item("cut" + std::to_string(share), bytes.size());
+        what.mtime = file_time{1'700'000'000, 7};
+        what.wants_resume = true;
+        sent[what.name] = bytes;
+
+        auto coming = c.begin_or_fail(what);
+        require(coming->offset() == 0, "told an offset for an item that it never saw before");
+        c.write_or_fail(*coming, std::string_view(bytes).substr(0, cut));
+        coming->abort(delivery::partial::keep);
+        coming.reset();
+        c.restart();
+
+        coming = c.begin_or_fail(what);
+        const auto offset = coming->offset();
+        require(offset <= cut, "told the offset " + std::to_string(offset) + " of an item of which " +
+                                   std::to_string(cut) + " bytes had been written");
+        std::string kept;
+        std::vector<std::byte> buffer(777);
+        for (;;) {
+            std::size_t length = 0;
+            if (const auto failure = coming->read_back(kept.size(), buffer, length)) fail(failure->told());
+            if (length == 0) break;
+            kept += as_text(const_bytes(buffer).first(length));
+            require(kept.size() <= bytes.size(), "read_back() gives more than was ever written");
+        }
+        require(kept == bytes.substr(0, offset), "read_back() gives other bytes than were written");
+        c.write_or_fail(*coming, std::string_view(bytes).substr(offset));
+        c.finish_or_fail(*coming);
+    }
+    c.require_stored(sent);
+}
+
+void what_is_dropped_is_not_resumed(context& given) {
+    sink_check c(given);
+    const auto bytes = c.content(600);
+    auto what = c.item("a", bytes.size());
+    what.mtime = file_time{1'700'000'000, 7};
+    what.wants_resume = true;
+    auto coming = c.begin_or_fail(what);
+    c.write_or_fail(*coming, std::string_view(bytes).substr(0, bytes.size() / 2));
+    coming->abort(delivery::partial::drop);
+    coming.reset();
+    coming = c.begin_or_fail(what);
+    require(coming->offset() == 0, "offers to resume what it was told to drop");
+    c.write_or_fail(*coming, bytes);
+    c.finish_or_fail(*coming);
+    c.require_stored({{what.name, bytes}});
+}
+
+// ---- After it was unused, and what stays ----
+
+void an_instance_that_was_not_used_leaves_nothing(context& given) {
+    sink_check c(given);
+    c.it.reset();
+    for (int i = 0; i < 3; ++i) instance::make(given);
+    c.require_nothing_finished("without a delivery");
+}
+
+// Deliveries of every sort, good and bad.
+void mixed_deliveries(sink_check& c, int seed) {
+    const auto suffix = std::to_string(seed);
+    const auto bytes = c.content(300);
+    c.try_deliver(c.item("whole" + suffix, bytes.size()), bytes);
+    c.try_deliver(c.message(), "hello");
+    if (auto cut = begin(c.c, *c.it, c.item("cut")); cut.it) {
+        static_cast<void>(cut.it->write(as_bytes(bytes)));
+        cut.it->abort(delivery::partial::drop);
+    }
+    if (auto cut = begin(c.c, *c.it, c.item("kept")); cut.it) cut.it->abort(delivery::partial::keep);
+    offer bad;
+    bad.name = "../x";
+    c.try_deliver(bad, "x");
+    bad.name = "short";
+    bad.size = 9;
+    c.try_deliver(bad, "x");
+}
+
+void deliveries_leave_no_descriptor_thread_or_process(context& given) {
+    sink_check c(given);
+    mixed_deliveries(c, 0);
+    const leftovers before;
+    for (int i = 0; i < 5; ++i) mixed_deliveries(c, i % 2);
+    before.require_none("after 30 deliveries");
+}
+
+void deliveries_leave_no_memory(context& given) {
+    sink_check c(given);
+    int seed = 0;
+    // What an instance remembers goes with it.
+    require_no_growth("delivery", [&] {
+        mixed_deliveries(c, seed++ % 2);
+        c.restart();
+    });
+}
+
+constexpr std::array suite = {
+    check_case{"takes_any_size_in_any_steps", "deliveries of 0 bytes and more, written in steps of every size",
+               takes_any_size_in_any_steps},
+    check_case{"takes_what_is_huge_or_refuses_it", "64 MiB, and offers of more than any disk holds",
+               takes_what_is_huge_or_refuses_it},
+    check_case{"takes_every_kind_or_refuses_it_clearly", "messages, files, data and folders",
+               takes_every_kind_or_refuses_it_clearly},
+    check_case{"writes_without_bytes_change_nothing", "a write of 0 bytes is no event",
+               writes_without_bytes_change_nothing},
+    check_case{"answers_are_within_bounds", "the response fits in 1 MiB, the outcome in 64 bytes",
+               answers_are_within_bounds},
+    check_case{"deliveries_take_turns", "twelve deliveries are open at once on one thread", deliveries_take_turns},
+    check_case{"a_delivery_may_move_from_thread_to_thread", "each of its calls comes from another thread",
+               a_delivery_may_move_from_thread_to_thread},
+    check_case{"eight_threads_deliver_at_once", "deliveries that run at the same time do not disturb each other",
+               eight_threads_deliver_at_once},
+    check_case{"eight_threads_deliver_the_same_name", "and if they have the same name, none is mixed with another",
+               eight_threads_deliver_the_same_name},
+    check_case{"instances_deliver_independently", "another instance goes while a delivery of this one runs",
+               instances_deliver_independently},
+    check_case{"abort_at_any_point_leaves_nothing", "after 0 and more writes, kept or dropped; and it works on",
+               abort_at_any_point_leaves_nothing},
+    check_case{"a_delivery_is_not_there_before_it_is_finished", "nothing looks finished before finish() has returned",
+               a_delivery_is_not_there_before_it_is_finished},
+    check_case{"what_was_finished_stays_as_it_is", "a later delivery of the name that is aborted does not touch it",
+               what_was_finished_stays_as_it_is},
+    check_case{"wrong_sizes_fail_and_leave_nothing", "fewer or more bytes than were offered",
+               wrong_sizes_fail_and_leave_nothing},
+    check_case{"an_answer_that_cannot_be_given_does_no_harm", "the host takes no response",
+               an_answer_that_cannot_be_given_does_no_harm},
+    check_case{"a_failed_write_is_not_a_delivery", "a disk that is full while files are written",
+               a_failed_write_is_not_a_delivery},
+    check_case{"running_out_of_descriptors_is_a_refusal", "no descriptor is left; and it works on when there are again",
+               running_out_of_descriptors_is_a_refusal},
+    check_case{"no_name_leads_out_of_its_place", "names such as ../x, /x, and ones with control characters",
+               no_name_leads_out_of_its_place},
+    check_case{"odd_attributes_do_no_harm", "modes, times and sizes out of all bounds", odd_attributes_do_no_harm},
+    check_case{"an_offer_that_does_not_want_it_starts_anew", "nothing is resumed that was not asked for",
+               an_offer_that_does_not_want_it_starts_anew},
+    check_case{"resumes_after_each_byte_count", "a cut delivery goes on where it stopped, in another instance",
+               resumes_after_each_byte_count},
+    check_case{"what_is_dropped_is_not_resumed", "abort without keep forgets what came",
+               what_is_dropped_is_not_resumed},
+    check_case{"an_instance_that_was_not_used_leaves_nothing", "made and destroyed",
+               an_instance_that_was_not_used_leaves_nothing},
+    check_case{"deliveries_leave_no_descriptor_thread_or_process", "whether they ended well or not",
+               deliveries_leave_no_descriptor_thread_or_process},
+    check_case{"deliveries_leave_no_memory", "the heap does not grow with each", deliveries_leave_no_memory},
+};
+
+constexpr std::array promised = {
+    described_word{"takes-anything", "no item is refused for its name, kind, size or content"},
+    described_word{"stores", "each item becomes a file of its name, beneath the folder that the plugin runs in"},
+    described_word{"checks-sizes", "a delivery of fewer or more bytes than were offered fails"},
+    described_word{"resumes", "what came of a cut delivery is kept and gone on from"},
+};
+
+}  // namespace
+
+std::span<const check_case> sink_suite() { return suite; }
+std::span<const described_word> sink_promises() { return promised; }
+
+}  // namespace wherry::conformance

@@ -1,0 +1,199 @@
+"""The conformance kit: `wherry check-plugin` passes what is right, and names each fault of plugins that are wrong on
+purpose (tests/support/plugins/faulty_*.cpp)."""
+import json
+import os
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from support import BIN, OK, USAGE
+
+NONCONFORMING = 9
+FIXTURES = BIN.parent.parent / "tests" / "plugins"
+# How a sanitizer, or the C library, puts it.
+CORRUPTED = r"(aborted the process|crashed with SIG\w+|ended the process with exit status \d+)"
+
+
+def check(file, *options, limit=600):
+    """The exit code, the events of the cases by their names, and all that was said."""
+    ran = subprocess.run([BIN, "check-plugin", file, "--json", *options], capture_output=True, timeout=limit,
+                         env=dict(os.environ, WHERRY_HOME="/nonexistent"))
+    events = [json.loads(line) for line in ran.stdout.splitlines()]
+    return ran.returncode, {e["case"]: e for e in events if e["event"] == "case"}, ran
+
+
+def fixture(name, kind):
+    return FIXTURES / name / f"{kind}-faulty.so"
+
+
+def faults_in_source(kind):
+    source = Path(__file__).parents[1] / f"support/plugins/faulty_{kind}.cpp"
+    words = re.search(r"enum class fault \{(.*?)\}", source.read_text(), re.S)[1]
+    return set(re.findall(r"\w+", re.sub(r"//.*", "", words)))
+
+
+def find_fault(kind, fault, case, sentence, options):
+    # A limit that only a call that hangs exceeds.
+    limit = "2s" if "hangs" in fault or "wakes" in fault else "30s"
+    code, cases, ran = check(fixture(f"faulty-{kind}-{fault}", kind), "--case", case, "--time-limit", limit, *options)
+    said = cases.get(case, {})
+    if code == NONCONFORMING and said.get("status") == "failed" and re.search(sentence, said.get("reason", "")):
+        return None
+    return f"{fault}: exit code {code}, {case}: {said}, {ran.stderr.decode()}"
+
+
+def find_all(kind, faults, options=()):
+    """Each fault fails the case that is to find it, with a sentence that names it."""
+    with ThreadPoolExecutor(2) as pool:
+        missed = pool.map(lambda row: find_fault(kind, *row[:3], (*options, *row[3:])), faults)
+        missed = [one for one in missed if one]
+    assert not missed, "\n".join(missed)
+
+
+ABORT = "abort_at_any_point_leaves_nothing"
+SIZES = "takes_any_size_in_any_steps"
+NAMES = "no_name_leads_out_of_its_place"
+RESUME = "resumes_after_each_byte_count"
+OPTIONS = "any_value_of_an_option_is_taken_or_refused"
+DESCRIPTOR = "descriptor_says_what_it_is"
+
+SINK_FAULTS = [
+    ("aborts_the_process", SIZES, r"aborted the process in finish\(\)"),
+    ("ends_the_process", SIZES, r"ended the process with exit status 3 in write\(\)"),
+    ("crashes_in_abort", ABORT, r"crashed with SIGSEGV in abort\(\)"),
+    ("hangs_in_finish", SIZES, r"finish\(\) did not return within 2 s"),
+    ("throws", NAMES, r"begin\(\) let a C\+\+ exception out.*'the name is not plain'"),
+    ("loses_odd_writes", SIZES, "holds other bytes than were written"),
+    ("keeps_a_pointer", SIZES, r"crashed with SIGSEGV in write\(\), where it used memory that was lent to it for an earlier"),
+    ("reads_too_far", SIZES, r"crashed with SIGSEGV in write\(\), where it went beyond the end of memory that was lent"),
+    ("forgets_write_errors", "a_failed_write_is_not_a_delivery",
+     "said that '.*' is delivered, though its file could not be written to the end"),
+    ("finishes_what_is_aborted", ABORT, "leaves 'cut', which looks finished, after its delivery was aborted"),
+    ("finishes_too_early", "a_delivery_is_not_there_before_it_is_finished",
+     "leaves 'a', which looks finished, before its delivery was finished"),
+    ("spoils_what_is_there", "what_was_finished_stays_as_it_is", "said that 'a' is delivered, but it is not there"),
+    ("refuses_nothing", SIZES, "refused a file '.*' of 0 bytes though it takes others like it"),
+    ("takes_any_length", "wrong_sizes_fail_and_leave_nothing",
+     "is promised to check sizes, but took 600 bytes of an item that was offered with 700", "--promise", "checks-sizes"),
+    ("shares_a_buffer", "eight_threads_deliver_at_once", "holds other bytes than were written"),
+    ("shares_state", "instances_deliver_independently", CORRUPTED + r".* in begin\(\)"),
+    ("mixes_turns", "deliveries_take_turns", "holds other bytes than were written"),
+    ("fails_for_good", "a_failed_write_is_not_a_delivery", "refused a file 'after' .* out of order"),
+    ("frees_twice", "a_failed_write_is_not_a_delivery", CORRUPTED + r" in abort\(\)"),
+    ("escapes", NAMES, r"a name from the sender led out of the sink's folder, to '.*outside/x'"),
+    ("fails_without_text", NAMES, r"begin\(\) failed with refused and no text"),
+    ("has_control_characters", NAMES, r"begin\(\)'s failure has a control character in it: 'no:\\x0A"),
+    ("has_a_full_stop", NAMES, r"begin\(\)'s failure ends with a full stop"),
+    ("has_an_endless_text", NAMES, r"begin\(\) filled wherry_error with a text that does not end with NUL"),
+    ("has_an_unknown_status", NAMES, r"begin\(\) returned 99, which is no status"),
+    ("has_another_status", NAMES, r"begin\(\) returned refused but wrote the status 7"),
+    ("touches_delivery", NAMES, r"begin\(\) refused, and yet stored something in \*delivery"),
+    ("calls_it_a_bug", NAMES, r"begin\(\) failed with internal, which is the status of a bug"),
+    ("answers_too_much", "answers_are_within_bounds", "answers with a response of more than 1 MiB"),
+    ("has_a_bad_outcome", "answers_are_within_bounds", "answers with an outcome that is no word"),
+    ("answers_later", SIZES, r"crashed with SIGSEGV in finish\(\), where it used memory that was lent"),
+    ("goes_on_unasked", "an_offer_that_does_not_want_it_starts_anew",
+     r"begin\(\) told the offset 300 for an offer that does not want to be resumed"),
+    ("goes_on_too_far", RESUME, "told the offset 2 of an item of which 1 bytes had been written"),
+    ("reads_back_something_else", RESUME, r"read_back\(\) gives other bytes than were written"),
+    ("reads_back_too_much", RESUME, r"read_back\(\) told \d+ bytes where there was room for 777"),
+    ("keeps_what_is_dropped", "what_is_dropped_is_not_resumed", "offers to resume what it was told to drop"),
+    ("forgets_what_came", RESUME, "is promised to resume, but kept nothing", "--promise", "resumes"),
+    ("leaks_descriptors", "deliveries_leave_no_descriptor_thread_or_process",
+     r"leaks descriptors: \d+ more are open \(/dev/null\) after 30 deliveries"),
+    ("leaks_threads", "deliveries_leave_no_descriptor_thread_or_process", r"leaves \d+ threads running after 30"),
+    ("leaks_processes", "deliveries_leave_no_descriptor_thread_or_process", r"leaves \d+ child processes"),
+    ("leaks_memory", "deliveries_leave_no_memory", r"leaks memory: the heap grows by \d+ bytes with each delivery"),
+    ("leaks_instances", "instances_leave_nothing", r"leaks memory: the heap grows by \d+ bytes with each instance"),
+    ("does_not_become_ready", "becomes_ready", r"configure_done\(\) failed with io: there is no such device"),
+    ("overflows_for_an_option", OPTIONS, CORRUPTED),
+    ("has_another_magic", "loads", "exports a descriptor that is not wherry's"),
+    ("has_another_abi", "loads", "says plugin ABI 7 inside, this wherry speaks 1"),
+    ("has_a_short_descriptor", "loads", "has a descriptor of 40 bytes, too short"),
+    ("lacks_finish", "loads", "lacks the sink function 'finish'"),
+    ("lacks_destroy", "loads", "lacks the instance function 'destroy'"),
+    ("has_another_name", "loads", "holds the sink 'another'; its name must be that of the file"),
+    ("has_a_bad_default", "loads", "an option 'count' whose own default is wrong: 'many' is not a whole number"),
+    ("has_no_choices", "loads", "an option 'way' without choices"),
+    ("has_an_option_twice", "loads", "an option 'note' twice"),
+    ("has_no_help", DESCRIPTOR, "the help of option 'note' is empty"),
+    ("has_no_version", DESCRIPTOR, "the descriptor's version is empty"),
+    ("has_a_summary_of_two_lines", DESCRIPTOR, "the descriptor's summary has a control character"),
+    ("tells_its_secret", DESCRIPTOR, "the option 'note' is secret and yet has a default"),
+    ("opens_when_loaded", "loading_does_nothing", "opens /dev/null when it is loaded"),
+    ("starts_a_thread_when_loaded", "loading_does_nothing", "starts a thread when it is loaded"),
+    ("crashes_when_loaded", "loads", "crashed with SIGSEGV during the loading"),
+    ("ends_when_loaded", "loads", "ended the process with exit status 0 during the loading"),
+    ("crashes_when_unloaded", "loads", "aborted the process"),
+]
+
+
+def test_faults_of_sinks_are_named():
+    assert {fault for fault, *_ in SINK_FAULTS} | {"none", "prints", "refuses_everything"} == faults_in_source("sink")
+    find_all("sink", SINK_FAULTS)
+
+
+def test_sink_without_fault_passes():
+    code, cases, ran = check(fixture("faulty-sink-none", "sink"), "--promise", "stores", "--promise", "resumes",
+                             "--promise", "checks-sizes")
+    assert code == OK, ran
+    assert {case["status"] for case in cases.values()} == {"passed"}, ran
+
+
+def test_sink_that_refuses_everything_is_skipped_with_a_reason():
+    code, cases, ran = check(fixture("faulty-sink-refuses_everything", "sink"))
+    assert code == OK, ran
+    assert cases[SIZES]["status"] == "skipped"
+    assert "nothing is taken here" in cases[SIZES]["reason"] and "--content" in cases[SIZES]["reason"]
+    assert cases["becomes_ready"]["status"] == "passed"
+    # Unless its author knows better.
+    code, cases, ran = check(fixture("faulty-sink-refuses_everything", "sink"), "--promise", "takes-anything", "--case", SIZES)
+    assert code == NONCONFORMING and "refused everything that was tried" in cases[SIZES]["reason"], ran
+
+
+def test_what_a_plugin_prints_is_noted():
+    code, cases, ran = check(fixture("faulty-sink-prints", "sink"), "--case", SIZES)
+    assert code == OK and "writes to standard output by itself: 'begin'" in cases[SIZES]["notes"][0], ran
+
+
+def test_a_fault_does_not_keep_the_other_cases_from_running():
+    code, cases, ran = check(fixture("faulty-sink-crashes_in_abort", "sink"))
+    assert code == NONCONFORMING, ran
+    assert cases[ABORT]["status"] == "failed" and cases["deliveries_take_turns"]["status"] == "passed", ran
+    said = json.loads(ran.stdout.splitlines()[-1])
+    assert said["event"] == "summary" and said["failed"] > 0 and said["passed"] > said["failed"], said
+
+
+def test_what_is_no_plugin_is_told(tmp_path):
+    def told(*arguments):
+        ran = subprocess.run([BIN, "check-plugin", *arguments], capture_output=True, timeout=60)
+        return ran.returncode, (ran.stdout + ran.stderr).decode()
+
+    code, text = told(tmp_path / "sink-none.so")
+    assert code == USAGE and "there is no file" in text
+    (tmp_path / "mine.so").write_text("x")
+    code, text = told(tmp_path / "mine.so")
+    assert code == USAGE and "is not named like a plugin; it has to be KIND-NAME.so" in text
+    (tmp_path / "sink-text.so").write_text("no ELF")
+    code, text = told(tmp_path / "sink-text.so")
+    assert code == NONCONFORMING and "is no shared object for this machine" in text
+    assert "0 passed, 1 failed" in text
+    code, text = told(FIXTURES / "other-abi" / "sink-bad.so")
+    assert code == NONCONFORMING and "was built for another plugin ABI" in text
+    code, text = told()
+    assert code == USAGE and "wherry check-plugin path/to/sink-mine.so" in text
+    code, text = told(fixture("faulty-sink-none", "sink"), "--case", "take_turns")
+    assert code == USAGE and "--case does not know 'take_turns'" in text
+    code, text = told(fixture("faulty-sink-none", "sink"), "--faulty.coun", "3")
+    assert code == USAGE and "did you mean --faulty.count?" in text
+    code, text = told(fixture("faulty-sink-none", "sink"), "--list")
+    assert code == OK and SIZES in text and "takes-anything" in text
+
+
+def test_nothing_stays_behind(tmp_path):
+    env = dict(os.environ, TMPDIR=str(tmp_path))
+    ran = subprocess.run([BIN, "check-plugin", fixture("faulty-sink-crashes_in_abort", "sink"), "--case", ABORT],
+                         capture_output=True, env=env, timeout=300, cwd=tmp_path)
+    assert ran.returncode == NONCONFORMING, ran
+    assert list(tmp_path.iterdir()) == []
