@@ -275,6 +275,7 @@ const command& check_plugin_command() {
              command_line_only(text_option("key-type", "WORD", "ciphers: ed25519 or rsa", "ed25519")),
          },
          {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink},
+         {},
          true},
         run};
     return described;

@@ -31,6 +31,15 @@ struct call_failure {
 
 using failed = std::optional<call_failure>;
 
+// While it lives, this thread does what plugin.h forbids, to see that no harm is done: the plugin may call that a bug.
+class forbidden_use {
+public:
+    forbidden_use() noexcept;
+    ~forbidden_use();
+    forbidden_use(const forbidden_use&) = delete;
+    forbidden_use& operator=(const forbidden_use&) = delete;
+};
+
 namespace detail {
 
 wherry_error& fresh_error();

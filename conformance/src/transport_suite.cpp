@@ -360,6 +360,7 @@ void nothing_is_written_after_the_end(context& given) {
     transport_check c(given);
     const auto both = c.connect();
     shut_or_fail(*both.here);
+    const forbidden_use knowingly;
     require(both.here->write_all(as_bytes("x")).has_value(),
             "write_all() after shutdown_write() says that all is well");
 }

@@ -91,6 +91,7 @@ public:
     std::unique_ptr<listener> listen(const std::string& address) override {
         if (!address.empty() && find(address)) throw error(errc::bad_input, "somebody listens there already");
         const std::lock_guard lock(mutex_);
+        std::erase_if(doors_, [](const auto& one) { return one.second.expired(); });
         const auto name = address.empty() ? "pair-" + std::to_string(++last_) : address;
         auto at = std::make_shared<door>();
         doors_[name] = at;
@@ -101,7 +102,8 @@ private:
     std::shared_ptr<door> find(const std::string& address) {
         if (!address.starts_with("pair-")) throw error(errc::bad_input, "an address is pair-N");
         const std::lock_guard lock(mutex_);
-        return doors_[address].lock();
+        const auto found = doors_.find(address);
+        return found == doors_.end() ? nullptr : found->second.lock();
     }
 
     std::mutex mutex_;
