@@ -62,7 +62,8 @@ call_failure examined(const char* function, wherry_status status, const wherry_e
         fail(who + " returned " + word + " but wrote the status " + std::to_string(filled.status) +
              " into wherry_error");
     require_presentable("the text of " + who + "'s failure", text);
-    if (code == errc::internal && !is_forbidden_use) fail(who + " failed with internal, which is the status of a bug: " + text);
+    if (code == errc::internal && !is_forbidden_use)
+        fail(who + " failed with internal, which is the status of a bug: " + text);
     return {function, code, text};
 }
 

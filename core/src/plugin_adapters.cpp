@@ -16,6 +16,22 @@ namespace {
 
 using instance_pointer = std::shared_ptr<plugin_instance>;
 
+// As abi::checked. A C++ exception that a plugin lets out, which it must not, is a failure of this call, where the
+// plugin's own frames can be unwound; nobody can promise more.
+template <class Call>
+void checked(const std::string& who, Call&& call) {
+    constexpr const char* complaint = "let a C++ exception out, which is a bug in the plugin: ";
+    abi::checked(who, [&](wherry_error* e) -> wherry_status {
+        try {
+            return call(e);
+        } catch (const std::exception& thrown) {
+            return abi::fill(*e, errc::internal, complaint + std::string(thrown.what()));
+        } catch (...) {
+            return abi::fill(*e, errc::internal, complaint + std::string("one of unknown type"));
+        }
+    });
+}
+
 std::uint32_t as_milliseconds(std::chrono::milliseconds time) noexcept {
     return static_cast<std::uint32_t>(std::clamp<std::int64_t>(time.count(), 0, 0xFFFFFFFF));
 }
@@ -32,8 +48,8 @@ public:
 
     std::size_t read_some(mutable_bytes into) override {
         std::size_t length = 0;
-        abi::checked(of_->name,
-                     [&](wherry_error* e) { return table_.read_some(handle_, into.data(), into.size(), &length, e); });
+        checked(of_->name,
+                [&](wherry_error* e) { return table_.read_some(handle_, into.data(), into.size(), &length, e); });
         if (length > into.size()) throw error(errc::internal, of_->name + ": read more than it was given room for");
         return length;
     }
@@ -44,14 +60,13 @@ public:
         while (!pieces.empty()) {
             const auto now = pieces.first(std::min(few, pieces.size()));
             for (std::size_t i = 0; i < now.size(); ++i) rows[i] = {now[i].data(), now[i].size()};
-            abi::checked(of_->name,
-                         [&](wherry_error* e) { return table_.write_all(handle_, rows.data(), now.size(), e); });
+            checked(of_->name, [&](wherry_error* e) { return table_.write_all(handle_, rows.data(), now.size(), e); });
             pieces = pieces.subspan(now.size());
         }
     }
 
     void shutdown_write() override {
-        abi::checked(of_->name, [&](wherry_error* e) { return table_.shutdown_write(handle_, e); });
+        checked(of_->name, [&](wherry_error* e) { return table_.shutdown_write(handle_, e); });
     }
 
     void set_read_timeout(std::chrono::milliseconds timeout) noexcept override {
@@ -79,7 +94,7 @@ public:
 
     std::unique_ptr<connection> accept() override {
         void* handle = nullptr;
-        abi::checked(of_->name, [&](wherry_error* e) { return table_.accept(handle_, &handle, e); });
+        checked(of_->name, [&](wherry_error* e) { return table_.accept(handle_, &handle, e); });
         return std::make_unique<adapted_connection>(of_, handle);
     }
     std::string_view address() const noexcept override { return address_; }
@@ -110,15 +125,13 @@ public:
 
     std::unique_ptr<connection> connect(const std::string& address) override {
         void* handle = nullptr;
-        abi::checked(of_->name,
-                     [&](wherry_error* e) { return table_.connect(of_->handle, address.c_str(), &handle, e); });
+        checked(of_->name, [&](wherry_error* e) { return table_.connect(of_->handle, address.c_str(), &handle, e); });
         return std::make_unique<adapted_connection>(of_, handle);
     }
 
     std::unique_ptr<listener> listen(const std::string& address) override {
         void* handle = nullptr;
-        abi::checked(of_->name,
-                     [&](wherry_error* e) { return table_.listen(of_->handle, address.c_str(), &handle, e); });
+        checked(of_->name, [&](wherry_error* e) { return table_.listen(of_->handle, address.c_str(), &handle, e); });
         return std::make_unique<adapted_listener>(of_, handle);
     }
 
@@ -137,9 +150,8 @@ public:
                 return 1;
             }
         };
-        abi::checked(of_->name, [&](wherry_error* e) {
-            return table_.discover(of_->handle, as_milliseconds(limit), &state, tell, e);
-        });
+        checked(of_->name,
+                [&](wherry_error* e) { return table_.discover(of_->handle, as_milliseconds(limit), &state, tell, e); });
         if (state.thrown) std::rethrow_exception(state.thrown);
     }
 
@@ -166,7 +178,7 @@ public:
                                              abi::guard(nullptr,
                                                         [&] { static_cast<pairing_agent*>(context)->show(code); });
                                          }};
-        abi::checked(of_->name, [&](wherry_error* e) {
+        checked(of_->name, [&](wherry_error* e) {
             return table_.pair(of_->handle, address.c_str(), as_milliseconds(limit), &agent, e);
         });
     }
@@ -215,16 +227,16 @@ public:
 
     void finish_handshake(stream& link) override {
         const auto c_link = as_c(link);
-        abi::checked(of_->name, [&](wherry_error* e) { return table_.finish_handshake(handle_, &c_link, e); });
+        checked(of_->name, [&](wherry_error* e) { return table_.finish_handshake(handle_, &c_link, e); });
     }
     std::size_t overhead() const noexcept override { return overhead_; }
     void seal(mutable_bytes record, std::size_t length) override {
-        abi::checked(of_->name, [&](wherry_error* e) { return table_.seal(handle_, record.data(), length, e); });
+        checked(of_->name, [&](wherry_error* e) { return table_.seal(handle_, record.data(), length, e); });
     }
     mutable_bytes open(mutable_bytes record) override {
         std::size_t length = 0;
-        abi::checked(of_->name,
-                     [&](wherry_error* e) { return table_.open(handle_, record.data(), record.size(), &length, e); });
+        checked(of_->name,
+                [&](wherry_error* e) { return table_.open(handle_, record.data(), record.size(), &length, e); });
         if (length > record.size()) throw error(errc::internal, of_->name + ": opened to more than was sealed");
         return record.first(length);
     }
@@ -263,8 +275,8 @@ public:
         };
         const auto c_link = as_c(link);
         void* handle = nullptr;
-        abi::checked(of_->name,
-                     [&](wherry_error* e) { return table_.handshake(of_->handle, &request, &c_link, &handle, e); });
+        checked(of_->name,
+                [&](wherry_error* e) { return table_.handshake(of_->handle, &request, &c_link, &handle, e); });
         auto session = std::make_unique<adapted_session>(of_, handle);
         if (session->overhead() > limits::max_record_overhead_bytes)
             throw error(errc::internal, of_->name + ": adds more to a record than " +
@@ -298,7 +310,7 @@ public:
         if (!table_.read_back) throw error(errc::internal, of_->name + ": offers to resume but cannot read back");
         const auto mine = turn(*of_);
         std::size_t length = 0;
-        abi::checked(of_->name, [&](wherry_error* e) {
+        checked(of_->name, [&](wherry_error* e) {
             return table_.read_back(handle_, position, into.data(), into.size(), &length, e);
         });
         if (length > into.size()) throw error(errc::internal, of_->name + ": read more than it was given room for");
@@ -307,7 +319,7 @@ public:
 
     void write(const_bytes bytes) override {
         const auto mine = turn(*of_);
-        abi::checked(of_->name, [&](wherry_error* e) { return table_.write(handle_, bytes.data(), bytes.size(), e); });
+        checked(of_->name, [&](wherry_error* e) { return table_.write(handle_, bytes.data(), bytes.size(), e); });
     }
 
     void finish(response& answer) override {
@@ -323,7 +335,7 @@ public:
             }};
         const auto mine = turn(*of_);
         has_ended_ = true;
-        abi::checked(of_->name, [&](wherry_error* e) { return table_.finish(handle_, &c_answer, e); });
+        checked(of_->name, [&](wherry_error* e) { return table_.finish(handle_, &c_answer, e); });
     }
 
     void abort(partial what_came) noexcept override {
@@ -368,8 +380,7 @@ public:
         std::uint64_t offset = 0;
         {
             const auto mine = turn(*of_);
-            abi::checked(of_->name,
-                         [&](wherry_error* e) { return table_.begin(of_->handle, &c, &handle, &offset, e); });
+            checked(of_->name, [&](wherry_error* e) { return table_.begin(of_->handle, &c, &handle, &offset, e); });
         }
         return std::make_unique<adapted_delivery>(of_, handle, offset);
     }

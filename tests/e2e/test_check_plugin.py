@@ -35,7 +35,8 @@ def faults_in_source(kind):
 
 def find_fault(kind, fault, case, sentence, options):
     # A limit that only a call that hangs exceeds.
-    limit = "2s" if "hangs" in fault or "wakes" in fault else "30s"
+    waits = any(word in fault for word in ("hangs", "wakes", "ignores_the", "waits", "loses_bytes", "takes_few"))
+    limit = "2s" if waits else "30s"
     code, cases, ran = check(fixture(f"faulty-{kind}-{fault}", kind), "--case", case, "--time-limit", limit, *options)
     said = cases.get(case, {})
     if code == NONCONFORMING and said.get("status") == "failed" and re.search(sentence, said.get("reason", "")):
@@ -129,9 +130,109 @@ SINK_FAULTS = [
 ]
 
 
-def test_faults_of_sinks_are_named():
+def test_faults_of_sinks_are_all_tried():
     assert {fault for fault, *_ in SINK_FAULTS} | {"none", "prints", "refuses_everything"} == faults_in_source("sink")
-    find_all("sink", SINK_FAULTS)
+
+
+# In parts, for the time that a test has.
+def test_faults_of_sinks_are_named_first_part():
+    find_all("sink", SINK_FAULTS[0::4])
+
+
+def test_faults_of_sinks_are_named_second_part():
+    find_all("sink", SINK_FAULTS[1::4])
+
+
+def test_faults_of_sinks_are_named_third_part():
+    find_all("sink", SINK_FAULTS[2::4])
+
+
+def test_faults_of_sinks_are_named_fourth_part():
+    find_all("sink", SINK_FAULTS[3::4])
+
+
+ACCEPT = "abort_ends_an_accept_of_another_thread"
+
+TRANSPORT_FAULTS = [
+    ("loses_bytes", "bytes_arrive_whole_and_in_order", r"read_some\(\) failed|did not arrive as written"),
+    ("turns_pieces_around", "gathered_pieces_arrive_as_one_stream", "did not arrive as written"),
+    ("takes_few_pieces", "gathered_pieces_arrive_as_one_stream", r"after \d+ of 250000 bytes read_some\(\) failed"),
+    ("waits_for_more", "a_read_gives_what_has_come_and_does_not_wait_for_more", "with 3 bytes written and room for more"),
+    ("ends_too_early", "bytes_arrive_whole_and_in_order", r"told the end of the stream after \d+ of \d+ bytes"),
+    ("forgets_the_end", "an_end_of_writing_is_an_end_of_reading", r"after the end of the stream read_some\(\) failed"),
+    ("writes_after_the_end", "nothing_is_written_after_the_end", "says that all is well"),
+    ("closes_as_a_whole", "the_other_way_stays_open_after_an_end", "is promised to close by half", "--promise", "half-closes"),
+    ("ignores_the_read_timeout", "a_read_that_timed_out_can_be_repeated", r"read_some\(\) ignores its timeout"),
+    ("ignores_the_write_timeout", "a_write_that_nobody_reads_times_out_and_reading_goes_on",
+     r"write_all\(\) ignores its timeout"),
+    ("times_out_too_early", "a_read_that_timed_out_can_be_repeated", "timed out too early"),
+    ("wakes_no_read", "abort_ends_a_read_of_another_thread", r"abort\(\) does not wake a read_some\(\)"),
+    ("wakes_no_write", "abort_ends_a_write_of_another_thread", r"abort\(\) does not wake a write_all\(\)"),
+    ("wakes_no_accept", ACCEPT, r"listener_abort\(\) does not end an accept\(\)"),
+    ("works_after_abort", "after_abort_every_call_fails", r"read_some\(\) works after abort"),
+    ("mistakes_bad_addresses", "addresses_of_the_wrong_form_are_bad_input", "'nowhere', .* it should be bad_input",
+     "--bad-address", "nowhere"),
+    ("calls_it_refused", "a_peer_that_does_not_listen_is_not_reached", "it should be disconnected or timed_out"),
+    ("has_no_address", "a_listener_tells_where_it_can_be_reached", r"listener_address\(\) is empty"),
+    ("has_tiny_records", "connections_tell_their_peer_and_a_record_size", r"record_bytes\(\) is 100; the protocol has"),
+    ("tells_too_much", "single_bytes_arrive_in_order", r"read_some\(\) told 2 bytes where there was room for 1"),
+    ("touches_the_connection", "a_peer_that_does_not_listen_is_not_reached",
+     r"connect\(\) failed, and yet stored a connection"),
+    ("leaks_descriptors", "connections_leave_no_descriptor_thread_or_process", r"leaks descriptors: \d+ more are open"),
+    ("leaks_memory", "connections_leave_no_memory", r"the heap grows by \d+ bytes with each connection"),
+]
+
+
+def test_faults_of_transports_are_named():
+    assert {fault for fault, *_ in TRANSPORT_FAULTS} | {"none"} == faults_in_source("transport")
+    find_all("transport", TRANSPORT_FAULTS)
+
+
+ALTERED = "an_altered_record_is_refused_for_good_and_shows_nothing"
+TURN = "a_record_comes_once_and_in_its_turn"
+PEERS = "sides_learn_who_the_other_is"
+
+CIPHER_FAULTS = [
+    ("ignores_the_prologue", "both_sides_must_have_said_the_same_before", "given different prologues"),
+    ("ignores_alterations", "a_handshake_that_was_altered_fails", r"succeeds though byte \d+ from the \w+ was altered"),
+    ("asks_nobody", PEERS, "was asked 0 times"),
+    ("asks_twice", PEERS, "was asked 2 times"),
+    ("lets_everybody_in", "who_is_not_welcome_is_told_why", "succeeds though verify_peer"),
+    ("tells_no_reason", "who_is_not_welcome_is_told_why", "is not told the responder's reason"),
+    ("reads_too_far", "reads_nothing_beyond_the_handshake", "beyond the last byte|failed with timed_out"),
+    ("shares_a_key", "sessions_differ", "seal the same plaintext to the same record"),
+    ("has_no_name", "both_sides_agree", r"describe\(\) tells is empty"),
+    ("forgets_the_label", PEERS, "tells the label '' where verify_peer"),
+    ("throws", "both_sides_agree", r"handshake\(\) let a C\+\+ exception out.* of type int"),
+    ("hides_nothing", "nothing_of_the_plaintext_shows", "a sealed record shows its plaintext"),
+    ("repeats_itself", "nothing_of_the_plaintext_shows", "the same plaintext twice is the same record twice"),
+    ("takes_what_was_altered", ALTERED, r"open\(\) takes a record whose byte 0 was altered"),
+    ("takes_replays", TURN, r"open\(\) takes a record"),
+    ("forgives", ALTERED, "takes a record after one that was refused"),
+    ("leaves_the_plaintext", ALTERED, "leaves its plaintext in the buffer"),
+    ("calls_it_io", ALTERED, r"open\(\) failed with io: .* it should be integrity"),
+    ("seals_both_ways_alike", "directions_differ", "takes a record that this side has sealed itself"),
+    ("has_one_key_for_all", "sessions_differ", "two sessions seal the same plaintext to the same record"),
+    ("writes_too_far", "records_of_any_size_pass_in_both_directions",
+     r"crashed with SIGSEGV in seal\(\), where it went beyond the end"),
+    ("adds_too_much", "both_sides_agree", r"overhead\(\) is 2000; a record may grow by 1024"),
+    ("changes_its_overhead", "one_thread_seals_while_another_opens", r"overhead\(\) is not the same all the time"),
+    ("leaks_sessions", "sessions_leave_no_memory", r"the heap grows by \d+ bytes with each session"),
+]
+
+
+def test_faults_of_ciphers_are_named():
+    assert {fault for fault, *_ in CIPHER_FAULTS} | {"none"} == faults_in_source("cipher")
+    find_all("cipher", CIPHER_FAULTS)
+
+
+def test_transport_and_cipher_without_fault_pass():
+    for kind, *promises in (("transport", "half-closes"), ("cipher", "protects", "identities")):
+        words = [word for promise in promises for word in ("--promise", promise)]
+        code, cases, ran = check(fixture(f"faulty-{kind}-none", kind), *words)
+        assert code == OK, ran
+        left_out = {name for name, case in cases.items() if case["status"] != "passed"}
+        assert left_out <= {"any_value_of_an_option_is_taken_or_refused", "looking_for_peers_works_or_is_unsupported"}, ran
 
 
 def test_sink_without_fault_passes():
