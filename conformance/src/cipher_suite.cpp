@@ -540,7 +540,8 @@ void an_altered_record_is_refused_for_good_and_shows_nothing(context& given) {
     const auto plain = noise(64);
     for (std::size_t at = 0;; at += 5) {
         const auto both = c.agree();
-        auto record = both.initiator.session->seal(plain);
+        const auto right = both.initiator.session->seal(plain);
+        auto record = right;
         const auto next = both.initiator.session->seal(plain);
         if (at >= record.size()) break;
         record[at] ^= std::byte{0x10};
@@ -552,6 +553,7 @@ void an_altered_record_is_refused_for_good_and_shows_nothing(context& given) {
         for (std::size_t i = 0; i + 8 <= plain.size(); i += 8)
             require(!contains(made.left, const_bytes(plain).subspan(i, 8)),
                     "open() refuses an altered record, and yet leaves its plaintext in the buffer");
+        require_refused(opener, right, "a record after one that was refused, which has to be final,");
         require_refused(opener, next, "a record after one that was refused, which has to be final,");
     }
 }

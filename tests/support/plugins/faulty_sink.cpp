@@ -363,7 +363,8 @@ const wherry_sink_functions sink_functions = {sizeof(wherry_sink_functions),
                                               write_some,
                                               here == fault::lacks_finish ? nullptr : finish,
                                               abort_item,
-                                              read_back};
+                                              read_back,
+                                              nullptr};
 
 const wherry_option options[] = {
     {"note", WHERRY_OPTION_STRING, here == fault::tells_its_secret ? std::uint32_t{WHERRY_OPTION_SECRET} : 0, "none",
