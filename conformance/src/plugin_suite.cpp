@@ -134,7 +134,7 @@ void instances_can_be_made_on_any_thread(context& c) {
 std::vector<std::string> odd_values(const plugin_option& option) {
     switch (option.type) {
         case option_type::string:
-            return {"",   " ",      std::string(5000, 'x'),        "line\nbreak\ttab", "%s%n", "../../..",
+            return {"",   " ",      std::string(5000, 'x'),        "two words", "%s%n", "../../..",
                     "-1", "\u00e4", "nobody-has-this:value/at?all"};
         case option_type::path:
             return {"no/such/folder",

@@ -51,8 +51,8 @@ def test_sink_that_fails_without_saying_why(place):
 
 def test_sink_of_another_abi_is_told_at_the_start(place):
     ended = place.run("receive", "--home", place.home("receiver"), "--plugin-dir", FIXTURES / "other-abi", "--sink", "bad",
-                      "127.0.0.1:0").ended(USAGE)
+                      "127.0.0.1:0", code=USAGE)
     assert b"sink-bad.so was built for another plugin ABI" in ended.err and b"get or build the plugin" in ended.err
     ended = place.run("receive", "--home", place.home("receiver"), "--plugin-dir", FIXTURES / "faulty-sink-has_another_abi",
-                      "--sink", "faulty", "127.0.0.1:0").ended(USAGE)
+                      "--sink", "faulty", "127.0.0.1:0", code=USAGE)
     assert b"says plugin ABI 7 inside, this wherry speaks 1" in ended.err
