@@ -177,7 +177,7 @@ public:
         if (what_.size && count_ != *what_.size)
             throw error(errc::protocol,
                         "only " + std::to_string(count_) + " of " + std::to_string(*what_.size) + " bytes came");
-        if (!sink_.turns_.enter()) throw error(errc::cancelled, "the receiver ends; send it again later");
+        if (!sink_.turns_.enter()) throw error(errc::disconnected, "the receiver ends; send it again later");
         ended_command ended;
         try {
             ended = run();
@@ -291,7 +291,7 @@ private:
             case cause::stopped:
                 outcome = "cancelled";
                 text = "the receiver ended, and its command with it; send it again later";
-                code = errc::cancelled;
+                code = errc::disconnected;
                 break;
         }
         if (ended.is_output_cut) {

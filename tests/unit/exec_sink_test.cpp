@@ -373,9 +373,9 @@ TEST_F(exec_sink_test, an_interruption_ends_what_runs_and_what_waits_for_its_tur
     for (auto& one : crew) one.join();
     for (const auto& one : told) {
         ASSERT_TRUE(one.failure);
-        EXPECT_EQ(one.failure->code(), errc::cancelled);
+        EXPECT_EQ(one.failure->code(), errc::disconnected);
     }
-    EXPECT_EQ(deliver(*into, file("f"), "").failure->code(), errc::cancelled);
+    EXPECT_EQ(deliver(*into, file("f"), "").failure->code(), errc::disconnected);
 }
 
 TEST_F(exec_sink_test, folders_are_accepted_and_not_run_for) {
