@@ -26,6 +26,11 @@ def built(wherry, name):
     return wherry.build(folder)
 
 
+def conforms(wherry, plugins, name, *options):
+    said = wherry.run(wherry.bin, "check-plugin", plugins / f"{name}.so", *options)
+    assert re.search(r"\d\d passed, 0 failed", said), said
+
+
 # ---- Models ----
 
 
@@ -103,6 +108,7 @@ def refuses_what_is_no_model(place, receiver):
 
 def test_sink_stl_measures_models_and_refuses_what_is_none(place, wherry):
     plugins = built(wherry, "sink-stl")
+    conforms(wherry, plugins, "sink-stl", "--offer-kind", "file", "--content", place.file("c.stl", binary(cuboid((1, 1, 1)))))
     receiver = wherry.receiver(plugins, "stl")
     cube, far = cuboid((10, 10, 10)), cuboid((2, 3, 4), (1000, -2000, 3000))
     ball, ball_area = sphere(5, 40)
@@ -137,6 +143,7 @@ def test_sink_stl_measures_models_and_refuses_what_is_none(place, wherry):
 
 def test_sink_index_keeps_deliveries_in_its_database(place, wherry):
     plugins = built(wherry, "sink-index")
+    conforms(wherry, plugins, "sink-index")
     database = place.folder / "index.db"
     receiver = wherry.receiver(plugins, "index", "--index.database", database, "--index.limit", "100kB")
     files = {f"f{i}": content(i * 997, bytes([i])) for i in range(40)}
@@ -163,6 +170,7 @@ def test_sink_index_keeps_deliveries_in_its_database(place, wherry):
 
 def test_sink_maildir_makes_mails(place, wherry):
     plugins = built(wherry, "sink-maildir")
+    conforms(wherry, plugins, "sink-maildir")
     box = place.folder / "mail"
     receiver = wherry.receiver(plugins, "maildir", "--maildir.directory", box, "--maildir.limit", "1MB")
     files = {name: content(size, name.encode()) for name, size in
