@@ -52,6 +52,7 @@ const command& authorize_command_entry();
 const command& keys_command();
 const command& receive_command();
 const command& send_command();
+const command& chat_command();
 const command& devices_command();
 const command& pair_command();
 const command& plugins_command();

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <random>
 #include <thread>
 
 #include "application.hpp"
@@ -70,23 +69,18 @@ sending_plan make_plan(const effective_options& options) {
     return plan;
 }
 
-double random_share() {
-    static std::mt19937 numbers{std::random_device{}()};
-    return std::uniform_real_distribution<double>(0, 1)(numbers);
-}
-
 class sender {
 public:
     sender(application& with, const effective_options& options)
         : with_(with),
           dialer_(with, options),
           plan_(make_plan(options)),
-          retries_(static_cast<unsigned>(options.integer("retry")), random_share),
+          retries_(dialer_.retries()),
           report_(with, plan_, dialer_.how().content_compression),
           items_(with, options, plan_, report_, retries_.is_on() ? repeats::possible : repeats::no) {}
 
     exit_code run() {
-        tell_skipped();
+        report_.tell_skipped();
         exit_code code = exit_code::internal;
         {
             interruption stop(with_.signals, report_);
@@ -115,18 +109,6 @@ public:
     }
 
 private:
-    void tell_skipped() {
-        for (const auto& [path, why] : plan_.skipped) {
-            if (with_.style == output::json) {
-                json fields;
-                put_name(fields, "path", path.native());
-                fields["why"] = why;
-                with_.events.write("skipped", fields);
-            }
-            with_.note("skipped: " + printable(path.native()) + ": " + why);
-        }
-    }
-
     bool has_anything_to_send() const {
         return std::any_of(plan_.items.begin(), plan_.items.end(), [](const auto& item) { return !item.problem; });
     }

@@ -74,15 +74,46 @@ void console::erase_status() {
     if (!status_.empty()) write_all(STDERR_FILENO, eraser(status_));
 }
 
+bool console::write_text(int fd, std::string_view text) {
+    const bool is_written = write_all(fd, text);
+    if (!is_written && fd == STDOUT_FILENO) output_is_gone_ = true;
+    return is_written;
+}
+
 bool console::write_line(int fd, std::string_view line) {
     std::string text(line);
     text += '\n';
     const std::lock_guard lock(mutex_);
+    if (wake_) {
+        held_.emplace_back(fd, std::move(text));
+        wake_();
+        return true;
+    }
     erase_status();
-    const bool is_written = write_all(fd, text);
-    if (!is_written && fd == STDOUT_FILENO) output_is_gone_ = true;
+    const bool is_written = write_text(fd, text);
     write_all(STDERR_FILENO, status_);
     return is_written;
+}
+
+void console::hold(std::function<void()> wake) {
+    const std::lock_guard lock(mutex_);
+    erase_status();
+    status_.clear();
+    wake_ = std::move(wake);
+}
+
+bool console::show_held() {
+    const std::lock_guard lock(mutex_);
+    if (held_.empty()) return false;
+    write_all(STDOUT_FILENO, "\r\x1b[J");
+    for (const auto& [fd, text] : std::exchange(held_, {})) write_text(fd, text);
+    return true;
+}
+
+void console::release() {
+    const std::lock_guard lock(mutex_);
+    wake_ = nullptr;
+    for (const auto& [fd, text] : std::exchange(held_, {})) write_text(fd, text);
 }
 
 bool console::result(std::string_view line) { return !output_is_gone_ && write_line(STDOUT_FILENO, line); }
@@ -92,7 +123,7 @@ void console::note(std::string_view line) { write_line(STDERR_FILENO, line); }
 void console::status(std::string_view text) {
     if (!shows_status_) return;
     const std::lock_guard lock(mutex_);
-    if (text == status_) return;
+    if (wake_ || text == status_) return;
     // In one write, so that it does not flicker.
     auto drawn = eraser(status_);
     drawn += text;

@@ -2,10 +2,13 @@
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace wherry::app {
 
@@ -28,6 +31,14 @@ public:
     // Shows `text`, a line or several, below everything else, in place of what was there before; "" takes it away. Each
     // line has to be narrower than columns(), and they fewer than rows(). Only where shows_status().
     void status(std::string_view text);
+
+    // While something else draws on the terminal, from hold() to release(), nothing is written, and no status shown:
+    // `wake` is called, from any thread, when there is something to write, and show_held() writes it, in place of the
+    // line that the cursor is in; false if there was nothing. release() writes what is still held.
+    void hold(std::function<void()> wake);
+    bool show_held();
+    void release();
+
     // True if standard error is a terminal that can redraw a line.
     bool shows_status() const noexcept { return shows_status_; }
     // Columns of that terminal, read again at each call, so that a resized window counts at once; 80 if unknown.
@@ -39,10 +50,13 @@ public:
 
 private:
     bool write_line(int fd, std::string_view line);
+    bool write_text(int fd, std::string_view text);
     void erase_status();
 
     std::mutex mutex_;
     std::string status_;
+    std::function<void()> wake_;                     // null: nothing is held
+    std::vector<std::pair<int, std::string>> held_;  // where to, what
     const bool shows_status_;
     std::atomic<bool> output_is_gone_{false};
 };

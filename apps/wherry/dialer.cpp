@@ -1,6 +1,7 @@
 #include "dialer.hpp"
 
-#include "send_report.hpp"
+#include <random>
+
 #include "wherry/keys/paths.hpp"
 #include "wherry/text.hpp"
 
@@ -26,6 +27,13 @@ exchange_options dialer::how() const {
                                  : word == "auto" ? compression::automatic
                                                   : compression::none;
     return chosen;
+}
+
+retry_schedule dialer::retries() const {
+    return {static_cast<unsigned>(options_.integer("retry")),
+            [numbers = std::mt19937(std::random_device()())]() mutable {
+                return std::uniform_real_distribution<double>(0, 1)(numbers);
+            }};
 }
 
 std::unique_ptr<session> dialer::connect() {

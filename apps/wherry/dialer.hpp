@@ -7,6 +7,7 @@
 
 #include "application.hpp"
 #include "wherry/exchange.hpp"
+#include "wherry/retry.hpp"
 #include "wherry/session.hpp"
 #include "wherry/trust.hpp"
 
@@ -29,6 +30,8 @@ public:
     const std::string& destination() const noexcept { return canonical_; }
     // As the command's options say.
     exchange_options how() const;
+    // A schedule that begins now.
+    retry_schedule retries() const;
     // Tells what ended it all, with `advice` behind it, and, to who was not let in, how to be.
     void tell(const error& failure, std::string_view advice = {}) const;
 

@@ -42,13 +42,15 @@ std::string name_of(const offer& what) { return what.name.empty() ? "message" : 
 
 }  // namespace
 
-send_report::send_report(application& with, const sending_plan& plan, exchange_options::compression how)
+send_report::send_report(application& with, const sending_plan& plan, exchange_options::compression how, kind of)
     : with_(with),
       plan_(plan),
       compression_(how),
+      kind_(of),
       has_result_(plan.items.size()),
       progress_(std::chrono::milliseconds(with.style == output::json ? 250 : 100),
                 [this](const progress_state* state) { show_progress(state); }) {
+    if (kind_ == kind::talk) return;
     std::optional<std::uint64_t> total = 0;
     for (const auto& item : plan.items)
         if (item.kind == item_kind::data)
@@ -74,6 +76,24 @@ void send_report::show_progress(const progress_state* state) {
         last_plain_line_ = progress_clock::now();
         with_.terminal.note(describe_progress(*state));
     }
+}
+
+void send_report::tell_skipped(std::size_t first) {
+    for (auto i = first; i < plan_.skipped.size(); ++i) {
+        const auto& [path, why] = plan_.skipped[i];
+        if (with_.style == output::json) {
+            json fields;
+            put_name(fields, "path", path.native());
+            fields["why"] = why;
+            with_.events.write("skipped", fields);
+        }
+        with_.note("skipped: " + printable(path.native()) + ": " + why);
+    }
+}
+
+void send_report::plan_has_grown() {
+    const std::lock_guard lock(mutex_);
+    has_result_.resize(plan_.items.size());
 }
 
 void send_report::bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_source> hurry) {
@@ -232,8 +252,11 @@ void send_report::retrying(const error& why, const next_attempt& next) {
     with_.terminal.status({});
     std::string_view cause = why.what();
     if (constexpr std::string_view advice = "; try again"; cause.ends_with(advice)) cause.remove_suffix(advice.size());
-    with_.note(printable(cause) + "; trying again in " + precise_duration(next.wait) + " (" +
-               std::to_string(next.number) + " of " + std::to_string(next.of) + ")");
+    if (next.wait.count() == 0)
+        with_.note(printable(cause) + "; connecting again");
+    else
+        with_.note(printable(cause) + "; trying again in " + precise_duration(next.wait) + " (" +
+                   std::to_string(next.number) + " of " + std::to_string(next.of) + ")");
     if (with_.style != output::json) return;
     json fields;
     fields["status"] = to_string(why.code());
@@ -297,6 +320,10 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
             if (may_be_compression) line += "; if that is about compression, --compress none does without";
             with_.terminal.note(line);
         }
+    } else if (with_.style == output::lines && kind_ == kind::talk && what.kind == item_kind::message) {
+        auto answer = describe_answer(result.outcome, result.response);
+        answer.erase(0, answer.starts_with(':') ? 2 : 1);  // what ties it to what was sent
+        with_.terminal.result(answer.empty() ? "delivered" : answer);
     } else if (with_.style == output::lines) {
         auto line = "sent " + describe_item(what);
         if (!what.size && what.kind == item_kind::data) line += " (" + human_bytes(result.bytes) + ")";
@@ -308,6 +335,10 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
 
 void send_report::end_progress() {
     progress_.stop();
+    tell_cut_off();
+}
+
+void send_report::tell_cut_off() {
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < cut_off_.size() && i < most_lines_cut_off; ++i) with_.terminal.note(cut_off_[i]);
     if (cut_off_.size() > most_lines_cut_off)
@@ -329,7 +360,7 @@ void send_report::finish(exit_code code) {
         fields["seconds"] = took.count();
         fields["exit_code"] = to_status(code);
         with_.events.write("done", fields);
-    } else if (with_.style == output::lines && plan_.items.size() > 1) {
+    } else if (with_.style == output::lines && kind_ == kind::transfer && plan_.items.size() > 1) {
         auto line = std::to_string(delivered_) + " sent, " + std::to_string(failed_) + " failed";
         if (delivered_ > 0 && took.count() > 0)
             line += "; " + human_bytes(bytes_) + " in " + precise_duration(took) + " (" +

@@ -22,10 +22,18 @@ namespace wherry::app {
 // Thread-safety: all functions from any thread.
 class send_report final : public exchange_observer, public item_results {
 public:
+    // A transfer has its plan from the beginning, and a sum at its end; a talk's grows line by line, and of its
+    // messages only the answers are shown.
+    enum class kind { transfer, talk };
     // `plan` outlives it. `how` is known to be what a receiver may not support.
-    send_report(application& with, const sending_plan& plan, exchange_options::compression how);
+    send_report(application& with, const sending_plan& plan, exchange_options::compression how,
+                kind of = kind::transfer);
     ~send_report() override;
 
+    // What was found on the way but is not sent, from the plan's `first` such entry on.
+    void tell_skipped(std::size_t first = 0);
+    // The plan has grown at its end.
+    void plan_has_grown();
     // The transfer carries this item; `hurry` (may be null) is stopped once the transfer is over.
     void bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_source> hurry) override;
     // The item was not even announced.
@@ -47,7 +55,7 @@ public:
     // Whether something has been got done since this was last asked: an item got its result, or the receiver turned out
     // to have more of one than before.
     bool made_progress();
-    // Tells what failed and what comes, and is ready for it.
+    // Tells what failed and what comes, and is ready for it. Without a wait it is about the link alone.
     void retrying(const error& why, const next_attempt& next);
     // Reading standard input ends, wherever it is.
     void stop_reading() noexcept;
@@ -56,6 +64,8 @@ public:
     void sent_so_far(transfer_id id, std::uint64_t bytes) override;
     void answered(transfer_id id, const offer& what, const delivery_result& result) override;
 
+    // What failed with the connection is told now, so that the reason can follow.
+    void tell_cut_off();
     // No more progress; what failed with the connection is told now, so that the reason can follow.
     void end_progress();
     // Tells the sum of it. Once, when nothing else is called any more.
@@ -82,6 +92,7 @@ private:
     application& with_;
     const sending_plan& plan_;
     const exchange_options::compression compression_;
+    const kind kind_;
 
     mutable std::mutex mutex_;
     std::optional<progress_clock::time_point> began_;  // the first item

@@ -18,9 +18,9 @@ namespace {
 std::atomic<int> wake_fd{-1};
 
 constexpr char stop_watching = 0;
-constexpr char signal_came = 1;
 
-void on_signal(int) {
+void on_signal(int signal) {
+    const char signal_came = static_cast<char>(signal);
     const int saved = errno;
     const int fd = wake_fd.load();
     if (fd >= 0) {
@@ -81,6 +81,7 @@ void signal_watcher::watch() {
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0 || what == stop_watching) return;
         const std::lock_guard lock(mutex_);
+        latest_ = what;
         ++count_;
         if (handler_)
             handler_(++count_in_scope_);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -21,6 +22,8 @@ public:
     // How many have come.
     unsigned count() const;
     bool is_interrupted() const { return count() > 0; }
+    // Which of them came last; 0: none has. Also from a handler.
+    int latest() const noexcept { return latest_; }
 
     // While it lives, signals go to `handler`, with how many have come since it began; its destructor returns when the
     // handler is not running. If signals had come before, the handler is called at once.
@@ -41,6 +44,7 @@ private:
     mutable std::mutex mutex_;
     std::function<void(unsigned)> otherwise_;
     std::function<void(unsigned)> handler_;
+    std::atomic<int> latest_{0};
     unsigned count_ = 0;
     unsigned count_in_scope_ = 0;
     unique_fd read_end_;

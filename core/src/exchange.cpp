@@ -108,6 +108,7 @@ struct exchange::implementation {
 
     void read_until_bye() {
         over->complete();
+        outgoing.let_in();
         record_reader records(over->link(), over->protection(), over->timing().io_timeout, incoming.heard());
         while (const auto record = records.next()) {
             handle_record(*record);
@@ -194,6 +195,19 @@ transfer_id exchange::announce(source& item, const delivery_attempt& attempt) {
 void exchange::send(transfer_id id, source& item) { implementation_->outgoing.send(id, item); }
 
 void exchange::flush() { implementation_->outgoing.flush(); }
+
+void exchange::settle() {
+    implementation_->start_reader();
+    implementation_->outgoing.finish();
+    if (implementation_->is_cancelled) throw error(errc::cancelled, "interrupted");
+}
+
+void exchange::await_entry() {
+    implementation_->start_reader();
+    implementation_->outgoing.wait_until_let_in();
+}
+
+std::optional<error> exchange::why_over() const { return implementation_->outgoing.why_over(); }
 
 void exchange::finish() { implementation_->finish(); }
 

@@ -248,7 +248,7 @@ void outgoing_transfers::finish() {
             lock.unlock();
             flush();
             lock.lock();
-            changed_.wait(lock, [&] { return unanswered_.empty() || failure_ || is_cancelled_; });
+            changed_.wait(lock, [&] { return (unanswered_.empty() && being_told_ == 0) || failure_ || is_cancelled_; });
         }
         if (failure_) throw *failure_;
         if (!is_cancelled_) return;
@@ -281,7 +281,27 @@ void outgoing_transfers::abandon_all() {
     flush();
 }
 
+void outgoing_transfers::wait_until_let_in() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return is_let_in_ || failure_ || is_cancelled_; });
+    if (failure_) throw *failure_;
+    if (is_cancelled_) throw interrupted();
+}
+
+std::optional<error> outgoing_transfers::why_over() {
+    const std::lock_guard lock(mutex_);
+    if (failure_) return failure_;
+    if (takes_no_more_) return no_more_taken();
+    return std::nullopt;
+}
+
 // ---- The thread that reads ----
+
+void outgoing_transfers::let_in() noexcept {
+    const std::lock_guard lock(mutex_);
+    is_let_in_ = true;
+    changed_.notify_all();
+}
 
 void outgoing_transfers::on_accept(const frame& got) {
     const auto content = decode_accept(got.payload);
@@ -351,14 +371,16 @@ void outgoing_transfers::conclude(transfer_id id, delivery_result result) {
     {
         const std::lock_guard lock(mutex_);
         ended = unanswered_.extract(id);
+        if (ended.empty()) return;
+        ++being_told_;
     }
-    if (ended.empty()) return;
     result.bytes = ended.mapped().bytes;
     result.bytes_on_link = ended.mapped().bytes_on_link;
     result.resumed_from = ended.mapped().resumed_from;
     observer_.tell([&](auto& o) { o.answered(id, ended.mapped().what, result); });
     // After it was told, so that finish() returns when everything was.
     const std::lock_guard lock(mutex_);
+    --being_told_;
     changed_.notify_all();
 }
 
@@ -370,6 +392,7 @@ void outgoing_transfers::fail(const error& why) {
         if (!failure_) failure_ = why;
         first = *failure_;
         unanswered.swap(unanswered_);
+        ++being_told_;
     }
     for (auto& [id, item] : unanswered) {
         auto result = failed(first);
@@ -382,6 +405,7 @@ void outgoing_transfers::fail(const error& why) {
         observer_.tell([&, id = id, &item = item](auto& o) { o.answered(id, item.what, result); });
     }
     const std::lock_guard lock(mutex_);
+    --being_told_;
     changed_.notify_all();
 }
 

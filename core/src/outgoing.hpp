@@ -31,6 +31,13 @@ public:
     // one.
     void finish();
 
+    // The reader has got through the handshake.
+    void let_in() noexcept;
+    // Waits for that. Throws the failure, if there is one instead.
+    void wait_until_let_in();
+    // The failure, or that the peer takes no more.
+    std::optional<error> why_over();
+
     void on_accept(const frame& got);
     void on_result(const frame& got);
     // The peer takes no more. Throws if something is not answered.
@@ -85,6 +92,8 @@ private:
     transfer_id next_id_;
     std::optional<error> failure_;
     bool is_cancelled_ = false;
+    bool is_let_in_ = false;
+    std::size_t being_told_ = 0;  // were unanswered, and the observer is about to know
     bool has_reader_ended_ = false;
     bool takes_no_more_ = false;  // the peer
 };

@@ -124,6 +124,17 @@ public:
     // Sends what is waiting for a record to fill up.
     void flush();
 
+    // Sends that, waits for the result of everything that was sent, and leaves the exchange open for more.
+    // Throws as send().
+    void settle();
+
+    // ---- For a side that sends now and then ----
+
+    // Waits until the peer has let this side in, which otherwise the first results tell. Throws as send().
+    void await_entry();
+    // Why nothing more can be sent: the exchange failed, or the peer takes no more. From any thread.
+    std::optional<error> why_over() const;
+
     // Waits for every result, and takes leave. Throws if the exchange failed before; answered() has then told a failure
     // for every transfer that was not answered.
     void finish();

@@ -1,0 +1,105 @@
+#include "chat_history.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+
+#include "wherry/error.hpp"
+#include "wherry/text.hpp"
+#include "wherry/unique_fd.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+constexpr std::size_t most_bytes = std::size_t{4} << 20;
+
+std::string quoted(const std::filesystem::path& file) { return "'" + printable(file.native()) + "'"; }
+
+[[noreturn]] void fail_writing(const std::filesystem::path& file, int number) {
+    throw error(errc::io, "the history " + quoted(file) + " cannot be written", number);
+}
+
+// Removes a file that was not finished.
+class temporary_file {
+public:
+    explicit temporary_file(std::string path) : path_(std::move(path)) {}
+    ~temporary_file() {
+        if (!path_.empty()) ::unlink(path_.c_str());
+    }
+    temporary_file(const temporary_file&) = delete;
+    temporary_file& operator=(const temporary_file&) = delete;
+    void keep() noexcept { path_.clear(); }
+
+private:
+    std::string path_;
+};
+
+}  // namespace
+
+std::vector<std::string> read_chat_history(const std::filesystem::path& file) {
+    const unique_fd from(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!from.is_open()) {
+        if (errno == ENOENT) return {};
+        throw error(errc::io, "the history " + quoted(file) + " cannot be opened", errno);
+    }
+    struct stat status {};
+    if (::fstat(from.get(), &status) != 0)
+        throw error(errc::io, "the history " + quoted(file) + " cannot be read", errno);
+    if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 077) != 0)
+        throw error(errc::bad_input,
+                    "the history " + quoted(file) +
+                        " is not a file that only you can read and change; chmod 600 it, or remove it");
+    std::string content;
+    char piece[65536];
+    for (;;) {
+        const auto got = ::read(from.get(), piece, sizeof piece);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw error(errc::io, "the history " + quoted(file) + " cannot be read", errno);
+        if (got == 0) break;
+        content.append(piece, static_cast<std::size_t>(got));
+        if (content.size() > most_bytes)
+            throw error(errc::bad_input, "the history " + quoted(file) + " is too long; remove it");
+    }
+    std::vector<std::string> lines;
+    for (std::string_view rest = content; !rest.empty();) {
+        const auto end = std::min(rest.find('\n'), rest.size());
+        if (end > 0) lines.emplace_back(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    if (lines.size() > chat_history_lines)
+        lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(chat_history_lines));
+    return lines;
+}
+
+void add_chat_history(const std::filesystem::path& file, const std::vector<std::string>& lines) {
+    if (lines.empty()) return;
+    // Read anew: another chat may have ended meanwhile.
+    auto all = read_chat_history(file);
+    all.insert(all.end(), lines.begin(), lines.end());
+    std::string content;
+    std::size_t first = all.size() > chat_history_lines ? all.size() - chat_history_lines : 0;
+    std::size_t bytes = 0;
+    for (auto i = first; i < all.size(); ++i) bytes += all[i].size() + 1;
+    for (; bytes > most_bytes; ++first) bytes -= all[first].size() + 1;
+    for (auto i = first; i < all.size(); ++i) content += all[i] + "\n";
+
+    std::filesystem::create_directories(file.parent_path());
+    auto path = file.native() + ".XXXXXX";
+    const unique_fd to(::mkostemp(path.data(), O_CLOEXEC));  // mode 0600
+    if (!to.is_open()) fail_writing(file, errno);
+    temporary_file unfinished(path);
+    for (std::string_view rest = content; !rest.empty();) {
+        const auto written = ::write(to.get(), rest.data(), rest.size());
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) fail_writing(file, errno);
+        rest.remove_prefix(static_cast<std::size_t>(written));
+    }
+    if (::rename(path.c_str(), file.c_str()) != 0) fail_writing(file, errno);
+    unfinished.keep();
+}
+
+}  // namespace wherry::app
