@@ -187,6 +187,8 @@ struct line_editor::implementation {
     line_end read(std::string& line) {
         character = {};
         terminal.hold([this] { wake_up(wake.get()); });
+        // Before the prompt, else what is typed at once is echoed twice, and a Ctrl-D lost.
+        el_set(edit, EL_PREP_TERM, 1);
         int length = 0;
         const char* const got = el_gets(edit, &length);
         if (got != nullptr && length > 0) {
@@ -231,7 +233,12 @@ struct line_editor::implementation {
 
     bool go_on_after_wake() {
         if (is_interrupted) return false;
-        if (was_resized.exchange(false)) el_resize(edit);
+        if (was_resized.exchange(false)) {
+            // Drawn anew: libedit then knows nothing of what is there.
+            el_resize(edit);
+            std::fputs("\r\x1b[J", stdout);
+            el_set(edit, EL_REFRESH);
+        }
         if (was_continued.exchange(false)) {
             // The shell has had the terminal meanwhile.
             el_set(edit, EL_PREP_TERM, 1);

@@ -86,7 +86,7 @@ def test_files_that_are_there_and_that_are_not(place):
     receiver, chat = start(place)
     file = place.file("my skull.stl", content(3_000_000))
     chat.say(f"/file '{file}'", r"sent file my skull\.stl")
-    said = chat.say(f"/file {file.parent}/absent.stl", "not sent: file absent.stl")
+    said = chat.say(f"/file {file.parent}/absent.stl", r"not sent: file \S*absent\.stl")
     assert "No such file" in said
     assert "/file PATH" in chat.say("/file", "which file is not said")
     chat.say("still here", "stored as")
@@ -115,15 +115,11 @@ def test_completion(place):
     folder = place.file("a folder/upper jaw.stl", b"u").parent
     place.file("a folder/upper skull.stl", b"s")
     place.file("a folder/notes", b"n")
-    chat.type("/fi" + TAB, "/file ")
-    chat.type(f"{folder.parent}/a" + TAB, r"a\\ folder/")
-    chat.type("up" + TAB, r"per\\ ")
-    listed = chat.type(TAB, r"upper jaw\.stl +upper skull\.stl")
+    listed = chat.type(f"/file {folder.parent}/a{TAB}up{TAB}{TAB}", r"upper jaw\.stl +upper skull\.stl")
     assert "notes" not in listed
-    chat.type("s" + TAB, r"skull\.stl ")
-    chat.say("", r"sent file upper skull\.stl")
-    chat.type(f'/file "{folder}/no' + TAB, r'notes" ')
-    chat.say("", "sent file notes")
+    chat.type(CTRL_C, r"\^C")
+    chat.say(f"/fi{TAB}{folder.parent}/a{TAB}up{TAB}s{TAB}", r"sent file upper skull\.stl")
+    chat.say(f"/file '{folder}/no{TAB}", "sent file notes")
     chat.quit()
     assert place.arrived() == [b"notes", b"upper skull.stl"]
 
@@ -142,7 +138,7 @@ def test_interrupting_clears_the_line(place):
     receiver, chat = start(place)
     begin = len(chat.terminal.output)
     chat.type("not this" + CTRL_C, r"\^C")
-    chat.prompt(begin + len("not this^C"))
+    chat.terminal.expect_after(begin, r"\^C\r\n(\x1b\[K)?> ")
     chat.say("but this", "stored as")
     chat.quit(by=CTRL_D)
     assert texts(place) == ["but this"]
@@ -222,7 +218,6 @@ def test_first_contact_asks(place):
     receiver = place.receiver()
     chat = Chat(place, receiver.address, met=False)
     chat.terminal.expect(r"yes/no\] ")
-    assert receiver.told("started")[:1] == [] or True
     chat.terminal.type("yes\r")
     chat.prompt(0)
     chat.say("met", "stored as")
@@ -244,7 +239,7 @@ def test_history(place):
     assert not kept.exists()
     chat = Chat(place, receiver.address, "--history")
     chat.say("kept words", "stored as")
-    chat.quit()
+    chat.quit(by=CTRL_D)
     assert kept.read_text() == "kept words\n"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     chat = Chat(place, receiver.address, "--history")

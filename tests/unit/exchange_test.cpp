@@ -504,6 +504,32 @@ TEST_F(exchange_test, items_announced_ahead_resume_without_waiting_for_each_othe
     EXPECT_EQ(sink_.finished().size(), 16u);
 }
 
+TEST_F(exchange_test, settles_again_and_again) {
+    connect();
+    sender_->await_entry();
+    for (const std::string name : {"first", "second", "third"}) {
+        text_source item(name, "1");
+        sender_->send(item);
+        sender_->settle();
+        const std::lock_guard lock(at_sender_.mutex);
+        EXPECT_TRUE(at_sender_.answers.at(name).ok());
+    }
+    EXPECT_FALSE(sender_->why_over());
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+}
+
+TEST_F(exchange_test, a_link_that_is_cut_while_nothing_is_sent_is_told) {
+    connect();
+    sender_->await_entry();
+    serving().abort();
+    EXPECT_TRUE(receiver_failure());
+    EXPECT_THROW(sender_->settle(), error);
+    ASSERT_TRUE(sender_->why_over());
+    EXPECT_EQ(sender_->why_over()->code(), errc::disconnected);
+    EXPECT_TRUE(finish());
+}
+
 TEST_F(exchange_test, cancel_stops_the_sender_and_tells_the_receiver) {
     connect();
     // Endless, until somebody cancels.
