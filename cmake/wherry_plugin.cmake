@@ -48,8 +48,10 @@ function(wherry_add_plugin target)
     set_property(GLOBAL APPEND PROPERTY WHERRY_PLUGINS ${target})
 endfunction()
 
-# wherry_add_plugin_test(TARGET [OPTION=VALUE...]): a test, TARGET.conformance, that has `wherry check-plugin` try the
-# plugin out, with these of its options. CTest runs it where enable_testing() or include(CTest) was called.
+# wherry_add_plugin_test(TARGET [OPTION=VALUE...] [--WORD...]): a test, TARGET.conformance, that has `wherry check-plugin`
+# try the plugin out, with these of its options. What begins with the first word that has dashes goes to the command as it
+# is (--content FILE, --promise WORD), and files in it are sought from the folder of the CMakeLists.txt that calls this.
+# CTest runs it where enable_testing() or include(CTest) was called.
 function(wherry_add_plugin_test target)
     get_target_property(name ${target} WHERRY_PLUGIN_NAME)
     if(NOT name)
@@ -60,12 +62,19 @@ function(wherry_add_plugin_test target)
             "or give -DWHERRY_PROGRAM=/path/to/wherry")
     endif()
     set(options "")
+    set(are_of_the_command OFF)
     foreach(option IN LISTS ARGN)
-        if(NOT option MATCHES "^[a-z0-9][a-z0-9-]*=")
-            message(FATAL_ERROR "wherry_add_plugin_test: '${option}' is no OPTION=VALUE")
+        if(option MATCHES "^--" OR are_of_the_command)
+            set(are_of_the_command ON)
+            list(APPEND options ${option})
+        elseif(option MATCHES "^[a-z0-9][a-z0-9-]*=")
+            list(APPEND options --${name}.${option})
+        else()
+            message(FATAL_ERROR "wherry_add_plugin_test: '${option}' is neither OPTION=VALUE nor an option of wherry "
+                "check-plugin")
         endif()
-        list(APPEND options --${name}.${option})
     endforeach()
-    add_test(NAME ${target}.conformance COMMAND ${WHERRY_PROGRAM} check-plugin $<TARGET_FILE:${target}> ${options})
+    add_test(NAME ${target}.conformance COMMAND ${WHERRY_PROGRAM} check-plugin $<TARGET_FILE:${target}> ${options}
+        WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
     set_tests_properties(${target}.conformance PROPERTIES TIMEOUT 300)
 endfunction()

@@ -109,6 +109,9 @@ def refuses_what_is_no_model(place, receiver):
 def test_sink_stl_measures_models_and_refuses_what_is_none(place, wherry):
     plugins = built(wherry, "sink-stl")
     conforms(wherry, plugins, "sink-stl", "--offer-kind", "file", "--content", place.file("c.stl", binary(cuboid((1, 1, 1)))))
+    # The example's own test offers the model that lies beside it.
+    tested = wherry.run("ctest", "--test-dir", plugins, "--verbose")
+    assert "100% tests passed" in tested and "passed  deliveries_take_turns" in tested, tested
     receiver = wherry.receiver(plugins, "stl")
     cube, far = cuboid((10, 10, 10)), cuboid((2, 3, 4), (1000, -2000, 3000))
     ball, ball_area = sphere(5, 40)
