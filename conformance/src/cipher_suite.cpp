@@ -370,7 +370,8 @@ void sides_learn_who_the_other_is(context& given) {
         const auto peer = session->peer();
         require(peer.label == asked->label,
                 "peer() tells the label '" + peer.label + "' where verify_peer() said '" + asked->label + "'");
-        require(peer.public_key == asked->seen.public_key,
+        require(peer.public_key == asked->seen.public_key && peer.algorithm == asked->seen.algorithm &&
+                    peer.fingerprint == asked->seen.fingerprint,
                 "peer() tells another key than verify_peer() was asked about");
         require(peer.algorithm == "ssh-ed25519" || peer.algorithm == "ssh-rsa",
                 "a peer's algorithm is '" + peer.algorithm + "', neither ssh-ed25519 nor ssh-rsa");

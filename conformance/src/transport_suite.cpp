@@ -326,6 +326,9 @@ void an_end_of_writing_is_an_end_of_reading(context& given) {
     shut_or_fail(*both.here);
     require_same(got.get(), bytes, "what was written before the end");
     require_end_stays(*both.there);
+    // The other direction ends now, if it has not ended with the first.
+    static_cast<void>(both.there->shutdown_write());
+    require_end_stays(*both.here);
 }
 
 void the_other_way_stays_open_after_an_end(context& given) {
