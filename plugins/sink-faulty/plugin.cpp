@@ -1,0 +1,166 @@
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "wherry/sdk.hpp"
+#include "wrapped_plugin.hpp"
+
+namespace {
+
+// Which calls fail, and how. Counts over all deliveries of one instance.
+// Thread-safety: all functions from any thread.
+class failing_calls {
+public:
+    explicit failing_calls(const wherry::settings& given)
+        : which_(given.text("fail")),
+          at_(given.bytes("at")),
+          every_(given.bytes("every")),
+          code_(code_of(given.text("status"))),
+          text_(given.text("text")) {}
+
+    // Counts a call of `function`, and throws if it is one that is to fail.
+    void count(std::string_view function) {
+        if (function != which_) return;
+        const auto number = ++count_;
+        if (number == at_ || (every_ > 0 && number > at_ && (number - at_) % every_ == 0))
+            throw wherry::error(code_, text_);
+    }
+
+private:
+    static wherry::errc code_of(const std::string& word) {
+        for (std::int32_t status = WHERRY_BAD_INPUT; status <= WHERRY_CANCELLED; ++status)
+            if (to_string(wherry::to_errc(status)) == word) return wherry::to_errc(status);
+        throw wherry::error(wherry::errc::internal, "the status '" + word + "' is missing");
+    }
+
+    const std::string which_;
+    const std::uint64_t at_, every_;
+    const wherry::errc code_;
+    const std::string text_;
+    std::atomic<std::uint64_t> count_{0};
+};
+
+// Time that passes unless the program ends.
+class interruptible_delay {
+public:
+    explicit interruptible_delay(std::chrono::milliseconds time) : time_(time) {}
+
+    void wait() {
+        if (time_.count() == 0) return;
+        std::unique_lock lock(mutex_);
+        if (changed_.wait_for(lock, time_, [&] { return is_interrupted_; }))
+            throw wherry::error(wherry::errc::cancelled, "the receiver ended during the delay of finish-delay");
+    }
+
+    void interrupt() noexcept {
+        const std::lock_guard lock(mutex_);
+        is_interrupted_ = true;
+        changed_.notify_all();
+    }
+
+private:
+    const std::chrono::milliseconds time_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool is_interrupted_ = false;
+};
+
+// Lives no longer than the sink.
+class faulty_delivery final : public wherry::delivery {
+public:
+    faulty_delivery(std::unique_ptr<wherry::delivery> inner, failing_calls& failing, interruptible_delay& delay)
+        : inner_(std::move(inner)), failing_(failing), delay_(delay) {}
+
+    std::uint64_t offset() const noexcept override { return inner_->offset(); }
+    std::size_t read_back(std::uint64_t position, wherry::mutable_bytes into) override {
+        return inner_->read_back(position, into);
+    }
+
+    void write(wherry::const_bytes bytes) override {
+        failing_.count("write");
+        inner_->write(bytes);
+    }
+
+    void finish(wherry::response& answer) override {
+        try {
+            delay_.wait();
+            failing_.count("finish");
+        } catch (...) {
+            // Nobody calls abort() after this one.
+            inner_->abort(partial::drop);
+            throw;
+        }
+        inner_->finish(answer);
+    }
+
+    void abort(partial what_came) noexcept override { inner_->abort(what_came); }
+
+private:
+    const std::unique_ptr<wherry::delivery> inner_;
+    failing_calls& failing_;
+    interruptible_delay& delay_;
+};
+
+std::unique_ptr<wherry::sink> make_inner(const wherry::settings& given, const wherry::host_services& host) {
+    std::shared_ptr<const wherry::plugin> inner;
+    try {
+        inner = wherry::wrapping::load(wherry::plugin_kind::sink, given.text("sink"), "faulty",
+                                       given.has("plugin-dir") ? given.text("plugin-dir") : "", host);
+    } catch (const wherry::error& e) {
+        throw e.within("--faulty.sink");
+    }
+    try {
+        return inner->make_sink(wherry::wrapping::parse_options(given.text("sink-options")));
+    } catch (const wherry::error& e) {
+        throw e.within("--faulty.sink-options");
+    }
+}
+
+// Hands everything to another sink, but for the calls that are to fail.
+class faulty_sink final : public wherry::sink {
+public:
+    faulty_sink(const wherry::settings& given, const wherry::host_services& host)
+        : failing_(given), delay_(given.duration("finish-delay")), inner_(make_inner(given, host)) {}
+
+    std::unique_ptr<wherry::delivery> begin(const wherry::offer& what, const wherry::offering_peer& from) override {
+        failing_.count("begin");
+        return std::make_unique<faulty_delivery>(inner_->begin(what, from), failing_, delay_);
+    }
+
+    void interrupt() noexcept override {
+        delay_.interrupt();
+        inner_->interrupt();
+    }
+
+private:
+    failing_calls failing_;
+    interruptible_delay delay_;
+    const std::unique_ptr<wherry::sink> inner_;
+};
+
+constexpr std::int64_t many = std::int64_t{1} << 53;
+
+constexpr wherry_option options[] = {
+    wherry::string_option("sink", "null", "the sink that gets the deliveries"),
+    wherry::string_option("sink-options", "",
+                          "its options, as \"name=value name=value\"; \"\\ \" is a blank in a value",
+                          WHERRY_OPTION_SECRET),
+    wherry::path_option("plugin-dir", nullptr, "a folder to look for it first"),
+    wherry::choice_option("fail", "none|begin|write|finish", "none", "which of the sink's functions fails"),
+    wherry::integer_option("at", "1", "the first call of it that fails, counted over all deliveries", 1, many),
+    wherry::integer_option("every", "0", "then the call so many behind it fails, too, and so on; 0: no other", 0, many),
+    wherry::choice_option("status",
+                          "bad_input|auth_failed|disconnected|timed_out|exhausted|unsupported|io|internal|integrity|"
+                          "protocol|refused|cancelled",
+                          "io", "how it fails"),
+    wherry::string_option("text", "the sink failed on purpose (sink faulty)", "what it says then"),
+    wherry::duration_option("finish-delay", "0", "how long finish waits before anything else", 0, 86'400'000),
+};
+
+}  // namespace
+
+WHERRY_PLUGIN(faulty_sink, "faulty", "0.1.0", "another sink, which fails when told to; for tests", options)

@@ -1,0 +1,88 @@
+#include "wrapped_plugin.hpp"
+
+#include <dlfcn.h>
+
+#include <filesystem>
+#include <vector>
+
+#include "wherry/error.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::wrapping {
+
+namespace {
+
+// "name=value" each, without the backslashes.
+std::vector<std::string> words_of(std::string_view text) {
+    std::vector<std::string> words;
+    bool is_inside = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == ' ' || text[i] == '\t') {
+            is_inside = false;
+            continue;
+        }
+        const bool is_kept = text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == ' ' || text[i + 1] == '\\');
+        if (is_kept) ++i;
+        if (!is_inside) words.emplace_back();
+        is_inside = true;
+        words.back() += text[i];
+    }
+    return words;
+}
+
+host_environment environment_from(const host_services& host) {
+    host_environment given;
+    given.home = host.home();
+    given.log = [host](host_environment::level how, const std::string& text) {
+        switch (how) {
+            case host_environment::level::debug: return host.log(host_services::level::debug, text);
+            case host_environment::level::info: return host.log(host_services::level::info, text);
+            case host_environment::level::warning: return host.log(host_services::level::warning, text);
+            case host_environment::level::error: return host.log(host_services::level::error, text);
+        }
+    };
+    given.ask_secret = [host](const std::string& prompt, std::span<char> into) {
+        return host.ask_secret(prompt, into).size();
+    };
+    given.show = [host](const std::string& lines) { host.show(lines); };
+    return given;
+}
+
+// The folder of the shared object that this code is in; empty if the loader does not tell.
+std::filesystem::path own_folder() {
+    static const char here = 0;
+    Dl_info about{};
+    if (::dladdr(&here, &about) == 0 || about.dli_fname == nullptr) return {};
+    return std::filesystem::path(about.dli_fname).parent_path();
+}
+
+}  // namespace
+
+option_values parse_options(std::string_view text) {
+    option_values values;
+    for (const auto& word : words_of(text)) {
+        const auto equals = word.find('=');
+        if (equals == word.npos || !is_plugin_name(word.substr(0, equals)))
+            throw error(errc::bad_input,
+                        "is no list of NAME=VALUE with blanks between them; a blank in a value is "
+                        "written with a backslash before it");
+        const auto name = word.substr(0, equals);
+        if (!values.emplace(name, word.substr(equals + 1)).second)
+            throw error(errc::bad_input, "gives '" + name + "' twice; give it once");
+    }
+    return values;
+}
+
+std::shared_ptr<const plugin> load(plugin_kind kind, const std::string& name, std::string_view own_name,
+                                   const std::string& plugin_dir, const host_services& host) {
+    if (name == own_name)
+        throw error(errc::bad_input, "'" + printable(name) + "' cannot wrap itself; name the " +
+                                         std::string(to_string(kind)) + " beneath it");
+    std::vector<std::string> first;
+    if (!plugin_dir.empty()) first.push_back(plugin_dir);
+    auto folders = default_search_path(first);
+    if (auto own = own_folder(); !own.empty()) folders.push_back(std::move(own));
+    return plugin_host(std::move(folders), environment_from(host)).load(kind, name);
+}
+
+}  // namespace wherry::wrapping
