@@ -3,6 +3,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <csignal>
+#include <iterator>
 #include <mutex>
 #include <optional>
 
@@ -299,10 +300,7 @@ private:
             switch (asked.asks_for) {
                 case chat_line::kind::quit: return false;
                 case chat_line::kind::help: with_.note(std::string(chat_help())); return true;
-                case chat_line::kind::files:
-                    for (const auto& path : asked.paths)
-                        plan_.add_path(path, options_.boolean("follow") ? symlinks::follow : symlinks::skip);
-                    break;
+                case chat_line::kind::files: add_files(asked.paths); break;
                 case chat_line::kind::message:
                     // At the prompt, an empty line is what Enter makes of a wish to try again.
                     if (!is_interactive_ || !asked.text.empty()) plan_.add_message(std::move(asked.text));
@@ -328,6 +326,15 @@ private:
                                 ". Enter tries again, before anything else is sent; /quit gives it up");
         }
         return true;
+    }
+
+    void add_files(const std::vector<std::string>& paths) {
+        sending_plan line;
+        for (const auto& path : paths)
+            line.add_path(path, options_.boolean("follow") ? symlinks::follow : symlinks::skip);
+        line.require_distinct_names();
+        std::move(line.items.begin(), line.items.end(), std::back_inserter(plan_.items));
+        std::move(line.skipped.begin(), line.skipped.end(), std::back_inserter(plan_.skipped));
     }
 
     // A line that means nothing. For the exit code, and for programs, it is one that was not sent.

@@ -16,7 +16,7 @@ enum class exit_code : int {
     local_io = 7,       // a source or a key file cannot be read, nothing can be written, or listened on
     integrity = 8,      // altered on the way, or not the protocol
     nonconforming = 9,  // a plugin fails its check
-    interrupted = 130   // SIGINT or SIGTERM ended a sender
+    interrupted = 130   // SIGINT or SIGTERM ended it before it was done
 };
 
 enum class side { here, remote };
@@ -26,8 +26,9 @@ constexpr exit_code exit_code_for(errc failure, side said_by) noexcept {
     const bool remote = said_by == side::remote;
     switch (failure) {
         case errc::auth_failed: return exit_code::not_trusted;
-        case errc::disconnected:
-        case errc::timed_out: return exit_code::link;
+        case errc::disconnected: return exit_code::link;
+        // What a receiver's sink waited for in vain is no lost link.
+        case errc::timed_out: return remote ? exit_code::refused : exit_code::link;
         case errc::integrity:
         case errc::protocol: return exit_code::integrity;
         case errc::refused: return exit_code::refused;

@@ -323,7 +323,8 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
     } else if (with_.style == output::lines && kind_ == kind::talk && what.kind == item_kind::message) {
         auto answer = describe_answer(result.outcome, result.response);
         answer.erase(0, answer.starts_with(':') ? 2 : 1);  // what ties it to what was sent
-        with_.terminal.result(answer.empty() ? "delivered" : answer);
+        // Set in, so that nothing that a receiver says can be taken for one of our own lines.
+        with_.terminal.result(answer.empty() ? "delivered" : answer.starts_with("    ") ? answer : "    " + answer);
     } else if (with_.style == output::lines) {
         auto line = "sent " + describe_item(what);
         if (!what.size && what.kind == item_kind::data) line += " (" + human_bytes(result.bytes) + ")";

@@ -215,7 +215,8 @@ private:
                 fs::current_path(here);
             }
         }
-        if (c.is_promised("takes-anything")) fail("refused everything that was tried, at last " + refusals);
+        const bool is_told = c.about.content || c.about.offer_kind || !c.about.offer_name.empty();
+        if (is_told || c.is_promised("takes-anything")) fail("refused everything that was tried, at last " + refusals);
         skip("it refuses everything that was tried, at last " + refusals +
              "; say what it takes with --offer-name, --offer-kind and --content");
     }

@@ -328,7 +328,11 @@ struct exchange_server::implementation {
         }
         for (auto& peer : peers) {
             const std::lock_guard peer_lock(peer.mutex);
-            if (peer.link) peer.link->abort();
+            // An exchange gives up what waits to be finished, too.
+            if (peer.trading)
+                peer.trading->abort();
+            else if (peer.link)
+                peer.link->abort();
         }
         lock.unlock();
         into.interrupt();

@@ -39,6 +39,8 @@ auto of_sink(Call&& call) {
         throw error(errc::exhausted, "the receiver is out of memory");
     } catch (const std::exception& e) {
         throw error(errc::internal, e.what());
+    } catch (...) {
+        throw error(errc::internal, "the sink failed with an exception of unknown type");
     }
 }
 
@@ -320,7 +322,11 @@ void incoming_transfers::on_end(const frame& got) {
         return end_with(got.transfer, e);
     }
     ++unanswered_;
-    to_finish_.post({got.transfer, std::move(open_.extract(got.transfer).mapped())});
+    finishing ended{got.transfer, std::move(open_.extract(got.transfer).mapped())};
+    // A folder comes after what is in it: its time, for one, is that of the last change.
+    using place = overtaking_queue<finishing>::place;
+    const auto where = ended.item.what.kind == item_kind::folder ? place::behind_all_before : place::anywhere;
+    to_finish_.post(std::move(ended), where);
 }
 
 // On a thread of the queue.
@@ -341,8 +347,12 @@ void incoming_transfers::finish(finishing&& ended) noexcept {
     result.outcome = std::move(response.outcome);
     result.response = std::move(response.bytes);
     put_counts(result, item);
-    // First here, for to answer may fail.
-    observer_.tell([&](auto& o) { o.delivered(ended.id, item.what, result); });
+    try {
+        // First here, for to answer may fail.
+        observer_.tell([&](auto& o) { o.delivered(ended.id, item.what, result); });
+    } catch (const std::exception&) {
+        over_.link().abort();
+    }
     try {
         const std::lock_guard lock(finished_mutex_);
         finished_.push_back(std::move(item.admitted));

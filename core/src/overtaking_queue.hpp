@@ -16,7 +16,8 @@
 namespace wherry {
 
 // Jobs that one thread does in the order in which they come, as long as that goes quickly: a job that has waited for
-// `patience` is taken by a further thread, so that one that takes long keeps no other waiting.
+// `patience` is taken by a further thread, so that one that takes long keeps no other waiting. A job that comes behind
+// others in meaning, too, waits until all before it are done.
 //
 // What jobs leave to be sent off together is sent by flush(): when no job is waiting, and never later than `patience`
 // after the first of them.
@@ -46,7 +47,9 @@ public:
         for (auto& thread : threads_) thread.join();
     }
 
-    void post(Job job) {
+    enum class place { anywhere, behind_all_before };
+
+    void post(Job job, place where = place::anywhere) {
         std::unique_lock lock(mutex_);
         room_.wait(lock, [&] { return waiting_.size() + busy_ < shape_.most_pending; });
         if (standing_by_ == 0 && !start_thread() && threads_.empty()) {
@@ -56,7 +59,7 @@ public:
             flush_();
             return;
         }
-        waiting_.push_back({std::move(job), clock::now()});
+        waiting_.push_back({std::move(job), clock::now(), where});
         if (busy_ == 0 || waiting_.size() == 1) changed_.notify_one();
     }
 
@@ -72,6 +75,7 @@ private:
     struct waiting_job {
         Job job;
         clock::time_point since;
+        place where;
     };
 
     // All that follows: with the lock held.
@@ -92,8 +96,8 @@ private:
         std::unique_lock lock(mutex_);
         for (;;) {
             const auto now = clock::now();
-            const bool may_take = !waiting_.empty() && (busy_ == 0 || now >= waiting_.front().since + shape_.patience);
-            if (may_take) {
+            const auto overdue = next_overtaking();
+            if (!waiting_.empty() && (busy_ == 0 || (overdue && now >= *overdue))) {
                 do_next(lock);
             } else if (unflushed_since_ && now >= *unflushed_since_ + shape_.patience) {
                 flush(lock);
@@ -108,9 +112,14 @@ private:
         }
     }
 
+    // When the next job may be taken although others are being done.
+    std::optional<clock::time_point> next_overtaking() const {
+        if (waiting_.empty() || waiting_.front().where == place::behind_all_before) return std::nullopt;
+        return waiting_.front().since + shape_.patience;
+    }
+
     std::optional<clock::time_point> next_deadline() const {
-        std::optional<clock::time_point> due;
-        if (!waiting_.empty()) due = waiting_.front().since + shape_.patience;
+        auto due = next_overtaking();
         if (unflushed_since_)
             due = std::min(due.value_or(clock::time_point::max()), *unflushed_since_ + shape_.patience);
         return due;
@@ -118,7 +127,10 @@ private:
 
     void do_next(std::unique_lock<std::mutex>& lock) {
         auto taken = std::move(waiting_.front().job);
+        const bool was_held = waiting_.front().where == place::behind_all_before;
         waiting_.pop_front();
+        // What comes behind it has a time by when again.
+        if (was_held) changed_.notify_one();
         --standing_by_;
         ++busy_;
         // Somebody has to look after what is left while this job takes its time.

@@ -89,8 +89,11 @@ def test_files_that_are_there_and_that_are_not(place):
     said = chat.say(f"/file {file.parent}/absent.stl", r"not sent: file \S*absent\.stl")
     assert "No such file" in said
     assert "/file PATH" in chat.say("/file", "which file is not said")
+    twins = [place.file(f"{folder}/twin", b"x") for folder in "ab"]
+    assert "twin" in chat.say(f"/file {twins[0]} {twins[1]}", "not |same name|twice|both")
     chat.say("still here", "stored as")
     chat.quit()
+    assert b"twin" not in place.arrived()
     assert (place.received / "my skull.stl").read_bytes() == content(3_000_000)
 
 

@@ -248,7 +248,9 @@ def test_sink_that_refuses_everything_is_skipped_with_a_reason():
     assert cases[SIZES]["status"] == "skipped"
     assert "nothing is taken here" in cases[SIZES]["reason"] and "--content" in cases[SIZES]["reason"]
     assert cases["becomes_ready"]["status"] == "passed"
-    # Unless its author knows better.
+    # Unless its author knows better, or says what it takes.
+    code, cases, ran = check(fixture("faulty-sink-refuses_everything", "sink"), "--offer-name", ".csv", "--case", SIZES)
+    assert code == NONCONFORMING and "refused everything that was tried" in cases[SIZES]["reason"], ran
     code, cases, ran = check(fixture("faulty-sink-refuses_everything", "sink"), "--promise", "takes-anything", "--case", SIZES)
     assert code == NONCONFORMING and "refused everything that was tried" in cases[SIZES]["reason"], ran
 

@@ -698,6 +698,38 @@ TEST_F(slow_sink_test, stalls_no_other_delivery) {
     }
 }
 
+TEST_F(slow_sink_test, has_a_folder_after_what_is_in_it) {
+    connect();
+    send("slow/file");
+    send("quick");
+    at_sender_.wait_for_answer("quick");
+    text_source folder("slow", "", item_kind::folder);
+    sender_->send(folder);
+    send("behind it");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_FALSE(sink_.has_call("finish slow"));
+    go();
+    EXPECT_FALSE(finish());
+    const auto calls = sink_.calls();
+    const auto at = [&](const std::string& call) { return std::find(calls.begin(), calls.end(), call); };
+    EXPECT_LT(at("finish slow/file"), at("finish slow"));
+    EXPECT_LT(at("finish slow"), calls.end());
+    EXPECT_TRUE(at_sender_.answers.at("slow").ok());
+    EXPECT_TRUE(at_sender_.answers.at("behind it").ok());
+}
+
+TEST_F(slow_sink_test, that_throws_anything_fails_one_delivery) {
+    connect();
+    sink_.on_call = [](const std::string& call, const std::string& name) {
+        if (call == "finish" && name == "odd") throw 5;
+    };
+    send("odd");
+    send("even");
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(at_sender_.answers.at("odd").failure, errc::internal);
+    EXPECT_TRUE(at_sender_.answers.at("even").ok());
+}
+
 TEST_F(slow_sink_test, more_than_may_be_unfinished_wait_and_all_arrive) {
     connect();
     constexpr std::size_t many = 3 * limits::max_unfinished_deliveries;

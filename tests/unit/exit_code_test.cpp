@@ -12,6 +12,7 @@ TEST(exit_codes, tell_who_failed) {
     EXPECT_EQ(to_status(exit_code_for(errc::exhausted, side::remote)), 4);
     EXPECT_EQ(to_status(exit_code_for(errc::auth_failed, side::here)), 5);
     EXPECT_EQ(to_status(exit_code_for(errc::timed_out, side::here)), 6);
+    EXPECT_EQ(to_status(exit_code_for(errc::timed_out, side::remote)), 4);
     EXPECT_EQ(to_status(exit_code_for(errc::integrity, side::remote)), 8);
     EXPECT_EQ(to_status(exit_code_for(errc::internal, side::here)), 1);
     EXPECT_EQ(to_status(exit_code_for(errc::cancelled, side::here)), 130);

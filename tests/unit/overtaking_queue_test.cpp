@@ -118,6 +118,32 @@ TEST_F(overtaking_queue_test, what_a_quick_one_left_is_flushed_while_a_slow_one_
     }
 }
 
+TEST_F(overtaking_queue_test, one_that_comes_behind_all_before_waits_for_them) {
+    auto to_do = make();
+    to_do.post(-1);
+    to_do.post(1);
+    await([&] { return done_.size() == 1; });
+    to_do.post(2, queue::place::behind_all_before);
+    to_do.post(3);
+    std::this_thread::sleep_for(30ms);
+    EXPECT_EQ(done(), std::vector{1});
+    go();
+    to_do.wait();
+    EXPECT_EQ(done(), (std::vector{1, -1, 2, 3}));
+}
+
+TEST_F(overtaking_queue_test, one_that_had_to_wait_is_overtaken_as_any_other) {
+    auto to_do = make();
+    to_do.post(1);
+    to_do.post(-2, queue::place::behind_all_before);
+    to_do.post(3);
+    await([&] { return done_.size() == 2 && unflushed_ == 0; });
+    EXPECT_EQ(done(), (std::vector{1, 3}));
+    go();
+    to_do.wait();
+    EXPECT_EQ(done().size(), 3u);
+}
+
 TEST_F(overtaking_queue_test, more_than_may_be_pending_wait_for_room) {
     auto to_do = make(3, 2);
     to_do.post(-1);

@@ -41,8 +41,12 @@ provider fastest(aead algorithm) {
     auto best = all.front();
     auto best_time = clock::duration::max();
     for (const auto by : all) {
-        const auto time = time_of(by, algorithm);
-        if (time < best_time) best = by, best_time = time;
+        try {
+            const auto time = time_of(by, algorithm);
+            if (time < best_time) best = by, best_time = time;
+        } catch (const error&) {
+            // OpenSSL's configuration may leave an algorithm out. Of Botan it is told when it is used.
+        }
     }
     return best;
 }
