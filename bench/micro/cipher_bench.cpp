@@ -108,8 +108,12 @@ const bool has_openssl = [] {
     if (providers().size() == 1) return false;
     for (const auto& [name, algorithm] : {std::pair("aes_256_gcm_openssl", aead::aes_256_gcm),
                                           {"chacha20_poly1305_openssl", aead::chacha20_poly1305}}) {
-        const auto sealing = [algorithm](benchmark::State& state) { seal(state, algorithm, provider_choice::openssl); };
-        const auto opening = [algorithm](benchmark::State& state) { open(state, algorithm, provider_choice::openssl); };
+        const auto sealing = [which = algorithm](benchmark::State& state) {
+            seal(state, which, provider_choice::openssl);
+        };
+        const auto opening = [which = algorithm](benchmark::State& state) {
+            open(state, which, provider_choice::openssl);
+        };
         benchmark::RegisterBenchmark((std::string("seal/") + name).c_str(), sealing)->Apply(sizes);
         benchmark::RegisterBenchmark((std::string("open/") + name).c_str(), opening)->Apply(sizes)->UseManualTime();
     }
