@@ -1,6 +1,7 @@
 // A sink with one fault: the one that FAULT names when it is compiled. Without one ("none") it is as it should be: it
 // stores what comes in the folder `items`, and goes on with what was cut. For the tests of the conformance kit.
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -377,7 +378,12 @@ const wherry_option options[] = {
 
 __attribute__((constructor)) void at_load() {
     if (here == fault::opens_when_loaded) static_cast<void>(!::open("/dev/null", O_RDONLY));
-    if (here == fault::starts_a_thread_when_loaded) std::thread([] { ::sleep(1000); }).detach();
+    if (here == fault::starts_a_thread_when_loaded) {
+        // In code that stays when this file is unloaded, so that it is no crash.
+        pthread_t thread;
+        ::pthread_create(&thread, nullptr, reinterpret_cast<void* (*)(void*)>(reinterpret_cast<void*>(&::pause)),
+                         nullptr);
+    }
     if (here == fault::crashes_when_loaded) crash();
     if (here == fault::ends_when_loaded) std::exit(0);
 }
