@@ -5,10 +5,10 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <optional>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -85,8 +85,8 @@ private:
         if (threads_.size() >= shape_.most_threads) return false;
         try {
             threads_.emplace_back([this] { run(); });
-        } catch (const std::system_error&) {
-            return false;
+        } catch (const std::exception&) {
+            return false;  // no thread to be had, or no memory
         }
         ++standing_by_;
         return true;
