@@ -37,7 +37,7 @@ public:
                           with.terminal.is_output_terminal()),
           dialer_(with, options),
           report_(with, plan_, dialer_.how().content_compression, send_report::kind::talk),
-          items_(with, options, plan_, report_, repeats::possible),
+          items_(options, plan_, report_, repeats::possible),
           stopper_(report_),
           signals_(with.signals, [this](unsigned) { on_signal(); }) {}
 

@@ -148,8 +148,7 @@ void require_known(const std::string& word, const std::vector<conformance::descr
 }
 
 // What the options say of the plugin.
-void read_subject(application& with, conformance::subject& what, const effective_options& options,
-                  std::vector<std::string>& wanted) {
+void read_subject(conformance::subject& what, const effective_options& options, std::vector<std::string>& wanted) {
     what.options = options.values_of(what.kind);
     for (const auto& [option, value] : options.arguments()) {
         if (option == "case") {
@@ -179,7 +178,6 @@ void read_subject(application& with, conformance::subject& what, const effective
     if (options.has("address")) what.address = options.text("address");
     what.connections = static_cast<int>(options.integer("connections"));
     what.call_limit = options.duration("time-limit");
-    static_cast<void>(with);
 }
 
 exit_code run(application& with) {
@@ -221,7 +219,7 @@ exit_code run(application& with) {
                                    [&] { return here.list(); }};
         const auto options = with.options.read({&kind, 1}, finder);
         for (const auto& doubt : options.doubts()) with.log->warn(doubt);
-        read_subject(with, what, options, wanted);
+        read_subject(what, options, wanted);
         for (const auto& one : conformance::cases(what.kind)) {
             const bool is_wanted = wanted.empty() || std::find(wanted.begin(), wanted.end(), one.name) != wanted.end();
             if (one.name == "loads" || !is_wanted || is_interrupted) continue;

@@ -77,7 +77,7 @@ public:
           plan_(make_plan(options)),
           retries_(dialer_.retries()),
           report_(with, plan_, dialer_.how().content_compression),
-          items_(with, options, plan_, report_, retries_.is_on() ? repeats::possible : repeats::no) {}
+          items_(options, plan_, report_, retries_.is_on() ? repeats::possible : repeats::no) {}
 
     exit_code run() {
         report_.tell_skipped();
