@@ -129,7 +129,8 @@ TEST_F(overtaking_queue_test, one_that_comes_behind_all_before_waits_for_them) {
     EXPECT_EQ(done(), std::vector{1});
     go();
     to_do.wait();
-    EXPECT_EQ(done(), (std::vector{1, -1, 2, 3}));
+    // What comes behind it has waited long enough to be done beside it.
+    EXPECT_THAT(done(), testing::AnyOf(testing::ElementsAre(1, -1, 2, 3), testing::ElementsAre(1, -1, 3, 2)));
 }
 
 TEST_F(overtaking_queue_test, one_that_had_to_wait_is_overtaken_as_any_other) {
