@@ -58,6 +58,7 @@ const command& pair_command();
 const command& plugins_command();
 const command& new_plugin_command();
 const command& check_plugin_command();
+const command& bench_command();
 
 // ---- What several commands do ----
 

@@ -36,13 +36,13 @@ retry_schedule dialer::retries() const {
             }};
 }
 
-std::unique_ptr<session> dialer::connect() {
+std::unique_ptr<session> dialer::connect(link_probe* probe) {
     const auto keyless = cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse;
     const auto policy = options_.boolean("accept-new-peer") ? first_contact::remember : first_contact::report;
     const keys::known_hosts known(keys::known_hosts_path(with_.home()));
     receiver_check check(known, canonical_, keyless, policy);
     try {
-        return meet(check);
+        return meet(check, probe);
     } catch (const error&) {
         if (check.found() == receiver_check::finding::changed) fail_changed(check);
         if (check.found() != receiver_check::finding::unknown) throw;
@@ -52,16 +52,19 @@ std::unique_ptr<session> dialer::connect() {
     check.remember();
     receiver_check again(known, canonical_, keyless, first_contact::report);
     try {
-        return meet(again);
+        return meet(again, probe);
     } catch (const error&) {
         if (again.found() == receiver_check::finding::changed) fail_changed(again);
         throw;
     }
 }
 
-std::unique_ptr<session> dialer::meet(receiver_check& check) {
+std::unique_ptr<session> dialer::meet(receiver_check& check, link_probe* probe) {
     with_.log->info("connecting to {}", printable(canonical_));
-    auto opened = session::open(role::initiator, transport_->connect(address_), *cipher_,
+    auto link = transport_->connect(address_);
+    if (probe != nullptr) link = probe->watch(std::move(link));
+    auto& protection = probe != nullptr ? probe->watch(*cipher_) : *cipher_;
+    auto opened = session::open(role::initiator, std::move(link), protection,
                                 options_.chosen(plugin_kind::cipher).name(), check.verifier(), how().timing);
     if (check.found() == receiver_check::finding::remembered)
         with_.note("first contact with " + printable(canonical_) + ": its key " + check.peer().fingerprint +

@@ -13,6 +13,15 @@
 
 namespace wherry::app {
 
+// Puts something between a session and the plugins that it uses.
+class link_probe {
+public:
+    virtual ~link_probe() = default;
+    virtual std::unique_ptr<connection> watch(std::unique_ptr<connection> link) = 0;
+    // Used for the handshake over the connection that was watched last; lives until then.
+    virtual cipher& watch(cipher& used) = 0;
+};
+
 // What the commands that send have in common: the one receiver that they reach, as often as it takes, and recognise.
 // Used by one thread at a time.
 class dialer {
@@ -21,8 +30,9 @@ public:
     dialer(application& with, const effective_options& options);
 
     // A session with the receiver that is known by its key; asks the person at the terminal about one that is not.
-    // Throws error: auth_failed if it was not accepted or has changed, and what transport and session throw.
-    std::unique_ptr<session> connect();
+    // Throws error: auth_failed if it was not accepted or has changed, and what transport and session throw. `probe`
+    // may be null.
+    std::unique_ptr<session> connect(link_probe* probe = nullptr);
 
     // A session was open once, so the receiver has been recognised.
     bool has_met() const noexcept { return has_met_; }
@@ -36,7 +46,7 @@ public:
     void tell(const error& failure, std::string_view advice = {}) const;
 
 private:
-    std::unique_ptr<session> meet(receiver_check& check);
+    std::unique_ptr<session> meet(receiver_check& check, link_probe* probe);
     void ask_about(const receiver_check& check);
     [[noreturn]] void fail_changed(const receiver_check& check);
 

@@ -20,10 +20,12 @@ namespace {
 
 // Every command, in the order of the help. A further one is a further line.
 std::vector<const command*> all_commands() {
-    return {
-        &keygen_command(),      &authorize_command_entry(), &keys_command(), &receive_command(), &send_command(),
-        &chat_command(),        &devices_command(),         &pair_command(), &plugins_command(), &new_plugin_command(),
-        &check_plugin_command()};
+    return {&keygen_command(),       &authorize_command_entry(),
+            &keys_command(),         &receive_command(),
+            &send_command(),         &chat_command(),
+            &devices_command(),      &pair_command(),
+            &plugins_command(),      &new_plugin_command(),
+            &check_plugin_command(), &bench_command()};
 }
 
 std::vector<const command_syntax*> all_syntax() {

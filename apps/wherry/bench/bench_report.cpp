@@ -1,0 +1,218 @@
+#include "bench/bench_report.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <string_view>
+
+#include "application.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app::bench {
+
+namespace {
+
+double as_seconds(nanoseconds time) noexcept { return std::chrono::duration<double>(time).count(); }
+
+double a_second(std::uint64_t count, double seconds) noexcept {
+    return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+}
+
+template <class... Values>
+std::string formatted(const char* format, Values... values) {
+    std::array<char, 256> text;
+    std::snprintf(text.data(), text.size(), format, values...);
+    return text.data();
+}
+
+std::string padded(std::string text, std::size_t width) {
+    if (text.size() < width) text.insert(0, width - text.size(), ' ');
+    return text;
+}
+
+std::string plain_number(double value) { return formatted(value < 100 ? "%.1f" : "%.0f", value); }
+
+std::string microseconds(const json& value) { return formatted("%.0f us", value.get<double>()); }
+
+std::string percent(double share) { return formatted("%.1f %%", 100 * share); }
+
+// One row of the table of shares: "-" where a side has no such stage.
+std::string share_of(const json& side, const std::string& stage) {
+    if (side.is_null()) return "?";
+    const auto& stages = side.at("stages");
+    const auto found = stages.find(stage);
+    if (found == stages.end()) return "-";
+    return percent(found->at("share").get<double>());
+}
+
+std::string shares_table(const json& sender, const json& receiver) {
+    constexpr std::size_t first = 14, column = 16;
+    std::string text;
+    const auto row = [&](std::string name, std::string left, std::string right) {
+        name.resize(first, ' ');
+        text += "  " + name + padded(std::move(left), column) + padded(std::move(right), column) + "\n";
+    };
+    row("share of time", "sending side", "receiving side");
+    for (const auto* const stage : {"source", "cipher", "transport", "sink", "answers", "core"})
+        row(stage, share_of(sender, stage), share_of(receiver, stage));
+    const auto waiting = [](const json& side) {
+        return side.is_null() ? std::string("?") : percent(side.at("waiting_share").get<double>());
+    };
+    row("waiting", waiting(sender), waiting(receiver));
+    const auto processors = [](const json& side) {
+        return side.is_null() ? std::string("?") : formatted("%.2f", side.at("cpu").at("processors").get<double>());
+    };
+    row("processors", processors(sender), processors(receiver));
+    return text;
+}
+
+std::string items_of(const json& fields) {
+    const auto items = fields.at("items").get<std::uint64_t>();
+    const std::string name = fields.at("workload") == "files" ? "file" : "message";
+    return std::to_string(items) + " " + name + (items == 1 ? "" : "s");
+}
+
+}  // namespace
+
+std::string rate_text(double bytes_per_second) {
+    const auto rate = bytes_per_second / (1 << 20);
+    return formatted(rate < 1 ? "%.3f MiB/s" : rate < 100 ? "%.1f MiB/s" : "%.0f MiB/s", rate);
+}
+
+void bench_result::add(connection_outcome one) {
+    const bool is_first = senders == 0;
+    ++senders;
+    sum.bytes += one.bytes;
+    sum.bytes_on_link += one.bytes_on_link;
+    sum.items += one.items;
+    sum.failed += one.failed;
+    if (!sum.first_failure) sum.first_failure = std::move(one.first_failure);
+    sum.elapsed = std::max(sum.elapsed, one.elapsed);
+    sum.sender.add(one.sender);
+    if (is_first)
+        sum.receiver = one.receiver;
+    else if (!one.receiver)
+        sum.receiver.reset();
+    else if (sum.receiver)
+        sum.receiver->add(*one.receiver);
+    auto& samples = sum.singles.samples;
+    samples.insert(samples.end(), one.singles.samples.begin(), one.singles.samples.end());
+    if (!sum.broken) sum.broken = std::move(one.broken);
+}
+
+double bench_result::seconds() const noexcept { return as_seconds(sum.elapsed); }
+double bench_result::bytes_per_second() const noexcept { return a_second(sum.bytes, seconds()); }
+double bench_result::items_per_second() const noexcept { return a_second(sum.items, seconds()); }
+
+bottleneck bench_result::limit() const { return find_bottleneck(sum.sender, sum.receiver ? &*sum.receiver : nullptr); }
+
+json result_fields(const bench_result& of) {
+    json fields;
+    fields["role"] = "sender";
+    fields["workload"] = to_string(of.kind);
+    fields["destination"] = as_utf8(of.destination);
+    fields["transport"] = of.transport;
+    fields["cipher"] = of.cipher;
+    fields["senders"] = of.senders;
+    fields["interrupted"] = of.is_interrupted;
+    fields["seconds"] = of.seconds();
+    fields["bytes"] = of.sum.bytes;
+    fields["bytes_on_link"] = of.sum.bytes_on_link;
+    fields["bytes_per_second"] = of.bytes_per_second();
+    fields["items"] = of.sum.items;
+    fields["failed"] = of.sum.failed;
+    fields["items_per_second"] = of.items_per_second();
+    if (!of.sum.singles.samples.empty()) {
+        auto sorted = of.sum.singles;
+        std::sort(sorted.samples.begin(), sorted.samples.end());
+        const auto us = [](nanoseconds time) { return as_seconds(time) * 1e6; };
+        fields["latency"] = {{"samples", sorted.samples.size()},     {"p50_us", us(sorted.percentile(50))},
+                             {"p99_us", us(sorted.percentile(99))},  {"mean_us", us(sorted.mean())},
+                             {"min_us", us(sorted.samples.front())}, {"max_us", us(sorted.samples.back())}};
+    }
+    fields["sender"] = to_json(of.sum.sender, bench_side::sender);
+    fields["receiver"] = of.sum.receiver ? to_json(*of.sum.receiver, bench_side::receiver) : json(nullptr);
+    const auto limit = of.limit();
+    static constexpr const char* places[] = {"sender", "receiver", "link", "unknown"};
+    const bool is_side = limit.where == bottleneck::place::sender || limit.where == bottleneck::place::receiver;
+    fields["limited_by"] = {
+        {"side", places[static_cast<std::size_t>(limit.where)]},
+        {"stage", !is_side ? json(nullptr) : json(limit.which ? to_string(*limit.which) : std::string_view("core"))},
+        {"text", limit.sentence()}};
+    return fields;
+}
+
+json interval_fields(const interval& of) {
+    const auto length = as_seconds(of.end - of.begin);
+    json fields;
+    fields["begin"] = as_seconds(of.begin);
+    fields["end"] = as_seconds(of.end);
+    fields["bytes"] = of.bytes;
+    fields["bytes_per_second"] = a_second(of.bytes, length);
+    fields["items"] = of.items;
+    fields["items_per_second"] = a_second(of.items, length);
+    return fields;
+}
+
+std::string interval_line(const interval& of, workload kind) {
+    const auto length = as_seconds(of.end - of.begin);
+    auto line = formatted("%6.1f-%.1f s", as_seconds(of.begin), as_seconds(of.end));
+    line += "  " + padded(human_bytes(of.bytes), 10) + "  " + padded(rate_text(a_second(of.bytes, length)), 12);
+    if (kind != workload::stream)
+        line += "  " + padded(plain_number(a_second(of.items, length)), 8) + " " + std::string(to_string(kind)) + "/s";
+    return line;
+}
+
+std::string result_text(const json& fields) {
+    const auto senders = fields.at("senders").get<std::size_t>();
+    const auto bytes = fields.at("bytes").get<std::uint64_t>();
+    const bool is_stream = fields.at("workload") == "stream";
+    std::string text =
+        fields.at("transport").get<std::string>() + ", " + printable(fields.at("cipher").get<std::string>());
+    if (senders > 1) text += ", " + std::to_string(senders) + " connections";
+    text += ": " + (is_stream ? std::string() : items_of(fields) + ", ") + human_bytes(bytes) +
+            formatted(" in %.2f s, ", fields.at("seconds").get<double>());
+    if (!is_stream)
+        text += plain_number(fields.at("items_per_second").get<double>()) + " " +
+                fields.at("workload").get<std::string>() + "/s, ";
+    text += rate_text(fields.at("bytes_per_second").get<double>()) + "\n";
+    if (const auto failed = fields.at("failed").get<std::uint64_t>(); failed > 0)
+        text += "not delivered: " + std::to_string(failed) + "\n";
+    if (const auto latency = fields.find("latency"); latency != fields.end())
+        text += "one at a time: " + std::to_string(latency->at("samples").get<std::uint64_t>()) + " messages, p50 " +
+                microseconds(latency->at("p50_us")) + ", p99 " + microseconds(latency->at("p99_us")) + "\n";
+    text += shares_table(fields.at("sender"), fields.at("receiver"));
+    if (fields.at("receiver").is_null())
+        text += "the receiver is no bench, so its side is not known: start it with wherry bench --serve\n";
+    return text + "limited by: " + fields.at("limited_by").at("text").get<std::string>();
+}
+
+json report_fields(const received_report& of) {
+    const auto length = as_seconds(of.times.elapsed);
+    json fields;
+    fields["role"] = "receiver";
+    fields["address"] = as_utf8(of.address);
+    if (!of.peer.fingerprint.empty()) put_identity(fields, of.peer);
+    fields["seconds"] = length;
+    fields["bytes"] = of.bytes;
+    fields["bytes_per_second"] = a_second(of.bytes, length);
+    fields["items"] = of.items;
+    fields["items_per_second"] = a_second(of.items, length);
+    fields["receiver"] = to_json(of.times, bench_side::receiver);
+    return fields;
+}
+
+std::string report_text(const received_report& of) {
+    const auto length = as_seconds(of.times.elapsed);
+    std::string text = "received from " + printable(of.address) +
+                       (of.peer.fingerprint.empty() ? std::string() : ", " + describe_peer(of.peer, of.address)) +
+                       ": " + (of.items == 1 ? std::string("1 item") : std::to_string(of.items) + " items") + ", " +
+                       human_bytes(of.bytes) + formatted(" in %.2f s, ", length) +
+                       rate_text(a_second(of.bytes, length)) + "\n    ";
+    for (const auto which : {stage::transport, stage::cipher, stage::sink})
+        text += std::string(to_string(which)) + " " + percent(of.times.share(which)) + ", ";
+    return text + "core " + percent(of.times.core_share()) + "; waiting " + percent(of.times.waiting_share()) +
+           formatted("; processors %.2f", of.times.processors());
+}
+
+}  // namespace wherry::app::bench

@@ -1,0 +1,187 @@
+#include "bench/client.hpp"
+
+#include <unistd.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "bench/bench_report.hpp"
+#include "dialer.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app::bench {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// After an interruption: what is on its way may still be answered within this.
+constexpr std::chrono::seconds stop_grace{3};
+
+// Measures each connection that a dialer makes.
+class dialing_probe final : public link_probe {
+public:
+    std::unique_ptr<connection> watch(std::unique_ptr<connection> link) override {
+        meter_ = std::make_shared<stage_meter>();
+        return std::make_unique<timed_connection>(std::move(link), meter_, direction::sending);
+    }
+    cipher& watch(cipher& used) override {
+        cipher_ = std::make_unique<timed_cipher>(used, meter_);
+        return *cipher_;
+    }
+    // Of the connection that was made last.
+    const std::shared_ptr<stage_meter>& meter() const noexcept { return meter_; }
+
+private:
+    std::shared_ptr<stage_meter> meter_;
+    std::unique_ptr<timed_cipher> cipher_;
+};
+
+class client {
+public:
+    client(application& with, const effective_options& options, const client_options& how)
+        : with_(with), options_(options), how_(how), dialer_(with, options) {}
+
+    exit_code run() {
+        try {
+            connect();
+            measure();
+        } catch (const error& e) {
+            dialer_.tell(e);
+            return exit_code_for(e.code(), side::here);
+        }
+        return tell();
+    }
+
+private:
+    void connect() {
+        dialing_probe probe;
+        for (std::size_t i = 0; i < how_.senders; ++i) {
+            auto opened = dialer_.connect(&probe);
+            connections_.push_back(std::make_unique<bench_connection>(std::move(opened), probe.meter(), how_.what,
+                                                                      dialer_.how(), progress_));
+        }
+        for (auto& one : connections_) one->await_entry();
+    }
+
+    void measure() {
+        result_.kind = how_.what.kind;
+        result_.destination = dialer_.destination();
+        result_.transport = options_.chosen(plugin_kind::transport).name();
+        result_.cipher = connections_.front()->describe();
+        const signal_watcher::scope stop(with_.signals, [this](unsigned count) { interrupt(count); });
+        std::vector<connection_outcome> outcomes(connections_.size());
+        running_ = connections_.size();
+        began_ = std::chrono::steady_clock::now();
+        {
+            std::vector<std::jthread> threads;
+            for (std::size_t i = 0; i < connections_.size(); ++i)
+                threads.emplace_back([this, i, &outcomes] {
+                    outcomes[i] = connections_[i]->run();
+                    const std::lock_guard lock(mutex_);
+                    --running_;
+                    changed_.notify_all();
+                });
+            watch();
+        }
+        for (auto& one : outcomes) result_.add(std::move(one));
+        result_.is_interrupted = progress_.wants_stop;
+    }
+
+    // Tells how far it is, and cuts what does not end, until all connections are done.
+    void watch() {
+        using clock = std::chrono::steady_clock;
+        std::unique_lock lock(mutex_);
+        const bool tells = how_.interval > 0ms;
+        auto next = tells ? began_ + how_.interval : clock::time_point::max();
+        for (;;) {
+            const auto until = std::min(next, cut_at_);
+            const auto is_due = [&] { return running_ == 0 || cut_at_ < until; };
+            if (until == clock::time_point::max())
+                changed_.wait(lock, is_due);
+            else
+                changed_.wait_until(lock, until, is_due);
+            if (running_ == 0) break;
+            const auto now = clock::now();
+            if (now >= cut_at_) {
+                cut_at_ = clock::time_point::max();
+                for (auto& one : connections_) one->abort();
+            }
+            if (now >= next) {
+                tell_interval(now - began_);
+                next += how_.interval;
+            }
+        }
+        if (tells) tell_interval(clock::now() - began_);
+    }
+
+    void tell_interval(nanoseconds now) {
+        const interval one{told_.end, now, progress_.bytes - told_bytes_, progress_.items - told_items_};
+        // At the end there is a rest that says nothing any more.
+        if (running_ == 0 && one.bytes == 0 && (one.items == 0 || how_.what.kind == workload::stream)) return;
+        told_ = one;
+        told_bytes_ += one.bytes;
+        told_items_ += one.items;
+        if (with_.style == output::json)
+            with_.events.write("interval", interval_fields(one));
+        else if (with_.style == output::lines)
+            with_.terminal.result(interval_line(one, how_.what.kind));
+    }
+
+    void interrupt(unsigned count) {
+        if (count > 2) ::_exit(to_status(exit_code::interrupted));
+        const std::lock_guard lock(mutex_);
+        progress_.wants_stop = true;
+        cut_at_ = std::chrono::steady_clock::now() + (count == 1 ? stop_grace : std::chrono::seconds(0));
+        changed_.notify_all();
+    }
+
+    exit_code tell() {
+        auto code = exit_code::delivered;
+        if (result_.is_interrupted) {
+            code = exit_code::interrupted;
+        } else if (const auto& broken = result_.sum.broken) {
+            dialer_.tell(*broken);
+            code = exit_code_for(broken->code(), side::here);
+        } else if (const auto& failure = result_.sum.first_failure) {
+            dialer_.tell(error(*failure->failure, failure->text));
+            code = exit_code_for(*failure->failure, failure->is_remote ? side::remote : side::here);
+            if (result_.sum.items > 0) code = exit_code::partly;
+        }
+        auto fields = result_fields(result_);
+        fields["exit_code"] = to_status(code);
+        if (with_.style == output::json)
+            with_.events.write("bench", fields);
+        else if (with_.style == output::lines)
+            with_.terminal.result(result_text(fields));
+        return code;
+    }
+
+    application& with_;
+    const effective_options& options_;
+    const client_options& how_;
+    dialer dialer_;
+    bench_progress progress_;
+    std::vector<std::unique_ptr<bench_connection>> connections_;
+    bench_result result_;
+
+    std::chrono::steady_clock::time_point began_;
+    interval told_;
+    std::uint64_t told_bytes_ = 0, told_items_ = 0;
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::size_t running_ = 0;
+    std::chrono::steady_clock::time_point cut_at_ = std::chrono::steady_clock::time_point::max();
+};
+
+}  // namespace
+
+exit_code run_client(application& with, const effective_options& options, const client_options& how) {
+    client one(with, options, how);
+    return one.run();
+}
+
+}  // namespace wherry::app::bench

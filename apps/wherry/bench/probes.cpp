@@ -1,0 +1,267 @@
+#include "bench/probes.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace wherry::app::bench {
+
+namespace {
+
+// The meter of the connection that this thread has read from last. A receiver reads the peer's preface on the thread
+// that then runs the handshake, which is how a session finds the connection that it is for.
+thread_local std::weak_ptr<stage_meter> last_read_from;
+
+}  // namespace
+
+// ---- The parts ----
+
+std::size_t timed_connection::read_some(mutable_bytes into) {
+    if (way_ == direction::sending) return inner_->read_some(into);
+    last_read_from = meter_;
+    const stage_timer timer(*meter_, stage::transport);
+    return inner_->read_some(into);
+}
+
+void timed_connection::write_all(std::span<const const_bytes> pieces) {
+    const stage_timer timer(*meter_, stage::transport);
+    inner_->write_all(pieces);
+}
+
+void timed_session::seal(mutable_bytes record, std::size_t length) {
+    const stage_timer timer(*meter_, stage::cipher);
+    inner_->seal(record, length);
+}
+
+mutable_bytes timed_session::open(mutable_bytes record) {
+    if (way_ == direction::sending) return inner_->open(record);
+    const stage_timer timer(*meter_, stage::cipher);
+    return inner_->open(record);
+}
+
+std::unique_ptr<cipher_session> timed_cipher::handshake(role side, const_bytes prologue, stream& link,
+                                                        const peer_verifier& verify) {
+    return std::make_unique<timed_session>(inner_.handshake(side, prologue, link, verify), meter_, direction::sending);
+}
+
+std::size_t timed_source::read(mutable_bytes into) {
+    const stage_timer timer(meter_, stage::source);
+    return inner_.read(into);
+}
+
+// ---- A receiver ----
+
+namespace {
+
+// What one connection of a receiver took, since the last report. Thread-safety: all functions from any thread.
+class connection_tally {
+public:
+    explicit connection_tally(std::shared_ptr<stage_meter> meter) noexcept : meter_(std::move(meter)) {}
+
+    stage_meter& meter() noexcept { return *meter_; }
+
+    void began(std::string_view address) {
+        const std::lock_guard lock(mutex_);
+        if (is_measuring_) return;
+        is_measuring_ = true;
+        address_ = address;
+        began_ = ended_ = meter_->clock().wall();
+        stages_at_begin_ = stages_at_end_ = meter_->sum();
+        cpu_at_begin_ = process_time_now();
+        items_ = bytes_ = 0;
+    }
+
+    void ended(std::uint64_t bytes) {
+        const std::lock_guard lock(mutex_);
+        ++items_;
+        bytes_ += bytes;
+        ended_ = meter_->clock().wall();
+        stages_at_end_ = meter_->sum();
+    }
+
+    // Nothing if nothing came since the last one.
+    std::optional<received_report> take(const identity& peer) {
+        const std::lock_guard lock(mutex_);
+        if (!std::exchange(is_measuring_, false)) return std::nullopt;
+        received_report report{address_, peer, items_, bytes_, {}};
+        auto& times = report.times;
+        times.connections = 1;
+        times.elapsed = times.longest = ended_ - began_;
+        for (std::size_t i = 0; i < stage_count; ++i)
+            times.stages[i] = {stages_at_end_[i].calls - stages_at_begin_[i].calls,
+                               stages_at_end_[i].wall - stages_at_begin_[i].wall,
+                               stages_at_end_[i].blocked - stages_at_begin_[i].blocked};
+        // To ask at each end of a small message would cost too much; a sender asks for its report right behind the
+        // last.
+        const auto cpu = process_time_now();
+        times.cpu = {cpu.user - cpu_at_begin_.user, cpu.system - cpu_at_begin_.system};
+        return report;
+    }
+
+private:
+    const std::shared_ptr<stage_meter> meter_;
+    std::mutex mutex_;
+    bool is_measuring_ = false;
+    std::string address_;
+    nanoseconds began_{0}, ended_{0};
+    stage_times stages_at_begin_{}, stages_at_end_{};
+    process_time cpu_at_begin_;
+    std::uint64_t items_ = 0, bytes_ = 0;
+};
+
+class timed_delivery final : public delivery {
+public:
+    timed_delivery(std::unique_ptr<delivery> inner, std::shared_ptr<connection_tally> tally) noexcept
+        : inner_(std::move(inner)), tally_(std::move(tally)) {}
+
+    std::uint64_t offset() const noexcept override { return inner_->offset(); }
+    std::size_t read_back(std::uint64_t position, mutable_bytes into) override {
+        const stage_timer timer(tally_->meter(), stage::sink);
+        return inner_->read_back(position, into);
+    }
+    void write(const_bytes bytes) override {
+        const stage_timer timer(tally_->meter(), stage::sink);
+        inner_->write(bytes);
+        bytes_ += bytes.size();
+    }
+    void finish(response& answer) override {
+        {
+            const stage_timer timer(tally_->meter(), stage::sink);
+            inner_->finish(answer);
+        }
+        tally_->ended(bytes_);
+    }
+    void abort(partial what_came) noexcept override { inner_->abort(what_came); }
+
+private:
+    const std::unique_ptr<delivery> inner_;
+    const std::shared_ptr<connection_tally> tally_;
+    std::uint64_t bytes_ = 0;
+};
+
+}  // namespace
+
+struct receiving_probe::implementation {
+    implementation(cipher& inner, sink& store, std::function<void(const received_report&)> told)
+        : tell(std::move(told)), protection(*this, inner), into(*this, store) {}
+
+    class watched_listener final : public listener {
+    public:
+        explicit watched_listener(std::unique_ptr<listener> inner) noexcept : inner_(std::move(inner)) {}
+        std::unique_ptr<connection> accept() override {
+            return std::make_unique<timed_connection>(inner_->accept(), std::make_shared<stage_meter>(),
+                                                      direction::receiving);
+        }
+        std::string_view address() const noexcept override { return inner_->address(); }
+        void abort() noexcept override { inner_->abort(); }
+
+    private:
+        const std::unique_ptr<listener> inner_;
+    };
+
+    class watching_cipher final : public cipher {
+    public:
+        watching_cipher(implementation& of, cipher& inner) noexcept : of_(of), inner_(inner) {}
+        std::unique_ptr<cipher_session> handshake(role side, const_bytes prologue, stream& link,
+                                                  const peer_verifier& verify) override {
+            auto opened = inner_.handshake(side, prologue, link, verify);
+            auto meter = last_read_from.lock();
+            if (!meter) throw error(errc::internal, "a handshake without a connection");
+            // The core shows a sink the same object as the session has.
+            const auto* const peer = &opened->peer();
+            of_.add(peer, meter);
+            return std::make_unique<timed_session>(std::move(opened), std::move(meter), direction::receiving,
+                                                   [this, peer] { of_.remove(peer); });
+        }
+        bool is_insecure() const noexcept override { return inner_.is_insecure(); }
+
+    private:
+        implementation& of_;
+        cipher& inner_;
+    };
+
+    // The answer to the question for a report.
+    class report_delivery final : public delivery {
+    public:
+        report_delivery(implementation& of, const identity& peer, std::shared_ptr<connection_tally> tally)
+            : of_(of), peer_(peer), tally_(std::move(tally)) {}
+        void write(const_bytes) override { throw error(errc::refused, "a question for a report has no content"); }
+        void finish(response& answer) override {
+            auto report = tally_->take(peer_);
+            if (!report) report = received_report{{}, peer_, 0, 0, {}};
+            json told = {{"wherry_bench", report_version}, {"items", report->items}, {"bytes", report->bytes}};
+            told.update(to_json(report->times, bench_side::receiver));
+            if (report->items > 0) of_.tell(*report);
+            answer.append(told.dump());
+        }
+        void abort(partial) noexcept override {}
+
+    private:
+        implementation& of_;
+        const identity peer_;
+        const std::shared_ptr<connection_tally> tally_;
+    };
+
+    class watching_sink final : public sink {
+    public:
+        watching_sink(implementation& of, sink& inner) noexcept : of_(of), inner_(inner) {}
+        std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override {
+            auto tally = of_.find(from.who);
+            if (what.kind == item_kind::data && what.name == report_name)
+                return std::make_unique<report_delivery>(of_, from.who, std::move(tally));
+            tally->began(from.address);
+            const stage_timer timer(tally->meter(), stage::sink);
+            return std::make_unique<timed_delivery>(inner_.begin(what, from), tally);
+        }
+        void interrupt() noexcept override { inner_.interrupt(); }
+
+    private:
+        implementation& of_;
+        sink& inner_;
+    };
+
+    void add(const identity* peer, const std::shared_ptr<stage_meter>& meter) {
+        const std::lock_guard lock(mutex);
+        tallies[peer] = std::make_shared<connection_tally>(meter);
+    }
+
+    void remove(const identity* peer) {
+        std::shared_ptr<connection_tally> tally;
+        {
+            const std::lock_guard lock(mutex);
+            const auto found = tallies.find(peer);
+            if (found == tallies.end()) return;
+            tally = std::move(found->second);
+            tallies.erase(found);
+        }
+        const auto report = tally->take(*peer);
+        if (report && report->items > 0) tell(*report);
+    }
+
+    std::shared_ptr<connection_tally> find(const identity& peer) {
+        const std::lock_guard lock(mutex);
+        const auto found = tallies.find(&peer);
+        if (found == tallies.end()) throw error(errc::internal, "an offer over a connection that is not measured");
+        return found->second;
+    }
+
+    const std::function<void(const received_report&)> tell;
+    watching_cipher protection;
+    watching_sink into;
+    std::mutex mutex;
+    std::map<const identity*, std::shared_ptr<connection_tally>> tallies;
+};
+
+receiving_probe::receiving_probe(cipher& protection, sink& into, std::function<void(const received_report&)> tell)
+    : implementation_(std::make_unique<implementation>(protection, into, std::move(tell))) {}
+
+receiving_probe::~receiving_probe() = default;
+
+std::unique_ptr<listener> receiving_probe::watch(std::unique_ptr<listener> from) {
+    return std::make_unique<implementation::watched_listener>(std::move(from));
+}
+
+cipher& receiving_probe::watched_cipher() noexcept { return implementation_->protection; }
+
+sink& receiving_probe::watched_sink() noexcept { return implementation_->into; }
+
+}  // namespace wherry::app::bench

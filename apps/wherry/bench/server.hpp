@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+
+#include "application.hpp"
+
+namespace wherry::app::bench {
+
+enum class serving { until_interrupted, once };
+
+// Receives at `address` (empty: the transport's default), measures, and answers who asks what it measured. Throws
+// error.
+exit_code run_server(application& with, const effective_options& options, const std::string& address, serving how);
+
+}  // namespace wherry::app::bench

@@ -1,0 +1,189 @@
+#include <algorithm>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "application.hpp"
+#include "bench/client.hpp"
+#include "bench/server.hpp"
+#include "dialer.hpp"
+#include "wherry/text.hpp"
+#include "wherry/trust.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+enum class bench_mode { serve, to };
+
+std::string_view option_of(bench_mode mode) { return mode == bench_mode::serve ? "--serve" : "--to"; }
+
+bench_mode choose_mode(const option_reader& options) {
+    std::vector<bench_mode> chosen;
+    if (options.early_flag("serve")) chosen.push_back(bench_mode::serve);
+    // The receiver that a configuration names is for sending, and not to be measured by accident.
+    if (options.early_origin("to") == origin::command_line) chosen.push_back(bench_mode::to);
+    if (chosen.empty())
+        throw error(
+            errc::bad_input,
+            "what to measure is not said; start wherry bench --serve on one host, and wherry bench --to ADDRESS "
+            "on the other");
+    if (chosen.size() > 1)
+        throw error(errc::bad_input, std::string(option_of(chosen[0])) + " and " + std::string(option_of(chosen[1])) +
+                                         " exclude each other; each side has its own wherry bench");
+    return chosen.front();
+}
+
+bool was_given(const effective_options& options, std::string_view name) {
+    return options.has(name) && options.given(name).from != origin::built_in;
+}
+
+// Options that mean nothing here were given for something.
+void require_absent(const effective_options& options, std::initializer_list<const char*> names,
+                    const std::string& where) {
+    for (const auto* const name : names)
+        if (was_given(options, name))
+            throw error(errc::bad_input, options.given(name).written + " means nothing " + where);
+}
+
+std::uint64_t positive(const effective_options& options, const char* name) {
+    const auto bytes = options.bytes(name);
+    if (bytes == 0) throw error(errc::bad_input, options.given(name).written + ": it is to be 1 or more");
+    return bytes;
+}
+
+bench::client_options read_client_options(const effective_options& options) {
+    using bench::workload;
+    bench::client_options chosen;
+    chosen.senders = static_cast<std::size_t>(options.integer("senders"));
+    chosen.interval = options.duration("interval");
+    auto& what = chosen.what;
+    const auto& word = options.text("workload");
+    const auto where = "with --workload " + word;
+    if (word == "stream") {
+        require_absent(options, {"files", "messages", "size", "singles"}, where);
+        what.kind = workload::stream;
+        if (options.has("source")) what.source = options.text("source");
+        if (options.has("bytes")) what.bytes = positive(options, "bytes");
+        // What has an end of its own is sent to its end, unless a time is given, too.
+        if (was_given(options, "time") || (!what.bytes && what.source.empty())) what.time = options.duration("time");
+    } else {
+        require_absent(options, {"time", "bytes", "source"}, where);
+        what.kind = word == "files" ? workload::files : workload::messages;
+        require_absent(options, {what.kind == workload::files ? "messages" : "files"}, where);
+        what.count = static_cast<std::uint64_t>(options.integer(word));
+        if (what.kind == workload::files) require_absent(options, {"singles"}, where);
+        what.singles = static_cast<std::uint64_t>(options.integer("singles"));
+        what.size = options.has("size") ? options.bytes("size") : what.kind == workload::files ? 4096 : 100;
+        constexpr std::uint64_t longest_message = std::uint64_t{1} << 20;
+        if (what.kind == workload::messages && what.size > longest_message)
+            throw error(errc::bad_input, options.given("size").written + ": a message is to have 1 MiB at most");
+    }
+    return chosen;
+}
+
+exit_code serve(application& with) {
+    // What the settings name is for real use, and stores what comes.
+    if (with.options.early_origin("sink") != origin::command_line) with.options.choose(plugin_kind::sink, "null");
+    for (const auto& argument : with.options.early_arguments()) {
+        const auto scheme = split_destination(argument).scheme;
+        if (scheme.empty()) continue;
+        if (with.options.early_origin("transport") != origin::command_line)
+            with.options.choose(plugin_kind::transport, scheme);
+        break;
+    }
+    const plugin_kind kinds[] = {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink};
+    const auto options = with.read_options(kinds);
+    require_absent(options,
+                   {"accept-new-peer", "workload", "time", "bytes", "source", "files", "messages", "size", "singles",
+                    "senders", "interval"},
+                   "with --serve; the side with --to says what is sent");
+    const auto arguments = plain_arguments(options);
+    if (arguments.size() > 1)
+        throw error(errc::bad_input,
+                    "there is an argument too many: '" + printable(arguments[1]) + "'; one ADDRESS is taken");
+    std::string address;
+    if (!arguments.empty()) {
+        const auto parts = split_destination(arguments.front());
+        const auto& transport = options.chosen(plugin_kind::transport).name();
+        if (!parts.scheme.empty() && parts.scheme != transport)
+            throw error(errc::bad_input, "'" + printable(arguments.front()) + "' is for the transport " + parts.scheme +
+                                             ", but the transport is " + transport + "; leave --transport out");
+        address = parts.address;
+    }
+    return bench::run_server(with, options, address,
+                             options.boolean("once") ? bench::serving::once : bench::serving::until_interrupted);
+}
+
+void require_no_argument(const effective_options& options, bench_mode mode) {
+    if (const auto more = plain_arguments(options); !more.empty())
+        throw error(errc::bad_input, "'" + printable(more.front()) + "' is an argument too many; with " +
+                                         std::string(option_of(mode)) + " bench takes none");
+}
+
+exit_code run(application& with) {
+    const auto mode = choose_mode(with.options);
+    if (mode == bench_mode::serve) return serve(with);
+    const auto options = read_dialer_options(with);
+    require_no_argument(options, mode);
+    require_absent(options, {"once", "sink"}, "with --to; the side with --serve says what becomes of what comes");
+    return bench::run_client(with, options, read_client_options(options));
+}
+
+}  // namespace
+
+const command& bench_command() {
+    static const command described = {
+        {"bench",
+         "--serve [ADDRESS] | --to ADDRESS",
+         "Measures how fast this host and another one are, and what limits them.",
+         "One host receives, with --serve; the other one sends, with --to, for ten seconds. Both show which part of "
+         "the\n"
+         "time went where: source, cipher, transport, sink. A plain wherry receive will do for the other side, too.",
+         {
+             letter('s', command_line_only(flag("serve", "receive, and measure what comes"))),
+             text_option("to", "ADDRESS", "send to this receiver, and measure"),
+             choice_option("workload", {"stream", "files", "messages"}, "stream",
+                           "what to send: one stream, many files, or many messages, each of which is answered"),
+             letter('t', command_line_only(duration_option("time", "10s", "stream: how long to send", 1, 86'400'000))),
+             letter('n', command_line_only(
+                             size_option("bytes", std::nullopt, "stream: how much to send on each connection"))),
+             command_line_only(
+                 text_option("source", "FILE", "stream: send this file, not what lies in memory; to its end")),
+             command_line_only(
+                 integer_option("files", "N", "files: how many to send on each connection", "10000", 1, 100'000'000)),
+             command_line_only(integer_option("messages", "N", "messages: how many to send on each connection",
+                                              "100000", 1, 100'000'000)),
+             command_line_only(integer_option("singles", "N",
+                                              "messages: how many to send one at a time after that, each when the one "
+                                              "before is answered",
+                                              "1000", 0, 10'000'000)),
+             command_line_only(
+                 size_option("size", std::nullopt, "files, messages: the size of each; else 4 KiB and 100 bytes")),
+             letter('P',
+                    command_line_only(integer_option("senders", "N", "connections that send at once", "1", 1, 1000))),
+             letter('i', command_line_only(duration_option("interval", "1s", "tell so often how far it is; 0 for never",
+                                                           0, 86'400'000))),
+             letter('1', command_line_only(flag("once", "with --serve: end after the first sender"))),
+             text_option("sink", "NAME", "with --serve: the plugin that deliveries go to; only from the command line",
+                         "null"),
+             choice_option("digest", {"none", "sha256"}, "none",
+                           "have the receiver compare a digest of each item's whole content"),
+             choice_option("compress", {"auto", "zstd", "none"}, "none",
+                           "compress what shrinks where the link is slow, everything, or nothing"),
+             flag("accept-new-peer", "trust a receiver's key at first contact without asking"),
+             transport_option(),
+             cipher_option(),
+             insecure_option(),
+             handshake_timeout_option(),
+             io_timeout_option(),
+         },
+         {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink}},
+        run,
+        true};
+    return described;
+}
+
+}  // namespace wherry::app

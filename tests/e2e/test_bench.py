@@ -1,0 +1,233 @@
+"""wherry bench: what it counts is what was sent, and every part of the time has its place. How fast is never asked."""
+import os
+import re
+import signal
+
+import pytest
+
+from support import BIN, INTERRUPTED, LINK, NOT_TRUSTED, OK, REFUSED, SOME, USAGE, Receiver, content, scaled
+
+MIB = 1 << 20
+SENDER_STAGES = {"source", "cipher", "transport", "answers", "core"}
+RECEIVER_STAGES = {"transport", "cipher", "sink", "core"}
+
+
+def server(place, *options, authorized=("sender",)):
+    for sender in authorized:
+        place.authorize(sender)
+    command = [BIN, "bench", "--serve", "--home", place.home("receiver"), "--json", *options, "127.0.0.1:0"]
+    process = Receiver(command, place.env(), None, cwd=place.folder)
+    place.closing.callback(process.kill)
+    return process
+
+
+def bench(place, to, *options, home="sender", code=OK):
+    """Measures to the end; the process, and its last event if there is one."""
+    address = getattr(to, "address", to)
+    process = place.run("bench", "--home", place.home(home), "--accept-new-peer", "--json", "--to", f"tcp://{address}",
+                        *options, code=code)
+    told = process.told("bench")
+    return process, told[0] if told else None
+
+
+def check_shares(side, stages):
+    assert set(side["stages"]) == stages
+    shares = [stage["share"] for stage in side["stages"].values()]
+    assert all(0 <= share <= 1 for share in shares), side
+    assert abs(sum(shares) - 1) < 1e-6, side
+    assert 0 <= side["waiting_share"] <= 1, side
+    assert side["seconds"] >= 0 and side["cpu"]["processors"] >= 0
+
+
+def check_both(result):
+    check_shares(result["sender"], SENDER_STAGES)
+    check_shares(result["receiver"], RECEIVER_STAGES)
+    assert result["limited_by"]["side"] in ("sender", "receiver", "link")
+    assert result["limited_by"]["text"]
+
+
+def test_stream_of_so_many_bytes_between_two_processes(place):
+    receiver = server(place)
+    size = scaled(40) * MIB + 12345
+    process, result = bench(place, receiver, "--bytes", str(size))
+    assert result == process.events[-1], "it is the last event"
+    assert result["workload"] == "stream"
+    assert (result["bytes"], result["items"], result["failed"]) == (size, 1, 0)
+    assert (result["senders"], result["exit_code"], result["interrupted"]) == (1, OK, False)
+    assert result["transport"] == "tcp" and "x25519" in result["cipher"]
+    assert result["bytes_per_second"] > 0
+    check_both(result)
+    assert result["sender"]["stages"]["cipher"]["calls"] > 0
+    assert result["receiver"]["stages"]["sink"]["calls"] > 0
+    report = receiver.expect_event("bench")
+    assert (report["role"], report["bytes"], report["items"]) == ("receiver", size, 1)
+    assert report["receiver"] == result["receiver"], "both sides tell the same of the receiver"
+    receiver.stop_well()
+    assert receiver.events[-1]["event"] == "done"
+
+
+def test_stream_for_a_time_tells_intervals(place):
+    receiver = server(place)
+    process, result = bench(place, receiver, "-t", "300ms", "-i", "50ms")
+    intervals = process.told("interval")
+    assert len(intervals) >= 2
+    assert intervals[0]["begin"] == 0
+    for one, next_one in zip(intervals, intervals[1:]):
+        assert one["end"] == next_one["begin"]
+    assert sum(one["bytes"] for one in intervals) == result["bytes"] > 0
+    check_both(result)
+
+
+def test_several_senders_at_once(place):
+    receiver = server(place, "--once")
+    _, result = bench(place, receiver, "--bytes", str(3 * MIB), "-P", "3")
+    assert (result["bytes"], result["items"], result["senders"]) == (9 * MIB, 3, 3)
+    assert result["sender"]["connections"] == result["receiver"]["connections"] == 3
+    check_both(result)
+    # All three are one sender.
+    receiver.ended(OK)
+    assert [report["bytes"] for report in receiver.told("bench")] == [3 * MIB] * 3
+
+
+def test_messages_each_of_which_is_answered(place):
+    receiver = server(place)
+    count = scaled(2000)
+    _, result = bench(place, receiver, "--workload", "messages", "--messages", str(count), "--size", "33",
+                      "--singles", "20")
+    assert (result["items"], result["bytes"], result["failed"]) == (count, 33 * count, 0)
+    assert result["items_per_second"] > 0
+    latency = result["latency"]
+    assert latency["samples"] == 20
+    assert 0 < latency["min_us"] <= latency["p50_us"] <= latency["p99_us"] <= latency["max_us"]
+    assert latency["min_us"] <= latency["mean_us"] <= latency["max_us"]
+    check_both(result)
+    receiver.wait_until(lambda: len(receiver.told("bench")) == 2, "a report of those that were sent one at a time")
+    assert [report["items"] for report in receiver.told("bench")] == [count, 20]
+
+
+def test_many_small_files_that_are_stored(place):
+    receiver = server(place, "--sink", "filesystem", "--filesystem.directory", str(place.received))
+    _, result = bench(place, receiver, "--workload", "files", "--files", "230", "--size", "1000")
+    assert (result["items"], result["bytes"]) == (230, 230_000)
+    check_both(result)
+    assert len(place.arrived()) == 230
+    assert all(os.path.getsize(place.received / os.fsdecode(name)) == 1000 for name in place.arrived())
+    receiver.stop_well()
+    assert place.litter() == []
+
+
+def test_file_is_sent_to_its_end(place):
+    receiver = server(place, "--sink", "filesystem", "--filesystem.directory", str(place.received))
+    file = place.file("model", content(5 * MIB + 7))
+    _, result = bench(place, receiver, "--source", str(file))
+    assert result["bytes"] == 5 * MIB + 7
+    assert [(place.received / os.fsdecode(name)).read_bytes() for name in place.arrived()] == [file.read_bytes()]
+    check_both(result)
+
+
+def test_plain_receiver_will_do(place):
+    receiver = place.receiver("--sink", "null")
+    _, result = bench(place, receiver, "--bytes", str(2 * MIB))
+    assert (result["bytes"], result["receiver"]) == (2 * MIB, None)
+    check_shares(result["sender"], SENDER_STAGES)
+    assert result["limited_by"]["side"] in ("sender", "unknown")
+    shown = place.run("bench", "--home", place.home("sender"), "--to", f"tcp://{receiver.address}", "--bytes", "1MiB")
+    assert b"the receiver is no bench" in shown.out
+
+
+def test_without_protection(place):
+    options = ("--cipher", "none", "--insecure")
+    receiver = server(place, *options)
+    _, result = bench(place, receiver, "--bytes", str(2 * MIB), *options)
+    assert result["bytes"] == 2 * MIB
+    check_both(result)
+    process, _ = bench(place, receiver, "--bytes", "1", "--cipher", "none", code=USAGE)
+    assert b"--insecure" in process.err
+
+
+def test_sender_that_is_not_authorised_is_refused(place):
+    receiver = server(place)
+    process, result = bench(place, receiver, "--bytes", "1MiB", home="stranger", code=NOT_TRUSTED)
+    assert result is None
+    assert process.told("error")[0]["status"] == "auth_failed"
+    assert receiver.expect_event("refused_peer")["fingerprint"] == process.told("error")[0]["fingerprint"]
+    assert receiver.told("bench") == []
+
+
+def test_receiver_whose_key_has_changed_is_refused(place):
+    first = server(place)
+    bench(place, first, "--bytes", "1")
+    known = (place.home("sender") / "known_hosts").read_text()
+    other = (place.home("stranger") / "identity.pub").read_text().split()
+    (place.home("sender") / "known_hosts").write_text(
+        re.sub(r"(ssh-ed25519) \S+", lambda found: f"{found[1]} {other[1]}", known))
+    process, result = bench(place, first, "--bytes", "1", code=NOT_TRUSTED)
+    assert result is None and b"HAS CHANGED" in process.err
+
+
+@pytest.mark.parametrize("workload", ["stream", "messages", "files"])
+def test_interrupted_bench_tells_what_it_has(place, workload):
+    receiver = server(place)
+    limit = ["--time", "1h"] if workload == "stream" else [f"--{workload}", "100000000"]
+    process = place.start("bench", "--home", place.home("sender"), "--accept-new-peer", "--json", "--to",
+                          f"tcp://{receiver.address}", "--workload", workload, *limit, "-i", "50ms")
+    process.wait_until(lambda: [e for e in process.told("interval") if e["bytes"] > 0], "an interval")
+    process.signal(signal.SIGINT)
+    process.ended(INTERRUPTED)
+    result = process.events[-1]
+    assert (result["event"], result["interrupted"], result["exit_code"]) == ("bench", True, INTERRUPTED)
+    assert result["bytes"] > 0
+    check_both(result)
+    receiver.expect_event("disconnected")
+    assert receiver.told("bench")[0]["bytes"] == result["bytes"]
+    receiver.stop_well()
+
+
+def test_receiver_that_refuses_is_told(place):
+    receiver = server(place, "--sink", "faulty", "--faulty.fail", "begin", "--faulty.status", "refused")
+    process, result = bench(place, receiver, "--bytes", "1000", code=None)
+    assert process.code in (REFUSED, SOME)
+    assert (result["failed"], result["items"], result["bytes"]) == (1, 0, 0)
+
+
+def test_nobody_there_is_a_link_failure(place):
+    receiver = server(place)
+    address = receiver.address
+    receiver.stop_well()
+    process, result = bench(place, address, "--bytes", "1", code=LINK)
+    assert result is None and process.told("error")
+
+
+@pytest.mark.parametrize("options, words", [
+    ((), "--serve"),
+    (("--serve", "--to", "tcp://127.0.0.1:1"), "exclude"),
+    (("--serve", "--time", "5s"), "--time"),
+    (("--serve", "tcp://127.0.0.1:1", "more"), "argument too many"),
+    (("--to", "tcp://127.0.0.1:1", "more"), "argument too many"),
+    (("--to", "tcp://127.0.0.1:1", "--once"), "--once"),
+    (("--to", "tcp://127.0.0.1:1", "--files", "5"), "--files"),
+    (("--to", "tcp://127.0.0.1:1", "--workload", "files", "--bytes", "5"), "--bytes"),
+    (("--to", "tcp://127.0.0.1:1", "--workload", "messages", "--size", "2MiB"), "1 MiB"),
+    (("--to", "tcp://127.0.0.1:1", "--bytes", "0"), "1 or more"),
+])
+def test_options_that_make_no_sense_are_refused(place, options, words):
+    process = place.run("bench", "--home", place.home("sender"), *options, code=USAGE)
+    assert words in process.err.decode()
+
+
+def test_quiet_bench_says_nothing(place):
+    receiver = server(place)
+    process = place.run("bench", "--home", place.home("sender"), "--accept-new-peer", "--quiet", "--to",
+                        f"tcp://{receiver.address}", "--bytes", "1MiB")
+    assert (process.out, process.err) == (b"", b"")
+
+
+def test_result_for_people(place):
+    receiver = server(place)
+    process = place.run("bench", "--home", place.home("sender"), "--accept-new-peer", "--to",
+                        f"tcp://{receiver.address}", "--bytes", "10MiB", "-P", "2")
+    text = process.out.decode()
+    assert re.search(r"^tcp, x25519, .*, 2 connections: 20\.0 MiB in [\d.]+ s, [\d.]+ MiB/s$", text, re.M), text
+    for stage in SENDER_STAGES | RECEIVER_STAGES:
+        assert re.search(rf"^  {stage} .* %", text, re.M), text
+    assert re.search(r"^limited by: the ", text, re.M) or "limited by: wherry's core" in text, text
