@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <chrono>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -7,6 +7,7 @@
 
 #include "application.hpp"
 #include "bench/client.hpp"
+#include "bench/local.hpp"
 #include "bench/server.hpp"
 #include "dialer.hpp"
 #include "wherry/text.hpp"
@@ -16,23 +17,31 @@ namespace wherry::app {
 
 namespace {
 
-enum class bench_mode { serve, to };
+enum class bench_mode { serve, to, local };
 
-std::string_view option_of(bench_mode mode) { return mode == bench_mode::serve ? "--serve" : "--to"; }
+std::string_view option_of(bench_mode mode) {
+    switch (mode) {
+        case bench_mode::serve: return "--serve";
+        case bench_mode::to: return "--to";
+        case bench_mode::local: break;
+    }
+    return "--local";
+}
 
 bench_mode choose_mode(const option_reader& options) {
     std::vector<bench_mode> chosen;
     if (options.early_flag("serve")) chosen.push_back(bench_mode::serve);
     // The receiver that a configuration names is for sending, and not to be measured by accident.
     if (options.early_origin("to") == origin::command_line) chosen.push_back(bench_mode::to);
+    if (options.early_flag("local")) chosen.push_back(bench_mode::local);
     if (chosen.empty())
         throw error(
             errc::bad_input,
             "what to measure is not said; start wherry bench --serve on one host, and wherry bench --to ADDRESS "
-            "on the other");
+            "on the other, or wherry bench --local for this host alone");
     if (chosen.size() > 1)
         throw error(errc::bad_input, std::string(option_of(chosen[0])) + " and " + std::string(option_of(chosen[1])) +
-                                         " exclude each other; each side has its own wherry bench");
+                                         " exclude each other; give one of them");
     return chosen.front();
 }
 
@@ -40,11 +49,11 @@ bool was_given(const effective_options& options, std::string_view name) {
     return options.has(name) && options.given(name).from != origin::built_in;
 }
 
-// Options that mean nothing here were given for something.
+// Options that mean nothing here were given for something; what stands in the configuration is for other commands.
 void require_absent(const effective_options& options, std::initializer_list<const char*> names,
                     const std::string& where) {
     for (const auto* const name : names)
-        if (was_given(options, name))
+        if (options.has(name) && options.given(name).from == origin::command_line)
             throw error(errc::bad_input, options.given(name).written + " means nothing " + where);
 }
 
@@ -84,9 +93,15 @@ bench::client_options read_client_options(const effective_options& options) {
     return chosen;
 }
 
-exit_code serve(application& with) {
-    // What the settings name is for real use, and stores what comes.
+constexpr plugin_kind all_kinds[] = {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink};
+
+// What the settings name is for real use, and stores what comes.
+void choose_sink(application& with) {
     if (with.options.early_origin("sink") != origin::command_line) with.options.choose(plugin_kind::sink, "null");
+}
+
+exit_code serve(application& with) {
+    choose_sink(with);
     for (const auto& argument : with.options.early_arguments()) {
         const auto scheme = split_destination(argument).scheme;
         if (scheme.empty()) continue;
@@ -94,11 +109,10 @@ exit_code serve(application& with) {
             with.options.choose(plugin_kind::transport, scheme);
         break;
     }
-    const plugin_kind kinds[] = {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink};
-    const auto options = with.read_options(kinds);
+    const auto options = with.read_options(all_kinds);
     require_absent(options,
                    {"accept-new-peer", "workload", "time", "bytes", "source", "files", "messages", "size", "singles",
-                    "senders", "interval"},
+                    "senders", "interval", "compare", "rounds"},
                    "with --serve; the side with --to says what is sent");
     const auto arguments = plain_arguments(options);
     if (arguments.size() > 1)
@@ -123,12 +137,41 @@ void require_no_argument(const effective_options& options, bench_mode mode) {
                                          std::string(option_of(mode)) + " bench takes none");
 }
 
+exit_code run_here(application& with) {
+    choose_sink(with);
+    const auto options = with.read_options(all_kinds);
+    require_absent(options, {"once", "accept-new-peer"}, "with --local, which has both sides");
+    const auto arguments = plain_arguments(options);
+    if (arguments.size() > 1)
+        throw error(errc::bad_input,
+                    "there is an argument too many: '" + printable(arguments[1]) + "'; one ADDRESS is taken");
+    bench::local_options how;
+    how.address = arguments.empty() ? "127.0.0.1:0" : arguments.front();
+    how.what = read_client_options(options);
+    // There is more than one to measure, mostly, and no network whose mood changes.
+    constexpr std::chrono::seconds short_time{3};
+    if (how.what.what.time && !was_given(options, "time")) how.what.what.time = short_time;
+    how.rounds = static_cast<unsigned>(options.integer("rounds"));
+    if (options.has("compare")) {
+        try {
+            how.compare = bench::read_comparison(options.text("compare"));
+        } catch (const error& e) {
+            throw e.within(options.given("compare").written);
+        }
+    } else if (options.given("cipher").from != origin::command_line) {
+        how.compare.name = "cipher";
+    }
+    return bench::run_local(with, options, how);
+}
+
 exit_code run(application& with) {
     const auto mode = choose_mode(with.options);
     if (mode == bench_mode::serve) return serve(with);
+    if (mode == bench_mode::local) return run_here(with);
     const auto options = read_dialer_options(with);
     require_no_argument(options, mode);
     require_absent(options, {"once", "sink"}, "with --to; the side with --serve says what becomes of what comes");
+    require_absent(options, {"compare", "rounds"}, "with --to; --local has it");
     return bench::run_client(with, options, read_client_options(options));
 }
 
@@ -137,14 +180,16 @@ exit_code run(application& with) {
 const command& bench_command() {
     static const command described = {
         {"bench",
-         "--serve [ADDRESS] | --to ADDRESS",
+         "--serve [ADDRESS] | --to ADDRESS | --local",
          "Measures how fast this host and another one are, and what limits them.",
          "One host receives, with --serve; the other one sends, with --to, for ten seconds. Both show which part of "
          "the\n"
-         "time went where: source, cipher, transport, sink. A plain wherry receive will do for the other side, too.",
+         "time went where: source, cipher, transport, sink. A plain wherry receive will do for the other side, too.\n"
+         "With --local both sides are here, with keys of their own, and every cipher has its turn.",
          {
              letter('s', command_line_only(flag("serve", "receive, and measure what comes"))),
              text_option("to", "ADDRESS", "send to this receiver, and measure"),
+             command_line_only(flag("local", "be both sides, each a process with keys that are thrown away")),
              choice_option("workload", {"stream", "files", "messages"}, "stream",
                            "what to send: one stream, many files, or many messages, each of which is answered"),
              letter('t', command_line_only(duration_option("time", "10s", "stream: how long to send", 1, 86'400'000))),
@@ -166,6 +211,11 @@ const command& bench_command() {
                     command_line_only(integer_option("senders", "N", "connections that send at once", "1", 1, 1000))),
              letter('i', command_line_only(duration_option("interval", "1s", "tell so often how far it is; 0 for never",
                                                            0, 86'400'000))),
+             command_line_only(text_option("compare", "NAME[=VALUE,VALUE...]",
+                                           "with --local: measure with each value of 'cipher', or of an option of a "
+                                           "plugin; without --cipher, each cipher")),
+             command_line_only(integer_option(
+                 "rounds", "N", "with --local: how often, in turns where something is compared", "1", 1, 1000)),
              letter('1', command_line_only(flag("once", "with --serve: end after the first sender"))),
              text_option("sink", "NAME", "with --serve: the plugin that deliveries go to; only from the command line",
                          "null"),

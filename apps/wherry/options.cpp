@@ -39,13 +39,6 @@ split_name split(std::string_view name) {
 
 constexpr std::string_view prefix = "WHERRY_";
 
-std::string variable_name(std::string_view option) {
-    std::string name(prefix);
-    for (const char c : option)
-        name += c == '.' || c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-    return name;
-}
-
 const plugin_option* find_row(const plugin& from, std::string_view name) {
     for (const auto& row : from.options())
         if (row.name == name) return &row;
@@ -306,6 +299,13 @@ std::string explained(const plugin_option& row) {
 }
 
 // ---- Words ----
+
+std::string variable_name(std::string_view option) {
+    std::string name(prefix);
+    for (const char c : option)
+        name += c == '.' || c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    return name;
+}
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
     // Three rows of the usual table; the oldest is for swapped neighbours.

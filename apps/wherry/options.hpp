@@ -186,6 +186,9 @@ std::string explained(const plugin_option& row);
 // What stands for a value of a plugin's option in the help: "SIZE"; "" for a boolean.
 std::string placeholder_of(const plugin_option& row);
 
+// The variable of the environment that gives an option: "WHERRY_TCP_PORT" for "tcp.port".
+std::string variable_name(std::string_view option);
+
 // The words most like `word` that are near enough to be meant; empty if there is none. Best first.
 std::string nearest(std::string_view word, std::span<const std::string> known);
 

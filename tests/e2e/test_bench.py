@@ -2,10 +2,12 @@
 import os
 import re
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from support import BIN, INTERRUPTED, LINK, NOT_TRUSTED, OK, REFUSED, SOME, USAGE, Receiver, content, scaled
+from support import BIN, INTERRUPTED, LINK, NOT_TRUSTED, OK, REFUSED, SOME, USAGE, Receiver, content, scaled, wait_for
 
 MIB = 1 << 20
 SENDER_STAGES = {"source", "cipher", "transport", "answers", "core"}
@@ -198,7 +200,140 @@ def test_nobody_there_is_a_link_failure(place):
     assert result is None and process.told("error")
 
 
+def left_over():
+    return sorted(Path(tempfile.gettempdir()).glob("wherry-bench.*"))
+
+
+def local(place, *options, code=OK, **others):
+    """A bench of both sides, which needs no keys, and leaves none."""
+    before = left_over()
+    process = place.run("bench", "--home", place.folder / "nowhere", "--local", "--json", *options, code=code, **others)
+    assert left_over() == before
+    assert not (place.folder / "nowhere").exists()
+    return process
+
+
+def test_local_bench_compares_the_ciphers(place):
+    process = local(place, "--bytes", str(MIB), "--interval", "0")
+    assert process.told("interval") == []
+    results = process.told("bench")
+    assert [result["compared"] for result in results] == [{"cipher": "hybrid"}, {"cipher": "none"}]
+    for result in results:
+        assert (result["bytes"], result["local"]) == (MIB, True)
+        check_both(result)
+    assert "x25519" in results[0]["cipher"] and "x25519" not in results[1]["cipher"]
+    comparison = process.events[-1]
+    assert (comparison["event"], comparison["name"], comparison["exit_code"]) == ("comparison", "cipher", OK)
+    assert [(row["value"], row["rounds"]) for row in comparison["values"]] == [("hybrid", 1), ("none", 1)]
+    assert comparison["values"][0]["ratio"] == 1
+
+
+def test_local_bench_of_one_cipher(place):
+    process = local(place, "--cipher", "hybrid", "--hybrid.aead", "chacha20-poly1305", "--bytes", "1000000", "-P", "2")
+    result, = process.told("bench")
+    assert (result["bytes"], result["senders"]) == (2_000_000, 2)
+    assert "chacha20-poly1305" in result["cipher"]
+    check_both(result)
+    assert process.told("comparison") == []
+
+
+def test_local_bench_compares_values_of_an_option_in_rounds(place):
+    process = local(place, "--compare", "tcp.record-bytes=16KiB,64KiB", "--rounds", "2", "--bytes", str(MIB))
+    results = process.told("bench")
+    assert [result["compared"]["tcp.record-bytes"] for result in results] == ["16KiB", "64KiB"] * 2
+    # It did what it says: smaller records are more records.
+    small, large = (result["sender"]["stages"]["cipher"]["calls"] for result in results[:2])
+    assert small > 2 * large
+    rows = process.told("comparison")[0]["values"]
+    assert [(row["value"], row["rounds"]) for row in rows] == [("16KiB", 2), ("64KiB", 2)]
+
+
+def test_local_bench_of_all_that_a_choice_may_be(place):
+    process = local(place, "--compare", "hybrid.aead", "--workload", "messages", "--messages", "50", "--singles", "3")
+    results = process.told("bench")
+    assert [result["compared"]["hybrid.aead"] for result in results] == ["auto", "aes-256-gcm", "chacha20-poly1305"]
+    for result in results:
+        assert (result["items"], result["latency"]["samples"]) == (50, 3)
+    assert all(row["p50_us"] > 0 and row["items_per_second"] > 0 for row in process.told("comparison")[0]["values"])
+
+
+def test_local_bench_that_stores(place):
+    process = local(place, "--cipher", "hybrid", "--sink", "filesystem", "--filesystem.directory", str(place.received),
+                    "--workload", "files", "--files", "20", "--size", "100")
+    result, = process.told("bench")
+    assert (result["items"], len(place.arrived())) == (20, 20)
+    assert result["receiver"]["stages"]["sink"]["seconds"] > 0
+
+
+def test_local_bench_takes_no_settings_for_real_use(place):
+    home = place.home("sender")
+    (home / "config").write_text(
+        f"sink = filesystem\naccept-new-peer = true\n[filesystem]\ndirectory = {place.received}\n"
+        f"[hybrid]\nidentity = {home}/none\n")
+    process = place.run("bench", "--home", home, "--local", "--json", "--bytes", "100000", "--cipher", "hybrid")
+    assert process.told("bench")[0]["bytes"] == 100_000
+    assert not place.received.exists()
+    assert not (home / "known_hosts").exists()
+
+
+def test_interrupted_local_bench_ends_both_sides(place):
+    before = left_over()
+    process = place.start("bench", "--local", "--json", "-t", "1h", "-i", "50ms")
+    process.wait_until(lambda: [e for e in process.told("interval") if e["bytes"] > 0], "an interval")
+    process.signal(signal.SIGINT)
+    process.ended(INTERRUPTED)
+    result, = process.told("bench")
+    assert result["interrupted"] and result["bytes"] > 0
+    check_both(result)
+    assert process.told("comparison")[0]["exit_code"] == INTERRUPTED
+    assert left_over() == before
+
+
+def children_of(pid):
+    """Also of threads other than the first."""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+    return found
+
+
+def test_killed_local_bench_leaves_no_process(place):
+    process = place.start("bench", "--local", "--json", "-t", "1h", "-i", "50ms", env=place.env(TMPDIR=str(place.folder)))
+    process.wait_until(lambda: process.told("interval"), "an interval")
+    children = children_of(process.pid)
+    assert len(children) == 2
+    process.signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not any(is_running(child) for child in children), "the end of both sides")
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_local_bench_for_people(place):
+    process = place.run("bench", "--local", "--bytes", "1MiB", "--rounds", "2")
+    text = process.out.decode()
+    assert "cipher hybrid, round 1 of 2\n" in text and "cipher none, round 2 of 2\n" in text
+    assert re.search(r"^cipher +rate +times +limited by\nhybrid +[\d.]+ MiB/s +1\.00 +\S.*\nnone +[\d.]+ MiB/s", text, re.M), text
+    assert process.err == b""
+
+
+def test_local_bench_whose_side_fails_tells_why(place):
+    process = local(place, "--cipher", "hybrid", "--hybrid.kem", "nonsense", "--bytes", "1", code=USAGE)
+    assert b"nonsense" in process.err
+    assert process.told("error")
+
+
 @pytest.mark.parametrize("options, words", [
+    (("--local", "--serve"), "exclude"),
+    (("--local", "--compare", "hybrid.nothing"), "cannot be compared"),
+    (("--local", "--compare", "tcp.port"), "has no values"),
+    (("--local", "--compare", "tcp.port=x"), "'x' is not"),
+    (("--local", "--once"), "--once"),
     ((), "--serve"),
     (("--serve", "--to", "tcp://127.0.0.1:1"), "exclude"),
     (("--serve", "--time", "5s"), "--time"),

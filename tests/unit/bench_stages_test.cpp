@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "bench/bench_report.hpp"
+#include "bench/comparison.hpp"
 #include "bench/stage_times.hpp"
 #include "bench/workload.hpp"
 
@@ -147,7 +148,10 @@ TEST(BenchShares, connections_add_up) {
 }
 
 TEST(BenchShares, come_back_from_json) {
-    auto side = times(10s, {{stage::transport, {7, 6s, 2s}}, {stage::cipher, {8, 1s, 0s}}, {stage::sink, {9, 2s, 0s}}});
+    // A number of nanoseconds that is no binary fraction of a second.
+    auto side =
+        times(10'063'793'988ns,
+              {{stage::transport, {7, 6'000'000'001ns, 2s}}, {stage::cipher, {8, 1s, 0s}}, {stage::sink, {9, 2s, 0s}}});
     side.cpu = {3s, 1s};
     const auto told = to_json(side, bench_side::receiver);
     double sum = 0;
@@ -248,6 +252,44 @@ TEST(BenchResult, knows_the_receiver_only_if_every_connection_does) {
     EXPECT_FALSE(result.sum.receiver);
     EXPECT_TRUE(result_fields(result).at("receiver").is_null());
     EXPECT_THAT(result_text(result_fields(result)), HasSubstr("wherry bench --serve"));
+}
+
+TEST(BenchComparison, name_and_values) {
+    EXPECT_EQ(read_comparison("cipher").name, "cipher");
+    EXPECT_TRUE(read_comparison("cipher").values.empty());
+    const auto sizes = read_comparison("tcp.record-bytes=64KiB,1MiB");
+    EXPECT_EQ(sizes.name, "tcp.record-bytes");
+    EXPECT_EQ(sizes.values, (std::vector<std::string>{"64KiB", "1MiB"}));
+    for (const auto* const wrong : {"", "=a", "cipher=", "cipher=a,", "cipher=,a", "cipher=a,,b"})
+        EXPECT_THROW(read_comparison(wrong), error) << wrong;
+}
+
+TEST(BenchComparison, median) {
+    EXPECT_DOUBLE_EQ(median({3}), 3);
+    EXPECT_DOUBLE_EQ(median({9, 1, 5}), 5);
+    EXPECT_DOUBLE_EQ(median({9, 1, 5, 6}), 5.5);
+}
+
+json one_round(double rate, const char* limit) {
+    return {{"workload", "stream"}, {"bytes_per_second", rate}, {"limited_by", {{"text", limit}}}};
+}
+
+TEST(BenchComparison, rows_have_medians_and_ratios) {
+    compared_results results;
+    results.add("a", one_round(100, "x"));
+    results.add("b", one_round(300, "y"));
+    results.add("a", one_round(200, "x"));
+    results.add("a", one_round(900, "z"));
+    const auto rows = results.rows();
+    ASSERT_EQ(rows.size(), 2u);
+    EXPECT_EQ(rows[0].at("value"), "a");
+    EXPECT_EQ(rows[0].at("rounds"), 3);
+    EXPECT_EQ(rows[0].at("bytes_per_second"), 200.0);
+    EXPECT_EQ(rows[0].at("ratio"), 1.0);
+    EXPECT_EQ(rows[0].at("limited_by"), "x");
+    EXPECT_FALSE(rows[0].contains("items_per_second"));
+    EXPECT_EQ(rows[1].at("ratio"), 1.5);
+    EXPECT_THAT(results.table("cipher"), HasSubstr("1.50"));
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ nanoseconds as_time(const json& value) {
     const auto number = value.get<double>();
     // A century is more than a peer can mean, and what nanoseconds hold.
     if (!(number >= 0 && number < 3e9)) throw error(errc::protocol, "a time of the other side is out of bounds");
-    return std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(number));
+    return std::chrono::round<nanoseconds>(std::chrono::duration<double>(number));
 }
 
 }  // namespace
