@@ -89,6 +89,7 @@ public:
 
         server_options limits;
         limits.max_connections = static_cast<std::size_t>(options_.integer("max-connections"));
+        limits.max_streams = static_cast<std::size_t>(options_.integer("max-streams"));
         limits.timing = {options_.duration("handshake-timeout"), options_.duration("io-timeout")};
 
         const auto from = listen();
@@ -228,6 +229,8 @@ const command& receive_command() {
              text_option(files_sink, "NAME", "the same for files, folders and piped data; else that of --sink"),
              integer_option("max-connections", "N", "senders served at once; further ones wait for one of them to end",
                             "256", 1, 100'000),
+             integer_option("max-streams", "N", "connections that one sender may use at once (its --streams)",
+                            std::to_string(limits::usual_streams), 1, limits::max_streams),
              command_line_only(flag("once", "end after the first connection")),
              flag("raw",
                   "take whatever comes over each connection as one delivery: no protocol, cipher or keys; only "

@@ -10,6 +10,7 @@
 #include "send_report.hpp"
 #include "stopper.hpp"
 #include "wherry/exchange.hpp"
+#include "wherry/limits.hpp"
 #include "wherry/retry.hpp"
 #include "wherry/sources.hpp"
 #include "wherry/text.hpp"
@@ -73,6 +74,7 @@ class sender {
 public:
     sender(application& with, const effective_options& options)
         : with_(with),
+          streams_(static_cast<std::size_t>(options.integer("streams"))),
           dialer_(with, options),
           plan_(make_plan(options)),
           retries_(dialer_.retries()),
@@ -140,7 +142,10 @@ private:
     }
 
     void attempt(interruption& stop) {
-        exchange over(dialer_.connect(), nullptr, dialer_.how(), report_);
+        auto how = dialer_.how();
+        how.streams = streams_;
+        how.opener = &dialer_;
+        exchange over(dialer_.connect(), nullptr, how, report_);
         const exchange_stopper::scope running(stop.stopper(), over);
         try {
             items_.send(over);
@@ -163,6 +168,7 @@ private:
     }
 
     application& with_;
+    const std::size_t streams_;
     dialer dialer_;
     const sending_plan plan_;
     retry_schedule retries_;
@@ -189,6 +195,8 @@ const command& send_command() {
                     repeatable(command_line_only(text_option("message", "TEXT", "send this text; may be repeated")))),
              command_line_only(text_option("name", "NAME", "what standard input is called", "stdin")),
              follow_option(),
+             integer_option("streams", "N", "use up to N connections at once, where one cannot fill the path", "1", 1,
+                            limits::max_streams),
          }),
          {plugin_kind::transport, plugin_kind::cipher}},
         run,

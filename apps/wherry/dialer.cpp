@@ -59,6 +59,16 @@ std::unique_ptr<session> dialer::connect(link_probe* probe) {
     }
 }
 
+std::shared_ptr<connection> dialer::dial() { return transport_->connect(address_); }
+
+std::unique_ptr<session> dialer::open(std::shared_ptr<connection> link) {
+    const auto keyless = cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse;
+    const keys::known_hosts known(keys::known_hosts_path(with_.home()));
+    receiver_check check(known, canonical_, keyless, first_contact::report);
+    return session::open(role::initiator, std::move(link), *cipher_, options_.chosen(plugin_kind::cipher).name(),
+                         check.verifier(), how().timing);
+}
+
 std::unique_ptr<session> dialer::meet(receiver_check& check, link_probe* probe) {
     with_.log->info("connecting to {}", printable(canonical_));
     auto link = transport_->connect(address_);

@@ -23,8 +23,8 @@ public:
 };
 
 // What the commands that send have in common: the one receiver that they reach, as often as it takes, and recognise.
-// Used by one thread at a time.
-class dialer {
+// Used by one thread at a time, but for what is said to be for any.
+class dialer final : public stream_opener {
 public:
     // Throws error(errc::bad_input) for a destination or a cipher that will not do. Both outlive it.
     dialer(application& with, const effective_options& options);
@@ -33,6 +33,10 @@ public:
     // Throws error: auth_failed if it was not accepted or has changed, and what transport and session throw. `probe`
     // may be null.
     std::unique_ptr<session> connect(link_probe* probe = nullptr);
+
+    // Further connections to the same receiver, whose key is known by then. From any thread.
+    std::shared_ptr<connection> dial() override;
+    std::unique_ptr<session> open(std::shared_ptr<connection> link) override;
 
     // A session was open once, so the receiver has been recognised.
     bool has_met() const noexcept { return has_met_; }

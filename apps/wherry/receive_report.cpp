@@ -150,6 +150,19 @@ void receive_report::connected(connection_id id, std::string_view address, const
     with_.events.write("connected", fields);
 }
 
+void receive_report::joined(connection_id id, connection_id other) {
+    {
+        const std::lock_guard lock(mutex_);
+        peers_[id].has_joined_another = true;
+    }
+    with_.log->info("connection {} carries a part of connection {}", id, other);
+    if (with_.style != output::json) return;
+    json fields;
+    fields["connection"] = id;
+    fields["with"] = other;
+    with_.events.write("joined", fields);
+}
+
 receive_report::peer_entry receive_report::entry(connection_id id) const {
     const std::lock_guard lock(mutex_);
     const auto found = peers_.find(id);
@@ -207,10 +220,12 @@ void receive_report::delivered(connection_id id, transfer_id transfer, const off
 }
 
 void receive_report::disconnected(connection_id id, std::string_view address, const std::optional<error>& failure) {
-    bool was_connected = false;
+    bool was_connected = false, is_one_of_several = false;
     {
         const std::lock_guard lock(mutex_);
-        was_connected = peers_.erase(id) > 0;
+        const auto ended = peers_.extract(id);
+        was_connected = !ended.empty();
+        is_one_of_several = was_connected && ended.mapped().has_joined_another;
     }
     if (failure)
         with_.log->log(was_connected ? spdlog::level::warn : spdlog::level::info, "connection {} from {} failed: {}",
@@ -226,7 +241,8 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
         if (failure) fields["error"] = as_utf8(failure->what());
         with_.events.write("disconnected", fields);
     }
-    if (was_connected || is_raw_) {
+    // What became of its exchange is told of the connection that it had joined.
+    if ((was_connected && !is_one_of_several) || is_raw_) {
         if (failure) {
             const std::lock_guard lock(mutex_);
             if (!first_cause_) first_cause_ = exit_code_for(failure->code(), side::here);

@@ -28,6 +28,7 @@ public:
                  std::string_view outcome, const_bytes response);
 
     void connected(connection_id id, std::string_view address, const identity& peer, std::string_view cipher) override;
+    void joined(connection_id id, connection_id other) override;
     void receiving(connection_id id, transfer_id transfer, const offer& what, std::uint64_t resumed_from) override;
     void received_so_far(connection_id id, transfer_id transfer, std::uint64_t bytes) override;
     void delivered(connection_id id, transfer_id transfer, const offer& what, const delivery_result& result) override;
@@ -43,6 +44,7 @@ private:
     struct peer_entry {
         std::string address;
         identity who;
+        bool has_joined_another = false;
     };
 
     peer_entry entry(connection_id id) const;

@@ -193,6 +193,20 @@ void send_report::answered(transfer_id id, const offer& what, const delivery_res
     settle(item, id, what, result);
 }
 
+void send_report::streams(std::size_t joined, std::size_t wanted, const std::string& why_fewer) {
+    const auto count = std::to_string(joined) + " of " + std::to_string(wanted) + " connections";
+    if (joined < wanted)
+        with_.note("sending over " + count + ": " + printable(why_fewer));
+    else
+        with_.log->info("sending over {}", count);
+    if (with_.style != output::json) return;
+    json fields;
+    fields["streams"] = joined;
+    fields["wanted"] = wanted;
+    if (joined < wanted) fields["why"] = as_utf8(why_fewer);
+    with_.events.write("streams", fields);
+}
+
 void send_report::settle(std::size_t item, transfer_id id, const offer& what, const delivery_result& result) {
     // A receiver that is about to end says so by a status of its own, and may be back soon.
     if (!result.ok() && is_link_failure(*result.failure) &&

@@ -63,6 +63,7 @@ public:
     void sending(transfer_id id, const offer& what, std::uint64_t resumed_from) override;
     void sent_so_far(transfer_id id, std::uint64_t bytes) override;
     void answered(transfer_id id, const offer& what, const delivery_result& result) override;
+    void streams(std::size_t joined, std::size_t wanted, const std::string& why_fewer) override;
 
     // What failed with the connection is told now, so that the reason can follow.
     void tell_cut_off();

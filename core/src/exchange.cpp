@@ -2,16 +2,22 @@
 
 #include <botan/system_rng.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <system_error>
 #include <thread>
 #include <utility>
 
+#include "further_streams.hpp"
 #include "incoming.hpp"
+#include "join_registry.hpp"
 #include "link_writer.hpp"
 #include "outgoing.hpp"
 #include "record.hpp"
+#include "stream_merge.hpp"
+#include "wherry/limits.hpp"
 
 namespace wherry {
 
@@ -23,6 +29,13 @@ using clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds answer_delay{20};
 // How long a side that has said BYE waits for the peer's.
 constexpr std::chrono::seconds leave_wait{5};
+// How long one that has nothing more to send waits for connections that are just being opened, so that the peer does
+// not take them for lost.
+constexpr std::chrono::seconds join_wait{1};
+// A first record longer than this, without what sealing adds, holds no JOIN.
+constexpr std::size_t max_join_bytes = frame_header_bytes + 128;
+// How long the peer has to close the connection when all is said.
+constexpr std::chrono::seconds close_wait{2};
 
 error as_error(const std::exception& e) {
     const auto* const known = dynamic_cast<const error*>(&e);
@@ -34,16 +47,27 @@ error as_error(const std::exception& e) {
 // Ties the two directions to one link: frames go out through one writer, and come in through one reader.
 struct exchange::implementation {
     implementation(std::unique_ptr<session> given, sink* into, exchange_options options, exchange_observer& observer,
-                   delivery_registry* known)
+                   delivery_registry* known, std::optional<joinable> by)
         : over(std::move(given)),
+          joins(by),
           gate(observer),
-          writer(*over, options.timing.ping_interval),
+          writer(*over, options.timing.ping_interval,
+                 wants_more(*over, options) ? link_writer::numbering::ordered : link_writer::numbering::none),
           incoming(*over, into, writer, gate, known),
-          outgoing(*over, options, writer, gate) {}
+          outgoing(*over, options, writer, gate) {
+        if (wants_more(*over, options))
+            further.emplace(*over, writer, *options.opener, std::min(options.streams, limits::max_streams), gate);
+    }
 
     ~implementation() {
         if (!has_left) over->link().abort();
+        if (further) further->stop();
         if (reader.joinable()) reader.join();
+        end_merge();
+    }
+
+    static bool wants_more(const session& over, const exchange_options& options) {
+        return over.side() == role::initiator && options.streams > 1 && options.opener;
     }
 
     // A side that sends reads on a thread of its own, so that answers are heard while it is still sending.
@@ -52,14 +76,17 @@ struct exchange::implementation {
         // A receiver that is busy with its disk does not read, and yet says PING: how long a write takes tells nothing.
         // A peer that is gone is found out by the reader, which then ends the write.
         over->link().set_write_timeout(std::chrono::milliseconds(0));
+        if (further) further->ask();
         reader = std::thread([this] {
             try {
+                begin_reading();
                 read_until_bye();
             } catch (const std::exception& e) {
                 const auto why = cause_of(as_error(e));
                 incoming.drop_all(why);
                 outgoing.fail(why);
                 over->link().abort();
+                if (further) further->cut(why);
             }
             outgoing.reader_ended();
         });
@@ -68,6 +95,7 @@ struct exchange::implementation {
     void finish() {
         start_reader();
         outgoing.finish();
+        if (further && !is_cancelled) further->conclude(join_wait);
         try {
             writer.say_bye();
         } catch (const error&) {
@@ -77,11 +105,50 @@ struct exchange::implementation {
         if (!outgoing.wait_for_reader(leave_wait)) over->link().abort();
         reader.join();
         has_left = true;
+        if (further) further->stop();
         if (is_cancelled) throw error(errc::cancelled, "interrupted");
+    }
+
+    std::optional<std::uint64_t> find_what_it_joins() {
+        begin_reading();
+        // What is longer waits where it is until its turn has come.
+        if (!records->is_next_short(max_join_bytes + over->protection().overhead())) return std::nullopt;
+        first_record = records->next();
+        if (!first_record || static_cast<frame_type>(first_record->front()) != frame_type::join) return std::nullopt;
+        byte_reader frames(*first_record, "a record of the peer");
+        const auto wish = decode_join(take_frame(frames).payload);
+        try {
+            if (over->side() != role::responder || !joins || incoming.is_drained())
+                throw error(errc::refused, "nothing can be joined here");
+            const auto place = joins->at.redeem(wish.token, over->peer());
+            joined_lane = place.at->add(over->shared_link());
+            joined = place.at;
+            writer.transmit_unnumbered(frame_type::join, 0, encode(outcome_frame{std::nullopt, "", {}}));
+            return place.number;
+        } catch (const error& e) {
+            if (!joined) refuse_join(e);
+            throw;
+        }
+    }
+
+    [[noreturn]] void refuse_join(const error& why) {
+        try {
+            // The same whatever was wrong, so that nobody can find out by trying.
+            writer.transmit_unnumbered(
+                frame_type::join, 0,
+                encode(outcome_frame{errc::auth_failed, "there is nothing that this connection may join", {}}));
+            writer.shut_down();
+            await_close(over->link());
+        } catch (const error&) {
+            // It is gone.
+        }
+        throw error(why.code(), std::string("a further connection was not let join: ") + why.what());
     }
 
     void serve() {
         try {
+            if (!records) begin_reading();
+            if (joined) return joined->read(*joined_lane, *records);
             read_until_bye();
         } catch (const std::exception& e) {
             const auto why = cause_of(as_error(e));
@@ -93,11 +160,24 @@ struct exchange::implementation {
         }
         try {
             writer.shut_down();
-            await_close(over->link());
+            if (!merge)
+                await_close(over->link());
+            else
+                merge->wait_for_first(close_wait);
         } catch (const error&) {
             // The peer has closed already.
         }
         has_left = true;
+        end_merge();
+    }
+
+    // Further connections stay until here, so that who ends in order hears of that first.
+    void end_merge() noexcept {
+        if (!merge) return;
+        joins->at.withdraw(*merge);
+        merge->close();
+        over->link().abort();
+        if (first_reader.joinable()) first_reader.join();
     }
 
     // A link that was aborted because a write failed is no cause of its own.
@@ -106,11 +186,33 @@ struct exchange::implementation {
         return of_write && of_read.code() == errc::disconnected ? *of_write : of_read;
     }
 
-    void read_until_bye() {
+    void begin_reading() {
         over->complete();
         outgoing.let_in();
-        record_reader records(over->link(), over->protection(), over->timing().io_timeout, incoming.heard());
-        while (const auto record = records.next()) {
+        records.emplace(over->link(), over->protection(), over->timing().io_timeout, incoming.heard());
+    }
+
+    std::optional<const_bytes> next_record() {
+        if (first_record) return std::exchange(first_record, std::nullopt);
+        if (merge) return merge->next();
+        const auto record = records->next();
+        return record && are_numbered ? in_order(*record) : record;
+    }
+
+    // Over the one connection that there is they come in their order.
+    const_bytes in_order(const_bytes record) {
+        const auto numbered = take_order(record);
+        if (!numbered) {
+            require_only_pings(record);
+            return {};
+        }
+        if (numbered->number != next_number++)
+            throw error(errc::protocol, "the peer sent a record with a number that is not the next");
+        return numbered->rest;
+    }
+
+    void read_until_bye() {
+        while (const auto record = next_record()) {
             handle_record(*record);
             if (has_peer_left) return leave();
             if (incoming.is_drained()) writer.say_bye();
@@ -136,6 +238,7 @@ struct exchange::implementation {
 
     // The peer has said BYE: it offers no more, and it takes no more.
     void leave() {
+        if (merge) merge->expect_end();
         outgoing.peer_took_leave();
         incoming.peer_took_leave();
         writer.say_bye();
@@ -143,6 +246,7 @@ struct exchange::implementation {
 
     void handle(const frame& got) {
         const bool is_about_ours = is_numbered_by(over->side(), got.transfer);
+        if (further && got.type != frame_type::ping && got.type != frame_type::streams) further->on_other_answer();
         switch (got.type) {
             case frame_type::offer: return incoming.on_offer(got);
             case frame_type::accept: return is_about_ours ? outgoing.on_accept(got) : incoming.on_confirmation(got);
@@ -152,10 +256,46 @@ struct exchange::implementation {
             case frame_type::result: return outgoing.on_result(got);
             case frame_type::cancel: return incoming.on_cancel(got);
             case frame_type::bye: has_peer_left = true; return;
+            case frame_type::streams: return on_streams(got);
+            case frame_type::join:
+                throw error(errc::protocol, "the peer wants to join with a connection that is in use");
+            case frame_type::order:
+                throw error(errc::protocol, "the peer numbers a record that is to have no number, or a second one");
             case frame_type::ping:
             case frame_type::request: return;
         }
         // Not known, and not critical: skipped.
+    }
+
+    void on_streams(const frame& got) {
+        if (over->side() == role::initiator) {
+            if (!further) throw error(errc::protocol, "the peer grants connections that were not asked for");
+            return further->on_answer(got);
+        }
+        const auto wanted = decode_streams(got.payload);
+        if (std::exchange(are_numbered, true))
+            throw error(errc::protocol, "the peer asks for further connections a second time");
+        streams_frame granted;
+        if (joins)
+            granted.count =
+                static_cast<std::uint16_t>(std::min<std::size_t>(wanted.count, joins->at.max_streams() - 1));
+        if (granted.count > 0) {
+            merge = std::make_shared<stream_merge>(incoming.heard());
+            try {
+                first_reader = std::thread([this] {
+                    try {
+                        merge->read(merge->first(), *records);
+                    } catch (const std::exception&) {
+                        // next() throws it.
+                    }
+                });
+                granted.token = joins->at.grant(merge, over->peer(), granted.count, joins->number);
+            } catch (const std::system_error&) {
+                merge.reset();
+                granted.count = 0;
+            }
+        }
+        writer.transmit_unnumbered(frame_type::streams, 0, encode(granted));
     }
 
     void drain() noexcept {
@@ -165,6 +305,7 @@ struct exchange::implementation {
     }
 
     const std::unique_ptr<session> over;
+    const std::optional<joinable> joins;
     observer_gate gate;
     link_writer writer;
     incoming_transfers incoming;
@@ -173,6 +314,19 @@ struct exchange::implementation {
     bool has_left = false;
     std::atomic<bool> is_cancelled = false;
     std::thread reader;
+    // Of the thread that reads.
+    std::optional<record_reader> records;
+    std::optional<const_bytes> first_record;  // was read before its turn
+    bool are_numbered = false;                // the records of the peer
+    std::uint64_t next_number = 0;
+    // Of a responder whose peer has further connections.
+    std::shared_ptr<stream_merge> merge;
+    std::thread first_reader;
+    // Of one such connection: what it has joined.
+    std::shared_ptr<stream_merge> joined;
+    std::shared_ptr<stream_merge::lane> joined_lane;
+    // Of an initiator.
+    std::optional<further_streams> further;
 };
 
 delivery_id make_delivery_id() {
@@ -182,8 +336,8 @@ delivery_id make_delivery_id() {
 }
 
 exchange::exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer,
-                   delivery_registry* known)
-    : implementation_(std::make_unique<implementation>(std::move(over), into, options, observer, known)) {}
+                   delivery_registry* known, std::optional<joinable> by)
+    : implementation_(std::make_unique<implementation>(std::move(over), into, options, observer, known, by)) {}
 
 exchange::~exchange() = default;
 
@@ -211,6 +365,8 @@ std::optional<error> exchange::why_over() const { return implementation_->outgoi
 
 void exchange::finish() { implementation_->finish(); }
 
+std::optional<std::uint64_t> exchange::find_what_it_joins() { return implementation_->find_what_it_joins(); }
+
 void exchange::serve() { implementation_->serve(); }
 
 void exchange::drain() noexcept { implementation_->drain(); }
@@ -222,6 +378,7 @@ void exchange::cancel() noexcept {
 
 void exchange::abort() noexcept {
     implementation_->incoming.give_up();
+    if (implementation_->further) implementation_->further->cut(error(errc::disconnected, "the exchange was cut"));
     implementation_->over->link().abort();
 }
 

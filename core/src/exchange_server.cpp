@@ -13,6 +13,7 @@
 
 #include "collected_response.hpp"
 #include "delivery_registry.hpp"
+#include "join_registry.hpp"
 #include "observer_gate.hpp"
 
 namespace wherry {
@@ -59,7 +60,7 @@ struct exchange_server::implementation {
         exchange* trading = nullptr;  // while it serves
         bool is_draining = false;
         // Under the server's mutex.
-        enum class phase { unproved, waiting, served, ended } at = phase::unproved;
+        enum class phase { unproved, waiting, served, joined, ended } at = phase::unproved;
         const clock::time_point since = clock::now();
         bool makes_room = false;
     };
@@ -84,7 +85,12 @@ struct exchange_server::implementation {
 
     implementation(listener& from, sink& into, server_protocol protocol, server_options options,
                    server_observer& observer)
-        : from(from), into(into), protocol(std::move(protocol)), options(options), observer(observer) {}
+        : from(from),
+          into(into),
+          protocol(std::move(protocol)),
+          options(options),
+          observer(observer),
+          joins(options.max_streams) {}
 
     void run() {
         while (wait_for_a_place()) {
@@ -139,9 +145,23 @@ struct exchange_server::implementation {
             peers.begin(), peers.end(), [&](const served& peer) { return peer.at == which && !peer.makes_room; }));
     }
 
+    // A proved peer has a place if one is free; else it waits.
+    void take_place(served& peer) {
+        const std::lock_guard lock(mutex);
+        peer.at = count(phase::served) < options.max_connections ? phase::served : phase::waiting;
+        changed.notify_all();
+    }
+
+    void give_place_back(served& peer) {
+        const std::lock_guard lock(mutex);
+        peer.at = phase::joined;
+        changed.notify_all();
+    }
+
     // A proved peer's turn to be served; meanwhile its exchange says PING. False once it is stopping.
     bool wait_for_turn(served& peer) {
         std::unique_lock lock(mutex);
+        if (peer.at == phase::served) return true;
         peer.at = phase::waiting;
         changed.notify_all();
         changed.wait(lock, [&] { return is_stopping || count(phase::served) < options.max_connections; });
@@ -209,8 +229,15 @@ struct exchange_server::implementation {
         observer.connected(peer.id, opened->peer_address(), opened->peer(), opened->describe());
         forwarding_observer forward(observer, peer.id);
         exchange trading(std::move(opened), &into, {options.timing, exchange_options::digest::none}, forward,
-                         &deliveries);
+                         &deliveries, joinable{joins, peer.id});
         const published_exchange published(peer, trading);
+        // Before it waits for its turn, for what it may want to join has a place, and does not end without it.
+        take_place(peer);
+        if (const auto other = trading.find_what_it_joins()) {
+            give_place_back(peer);
+            observer.joined(peer.id, *other);
+            return trading.serve();
+        }
         // Who is told to stop instead takes leave in serve(), as it has been drained.
         wait_for_turn(peer);
         trading.serve();
@@ -356,6 +383,7 @@ struct exchange_server::implementation {
     const server_options options;
     server_observer& observer;
     delivery_registry deliveries;
+    join_registry joins;
 
     std::mutex mutex;
     std::condition_variable changed;

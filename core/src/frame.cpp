@@ -17,6 +17,8 @@ constexpr std::uint16_t offer_kind = 1, offer_name = 2, offer_size = 3, offer_mo
 constexpr std::uint16_t accept_offset = 1, accept_prefix = 2;
 constexpr std::uint16_t end_size = 1, end_digest = 2;
 constexpr std::uint16_t outcome_status = 1, outcome_text = 2, outcome_response = 3, outcome_word = 4;
+constexpr std::uint16_t streams_count = 1, streams_token = 2;
+constexpr std::uint16_t join_token = 1;
 }  // namespace tag
 
 enum class necessity { skippable, critical };
@@ -104,7 +106,7 @@ frame take_frame(byte_reader& record) {
     taken.transfer = record.integer<std::uint32_t>();
     taken.payload = record.sized<std::uint32_t>(limits::max_record_bytes);
     const bool is_known =
-        (taken.type >= frame_type::offer && taken.type <= frame_type::bye) || taken.type == frame_type::packed;
+        taken.type >= frame_type::offer && taken.type <= frame_type::order && taken.type != frame_type::request;
     if (!is_known && (taken.flags & frame_flag::critical) != 0)
         throw error(errc::protocol,
                     "the peer sent a frame of type " + std::to_string(static_cast<unsigned>(taken.type)) +
@@ -282,6 +284,71 @@ outcome_frame decode_outcome(const_bytes payload) {
     });
     if (!has_status) lacks(what, "status");
     return content;
+}
+
+std::vector<std::byte> encode(const streams_frame& content) {
+    field_writer out;
+    out.integer(tag::streams_count, content.count);
+    if (content.token) out.field(tag::streams_token, *content.token);
+    return out.take();
+}
+
+streams_frame decode_streams(const_bytes payload) {
+    constexpr std::string_view what = "the peer's STREAMS";
+    streams_frame content;
+    bool has_count = false;
+    for_each_field(payload, what, [&](std::uint16_t number, const_bytes value) {
+        switch (number) {
+            case tag::streams_count:
+                content.count = only_integer<std::uint16_t>(value, what);
+                has_count = true;
+                return true;
+            case tag::streams_token: content.token = only_bytes<join_token>(value, what); return true;
+            default: return false;
+        }
+    });
+    if (!has_count) lacks(what, "count");
+    return content;
+}
+
+std::vector<std::byte> encode(const join_frame& content) {
+    field_writer out;
+    out.field(tag::join_token, content.token);
+    return out.take();
+}
+
+join_frame decode_join(const_bytes payload) {
+    constexpr std::string_view what = "the peer's JOIN";
+    std::optional<join_token> token;
+    for_each_field(payload, what, [&](std::uint16_t number, const_bytes value) {
+        if (number != tag::join_token) return false;
+        token = only_bytes<join_token>(value, what);
+        return true;
+    });
+    if (!token) lacks(what, "token");
+    return {*token};
+}
+
+void store_order_frame(mutable_bytes out, std::uint64_t number) noexcept {
+    store_frame_header(out, frame_type::order, 0, 0, sizeof number);
+    store_big_endian(out.subspan(frame_header_bytes), number);
+}
+
+std::optional<numbered_record> take_order(const_bytes record) {
+    if (record.empty() || static_cast<frame_type>(record.front()) != frame_type::order) return std::nullopt;
+    byte_reader in(record, "a record of the peer");
+    const auto order = take_frame(in);
+    byte_reader payload(order.payload, "the peer's ORDER");
+    const auto number = payload.integer<std::uint64_t>();
+    payload.finish();
+    return numbered_record{number, record.last(in.remaining())};
+}
+
+void require_only_pings(const_bytes record) {
+    byte_reader in(record, "a record of the peer");
+    while (in.remaining() > 0)
+        if (take_frame(in).type != frame_type::ping)
+            throw error(errc::protocol, "the peer sent a record without a number where all have one");
 }
 
 }  // namespace wherry

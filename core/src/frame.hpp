@@ -23,8 +23,11 @@ enum class frame_type : std::uint8_t {
     cancel = 6,
     ping = 7,
     bye = 8,
-    request = 9,  // reserved: fetch this from there
-    packed = 10,  // DATA, compressed
+    request = 9,   // reserved: fetch this from there
+    packed = 10,   // DATA, compressed
+    streams = 11,  // further connections are wanted, and granted
+    join = 12,     // this connection is one of them
+    order = 13,    // the number of the record that it begins
 };
 
 namespace frame_flag {
@@ -100,5 +103,42 @@ struct outcome_frame {
 };
 std::vector<std::byte> encode(const outcome_frame& content);
 outcome_frame decode_outcome(const_bytes payload);
+
+// What a further connection shows, so that it may carry a part of an exchange.
+using join_token = std::array<std::byte, 32>;
+
+// From the initiator: so many further connections are wanted. From the responder: so many may join, with this token.
+struct streams_frame {
+    std::uint16_t count = 0;
+    std::optional<join_token> token;
+
+    bool operator==(const streams_frame&) const = default;
+};
+std::vector<std::byte> encode(const streams_frame& content);
+streams_frame decode_streams(const_bytes payload);
+
+// From the initiator. The answer is an outcome_frame.
+struct join_frame {
+    join_token token{};
+
+    bool operator==(const join_frame&) const = default;
+};
+std::vector<std::byte> encode(const join_frame& content);
+join_frame decode_join(const_bytes payload);
+
+// ORDER: its header, and the number of the record.
+inline constexpr std::size_t order_frame_bytes = frame_header_bytes + sizeof(std::uint64_t);
+void store_order_frame(mutable_bytes out, std::uint64_t number) noexcept;
+
+struct numbered_record {
+    std::uint64_t number;
+    const_bytes rest;
+};
+// Takes ORDER off the front of a record, if that is what it begins with. Throws error(errc::protocol).
+std::optional<numbered_record> take_order(const_bytes record);
+
+// What may come without a number where records have numbers: PING, which says nothing that has an order. Throws
+// error(errc::protocol) for anything else.
+void require_only_pings(const_bytes record);
 
 }  // namespace wherry

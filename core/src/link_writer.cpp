@@ -10,24 +10,57 @@ namespace wherry {
 
 using clock = std::chrono::steady_clock;
 
-link_writer::link_writer(session& over, std::chrono::milliseconds ping_interval)
+namespace {
+
+std::size_t bulk_record_bytes(session& over) {
+    return std::clamp(over.link().record_bytes(), limits::min_record_bytes, limits::max_record_bytes);
+}
+
+}  // namespace
+
+link_writer::link_writer(session& over, std::chrono::milliseconds ping_interval, numbering how)
     : over_(over),
+      spreader_(how == numbering::ordered
+                    ? std::make_unique<record_spreader>(bulk_record_bytes(over), over.protection().overhead())
+                    : nullptr),
       ping_interval_(ping_interval),
       last_sent_(clock::now()),
       keepalive_([this](const std::stop_token& stop) { keep_alive(stop); }) {}
 
 record_buffer link_writer::make_bulk_record() const {
-    const auto suits = std::clamp(over_.link().record_bytes(), limits::min_record_bytes, limits::max_record_bytes);
-    return record_buffer(suits, over_.protection().overhead());
+    return {bulk_record_bytes(over_), over_.protection().overhead(), spreader_ ? numbering::ordered : numbering::none};
 }
 
 record_buffer link_writer::make_small_record() const {
-    return record_buffer(limits::min_record_bytes, over_.protection().overhead());
+    return {limits::min_record_bytes, over_.protection().overhead(), spreader_ ? numbering::ordered : numbering::none};
 }
 
 void link_writer::transmit(record_buffer& record) {
     if (record.empty()) return;
+    if (spreader_) return transmit_numbered(record);
     const std::lock_guard lock(mutex_);
+    count(write_locked(record));
+}
+
+void link_writer::transmit_numbered(record_buffer& record) {
+    if (!spreader_->is_spreading()) {
+        const std::lock_guard lock(mutex_);
+        // Under the lock, so that records go out in the order of their numbers.
+        if (spreader_->number_directly(record)) return count(write_locked(record));
+    }
+    const auto bytes = record.sealed_bytes();
+    const auto begin = clock::now();
+    spreader_->put(record);
+    // Who fills records is held up by all the connections together.
+    count({bytes, clock::now() - begin});
+}
+
+void link_writer::write(record_buffer& record) {
+    const std::lock_guard lock(mutex_);
+    write_locked(record);
+}
+
+link_traffic link_writer::write_locked(record_buffer& record) {
     if (const auto earlier = failure()) throw *earlier;
     if (is_shut_down_) throw error(errc::disconnected, "this side has taken leave already");
     const auto sealed = record.seal(over_.protection());
@@ -40,9 +73,21 @@ void link_writer::transmit(record_buffer& record) {
         throw;
     }
     const auto end = clock::now();
-    written_bytes_ += sealed.size();
-    blocked_ns_ += std::chrono::nanoseconds(end - begin).count();
     last_sent_ = end;
+    return {sealed.size(), end - begin};
+}
+
+void link_writer::count(const link_traffic& more) noexcept {
+    written_bytes_ += more.bytes;
+    blocked_ns_ += more.blocked.count();
+}
+
+void link_writer::fail(const error& why) noexcept {
+    {
+        const std::lock_guard failing(failure_mutex_);
+        if (!failure_) failure_ = why;
+    }
+    over_.link().abort();
 }
 
 void link_writer::shut_down() {
@@ -65,6 +110,12 @@ void link_writer::transmit_alone(frame_type type, std::uint32_t transfer, const_
     auto record = make_small_record();
     record.append(type, 0, transfer, payload);
     transmit(record);
+}
+
+void link_writer::transmit_unnumbered(frame_type type, std::uint8_t flags, const_bytes payload) {
+    record_buffer record(limits::min_record_bytes, over_.protection().overhead());
+    record.append(type, flags, 0, payload);
+    write(record);
 }
 
 void link_writer::say_bye() {
@@ -91,7 +142,7 @@ void link_writer::keep_alive(const std::stop_token& stop) {
             if (wants_bye)
                 say_bye();
             else if (clock::now() - last_sent_.load() >= ping_interval_)
-                transmit_alone(frame_type::ping, 0, {});
+                transmit_unnumbered(frame_type::ping, 0, {});
         } catch (const std::exception&) {
             // Nothing can be written after it, and who reads must not wait for an answer to what never went out.
             over_.link().abort();

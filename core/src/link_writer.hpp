@@ -4,12 +4,14 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
 #include <thread>
 
 #include "record.hpp"
+#include "record_spreader.hpp"
 #include "wherry/session.hpp"
 
 namespace wherry {
@@ -21,10 +23,12 @@ struct link_traffic {
 };
 
 // Puts sealed records on a session's link, from any thread, one at a time, and says PING when nobody has had anything
-// to say for a while.
+// to say for a while. Where records are numbered, further connections may come to share them.
 class link_writer {
 public:
-    link_writer(session& over, std::chrono::milliseconds ping_interval);
+    using numbering = record_buffer::numbering;
+
+    link_writer(session& over, std::chrono::milliseconds ping_interval, numbering how = numbering::none);
 
     // A record of the size that suits the link, for content; and a small one, for a few frames.
     record_buffer make_bulk_record() const;
@@ -36,6 +40,15 @@ public:
     void put(record_buffer& record, frame_type type, std::uint8_t flags, std::uint32_t transfer, const_bytes payload);
     // Writes a frame in a record of its own, at once.
     void transmit_alone(frame_type type, std::uint32_t transfer, const_bytes payload);
+    // The same, in a record without a number in any case.
+    void transmit_unnumbered(frame_type type, std::uint8_t flags, const_bytes payload);
+    // Seals and writes a record that has its number, if it is to have one, over this link.
+    void write(record_buffer& record);
+
+    // Null where records have no numbers.
+    record_spreader* spreader() const noexcept { return spreader_.get(); }
+    // Ends it all, for what else carries records has failed.
+    void fail(const error& why) noexcept;
 
     // Takes leave: this side offers no more and has answered everything. Idempotent; when it returns BYE is out.
     void say_bye();
@@ -54,8 +67,13 @@ public:
 
 private:
     void keep_alive(const std::stop_token& stop);
+    void transmit_numbered(record_buffer& record);
+    // Under `mutex_`: returns what it took.
+    link_traffic write_locked(record_buffer& record);
+    void count(const link_traffic& more) noexcept;
 
     session& over_;
+    const std::unique_ptr<record_spreader> spreader_;
     const std::chrono::milliseconds ping_interval_;
     std::mutex mutex_;  // over the link's writing half; a write that waits holds it
     bool is_shut_down_ = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "wherry/limits.hpp"
 
@@ -15,6 +16,8 @@ using clock = std::chrono::steady_clock;
 // little to move to the front of the buffer.
 constexpr std::size_t read_ahead_bytes = 4096;
 constexpr std::size_t least_read_bytes = std::size_t{64} << 10;
+// The same while next to nothing is to be held.
+constexpr std::size_t bare_read_bytes = 512;
 
 std::unique_ptr<std::byte[]> uninitialised(std::size_t bytes) {
     return std::make_unique_for_overwrite<std::byte[]>(bytes);
@@ -22,9 +25,10 @@ std::unique_ptr<std::byte[]> uninitialised(std::size_t bytes) {
 
 }  // namespace
 
-record_buffer::record_buffer(std::size_t record_bytes, std::size_t overhead)
+record_buffer::record_buffer(std::size_t record_bytes, std::size_t overhead, numbering how)
     : capacity_(record_bytes - record_length_bytes - overhead),
       overhead_(overhead),
+      reserved_(how == numbering::ordered ? order_frame_bytes : 0),
       bytes_(uninitialised(record_bytes)) {}
 
 void record_buffer::append(frame_type type, std::uint8_t flags, std::uint32_t transfer, const_bytes payload) {
@@ -44,10 +48,18 @@ void record_buffer::commit(frame_type type, std::uint8_t flags, std::uint32_t tr
     used_ += frame_header_bytes + payload_bytes;
 }
 
+void record_buffer::take_over(record_buffer& other) noexcept {
+    if (capacity_ == other.capacity_)
+        std::swap(bytes_, other.bytes_);
+    else
+        std::memcpy(body() + reserved_, other.body() + reserved_, other.used_ - reserved_);
+    used_ = std::exchange(other.used_, other.reserved_);
+}
+
 const_bytes record_buffer::seal(cipher_session& with) {
     const std::size_t sealed = used_ + overhead_;
     with.seal({body(), sealed}, used_);
-    used_ = 0;
+    used_ = reserved_;
     store_big_endian<std::uint32_t>({bytes_.get(), record_length_bytes}, static_cast<std::uint32_t>(sealed));
     return {bytes_.get(), record_length_bytes + sealed};
 }
@@ -56,24 +68,39 @@ record_reader::record_reader(connection& link, cipher_session& with, std::chrono
                              std::shared_ptr<last_heard> heard) noexcept
     : link_(link), with_(with), record_timeout_(record_timeout), heard_(std::move(heard)) {}
 
-std::optional<const_bytes> record_reader::next() {
-    if (!fill(record_length_bytes)) return std::nullopt;
+std::optional<std::size_t> record_reader::next_length(ahead how) {
+    if (!fill(record_length_bytes, how)) return std::nullopt;
     const std::size_t sealed = load_big_endian<std::uint32_t>({bytes_.get() + begin_, record_length_bytes});
     // A record without a frame says nothing; it would only keep us busy.
     if (sealed > limits::max_record_bytes || sealed < with_.overhead() + frame_header_bytes)
         throw error(errc::protocol, "the peer announced a record of " + std::to_string(sealed) +
                                         " bytes, which is out of bounds; the stream is damaged or no wherry's");
-    fill(record_length_bytes + sealed);
-    const auto opened = with_.open({bytes_.get() + begin_ + record_length_bytes, sealed});
-    begin_ += record_length_bytes + sealed;
+    return sealed;
+}
+
+std::optional<const_bytes> record_reader::next() {
+    const auto sealed = next_length(ahead::comfortably);
+    if (!sealed) return std::nullopt;
+    fill(record_length_bytes + *sealed);
+    const auto opened = with_.open({bytes_.get() + begin_ + record_length_bytes, *sealed});
+    begin_ += record_length_bytes + *sealed;
     return opened;
 }
 
-bool record_reader::fill(std::size_t wanted) {
+bool record_reader::is_next_short(std::size_t sealed_bytes) {
+    const auto sealed = next_length(ahead::barely);
+    if (!sealed || *sealed > sealed_bytes) return false;
+    fill(record_length_bytes + *sealed, ahead::barely);
+    return true;
+}
+
+bool record_reader::fill(std::size_t wanted, ahead how) {
     if (end_ - begin_ >= wanted) return true;
     if (begin_ == end_) begin_ = end_ = 0;
-    const std::size_t comfortable = std::max(wanted + read_ahead_bytes, least_read_bytes);
-    if (capacity_ - begin_ < wanted) {
+    const bool is_bare = how == ahead::barely;
+    const std::size_t comfortable =
+        is_bare ? std::max(wanted, bare_read_bytes) : std::max(wanted + read_ahead_bytes, least_read_bytes);
+    if (capacity_ - begin_ < wanted || (!is_bare && capacity_ < least_read_bytes)) {
         // Only the head of one record is ever here, so this moves little.
         if (capacity_ < comfortable) {
             auto larger = uninitialised(comfortable);

@@ -19,10 +19,13 @@ inline constexpr std::size_t record_length_bytes = 4;
 // Used by one thread at a time.
 class record_buffer {
 public:
-    // REQUIRES: record_bytes, length and overhead included, is within limits::min_record_bytes..max_record_bytes.
-    record_buffer(std::size_t record_bytes, std::size_t overhead);
+    // Whether room for a number is kept at its front.
+    enum class numbering { none, ordered };
 
-    bool empty() const noexcept { return used_ == 0; }
+    // REQUIRES: record_bytes, length and overhead included, is within limits::min_record_bytes..max_record_bytes.
+    record_buffer(std::size_t record_bytes, std::size_t overhead, numbering how = numbering::none);
+
+    bool empty() const noexcept { return used_ == reserved_; }
     // Of a full record, length and overhead included.
     std::size_t record_bytes() const noexcept { return record_length_bytes + capacity_ + overhead_; }
     // Whether a further frame with that much payload can be added.
@@ -40,6 +43,14 @@ public:
         commit(frame_type::data, 0, transfer, payload_bytes);
     }
 
+    // Puts the number at the front. REQUIRES: numbering::ordered.
+    void set_number(std::uint64_t number) noexcept { store_order_frame({body(), order_frame_bytes}, number); }
+    // Takes what is in the other, which is empty then. REQUIRES: this is empty and no smaller than the other, and both
+    // have the same numbering and overhead.
+    void take_over(record_buffer& other) noexcept;
+    // Of the whole record, if it were sealed now.
+    std::size_t sealed_bytes() const noexcept { return record_length_bytes + used_ + overhead_; }
+
     // Seals what was appended and returns the whole record, to be written before anything else is done with this.
     // Leaves the buffer empty.
     const_bytes seal(cipher_session& with);
@@ -49,7 +60,8 @@ private:
 
     const std::size_t capacity_;  // of plaintext
     const std::size_t overhead_;
-    std::size_t used_ = 0;
+    const std::size_t reserved_;  // for the number
+    std::size_t used_ = reserved_;
     std::unique_ptr<std::byte[]> bytes_;
 };
 
@@ -71,9 +83,17 @@ public:
     // or what the link throws.
     std::optional<const_bytes> next();
 
+    // Waits for the next record to begin, and tells whether its sealed body is no longer than that; then also for the
+    // rest of it. False at the end of the stream. Holds next to no memory for a longer one. Throws as next() does.
+    bool is_next_short(std::size_t sealed_bytes);
+
 private:
+    enum class ahead { comfortably, barely };
+
+    // The length of the next sealed body; nothing at the end of the stream.
+    std::optional<std::size_t> next_length(ahead how);
     // Reads until `wanted` bytes are there; false if the stream ended before the first.
-    bool fill(std::size_t wanted);
+    bool fill(std::size_t wanted, ahead how = ahead::comfortably);
 
     connection& link_;
     cipher_session& with_;

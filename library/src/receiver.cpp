@@ -41,7 +41,8 @@ struct receiver::implementation {
           gated(own ? *own : *into, gate),
           from(route.link->listen(route.address)),
           address(route.scheme + "://" + std::string(from->address())),
-          server(*from, gated, protocol(), {options.max_connections, server_options().max_unproved, options.timing},
+          server(*from, gated, protocol(),
+                 {options.max_connections, server_options().max_unproved, options.max_streams, options.timing},
                  options.observer != nullptr ? *options.observer : nobody()) {}
 
     server_protocol protocol() const {

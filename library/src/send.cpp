@@ -251,7 +251,7 @@ private:
     std::thread watcher_;
 };
 
-class sending {
+class sending final : private stream_opener {
 public:
     sending(const endpoint& here, std::string_view destination, const sending_plan& plan, const send_options& options)
         : here_(here),
@@ -262,6 +262,9 @@ public:
           book_(plan, options.progress),
           retries_(options.retry, random_share),
           items_(plan, book_, options.resume, retries_.is_on() ? repeats::possible : repeats::no) {
+        if (options.streams < 1 || options.streams > limits::max_streams)
+            throw error(errc::bad_input, "a sending uses 1 to " + std::to_string(limits::max_streams) +
+                                             " connections, not " + std::to_string(options.streams));
         if (to_.address.empty())
             throw error(errc::bad_input,
                         "'" + printable(destination) + "' names no address; write, say, tcp://host:9417");
@@ -326,6 +329,8 @@ private:
         how.timing = options_.timing;
         how.content_digest = options_.digest;
         how.content_compression = options_.compression;
+        how.streams = options_.streams;
+        how.opener = this;
         exchange over(std::move(opened), nullptr, how, book_);
         const stopped_exchange stop(over, book_, options_.stop);
         try {
@@ -361,6 +366,18 @@ private:
                                 "or let the first contact be remembered");
             throw;
         }
+    }
+
+    // ---- Further connections, on threads of the exchange ----
+
+    std::shared_ptr<connection> dial() override { return to_.link->connect(to_.address); }
+
+    std::unique_ptr<session> open(std::shared_ptr<connection> link) override {
+        receiver_check check(keys::known_hosts(keys::known_hosts_path(here_.home())), to_.canonical,
+                             cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
+                             first_contact::report);
+        return session::open(role::initiator, std::move(link), *cipher_, here_.options().cipher, check.verifier(),
+                             options_.timing);
     }
 
     const endpoint here_;

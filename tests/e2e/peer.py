@@ -7,7 +7,7 @@ from support import LIMIT
 
 MAGIC = b"\x89wherry\n"
 OFFER, ACCEPT, DATA, END, RESULT, CANCEL, PING, BYE = range(1, 9)
-PACKED = 10
+PACKED, STREAMS, JOIN, ORDER = range(10, 14)
 MESSAGE, FILE, DATA_ITEM, FOLDER = 1, 2, 3, 4
 CRITICAL = 1
 

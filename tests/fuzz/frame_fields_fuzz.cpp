@@ -1,4 +1,4 @@
-// The fields of OFFER, ACCEPT, END, and RESULT or CANCEL; the first byte chooses.
+// The fields of OFFER, ACCEPT, END, RESULT or CANCEL, STREAMS, and JOIN; the first byte chooses.
 #include "frame.hpp"
 #include "fuzz.hpp"
 
@@ -21,11 +21,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size == 0) return 0;
     const auto payload = fuzz::bytes_of(data + 1, size - 1);
     try {
-        switch (data[0] % 4) {
+        switch (data[0] % 6) {
             case 0: check(payload, decode_offer); break;
             case 1: check(payload, decode_accept); break;
             case 2: check(payload, decode_end); break;
             case 3: check(payload, decode_outcome); break;
+            case 4: check(payload, decode_streams); break;
+            case 5: check(payload, decode_join); break;
         }
     } catch (const error& e) {
         fuzz::require(e.code() == errc::protocol || e.code() == errc::unsupported || e.code() == errc::refused);

@@ -159,6 +159,13 @@ protected:
         return *serving_;
     }
 
+    // Under the lock, so that it has returned before the receiver's thread does away with the exchange.
+    void abort_serving() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return serving_ != nullptr; });
+        serving_->abort();
+    }
+
     std::optional<memory_link> link_;
     recording_sink sink_;
     noting_observer at_sender_, at_receiver_;
@@ -522,10 +529,11 @@ TEST_F(exchange_test, settles_again_and_again) {
 TEST_F(exchange_test, a_link_that_is_cut_while_nothing_is_sent_is_told) {
     connect();
     sender_->await_entry();
-    serving().abort();
+    abort_serving();
     EXPECT_TRUE(receiver_failure());
+    // Nothing is sent, so nothing but the reader finds out.
+    while (!sender_->why_over()) std::this_thread::yield();
     EXPECT_THROW(sender_->settle(), error);
-    ASSERT_TRUE(sender_->why_over());
     EXPECT_EQ(sender_->why_over()->code(), errc::disconnected);
     EXPECT_TRUE(finish());
 }
@@ -778,7 +786,7 @@ TEST_F(slow_sink_test, is_given_no_more_by_a_receiver_that_has_given_up) {
         return std::count_if(calls.begin(), calls.end(), [](const auto& call) { return call.starts_with("finish"); });
     };
     while (begun() < static_cast<std::ptrdiff_t>(threads)) std::this_thread::yield();
-    serving().abort();
+    abort_serving();
     go();
     EXPECT_TRUE(receiver_failure());
     EXPECT_TRUE(finish());

@@ -89,9 +89,10 @@ const bytes outcome_status_field = hex("8001 00000004 00000000");
 
 TEST(frame_bytes, numbers_of_types_and_flags_are_fixed) {
     const std::pair<frame_type, int> all[] = {
-        {frame_type::offer, 1},   {frame_type::accept, 2},  {frame_type::data, 3}, {frame_type::end, 4},
-        {frame_type::result, 5},  {frame_type::cancel, 6},  {frame_type::ping, 7}, {frame_type::bye, 8},
-        {frame_type::request, 9}, {frame_type::packed, 10},
+        {frame_type::offer, 1},   {frame_type::accept, 2},  {frame_type::data, 3},     {frame_type::end, 4},
+        {frame_type::result, 5},  {frame_type::cancel, 6},  {frame_type::ping, 7},     {frame_type::bye, 8},
+        {frame_type::request, 9}, {frame_type::packed, 10}, {frame_type::streams, 11}, {frame_type::join, 12},
+        {frame_type::order, 13},
     };
     for (const auto& [type, number] : all) EXPECT_EQ(static_cast<int>(type), number);
     EXPECT_EQ(frame_flag::critical, 1);
@@ -148,6 +149,25 @@ TEST(frame_bytes, outcome) {
     expect_bytes(encode(outcome_frame{}), "8001 00000004 00000000");
     expect_bytes(encode(outcome_frame{errc::exhausted, "full", hex("00ff")}),
                  "8001 00000004 00000005  0002 00000004 66756c6c  0003 00000002 00ff");
+}
+
+TEST(frame_bytes, streams) {
+    expect_bytes(encode(streams_frame{3, std::nullopt}), "0001 00000002 0003");
+    streams_frame granted{2, join_token{}};
+    granted.token->back() = std::byte{7};
+    expect_bytes(encode(granted), "0001 00000002 0002  0002 00000020" + std::string(62, '0') + "07");
+}
+
+TEST(frame_bytes, join) {
+    join_frame wish;
+    wish.token.front() = std::byte{9};
+    expect_bytes(encode(wish), "0001 00000020 09" + std::string(62, '0'));
+}
+
+TEST(frame_bytes, order) {
+    std::array<std::byte, order_frame_bytes> out{};
+    store_order_frame(out, 0x0102030405060708);
+    expect_bytes(out, "0d 00 00000000 00000008 0102030405060708");
 }
 
 TEST(frame_bytes, statuses_are_the_numbers_of_the_abi) {
@@ -214,7 +234,7 @@ TEST(take_frame, refuses_a_length_beyond_the_largest_record) {
 }
 
 TEST(take_frame, gives_unknown_types_that_may_be_skipped) {
-    for (const unsigned type : {0U, 9U, 11U, 127U, 255U}) {
+    for (const unsigned type : {0U, 9U, 14U, 127U, 255U}) {
         auto record = hex("00 00 00000005 00000002 1122");
         record[0] = static_cast<std::byte>(type);
         for (const unsigned flags : {0x00U, 0x02U, 0xFEU}) {
@@ -228,7 +248,7 @@ TEST(take_frame, gives_unknown_types_that_may_be_skipped) {
 }
 
 TEST(take_frame, refuses_unknown_types_that_are_critical) {
-    for (const unsigned type : {0U, 9U, 11U, 255U}) {
+    for (const unsigned type : {0U, 9U, 14U, 255U}) {
         auto record = hex("00 01 00000005 00000000");
         record[0] = static_cast<std::byte>(type);
         byte_reader in(record, "a record");
@@ -247,6 +267,35 @@ TEST(take_frame, lets_known_types_be_critical) {
         byte_reader in(record, "a record");
         EXPECT_EQ(static_cast<int>(take_frame(in).type), type);
     }
+}
+
+TEST(take_order, takes_the_number_and_leaves_the_rest) {
+    const auto record = hex("0d00 00000000 00000008 000000000000002a") + hex("0700 00000000 00000000");
+    const auto taken = take_order(record);
+    ASSERT_TRUE(taken);
+    EXPECT_EQ(taken->number, 42U);
+    expect_bytes(taken->rest, "0700 00000000 00000000");
+    EXPECT_FALSE(take_order(taken->rest)) << "there is one number at most";
+    EXPECT_FALSE(take_order({}));
+}
+
+TEST(take_order, refuses_a_number_of_another_length) {
+    for (const auto* const text :
+         {"0d00 00000000 00000007 00000000000001", "0d00 00000000 00000009 000000000000000001"})
+        EXPECT_EQ(test::error_of([&] { take_order(hex(text)); }).code(), errc::protocol);
+}
+
+TEST(require_only_pings, lets_nothing_else_pass) {
+    const auto ping = hex("0700 00000000 00000000");
+    require_only_pings(ping + ping);
+    EXPECT_EQ(test::error_of([&] { require_only_pings(ping + hex("0800 00000000 00000000")); }).code(), errc::protocol);
+}
+
+TEST(streams_frame, refuses_what_lacks_its_count_or_has_a_short_token) {
+    EXPECT_EQ(test::error_of([&] { decode_streams({}); }).code(), errc::protocol);
+    EXPECT_EQ(test::error_of([&] { decode_streams(hex("0001 00000002 0001 0002 0000001f") + bytes(31)); }).code(),
+              errc::protocol);
+    EXPECT_EQ(test::error_of([&] { decode_join({}); }).code(), errc::protocol);
 }
 
 // ---- Round trips ----

@@ -399,5 +399,45 @@ TEST(record_reader, records_cannot_be_dropped_repeated_or_swapped) {
     }
 }
 
+TEST(record_reader, tells_a_short_record_before_it_reads_a_long_one) {
+    sender from;
+    from.data(20).data(100'000).data(30);
+    scripted_connection link;
+    link.says(from.wire);
+    checking_session cipher(8);
+    record_reader reader(link, cipher);
+    EXPECT_TRUE(reader.is_next_short(100));
+    EXPECT_EQ(reader.next()->size(), from.expected[0].size());
+    EXPECT_FALSE(reader.is_next_short(100));
+    EXPECT_LE(link.largest_read(), 512U) << "next to nothing is held of what has to wait";
+    const auto taken = reader.next();
+    EXPECT_TRUE(std::equal(taken->begin(), taken->end(), from.expected[1].begin(), from.expected[1].end()));
+    EXPECT_TRUE(reader.is_next_short(100));
+    EXPECT_EQ(reader.next()->size(), from.expected[2].size());
+    EXPECT_FALSE(reader.is_next_short(100)) << "at the end";
+    EXPECT_FALSE(reader.next());
+}
+
+TEST(record_buffer, has_its_number_in_front_of_all) {
+    checking_session cipher(8);
+    for (const auto other_bytes : {limits::min_record_bytes, 2 * limits::min_record_bytes}) {
+        record_buffer filled(limits::min_record_bytes, cipher.overhead(), record_buffer::numbering::ordered);
+        EXPECT_TRUE(filled.empty());
+        filled.append(frame_type::ping, 0, 0, {});
+        record_buffer other(other_bytes, cipher.overhead(), record_buffer::numbering::ordered);
+        other.take_over(filled);
+        EXPECT_TRUE(filled.empty());
+        EXPECT_FALSE(other.empty());
+        other.set_number(77);
+        EXPECT_EQ(other.sealed_bytes(), 4 + order_frame_bytes + frame_header_bytes + cipher.overhead());
+        const auto sealed = other.seal(cipher);
+        const auto taken = take_order(sealed.subspan(4).first(sealed.size() - 4 - cipher.overhead()));
+        ASSERT_TRUE(taken);
+        EXPECT_EQ(taken->number, 77U);
+        EXPECT_EQ(taken->rest.size(), frame_header_bytes);
+        EXPECT_TRUE(other.empty());
+    }
+}
+
 }  // namespace
 }  // namespace wherry

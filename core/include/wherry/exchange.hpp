@@ -77,11 +77,26 @@ public:
     virtual void sending(transfer_id, const offer&, std::uint64_t resumed_from) { (void)resumed_from; }
     virtual void sent_so_far(transfer_id, std::uint64_t bytes) { (void)bytes; }
     virtual void answered(transfer_id, const offer&, const delivery_result&) {}
+    // Once, where more than one connection was wanted: how many carry the exchange, and, where that is fewer, why.
+    virtual void streams(std::size_t joined, std::size_t wanted, const std::string& why_fewer) {
+        (void)joined, (void)wanted, (void)why_fewer;
+    }
 
     // Of what the other side sends.
     virtual void receiving(transfer_id, const offer&, std::uint64_t resumed_from) { (void)resumed_from; }
     virtual void received_so_far(transfer_id, std::uint64_t bytes) { (void)bytes; }
     virtual void delivered(transfer_id, const offer&, const delivery_result&) {}
+};
+
+// Opens further connections to the peer of an exchange.
+// Thread-safety: both functions from any thread. They throw error; the exchange then goes on with fewer connections.
+class stream_opener {
+public:
+    virtual ~stream_opener() = default;
+
+    virtual std::shared_ptr<connection> dial() = 0;
+    // As the first one was opened. That the key is the first one's, too, is for the exchange to see to.
+    virtual std::unique_ptr<session> open(std::shared_ptr<connection> link) = 0;
 };
 
 struct exchange_options {
@@ -93,9 +108,20 @@ struct exchange_options {
     // content shrinks to tells something about it to whoever watches the link. What comes is expanded in any case.
     enum class compression { none, automatic, zstd };
     compression content_compression = compression::none;
+    // Of an initiator: the connections that are to carry what it sends, 1 to limits::max_streams. Those beyond the
+    // first join while it is sending already. The opener is wanted where there are more; it outlives the exchange.
+    std::size_t streams = 1;
+    stream_opener* opener = nullptr;
 };
 
 class delivery_registry;
+class join_registry;
+
+// What an exchange of a server is known by, to further connections that are to join it.
+struct joinable {
+    join_registry& at;
+    std::uint64_t number;
+};
 
 // Two peers trading items over one session. Either may offer. Many transfers are in flight; none waits for the one
 // before it, except for its bytes.
@@ -105,8 +131,9 @@ class exchange {
 public:
     // `into` may be null: then what the peer offers is refused. `known` is what exchanges of one receiver share, so
     // that they know of each other's deliveries; null: nobody does. All that is referred to outlives the exchange.
+    // Without `by` further connections cannot join.
     exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer,
-             delivery_registry* known = nullptr);
+             delivery_registry* known = nullptr, std::optional<joinable> by = std::nullopt);
     // Ends the exchange; what is in flight is aborted on both sides.
     ~exchange();
     exchange(const exchange&) = delete;
@@ -138,6 +165,11 @@ public:
     // Waits for every result, and takes leave. Throws if the exchange failed before; answered() has then told a failure
     // for every transfer that was not answered.
     void finish();
+
+    // Before serve(): waits for the first that the peer says. If this is a further connection of another exchange, it
+    // has joined that when this returns its number; serve() then lasts as long as the other. Throws if it may not join,
+    // or what serve() throws.
+    std::optional<std::uint64_t> find_what_it_joins();
 
     // Receives on the calling thread until the peer takes leave, or all has ended after drain(). Throws if the exchange
     // failed or was cut off.

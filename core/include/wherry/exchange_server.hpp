@@ -10,6 +10,7 @@
 #include "wherry/cipher.hpp"
 #include "wherry/error.hpp"
 #include "wherry/exchange.hpp"
+#include "wherry/limits.hpp"
 #include "wherry/receive_all.hpp"
 #include "wherry/sink.hpp"
 #include "wherry/transport.hpp"
@@ -28,6 +29,8 @@ public:
     virtual void connected(connection_id, std::string_view address, const identity& peer, std::string_view cipher) {
         (void)address, (void)peer, (void)cipher;
     }
+    // This connection carries a part of what comes over the other, earlier one, and has no deliveries of its own.
+    virtual void joined(connection_id, connection_id other) { (void)other; }
     virtual void receiving(connection_id, transfer_id, const offer&, std::uint64_t resumed_from) { (void)resumed_from; }
     virtual void received_so_far(connection_id, transfer_id, std::uint64_t bytes) { (void)bytes; }
     virtual void delivered(connection_id, transfer_id, const offer&, const delivery_result&) {}
@@ -53,6 +56,9 @@ struct server_options {
     // Peers that have not proved themselves yet. When there are that many, the oldest makes room for the next, if it
     // has had a second: who says nothing cannot keep others out.
     std::size_t max_unproved = 256;
+    // Connections that may carry one sender's exchange, 1 to limits::max_streams. Those beyond the first do not count
+    // above.
+    std::size_t max_streams = limits::usual_streams;
     session_options timing;
 };
 

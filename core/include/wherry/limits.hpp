@@ -48,6 +48,12 @@ inline constexpr std::size_t max_expanded_record_bytes = std::size_t{8} << 20;
 // Transfers that one side may be in the middle of compressed content of.
 inline constexpr std::size_t max_open_packings = 4;
 
+// Connections that may carry one exchange, the first included; what a receiver grants if it is not told otherwise; and
+// how long further ones have time to join.
+inline constexpr std::size_t max_streams = 64;
+inline constexpr std::size_t usual_streams = 16;
+inline constexpr std::chrono::minutes join_lifetime{5};
+
 // A side that has had nothing to say for this long says PING.
 inline constexpr std::chrono::milliseconds ping_interval{5000};
 

@@ -40,6 +40,7 @@ public:
     role side() const noexcept { return side_; }
     const session_options& timing() const noexcept { return options_; }
     connection& link() noexcept { return *link_; }
+    const std::shared_ptr<connection>& shared_link() const noexcept { return link_; }
     cipher_session& protection() noexcept { return *protection_; }
 
     const identity& peer() const noexcept { return protection_->peer(); }

@@ -17,6 +17,8 @@ struct receiver_options {
     session_options timing;
     // Senders served at once; further ones wait for one of them to end.
     std::size_t max_connections = 256;
+    // Connections that one sender may use at once, 1 to limits::max_streams; see send_options::streams.
+    std::size_t max_streams = limits::usual_streams;
     // With a function: how it is called, and what it gets at the most.
     calls how = calls::one_at_a_time;
     callback_limits limits;

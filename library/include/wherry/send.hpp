@@ -59,6 +59,9 @@ struct send_options {
     resuming resume = resuming::wanted;
     // How many times in a row to try again when the link is lost, or not there; see retry_schedule for the pauses.
     unsigned retry = 0;
+    // Connections that carry it, 1 to limits::max_streams: more than one where the path has a long delay or loses
+    // packets. Where fewer can be had, those do.
+    std::size_t streams = 1;
     // Called from threads of the exchange, one call at a time; must not throw, and must return soon. It
     // may ask for a stop.
     std::function<void(const send_progress&)> progress;
@@ -83,10 +86,10 @@ struct send_result {
     bool ok() const noexcept;  // all items are delivered
 };
 
-// Sends items to the receiver at `destination`, "tcp://host:9417", over one connection, and waits for each one's
-// result. Returns when all have one; that some have failed is told there. Throws error where nothing was delivered, nor
-// may have been, for a reason that is none of the items': bad_input for a destination, a plugin or a key that will not
-// do; auth_failed for a receiver whose key is not known or has changed, or who does not let this side in;
+// Sends items to the receiver at `destination`, "tcp://host:9417", over one connection or several, and waits for each
+// one's result. Returns when all have one; that some have failed is told there. Throws error where nothing was
+// delivered, nor may have been, for a reason that is none of the items': bad_input for a destination, a plugin or a key
+// that will not do; auth_failed for a receiver whose key is not known or has changed, or who does not let this side in;
 // disconnected, timed_out; cancelled after a stop.
 // Thread-safety: any number at once, also with one endpoint.
 send_result send(const endpoint& here, std::string_view destination, const std::vector<item>& items,

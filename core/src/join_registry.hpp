@@ -1,0 +1,51 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+
+#include "frame.hpp"
+#include "stream_merge.hpp"
+#include "wherry/cipher.hpp"
+
+namespace wherry {
+
+// Which exchanges of a receiver further connections may join. Thread-safety: all functions from any thread.
+class join_registry {
+public:
+    // Each exchange may have so many connections, the first included.
+    explicit join_registry(std::size_t max_streams) noexcept : max_streams_(max_streams) {}
+
+    std::size_t max_streams() const noexcept { return max_streams_; }
+
+    // Permits as many connections of this peer to join, until limits::join_lifetime has passed or the exchange has
+    // withdrawn it. `number` is what the exchange is known by.
+    join_token grant(std::shared_ptr<stream_merge> to, const identity& peer, std::size_t count, std::uint64_t number);
+    void withdraw(const stream_merge& to) noexcept;
+
+    struct place {
+        std::shared_ptr<stream_merge> at;
+        std::uint64_t number = 0;
+    };
+    // Uses a permission up. Throws error(errc::auth_failed) if there is none with this token for this peer; it does not
+    // say which of the two was wrong, nor does how long it takes.
+    place redeem(const join_token& token, const identity& peer);
+
+private:
+    struct permission {
+        join_token token;
+        place to;
+        identity peer;
+        std::size_t left;
+        std::chrono::steady_clock::time_point until;
+    };
+
+    const std::size_t max_streams_;
+    std::mutex mutex_;
+    std::list<permission> permissions_;
+};
+
+}  // namespace wherry

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "record.hpp"
+
+namespace wherry {
+
+// Hands the records of one direction out to several writers, one for each connection: each record goes to whichever is
+// free first, and has a number, by which the peer puts them into their order again.
+// Until there is a second writer, who has a record writes it, and this only counts.
+// Thread-safety: all functions from any thread.
+class record_spreader {
+public:
+    // Called for one record at a time; throws error if the connection failed.
+    using write = std::function<void(record_buffer&)>;
+
+    // The records that come have these sizes.
+    record_spreader(std::size_t record_bytes, std::size_t overhead) noexcept;
+
+    // Gives a record its number and returns true if the caller is to write it; writes by several callers must come in
+    // the order of their calls. False once put() is to be used.
+    bool number_directly(record_buffer& record);
+    // True once put() is to be used.
+    bool is_spreading() const;
+
+    // Takes a record over, numbers it, and leaves an empty one; waits until there is room. Throws the first failure.
+    void put(record_buffer& record);
+
+    // One connection's writer. It may wait to be let in.
+    class writer {
+    public:
+        writer() = default;
+        writer(const writer&) = delete;
+        writer& operator=(const writer&) = delete;
+
+    private:
+        friend class record_spreader;
+        bool is_in_ = false;
+    };
+    // The loop of a writer's thread, until stop() or a failure, which it throws.
+    void serve(writer& who, const write& to);
+    // From now on records go to these. Puts what was written directly before everything else.
+    void let_in(const std::vector<writer*>& who);
+
+    // What is not written yet is dropped. Idempotent.
+    void fail(const error& why) noexcept;
+    void stop() noexcept;
+
+private:
+    struct numbered {
+        std::unique_ptr<record_buffer> record;
+        std::uint64_t number;
+    };
+
+    const std::size_t record_bytes_, overhead_;
+    mutable std::mutex mutex_;
+    std::condition_variable has_ready_, has_free_, has_let_in_;
+    std::deque<numbered> ready_;
+    std::vector<std::unique_ptr<record_buffer>> free_;
+    std::uint64_t next_number_ = 0;
+    bool is_spreading_ = false;
+    bool is_stopped_ = false;
+    std::optional<error> failure_;
+};
+
+}  // namespace wherry

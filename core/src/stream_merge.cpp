@@ -1,0 +1,145 @@
+#include "stream_merge.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <utility>
+
+namespace wherry {
+
+class stream_merge::lane {
+public:
+    explicit lane(std::shared_ptr<connection> link) : link_(std::move(link)) {}
+
+private:
+    friend class stream_merge;
+    enum class state { reads, holds, is_dealt_with, has_ended };
+
+    std::shared_ptr<connection> link_;  // null for the first, and once it has ended
+    state at_ = state::reads;
+    std::uint64_t number_ = 0;  // of the record that it holds
+    std::uint64_t least_ = 0;   // what it may hold next
+    const_bytes record_;
+    std::condition_variable changed_;
+};
+
+stream_merge::stream_merge(std::shared_ptr<last_heard> heard)
+    : heard_(std::move(heard)), first_(std::make_shared<lane>(nullptr)), taken_(first_) {
+    first_->at_ = lane::state::is_dealt_with;
+    lanes_.push_back(first_);
+}
+
+stream_merge::~stream_merge() = default;
+
+std::shared_ptr<stream_merge::lane> stream_merge::add(std::shared_ptr<connection> link) {
+    const std::lock_guard lock(mutex_);
+    if (is_closed_ || is_ending_ || failure_) throw error(errc::refused, "what it was to join has ended");
+    return lanes_.emplace_back(std::make_shared<lane>(std::move(link)));
+}
+
+void stream_merge::read(lane& from, record_reader& records) {
+    try {
+        {
+            // The first one's reader still has a record that is being dealt with.
+            std::unique_lock lock(mutex_);
+            from.changed_.wait(lock, [&] { return from.at_ == lane::state::reads || is_closed_; });
+        }
+        while (const auto record = records.next()) {
+            if (heard_) *heard_ = std::chrono::steady_clock::now();
+            hold(from, *record);
+            const std::lock_guard lock(mutex_);
+            if (is_closed_) return;
+        }
+        const std::lock_guard lock(mutex_);
+        from.at_ = lane::state::has_ended;
+        from.link_.reset();
+        changed_.notify_all();
+        if (&from == first_.get() || is_ending_ || is_closed_) return;
+        throw error(errc::disconnected, "the peer closed one of its connections in the middle; try again");
+    } catch (const std::exception& e) {
+        const auto* const known = dynamic_cast<const error*>(&e);
+        fail(known ? *known : error(errc::internal, e.what()));
+        const std::lock_guard lock(mutex_);
+        from.at_ = lane::state::has_ended;
+        from.link_.reset();
+        changed_.notify_all();
+        if (!is_ending_ && !is_closed_) throw;
+    }
+}
+
+// Offers the record to next(), and waits until it has been dealt with.
+void stream_merge::hold(lane& at, const_bytes record) {
+    const auto numbered = take_order(record);
+    if (!numbered) return require_only_pings(record);
+    std::unique_lock lock(mutex_);
+    if (numbered->number < std::max(at.least_, next_) || find(numbered->number))
+        throw error(errc::protocol, "the peer sent a record with a number that has been");
+    at.number_ = numbered->number;
+    at.least_ = numbered->number + 1;
+    at.record_ = numbered->rest;
+    at.at_ = lane::state::holds;
+    changed_.notify_all();
+    at.changed_.wait(lock, [&] { return at.at_ == lane::state::reads || is_closed_; });
+}
+
+std::optional<const_bytes> stream_merge::next() {
+    std::unique_lock lock(mutex_);
+    if (taken_) {
+        if (taken_->at_ == lane::state::is_dealt_with) taken_->at_ = lane::state::reads;
+        taken_->changed_.notify_all();
+        taken_.reset();
+    }
+    for (;;) {
+        if (auto* const found = find(next_)) {
+            ++next_;
+            found->at_ = lane::state::is_dealt_with;
+            taken_ = *std::find_if(lanes_.begin(), lanes_.end(), [&](const auto& one) { return one.get() == found; });
+            return found->record_;
+        }
+        if (failure_) throw *failure_;
+        if (first_->at_ == lane::state::has_ended) return std::nullopt;
+        if (is_stuck()) throw error(errc::protocol, "the peer left out the number of a record");
+        changed_.wait(lock);
+    }
+}
+
+// Under `mutex_`, as what follows.
+stream_merge::lane* stream_merge::find(std::uint64_t number) noexcept {
+    const auto found = std::find_if(lanes_.begin(), lanes_.end(), [&](const auto& one) {
+        return one->at_ == lane::state::holds && one->number_ == number;
+    });
+    return found == lanes_.end() ? nullptr : found->get();
+}
+
+// Each connection has its records in ascending order, so none of them has the next one still to come.
+bool stream_merge::is_stuck() const noexcept {
+    return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& one) { return one->at_ == lane::state::holds; });
+}
+
+void stream_merge::fail(const error& why) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (!failure_) failure_ = why;
+    changed_.notify_all();
+}
+
+void stream_merge::expect_end() noexcept {
+    const std::lock_guard lock(mutex_);
+    is_ending_ = true;
+}
+
+bool stream_merge::wait_for_first(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, time, [&] { return first_->at_ == lane::state::has_ended; });
+}
+
+void stream_merge::close() noexcept {
+    const std::lock_guard lock(mutex_);
+    is_closed_ = true;
+    for (const auto& one : lanes_) {
+        if (one->link_) one->link_->abort();
+        one->changed_.notify_all();
+    }
+    changed_.notify_all();
+}
+
+}  // namespace wherry

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "record.hpp"
+#include "wherry/transport.hpp"
+
+namespace wherry {
+
+// Puts the records that come over several connections into the order of their numbers. Each connection has a thread
+// that reads and opens them; each holds one opened record, until its turn has come and it was dealt with.
+// Thread-safety: all functions from any thread, unless they say otherwise.
+class stream_merge {
+public:
+    // One connection.
+    class lane;
+
+    // `heard` (may be null) has the time of what last came over any of them. The first connection is there already; the
+    // record that it holds is being dealt with until next() is called.
+    explicit stream_merge(std::shared_ptr<last_heard> heard);
+    ~stream_merge();
+
+    lane& first() noexcept { return *first_; }
+    // A further connection. Throws error(errc::refused) once this is closed.
+    std::shared_ptr<lane> add(std::shared_ptr<connection> link);
+
+    // The loop of a connection's thread; returns at the end of the stream, or once this is closed. Throws what ended it
+    // before; all the others have ended with it then.
+    void read(lane& from, record_reader& records);
+
+    // The record whose turn it is, without its number, valid until the next call; nothing once the first connection has
+    // ended. Throws the first failure, once no record can be had any more. By one thread.
+    std::optional<const_bytes> next();
+
+    // What ends from now on ends in order: both sides have said all.
+    void expect_end() noexcept;
+    // Waits until the first connection has ended; false if that takes longer.
+    bool wait_for_first(std::chrono::milliseconds time);
+    // Cuts the further connections. Idempotent.
+    void close() noexcept;
+
+private:
+    void hold(lane& at, const_bytes record);
+    void fail(const error& why) noexcept;
+    lane* find(std::uint64_t number) noexcept;
+    bool is_stuck() const noexcept;
+
+    const std::shared_ptr<last_heard> heard_;
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;  // for next() and wait_for_first()
+    std::list<std::shared_ptr<lane>> lanes_;
+    const std::shared_ptr<lane> first_;
+    std::shared_ptr<lane> taken_;  // its record is being dealt with
+    std::uint64_t next_ = 0;
+    bool is_ending_ = false;
+    bool is_closed_ = false;
+    std::optional<error> failure_;
+};
+
+}  // namespace wherry
