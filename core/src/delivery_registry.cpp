@@ -289,36 +289,65 @@ void claimed_delivery::write(const_bytes bytes) {
     shared_->still_ours().write(bytes);
 }
 
-void claimed_delivery::finish(collected_response& answer) {
-    const std::lock_guard lock(shared_->mutex);
-    auto& into = shared_->still_ours();
-    if (!shared_->id) {
-        into.finish(answer);
-        return shared_->end();
-    }
-    const auto remember = [&](std::optional<errc> failure, std::string text) {
-        // Before others can find that it is over: between the two they would deliver it again.
-        try {
-            shared_->registry->finished(*shared_, {failure, std::move(text), answer.outcome, answer.bytes});
+void claimed_delivery::remember(const error* failure, const collected_response& answer) {
+    // A sink that could not reach what is behind it may be asked again.
+    const bool counts = !failure || failure->code() != errc::disconnected;
+    // Before others can find that it is over: between the two they would deliver it again.
+    if (shared_->id && counts) try {
+            delivery_registry::outcome how{std::nullopt, "", answer.outcome, answer.bytes};
+            if (failure) how.failure = failure->code(), how.text = failure->what();
+            shared_->registry->finished(*shared_, std::move(how));
         } catch (const std::exception&) {
             // Out of memory: what was delivered is delivered, and the answer is on its way.
         }
-        shared_->end();
-    };
+    shared_->end();
+}
+
+void claimed_delivery::finish(collected_response& answer) {
+    const std::lock_guard lock(shared_->mutex);
+    auto& into = shared_->still_ours();
     try {
         into.finish(answer);
     } catch (const error& e) {
-        // A sink that could not reach what is behind it may be asked again.
-        if (e.code() == errc::disconnected)
-            shared_->end();
-        else
-            remember(e.code(), e.what());
+        remember(&e, answer);
         throw;
     } catch (...) {
         shared_->end();
         throw;
     }
-    remember(std::nullopt, "");
+    remember(nullptr, answer);
+}
+
+group_commit* claimed_delivery::commits_with() const noexcept {
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->into ? shared_->into->commits_with() : nullptr;
+}
+
+void claimed_delivery::finish_group(std::span<ending> all) {
+    // No two threads have one delivery in common, so the order in which these are locked does not matter.
+    std::vector<std::unique_lock<std::mutex>> locks;
+    std::vector<wherry::ending> inner;
+    std::vector<ending*> outer;
+    locks.reserve(all.size());
+    inner.reserve(all.size());
+    outer.reserve(all.size());
+    for (auto& one : all) {
+        auto& shared = *one.of->shared_;
+        locks.emplace_back(shared.mutex);
+        try {
+            inner.push_back({&shared.still_ours(), one.answer, std::nullopt});
+            outer.push_back(&one);
+        } catch (const error& e) {
+            one.failure = e;
+        }
+    }
+    if (inner.empty()) return;
+    inner.front().of->commits_with()->finish_group(inner);
+    for (std::size_t i = 0; i < inner.size(); ++i) {
+        auto& one = *outer[i];
+        one.failure = std::move(inner[i].failure);
+        one.of->remember(one.failure ? &*one.failure : nullptr, *one.answer);
+    }
 }
 
 void claimed_delivery::abort(delivery::partial what_came) noexcept {

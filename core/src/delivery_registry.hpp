@@ -126,9 +126,21 @@ public:
     std::size_t read_back(std::uint64_t position, mutable_bytes into);
     void write(const_bytes bytes);
     void finish(collected_response& answer);
+    // Not null where several can be finished together.
+    group_commit* commits_with() const noexcept;
+    struct ending {
+        claimed_delivery* of;
+        collected_response* answer;
+        std::optional<error> failure;
+    };
+    // As finish() of each; all name the same commits_with().
+    static void finish_group(std::span<ending> all);
     void abort(delivery::partial what_came) noexcept;
 
 private:
+    // With the lock held. What a sink made of it; `failure` may be null.
+    void remember(const error* failure, const collected_response& answer);
+
     const std::shared_ptr<delivery_registry::under_way> shared_;
 };
 

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "collected_response.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -46,12 +45,6 @@ auto of_sink(Call&& call) {
 
 }  // namespace
 
-incoming_transfers::admission::~admission() {
-    if (!at_) return;
-    const std::lock_guard lock(at_->admission_mutex_);
-    --at_->open_count_;
-}
-
 incoming_transfers::incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer,
                                        delivery_registry* known)
     : over_(over),
@@ -64,57 +57,36 @@ incoming_transfers::incoming_transfers(session& over, sink* into, link_writer& w
       answers_(writer.make_small_record()),
       finished_answers_(writer.make_small_record()),
       to_finish_(
-          {limits::max_unfinished_deliveries, limits::max_finishing_threads, finish_patience},
-          [this](finishing&& ended) { finish(std::move(ended)); }, [this] { flush_finished(); }) {}
+          {limits::max_unfinished_deliveries, limits::max_finishing_threads, finish_patience, limits::max_group_commit},
+          {[this](std::span<finishing> ended) { finish(ended); }, [this] { flush_finished(); }, go_together}) {}
 
 incoming_transfers::~incoming_transfers() { drop_all(error(errc::disconnected, "the connection was closed")); }
 
-void incoming_transfers::drain() noexcept {
-    const std::lock_guard lock(admission_mutex_);
-    is_draining_ = true;
-}
+void incoming_transfers::drain() noexcept { is_draining_ = true; }
 
-void incoming_transfers::give_up() noexcept {
-    const std::lock_guard lock(admission_mutex_);
-    has_given_up_ = true;
-}
-
-bool incoming_transfers::has_given_up() noexcept {
-    const std::lock_guard lock(admission_mutex_);
-    return has_given_up_;
-}
-
-bool incoming_transfers::must_stop() noexcept {
-    const std::lock_guard lock(admission_mutex_);
-    return is_draining_ || has_given_up_;
-}
+void incoming_transfers::give_up() noexcept { has_given_up_ = true; }
 
 incoming_transfers::admission incoming_transfers::deal_with_record() {
     expanded_in_record_ = 0;
-    const std::lock_guard lock(admission_mutex_);
-    ++open_count_;
     return admission(*this);
 }
 
 void incoming_transfers::flush() {
+    to_finish_.begin();
     writer_.transmit(answers_);
     if (!open_.empty()) return;
     spare_unpacker_.reset();
     expanded_.reset();
 }
 
-bool incoming_transfers::is_drained() noexcept {
-    const std::lock_guard lock(admission_mutex_);
-    return is_draining_ && open_count_ == 0;
-}
+bool incoming_transfers::is_drained() noexcept { return is_draining_ && open_count_ == 0; }
 
 incoming_transfers::admission incoming_transfers::admit() {
-    const std::lock_guard lock(admission_mutex_);
+    admission admitted(*this);
     if (is_draining_) throw shutting_down();
     if (open_.size() >= limits::max_open_transfers)
         throw error(errc::exhausted, "too many transfers are open on this connection");
-    ++open_count_;
-    return admission(*this);
+    return admitted;
 }
 
 // The transfer that a frame is about; null if it has ended already, for frames that were on their way then.
@@ -322,46 +294,79 @@ void incoming_transfers::on_end(const frame& got) {
         return end_with(got.transfer, e);
     }
     ++unanswered_;
-    finishing ended{got.transfer, std::move(open_.extract(got.transfer).mapped())};
+    finishing ended;
+    ended.id = got.transfer;
+    ended.item = std::move(open_.extract(got.transfer).mapped());
+    ended.commits_with = ended.item.into->commits_with();
     // A folder comes after what is in it: its time, for one, is that of the last change.
     using place = overtaking_queue<finishing>::place;
     const auto where = ended.item.what.kind == item_kind::folder ? place::behind_all_before : place::anywhere;
     to_finish_.post(std::move(ended), where);
 }
 
+bool incoming_transfers::go_together(const finishing& one, const finishing& other) noexcept {
+    return one.commits_with && one.commits_with == other.commits_with;
+}
+
 // On a thread of the queue.
-void incoming_transfers::finish(finishing&& ended) noexcept {
-    auto& item = ended.item;
-    collected_response response;
-    delivery_result result;
-    try {
-        if (has_given_up()) {
-            item.into->abort(item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);
-            throw shutting_down();
+void incoming_transfers::finish(std::span<finishing> ended) noexcept {
+    if (has_given_up()) {
+        for (auto& one : ended) {
+            one.item.into->abort(one.item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);
+            one.result = failed(shutting_down());
         }
-        of_sink([&] { item.into->finish(response); });
-    } catch (const error& e) {
-        result = failed(e);
+    } else if (ended.size() == 1) {
+        finish_one(ended.front());
+    } else {
+        finish_group(ended);
     }
-    item.into.reset();
-    result.outcome = std::move(response.outcome);
-    result.response = std::move(response.bytes);
-    put_counts(result, item);
+    for (auto& one : ended) {
+        one.item.into.reset();
+        one.result.outcome = std::move(one.response.outcome);
+        one.result.response = std::move(one.response.bytes);
+        put_counts(one.result, one.item);
+    }
     try {
         // First here, for to answer may fail.
-        observer_.tell([&](auto& o) { o.delivered(ended.id, item.what, result); });
+        observer_.tell([&](auto& o) {
+            for (auto& one : ended) o.delivered(one.id, one.item.what, one.result);
+        });
     } catch (const std::exception&) {
         over_.link().abort();
     }
     try {
         const std::lock_guard lock(finished_mutex_);
-        finished_.push_back(std::move(item.admitted));
-        // Before the peer can have the answer and take leave.
-        --unanswered_;
-        answer(finished_answers_, ended.id, result);
+        for (auto& one : ended) {
+            finished_.push_back(std::move(one.item.admitted));
+            // Before the peer can have the answer and take leave.
+            --unanswered_;
+            answer(finished_answers_, one.id, one.result);
+        }
     } catch (const std::exception&) {
         // The reader finds out why.
         over_.link().abort();
+    }
+}
+
+void incoming_transfers::finish_one(finishing& ended) noexcept {
+    try {
+        of_sink([&] { ended.item.into->finish(ended.response); });
+    } catch (const error& e) {
+        ended.result = failed(e);
+    }
+}
+
+void incoming_transfers::finish_group(std::span<finishing> ended) noexcept {
+    try {
+        std::vector<claimed_delivery::ending> all;
+        all.reserve(ended.size());
+        for (auto& one : ended) all.push_back({one.item.into.get(), &one.response, std::nullopt});
+        of_sink([&] { claimed_delivery::finish_group(all); });
+        for (std::size_t i = 0; i < ended.size(); ++i)
+            if (all[i].failure) ended[i].result = failed(*all[i].failure);
+    } catch (const error& e) {
+        // No memory to begin with.
+        for (auto& one : ended) one.result = failed(e);
     }
 }
 

@@ -7,8 +7,10 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
+#include "collected_response.hpp"
 #include "delivery_registry.hpp"
 #include "digest.hpp"
 #include "frame.hpp"
@@ -68,13 +70,15 @@ public:
     class admission {
     public:
         admission() noexcept = default;
-        explicit admission(incoming_transfers& at) noexcept : at_(&at) {}
+        explicit admission(incoming_transfers& at) noexcept : at_(&at) { ++at.open_count_; }
         admission(admission&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
         admission& operator=(admission&& other) noexcept {
             std::swap(at_, other.at_);
             return *this;
         }
-        ~admission();
+        ~admission() {
+            if (at_) --at_->open_count_;
+        }
 
     private:
         incoming_transfers* at_ = nullptr;
@@ -101,6 +105,9 @@ private:
     struct finishing {
         transfer_id id = 0;
         transfer item;
+        group_commit* commits_with = nullptr;
+        collected_response response;
+        delivery_result result;
     };
 
     admission admit();
@@ -114,11 +121,14 @@ private:
     void start_over(transfer& item);
     void refuse(transfer_id id, const transfer& item, const error& why);
     void end_with(transfer_id id, const error& why);
-    void finish(finishing&& ended) noexcept;
+    void finish(std::span<finishing> ended) noexcept;
+    static void finish_one(finishing& ended) noexcept;
+    static void finish_group(std::span<finishing> ended) noexcept;
+    static bool go_together(const finishing& one, const finishing& other) noexcept;
     void flush_finished() noexcept;
     void answer(record_buffer& into, transfer_id id, const delivery_result& result);
-    bool has_given_up() noexcept;
-    bool must_stop() noexcept;
+    bool has_given_up() const noexcept { return has_given_up_; }
+    bool must_stop() const noexcept { return is_draining_ || has_given_up_; }
 
     session& over_;
     sink* const into_;
@@ -136,10 +146,10 @@ private:
     std::unique_ptr<unpacker> spare_unpacker_;
     std::unique_ptr<std::byte[]> expanded_;
 
-    std::mutex admission_mutex_;
-    bool is_draining_ = false;
-    bool has_given_up_ = false;
-    std::size_t open_count_ = 0;
+    // What admits counts before it looks whether it may; what drains says so before it looks at the count.
+    std::atomic<bool> is_draining_ = false;
+    std::atomic<bool> has_given_up_ = false;
+    std::atomic<std::size_t> open_count_ = 0;
 
     std::atomic<std::size_t> unanswered_ = 0;  // that have come whole
     std::mutex finished_mutex_;                // over the two that follow

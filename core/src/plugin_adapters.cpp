@@ -298,10 +298,24 @@ std::unique_lock<std::mutex> turn(const plugin_instance& of) {
     return of.serial ? std::unique_lock(*of.serial) : std::unique_lock<std::mutex>();
 }
 
+// A sink's answer as the C table that a plugin writes to. Valid while `answer` is.
+wherry_response as_c(response& answer) noexcept {
+    return {sizeof(wherry_response), &answer,
+            [](void* context, const void* data, std::size_t length, wherry_error* e) {
+                return abi::guard(e, [&] {
+                    static_cast<response*>(context)->append({static_cast<const std::byte*>(data), length});
+                });
+            },
+            [](void* context, const char* word, wherry_error* e) {
+                return abi::guard(e, [&] { static_cast<response*>(context)->set_outcome(word); });
+            }};
+}
+
 class adapted_delivery final : public delivery {
 public:
-    adapted_delivery(instance_pointer of, void* handle, std::uint64_t offset)
-        : of_(std::move(of)), handle_(handle), offset_(offset) {}
+    // `group` may be null.
+    adapted_delivery(instance_pointer of, void* handle, std::uint64_t offset, group_commit* group)
+        : of_(std::move(of)), handle_(handle), offset_(offset), group_(group) {}
     ~adapted_delivery() override { abort(partial::drop); }
 
     std::uint64_t offset() const noexcept override { return offset_; }
@@ -323,19 +337,18 @@ public:
     }
 
     void finish(response& answer) override {
-        wherry_response c_answer{
-            sizeof(wherry_response), &answer,
-            [](void* context, const void* data, std::size_t length, wherry_error* e) {
-                return abi::guard(e, [&] {
-                    static_cast<response*>(context)->append({static_cast<const std::byte*>(data), length});
-                });
-            },
-            [](void* context, const char* word, wherry_error* e) {
-                return abi::guard(e, [&] { static_cast<response*>(context)->set_outcome(word); });
-            }};
+        const auto c_answer = as_c(answer);
         const auto mine = turn(*of_);
         has_ended_ = true;
         checked(of_->name, [&](wherry_error* e) { return table_.finish(handle_, &c_answer, e); });
+    }
+
+    group_commit* commits_with() noexcept override { return group_; }
+
+    // To be finished in a group, which ends it.
+    void* give_away() noexcept {
+        has_ended_ = true;
+        return handle_;
     }
 
     void abort(partial what_came) noexcept override {
@@ -349,10 +362,11 @@ private:
     const wherry_sink_functions& table_ = std::get<wherry_sink_functions>(of_->functions);
     void* const handle_;
     const std::uint64_t offset_;
+    group_commit* const group_;
     bool has_ended_ = false;  // then the handle is used no more
 };
 
-class adapted_sink final : public sink {
+class adapted_sink final : public sink, public group_commit {
 public:
     explicit adapted_sink(instance_pointer of) : of_(std::move(of)) {}
 
@@ -382,7 +396,7 @@ public:
             const auto mine = turn(*of_);
             checked(of_->name, [&](wherry_error* e) { return table_.begin(of_->handle, &c, &handle, &offset, e); });
         }
-        return std::make_unique<adapted_delivery>(of_, handle, offset);
+        return std::make_unique<adapted_delivery>(of_, handle, offset, table_.finish_group ? this : nullptr);
     }
 
     void interrupt() noexcept override {
@@ -390,6 +404,47 @@ public:
     }
 
 private:
+    void finish_group(std::span<ending> all) noexcept override {
+        struct row {
+            wherry_response answer;
+            wherry_ending ending;
+        };
+        std::vector<row> rows;
+        std::vector<wherry_ending*> endings;
+        try {
+            rows.resize(all.size());
+            endings.reserve(all.size());
+        } catch (const std::bad_alloc&) {
+            for (auto& one : all) one.failure = error(errc::exhausted, "the receiver is out of memory");
+            return;
+        }
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            rows[i].answer = as_c(*all[i].answer);
+            auto& to_end = rows[i].ending;
+            to_end.struct_size = sizeof to_end;
+            to_end.delivery = static_cast<adapted_delivery*>(all[i].of)->give_away();
+            to_end.response = &rows[i].answer;
+            endings.push_back(&to_end);
+        }
+        {
+            const auto mine = turn(*of_);
+            table_.finish_group(of_->handle, endings.data(), endings.size());
+        }
+        for (std::size_t i = 0; i < all.size(); ++i) all[i].failure = failure_of(rows[i].ending);
+    }
+
+    std::optional<error> failure_of(wherry_ending& ended) const noexcept {
+        try {
+            checked(of_->name, [&](wherry_error* e) {
+                if (ended.status != WHERRY_OK) *e = ended.error;
+                return ended.status;
+            });
+            return std::nullopt;
+        } catch (const error& e) {
+            return e;
+        }
+    }
+
     const instance_pointer of_;
     const wherry_sink_functions& table_ = std::get<wherry_sink_functions>(of_->functions);
 };

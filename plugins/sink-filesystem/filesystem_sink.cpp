@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <new>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -78,6 +79,9 @@ std::uint64_t bytes_beneath(int root) {
 
 class file_delivery final : public delivery {
 public:
+    // A group that is being finished.
+    static void finish_group(std::span<ending> all) noexcept;
+
     file_delivery(sink& owner, const offer& what, std::vector<std::string> components, existing_policy policy,
                   const identity& peer)
         : sink_(owner),
@@ -142,27 +146,21 @@ public:
     }
 
     void finish(response& answer) override {
-        if (failure_) throw *failure_;
-        if (what_.size && position_ != *what_.size)
-            throw error(errc::protocol, attempt_ + ": only " + std::to_string(position_) + " of " +
-                                            std::to_string(*what_.size) + " bytes came");
-        const auto& tree = sink_.tree_;
-        set_attributes(tree, partial_.fd.get(), what_, 0, attempt_);
-        tree.sync(partial_.fd.get(), attempt_);
-        const auto folder = tree.open_folder(parents_of(components_), folder_tree::missing::make);
+        complete();
+        sink_.tree_.sync(partial_.fd.get(), attempt_);
+        const auto folder = sink_.tree_.open_folder(parents_of(components_), folder_tree::missing::make);
         place(folder.get());
         try {
-            tree.sync(folder.get(), attempt_);
-            answer.append("stored as " + joined(components_));
+            sink_.tree_.sync(folder.get(), attempt_);
+            confirm(answer);
         } catch (...) {
             // What the sender is not told to be there must not look as if it were.
             take_back(folder.get());
             throw;
         }
-        if (displaces_) partial_.remove();
-        partial_.fd.reset();
-        share_->store(position_);
     }
+
+    group_commit* commits_with() noexcept override { return &sink_; }
 
     void abort(partial what_came) noexcept override {
         if (what_came == partial::keep && partial_.may_be_kept && partial_.fd.is_open() && position_ > 0) keep();
@@ -170,6 +168,25 @@ public:
     }
 
 private:
+    // ---- The steps of finish() ----
+
+    // Makes the partial file as the file is to be.
+    void complete() {
+        if (failure_) throw *failure_;
+        if (what_.size && position_ != *what_.size)
+            throw error(errc::protocol, attempt_ + ": only " + std::to_string(position_) + " of " +
+                                            std::to_string(*what_.size) + " bytes came");
+        set_attributes(sink_.tree_, partial_.fd.get(), what_, 0, attempt_);
+    }
+
+    // It is in its place for good.
+    void confirm(response& answer) {
+        answer.append("stored as " + joined(components_));
+        if (displaces_) partial_.remove();
+        partial_.fd.reset();
+        share_->store(position_);
+    }
+
     // What can be said before anything has come. It may be otherwise at the end, and is looked at again then.
     void check_place() {
         const auto& tree = sink_.tree_;
@@ -207,9 +224,9 @@ private:
 
     // Starts to write to the disk what has come, so that the sync of a large file at its end does not keep the sender
     // waiting for minutes.
-    void push_to_disk() noexcept {
+    void push_to_disk(std::uint64_t least = push_every) noexcept {
         const auto waiting = position_ - pushed_;
-        if (sink_.options_.sync == durability::lazy || waiting < push_every) return;
+        if (sink_.options_.sync == durability::lazy || waiting < least) return;
         ::sync_file_range(partial_.fd.get(), static_cast<off_t>(pushed_), static_cast<off_t>(waiting),
                           SYNC_FILE_RANGE_WRITE);
         pushed_ = position_;
@@ -340,6 +357,74 @@ private:
     std::optional<error> failure_;
 };
 
+// The disk is asked once for many: all content is on its way before the first sync waits for its own, and a folder is
+// synced once for all that was renamed into it. Each step is done for all files before the next, and a file that fails
+// takes part in no further one.
+void file_delivery::finish_group(std::span<ending> all) noexcept {
+    const auto each = [&](auto&& step) {
+        for (auto& one : all) {
+            if (one.failure) continue;
+            try {
+                step(static_cast<file_delivery&>(*one.of), one);
+            } catch (const error& e) {
+                one.failure = e;
+            } catch (const std::bad_alloc&) {
+                one.failure = error(errc::exhausted, "the receiver is out of memory");
+            }
+        }
+    };
+    struct filled_folder {
+        const ending* first;  // that went there
+        unique_fd fd;
+    };
+    std::vector<filled_folder> folders;
+    // Where each was put; null: nowhere.
+    std::vector<const filled_folder*> places;
+    try {
+        folders.reserve(all.size());
+        places.resize(all.size());
+    } catch (const std::bad_alloc&) {
+        for (auto& one : all) one.failure = error(errc::exhausted, "the receiver is out of memory");
+        return;
+    }
+    const auto parents = [](const ending& one) { return parents_of(static_cast<file_delivery&>(*one.of).components_); };
+
+    each([](file_delivery& file, ending&) {
+        file.complete();
+        file.push_to_disk(1);
+    });
+    each([](file_delivery& file, ending&) { file.sink_.tree_.sync(file.partial_.fd.get(), file.attempt_); });
+    each([&](file_delivery& file, ending& one) {
+        auto into = std::find_if(folders.begin(), folders.end(), [&](const auto& known) {
+            return std::ranges::equal(parents(*known.first), parents(one));
+        });
+        if (into == folders.end()) {
+            auto fd = file.sink_.tree_.open_folder(parents(one), folder_tree::missing::make);
+            into = folders.insert(folders.end(), {&one, std::move(fd)});
+        }
+        file.place(into->fd.get());
+        places[static_cast<std::size_t>(&one - all.data())] = &*into;
+    });
+    for (const auto& folder : folders) {
+        int code = 0;
+        try {
+            static_cast<file_delivery&>(*folder.first->of).sink_.tree_.sync(folder.fd.get(), {});
+            continue;
+        } catch (const error& e) {
+            code = e.system_error();
+        }
+        each([&](file_delivery& file, ending& one) {
+            if (places[static_cast<std::size_t>(&one - all.data())] == &folder)
+                file.sink_.tree_.fail(file.attempt_, code);
+        });
+    }
+    each([](file_delivery& file, ending& one) { file.confirm(*one.answer); });
+    // What the sender is not told to be there must not look as if it were. The last one first, for it may have taken
+    // the place of an earlier one.
+    for (std::size_t i = all.size(); i-- > 0;)
+        if (all[i].failure && places[i]) static_cast<file_delivery&>(*all[i].of).take_back(places[i]->fd.get());
+}
+
 // ---- Folders ----
 
 class folder_delivery final : public delivery {
@@ -393,6 +478,8 @@ sink::sink(const options& chosen)
 std::uint64_t sink::stored_bytes(const std::set<std::string>& under_way) {
     return bytes_beneath(tree_.root()) + partials_.kept_bytes(under_way);
 }
+
+void sink::finish_group(std::span<ending> all) noexcept { file_delivery::finish_group(all); }
 
 std::unique_ptr<delivery> sink::begin(const offer& what, const offering_peer& from) {
     switch (what.kind) {

@@ -31,11 +31,13 @@ struct options {
 
 // Stores what comes beneath one folder. See folder_tree for what it does about symbolic links and item_name for what
 // it does about names.
-class sink final : public wherry::sink {
+class sink final : public wherry::sink, public group_commit {
 public:
     explicit sink(const options& chosen);
 
     std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
+
+    void finish_group(std::span<ending> all) noexcept override;
 
 private:
     friend class file_delivery;

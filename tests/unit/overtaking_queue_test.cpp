@@ -19,22 +19,25 @@ protected:
     using queue = overtaking_queue<int>;
 
     // Jobs below 0 wait until go() is called.
-    queue make(std::size_t most_pending = 8, std::size_t most_threads = 4, std::chrono::milliseconds patience = 5ms) {
-        return queue(
-            {most_pending, most_threads, patience},
-            [this](int&& job) {
-                if (job < 0) may_go_.wait();
-                const std::lock_guard lock(mutex_);
-                done_.push_back(job);
-                ++unflushed_;
-                changed_.notify_all();
-            },
-            [this] {
-                const std::lock_guard lock(mutex_);
-                unflushed_ = 0;
-                ++flushes_;
-                changed_.notify_all();
-            });
+    queue make(std::size_t most_pending = 8, std::size_t most_threads = 4, std::chrono::milliseconds patience = 5ms,
+               std::size_t most_together = 1) {
+        return queue({most_pending, most_threads, patience, most_together},
+                     {[this](std::span<int> group) {
+                          for (const int job : group)
+                              if (job < 0) may_go_.wait();
+                          const std::lock_guard lock(mutex_);
+                          done_.insert(done_.end(), group.begin(), group.end());
+                          groups_.emplace_back(group.begin(), group.end());
+                          ++unflushed_;
+                          changed_.notify_all();
+                      },
+                      [this] {
+                          const std::lock_guard lock(mutex_);
+                          unflushed_ = 0;
+                          ++flushes_;
+                          changed_.notify_all();
+                      },
+                      [](int one, int other) { return one >= 100 && other >= 100; }});
     }
     void go() { go_.set_value(); }
     std::vector<int> done() {
@@ -52,6 +55,7 @@ protected:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::vector<int> done_;
+    std::vector<std::vector<int>> groups_;
     int unflushed_ = 0;
     int flushes_ = 0;
 };
@@ -62,6 +66,7 @@ TEST_F(overtaking_queue_test, does_everything_and_flushes_it) {
     {
         auto to_do = make();
         for (const int job : all) to_do.post(job);
+        to_do.begin();
         to_do.wait();
         EXPECT_EQ(done().size(), all.size());
         EXPECT_EQ(unflushed_, 0);
@@ -74,6 +79,7 @@ TEST_F(overtaking_queue_test, keeps_the_order_of_those_that_are_quick) {
     std::vector<int> all(2000);
     std::iota(all.begin(), all.end(), 0);
     for (const int job : all) to_do.post(job);
+    to_do.begin();
     to_do.wait();
     EXPECT_EQ(done(), all);
 }
@@ -83,6 +89,7 @@ TEST_F(overtaking_queue_test, a_job_that_takes_long_is_overtaken) {
     to_do.post(-1);
     to_do.post(1);
     to_do.post(2);
+    to_do.begin();
     await([&] { return done_.size() == 2 && unflushed_ == 0; });
     EXPECT_THAT(done(), testing::UnorderedElementsAre(1, 2));
     go();
@@ -96,6 +103,7 @@ TEST_F(overtaking_queue_test, one_that_comes_when_all_threads_are_busy_is_overta
     to_do.post(-2);
     to_do.post(-3);
     to_do.post(4);
+    to_do.begin();
     await([&] { return done_.size() == 1 && unflushed_ == 0; });
     EXPECT_EQ(done(), std::vector{4});
     go();
@@ -113,6 +121,7 @@ TEST_F(overtaking_queue_test, what_a_quick_one_left_is_flushed_while_a_slow_one_
         to_do.post(1);
         to_do.post(2);
         to_do.post(-1);
+        to_do.begin();
         await([&] { return done_.size() == 2 && unflushed_ == 0; });
         go();
     }
@@ -122,9 +131,11 @@ TEST_F(overtaking_queue_test, one_that_comes_behind_all_before_waits_for_them) {
     auto to_do = make();
     to_do.post(-1);
     to_do.post(1);
+    to_do.begin();
     await([&] { return done_.size() == 1; });
     to_do.post(2, queue::place::behind_all_before);
     to_do.post(3);
+    to_do.begin();
     std::this_thread::sleep_for(30ms);
     EXPECT_EQ(done(), std::vector{1});
     go();
@@ -138,6 +149,7 @@ TEST_F(overtaking_queue_test, one_that_had_to_wait_is_overtaken_as_any_other) {
     to_do.post(1);
     to_do.post(-2, queue::place::behind_all_before);
     to_do.post(3);
+    to_do.begin();
     await([&] { return done_.size() == 2 && unflushed_ == 0; });
     EXPECT_EQ(done(), (std::vector{1, 3}));
     go();
@@ -167,9 +179,43 @@ TEST_F(overtaking_queue_test, ends_in_order_with_jobs_still_waiting) {
     {
         auto to_do = make(8, 1);
         for (int job = 0; job < 8; ++job) to_do.post(job);
+        to_do.begin();
     }
     EXPECT_EQ(done().size(), 8u);
     EXPECT_EQ(unflushed_, 0);
+}
+
+TEST_F(overtaking_queue_test, what_leaves_no_room_is_begun_by_itself) {
+    auto to_do = make(2);
+    for (const int job : {1, 2, 3, 4, 5}) to_do.post(job);
+    to_do.wait();
+    EXPECT_EQ(done(), (std::vector{1, 2, 3, 4, 5}));
+}
+
+TEST_F(overtaking_queue_test, those_that_go_together_are_done_as_groups) {
+    auto to_do = make(16, 1, 1h, 3);
+    to_do.post(-1);
+    to_do.begin();
+    for (const int job : {100, 101, 102, 103, 4, 5, 106, 107}) to_do.post(job);
+    to_do.post(108, queue::place::behind_all_before);
+    to_do.post(109);
+    to_do.post(110);
+    go();
+    to_do.wait();
+    EXPECT_EQ(groups_,
+              (std::vector<std::vector<int>>{{-1}, {100, 101, 102}, {103}, {4}, {5}, {106, 107}, {108}, {109, 110}}));
+}
+
+TEST_F(overtaking_queue_test, a_group_that_takes_long_is_overtaken) {
+    auto to_do = make(16, 4, 5ms, 8);
+    to_do.post(-1);
+    to_do.begin();
+    for (const int job : {100, 101}) to_do.post(job);
+    to_do.begin();
+    await([&] { return done_.size() == 2 && unflushed_ == 0; });
+    EXPECT_EQ(groups_, (std::vector<std::vector<int>>{{100, 101}}));
+    go();
+    to_do.wait();
 }
 
 }  // namespace

@@ -30,8 +30,10 @@ inline constexpr std::size_t max_mode = 07777;
 inline constexpr std::size_t max_open_transfers = 64;
 // Deliveries of one connection that have come whole and that the sink is finishing, on how many threads. Beyond the
 // first number the peer's next record has to wait.
-inline constexpr std::size_t max_unfinished_deliveries = 64;
+inline constexpr std::size_t max_unfinished_deliveries = 128;
 inline constexpr std::size_t max_finishing_threads = 16;
+// Deliveries that a sink is asked to finish together.
+inline constexpr std::size_t max_group_commit = 64;
 // Transfers that a sender leaves unanswered before it waits.
 inline constexpr std::size_t max_unanswered_transfers = 1024;
 

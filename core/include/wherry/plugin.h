@@ -381,6 +381,15 @@ typedef struct wherry_response {
     wherry_status (*set_outcome)(void* context, const char* word, wherry_error* error);
 } wherry_response;
 
+/* One of the deliveries of a finish_group, borrowed until it returns. */
+typedef struct wherry_ending {
+    uint32_t struct_size;
+    void* delivery;
+    const wherry_response* response;
+    wherry_status status; /* the sink stores what finish would have returned... */
+    wherry_error error;   /* ... and fills this where that is not WHERRY_OK */
+} wherry_ending;
+
 /*
  * begin may be called from many threads at once. A delivery is used by one thread at a time, in the order begin, write
  * any number of times, then finish or abort, which both end it: it is not used afterwards.
@@ -418,6 +427,13 @@ typedef struct wherry_sink_functions {
      * also into an instance that wants one call at a time. Deliveries are still ended one by one before destroy.
      */
     void (*interrupt)(void* instance);
+
+    /*
+     * OPTIONAL, for a sink that finishes several deliveries for less than one by one, as by one sync of a folder for
+     * all that went into it. As finish for each of `count` deliveries of this instance: ends them all, and what goes
+     * wrong with one is stored with that one. At most 64. May run at the same time with other deliveries.
+     */
+    void (*finish_group)(void* instance, wherry_ending* const* endings, size_t count);
 } wherry_sink_functions;
 
 #ifdef __cplusplus

@@ -422,6 +422,48 @@ private:
 
 inline delivery& delivery_of(void* handle) { return *static_cast<delivery*>(handle); }
 
+// Of a sink that is a group_commit, too.
+template <class Plugin>
+void finish_group(void* self, wherry_ending* const* rows, std::size_t count) {
+    const auto fail = [](wherry_ending& row, errc why, std::string_view text, int system_error = 0) {
+        row.status = abi::fill(row.error, why, text, system_error);
+    };
+    std::vector<std::unique_ptr<delivery>> ended;
+    std::vector<host_response> answers;
+    std::vector<ending> all;
+    try {
+        ended.reserve(count);
+        answers.reserve(count);
+        all.reserve(count);
+    } catch (const std::bad_alloc&) {
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::unique_ptr<delivery> dropped(static_cast<delivery*>(rows[i]->delivery));
+            dropped->abort(delivery::partial::drop);
+            fail(*rows[i], errc::exhausted, "out of memory");
+        }
+        return;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        ended.emplace_back(static_cast<delivery*>(rows[i]->delivery));
+        answers.emplace_back(*rows[i]->response);
+        all.push_back({ended.back().get(), &answers.back(), std::nullopt});
+    }
+    plugin_of<Plugin>(self).finish_group(all);
+    for (std::size_t i = 0; i < count; ++i) {
+        rows[i]->status = WHERRY_OK;
+        if (const auto& why = all[i].failure) fail(*rows[i], why->code(), why->what(), why->system_error());
+    }
+}
+
+template <class Plugin>
+constexpr auto group_function() {
+    using function = void (*)(void*, wherry_ending* const*, std::size_t);
+    if constexpr (std::derived_from<Plugin, group_commit>)
+        return function(&finish_group<Plugin>);
+    else
+        return function(nullptr);
+}
+
 template <class Plugin>
 constexpr wherry_sink_functions sink_functions = {
     sizeof(wherry_sink_functions),
@@ -454,6 +496,7 @@ constexpr wherry_sink_functions sink_functions = {
         });
     },
     [](void* self) { plugin_of<Plugin>(self).interrupt(); },
+    group_function<Plugin>(),
 };
 
 template <class Plugin>

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -68,6 +69,26 @@ public:
     virtual void set_outcome(std::string_view word) = 0;
 };
 
+class delivery;
+
+// One of several deliveries that are finished together.
+struct ending {
+    delivery* of;
+    response* answer;
+    std::optional<error> failure;  // set where finish() would have thrown it
+};
+
+// Finishes several deliveries for less than each by itself: one sync of a folder for all that went into it.
+class group_commit {
+public:
+    // As delivery::finish() of each, which it ends; one that fails is for itself. From many threads, with other
+    // deliveries each. At most limits::max_group_commit.
+    virtual void finish_group(std::span<ending> all) noexcept = 0;
+
+protected:
+    ~group_commit() = default;
+};
+
 // One item on its way into a sink. Used by one thread at a time; finish() or abort() ends it, then it is destroyed.
 class delivery {
 public:
@@ -90,12 +111,16 @@ public:
     // limits::max_unfinished_deliveries of one connection.
     virtual void finish(response& answer) = 0;
 
+    // Deliveries that name the same one here may be finished by it. It lives as long as their sink.
+    virtual group_commit* commits_with() noexcept { return nullptr; }
+
     // Nothing more will come. keep: what came may be kept for a resume.
     enum class partial { drop, keep };
     virtual void abort(partial what_came) noexcept = 0;
 };
 
-// Where deliveries go. Thread-safety: begin() from many threads at once.
+// Where deliveries go. One that is a group_commit, too, finishes its deliveries as such. Thread-safety: begin() from
+// many threads at once.
 class sink {
 public:
     virtual ~sink() = default;
