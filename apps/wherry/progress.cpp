@@ -239,7 +239,7 @@ void progress_meter::begin(transfer_key which, std::string shown_name, std::opti
     has_begun_ = true;
     active_[which] = {std::move(shown_name), size, already, ++touch_};
     has_changed_ = true;
-    changed_.notify_one();
+    if (is_idle_) changed_.notify_one();
 }
 
 void progress_meter::advance(transfer_key which, std::uint64_t position) {
@@ -262,7 +262,6 @@ bool progress_meter::end(transfer_key which) {
     ++ended_items_;
     active_.erase(found);
     has_changed_ = true;
-    changed_.notify_one();
     return true;
 }
 
@@ -271,7 +270,6 @@ void progress_meter::withdraw_all() {
     active_.clear();
     rate_.restart(progress_clock::now(), moved_bytes_);
     has_changed_ = true;
-    changed_.notify_one();
 }
 
 void progress_meter::skip(std::uint64_t size) {
@@ -316,7 +314,9 @@ void progress_meter::run(std::stop_token stopped) {
                 lock.lock();
                 continue;
             }
+            is_idle_ = true;
             changed_.wait(lock, stopped, [this] { return !active_.empty(); });
+            is_idle_ = false;
             continue;
         }
         // Sleeps through what changes meanwhile: that is what limits how often it tells.

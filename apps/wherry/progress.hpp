@@ -103,6 +103,7 @@ private:
 
     std::mutex mutex_;
     std::condition_variable_any changed_;
+    bool is_idle_ = false;  // the thread waits for something to begin; otherwise it looks every interval
     bool has_changed_ = false;
     bool has_begun_ = false;
     bool knows_total_ = false;

@@ -1,6 +1,7 @@
 #include "outgoing.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <exception>
 #include <limits>
@@ -36,6 +37,8 @@ auto of_source(Call&& call) {
 
 error interrupted() { return error(errc::cancelled, "interrupted"); }
 
+error it_grew() { return error(errc::io, "it grew while it was being sent; send it again when nobody writes to it"); }
+
 error no_more_taken() {
     return error(errc::disconnected, "the receiver takes no more (it is shutting down); send the rest again later");
 }
@@ -66,7 +69,10 @@ transfer_id outgoing_transfers::announce(source& item, const delivery_attempt& a
             lock.unlock();
             flush();
             lock.lock();
-            changed_.wait(lock, [&] { return !is_crowded() || failure_ || is_cancelled_; });
+            // One place that is free would be filled at once, and waited for again.
+            wake_at_ = limits::max_unanswered_transfers * 3 / 4;
+            changed_.wait(lock, [&] { return unanswered_.size() <= wake_at_ || failure_ || is_cancelled_; });
+            wake_at_ = 0;
         }
         if (failure_) throw *failure_;
         if (is_cancelled_) throw interrupted();
@@ -108,7 +114,9 @@ void outgoing_transfers::send_content(transfer_id id, source& item) {
 
     packing_.begin(item.what(), resumed_from);
     std::uint64_t position = resumed_from, on_link = 0;
-    while (is_open(id)) {
+    const auto so_far = [&] { return progress{position - resumed_from, on_link, resumed_from}; };
+    bool is_at_end = false;
+    for (bool is_wanted = count(id, so_far()); is_wanted; is_wanted = count(id, so_far())) {
         // What a pipe gave must not wait for what it will give.
         if (!record_.fits(least_data_bytes) || item.may_wait()) flush();
         // What goes as it is comes from the source straight into the record.
@@ -116,13 +124,10 @@ void outgoing_transfers::send_content(transfer_id id, source& item) {
         const auto room = is_left_alone ? record_.data_room() : packing_.room();
         const auto got = of_source([&] { return item.read(room); });
         if (got == 0) {
-            on_link += packing_.end(id);
-            count(id, position - resumed_from, on_link, resumed_from);
-            return end(id, position, digest);
+            is_at_end = true;
+            break;
         }
-        if (item.what().size && *item.what().size - position < got)
-            throw source_failure{
-                error(errc::io, "it grew while it was being sent; send it again when nobody writes to it")};
+        if (item.what().size && *item.what().size - position < got) throw source_failure{it_grew()};
         if (digest) digest->update(room.first(got));
         position += got;
         if (is_left_alone) {
@@ -136,36 +141,46 @@ void outgoing_transfers::send_content(transfer_id id, source& item) {
                                                            : more::comes;
             on_link += packing_.put(id, room.first(got), next);
         }
-        count(id, position - resumed_from, on_link, resumed_from);
         observer_.tell([&](auto& o) { o.sent_so_far(id, position); });
+        if (position == item.what().size) {
+            std::array<std::byte, 1> beyond;
+            if (of_source([&] { return item.read(beyond); }) != 0) throw source_failure{it_grew()};
+            is_at_end = true;
+            break;
+        }
     }
+    if (!is_at_end) return;
+    on_link += packing_.end(id);
+    end_frame last{position, std::nullopt};
+    if (digest) last.digest = digest->value();
+    put(frame_type::end, id, encode(last));
+    // Before it is transmitted, so that the answer finds it so.
+    count(id, so_far(), content::has_ended);
+}
+
+// Throws if nothing more is to be sent.
+void outgoing_transfers::require_going_on() const {
+    if (failure_) throw *failure_;
+    if (is_cancelled_) throw source_failure{interrupted()};
 }
 
 // False once it is answered.
 bool outgoing_transfers::is_open(transfer_id id) {
     const std::lock_guard lock(mutex_);
-    if (failure_) throw *failure_;
-    if (is_cancelled_) throw source_failure{interrupted()};
+    require_going_on();
     return unanswered_.contains(id);
 }
 
-void outgoing_transfers::count(transfer_id id, std::uint64_t bytes, std::uint64_t bytes_on_link,
-                               std::uint64_t resumed_from) {
+// The same, for who is further by now.
+bool outgoing_transfers::count(transfer_id id, const progress& so_far, content is) {
     const std::lock_guard lock(mutex_);
     const auto found = unanswered_.find(id);
-    if (found == unanswered_.end()) return;
-    found->second.bytes = bytes;
-    found->second.bytes_on_link = bytes_on_link;
-    found->second.resumed_from = resumed_from;
-}
-
-void outgoing_transfers::end(transfer_id id, std::uint64_t position, const std::optional<content_digest>& digest) {
-    end_frame last{position, std::nullopt};
-    if (digest) last.digest = digest->value();
-    put(frame_type::end, id, encode(last));
-    // Before it is transmitted, so that the answer finds it so.
-    const std::lock_guard lock(mutex_);
-    if (const auto found = unanswered_.find(id); found != unanswered_.end()) found->second.has_ended = true;
+    if (found != unanswered_.end()) {
+        found->second.so_far = so_far;
+        if (is == content::has_ended) found->second.has_ended = true;
+    }
+    if (is == content::goes_on) require_going_on();
+    return found != unanswered_.end();
 }
 
 // Waits for ACCEPT, compares what the receiver has with the source, and says from where it goes on. Nothing if the
@@ -176,10 +191,12 @@ std::optional<std::uint64_t> outgoing_transfers::agree_on_offset(transfer_id id,
     accept_frame proposal;
     {
         std::unique_lock lock(mutex_);
+        wake_at_ = limits::max_unanswered_transfers;
         changed_.wait(lock, [&] {
             const auto found = unanswered_.find(id);
             return failure_ || is_cancelled_ || found == unanswered_.end() || found->second.accepted;
         });
+        wake_at_ = 0;
         if (failure_) throw *failure_;
         if (is_cancelled_) throw source_failure{interrupted()};
         const auto found = unanswered_.find(id);
@@ -366,6 +383,12 @@ bool outgoing_transfers::wait_for_reader(std::chrono::milliseconds time) {
 
 // ---- Any thread ----
 
+void outgoing_transfers::put_progress(delivery_result& into, const progress& so_far) noexcept {
+    into.bytes = so_far.bytes;
+    into.bytes_on_link = so_far.bytes_on_link;
+    into.resumed_from = so_far.resumed_from;
+}
+
 void outgoing_transfers::conclude(transfer_id id, delivery_result result) {
     std::map<transfer_id, transfer>::node_type ended;
     {
@@ -374,14 +397,13 @@ void outgoing_transfers::conclude(transfer_id id, delivery_result result) {
         if (ended.empty()) return;
         ++being_told_;
     }
-    result.bytes = ended.mapped().bytes;
-    result.bytes_on_link = ended.mapped().bytes_on_link;
-    result.resumed_from = ended.mapped().resumed_from;
+    put_progress(result, ended.mapped().so_far);
     observer_.tell([&](auto& o) { o.answered(id, ended.mapped().what, result); });
     // After it was told, so that finish() returns when everything was.
     const std::lock_guard lock(mutex_);
     --being_told_;
-    changed_.notify_all();
+    const bool is_all_over = unanswered_.empty() && being_told_ == 0;
+    if (wake_at_ == 0 ? is_all_over : unanswered_.size() <= wake_at_) changed_.notify_all();
 }
 
 void outgoing_transfers::fail(const error& why) {
@@ -399,9 +421,7 @@ void outgoing_transfers::fail(const error& why) {
         // Who was not let in has delivered nothing, whatever was sent ahead of the answer.
         const bool was_let_in = first.code() != errc::auth_failed;
         result.is_uncertain = (item.has_ended && was_let_in) || item.may_have_arrived;
-        result.bytes = item.bytes;
-        result.bytes_on_link = item.bytes_on_link;
-        result.resumed_from = item.resumed_from;
+        put_progress(result, item.so_far);
         observer_.tell([&, id = id, &item = item](auto& o) { o.answered(id, item.what, result); });
     }
     const std::lock_guard lock(mutex_);

@@ -54,13 +54,17 @@ public:
     bool empty();
 
 private:
+    struct progress {
+        std::uint64_t bytes = 0;
+        std::uint64_t bytes_on_link = 0;
+        std::uint64_t resumed_from = 0;
+    };
+
     struct transfer {
         offer what;
         bool has_ended = false;         // END was given to the link
         bool may_have_arrived = false;  // in an earlier attempt
-        std::uint64_t bytes = 0;
-        std::uint64_t bytes_on_link = 0;
-        std::uint64_t resumed_from = 0;
+        progress so_far;
         std::optional<accept_frame> accepted;
         std::vector<std::byte> response;  // of RESULT frames that said `more`
     };
@@ -69,8 +73,10 @@ private:
     std::optional<std::uint64_t> agree_on_offset(transfer_id id, source& item, std::optional<content_digest>& digest);
     bool has_prefix(transfer_id id, source& item, const accept_frame& accepted, content_digest& prefix);
     bool is_open(transfer_id id);
-    void count(transfer_id id, std::uint64_t bytes, std::uint64_t bytes_on_link, std::uint64_t resumed_from);
-    void end(transfer_id id, std::uint64_t position, const std::optional<content_digest>& digest);
+    enum class content { goes_on, has_ended };
+    bool count(transfer_id id, const progress& so_far, content is = content::goes_on);
+    void require_going_on() const;
+    static void put_progress(delivery_result& into, const progress& so_far) noexcept;
     void abandon(transfer_id id, const error& why);
     void abandon_all();
     void conclude(transfer_id id, delivery_result result);
@@ -88,6 +94,8 @@ private:
     std::mutex mutex_;  // over all that follows
     std::condition_variable changed_;
     std::map<transfer_id, transfer> unanswered_;
+    // So many unanswered wake the thread that sends; 0: when all is over.
+    std::size_t wake_at_ = 0;
     std::size_t response_bytes_ = 0;  // kept in unanswered_
     transfer_id next_id_;
     std::optional<error> failure_;

@@ -23,6 +23,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// The system reads that much ahead by itself.
+constexpr std::uint64_t least_read_ahead_bytes = std::uint64_t{128} << 10;
+
 std::string quoted(const fs::path& path) { return "'" + printable(path.native()) + "'"; }
 
 [[noreturn]] void fail_reading(const fs::path& path, int code) {
@@ -241,46 +244,56 @@ file_source::file_source(const fs::path& path, std::string name, resuming resume
     what_.size = static_cast<std::uint64_t>(found.st_size);
     changed_ = found.st_ctim;
     what_.wants_resume = resume == resuming::wanted;
-    ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+    if (*what_.size >= least_read_ahead_bytes) ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
 }
 
-void file_source::check_unchanged() const {
+void file_source::fail_changed() const {
+    throw error(errc::io, "'" + printable(what_.name) +
+                              "' changed while it was being sent; send it again when nobody writes to it");
+}
+
+void file_source::check_unchanged() {
     struct stat now {};
-    std::byte beyond{};
     const bool same = ::fstat(fd_.get(), &now) == 0 && static_cast<std::uint64_t>(now.st_size) == *what_.size &&
                       file_time{now.st_mtim.tv_sec, static_cast<std::uint32_t>(now.st_mtim.tv_nsec)} == *what_.mtime &&
                       // A file that lost its name, for another took its place, is as it was.
-                      (is_same_moment(now.st_ctim, changed_) || now.st_nlink == 0) &&
-                      ::pread(fd_.get(), &beyond, 1, static_cast<off_t>(*what_.size)) == 0;
-    if (!same)
-        throw error(errc::io, "'" + printable(what_.name) +
-                                  "' changed while it was being sent; send it again when nobody writes to it");
+                      (is_same_moment(now.st_ctim, changed_) || now.st_nlink == 0);
+    if (!same) fail_changed();
+    is_checked_ = true;
 }
 
-std::size_t file_source::read(mutable_bytes into) {
-    const auto left = *what_.size - position_;
-    if (left == 0) {
-        check_unchanged();
-        return 0;
-    }
-    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left));
+std::size_t file_source::read_at(std::uint64_t position, mutable_bytes into) {
     ssize_t got = 0;
     do {
-        got = ::pread(fd_.get(), into.data(), wanted, static_cast<off_t>(position_));
+        got = ::pread(fd_.get(), into.data(), into.size(), static_cast<off_t>(position));
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         throw error(errc::io,
                     "'" + printable(what_.name) + "' cannot be read: " + std::generic_category().message(errno), errno);
-    position_ += static_cast<std::uint64_t>(got);
-    // Before the last bytes are given away, so that a changed file is never complete at the other end.
-    if (got == 0 || position_ == *what_.size) check_unchanged();
-    if (got == 0) throw error(errc::io, "'" + printable(what_.name) + "' ended before its size");
     return static_cast<std::size_t>(got);
+}
+
+std::size_t file_source::read(mutable_bytes into) {
+    const auto left = *what_.size - position_;
+    if (left == 0 && is_checked_) return 0;
+    // One byte more than there should be tells whether there is more.
+    const auto got = read_at(position_, into.first(std::min<std::uint64_t>(into.size(), left + 1)));
+    if (got > left) fail_changed();
+    position_ += got;
+    // Before the last bytes are given away, so that a changed file is never complete at the other end.
+    if (got == 0 || got == left) {
+        std::byte beyond{};
+        if (got > 0 && got == into.size() && read_at(position_, {&beyond, 1}) != 0) fail_changed();
+        check_unchanged();
+    }
+    if (got == 0 && left > 0) throw error(errc::io, "'" + printable(what_.name) + "' ended before its size");
+    return got;
 }
 
 void file_source::seek(std::uint64_t position) {
     if (position > *what_.size) throw error(errc::internal, "a source was asked to go on beyond its end");
     position_ = position;
+    is_checked_ = false;
 }
 
 pipe_source::pipe_source(int fd, std::string name) : fd_(fd), stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {

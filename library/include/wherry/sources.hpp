@@ -92,12 +92,15 @@ public:
     const timespec& changed() const noexcept { return changed_; }
 
 private:
-    void check_unchanged() const;
+    void check_unchanged();
+    [[noreturn]] void fail_changed() const;
+    std::size_t read_at(std::uint64_t position, mutable_bytes into);
 
     offer what_;
     unique_fd fd_;
     timespec changed_{};
     std::uint64_t position_ = 0;
+    bool is_checked_ = false;  // that nothing has changed, behind the last byte
 };
 
 // A pipe, a terminal, or whatever standard input is.
