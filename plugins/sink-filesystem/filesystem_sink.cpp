@@ -23,6 +23,11 @@ constexpr mode_t mode_mask = 0777;  // no set-user-id, set-group-id or sticky bi
 constexpr std::uint64_t push_every = 8 * 1024 * 1024;
 constexpr unsigned most_numbers = 1u << 20;
 
+// For a delivery of little, a disk that had plenty a moment ago is not asked again: what comes in that time is less.
+constexpr std::uint64_t little = std::uint64_t{1} << 20;
+constexpr std::uint64_t plenty = std::uint64_t{1} << 30;
+constexpr std::chrono::milliseconds asked_again_after{50};
+
 // The same for the same item of the same peer, and for no other.
 std::string resume_key(const offer& what, const identity& peer) {
     byte_writer all;
@@ -209,7 +214,7 @@ private:
     void expect_room() {
         if (!what_.size) return;
         const auto needed = *what_.size - offset_;
-        const auto free = sink_.tree_.free_bytes().value_or(std::numeric_limits<std::int64_t>::max());
+        const auto free = sink_.free_bytes_for(needed);
         auto others = sink_.expected_.load();
         do {
             const auto left = free - std::min(free, others);
@@ -474,6 +479,16 @@ sink::sink(const options& chosen)
       tree_(chosen.directory, chosen.sync),
       partials_(tree_, chosen.partial_lifetime),
       ledger_(chosen.quota, tree_.shown(), [this](const auto& under_way) { return stored_bytes(under_way); }) {}
+
+std::uint64_t sink::free_bytes_for(std::uint64_t needed) {
+    const auto now = std::chrono::steady_clock::now();
+    if (needed <= little && now < free_until_.load()) return free_;
+    const auto free = tree_.free_bytes().value_or(std::numeric_limits<std::int64_t>::max());
+    const bool is_plenty = free / 2 >= plenty + expected_;
+    free_ = free;
+    free_until_ = is_plenty ? now + asked_again_after : now;
+    return free;
+}
 
 std::uint64_t sink::stored_bytes(const std::set<std::string>& under_way) {
     return bytes_beneath(tree_.root()) + partials_.kept_bytes(under_way);

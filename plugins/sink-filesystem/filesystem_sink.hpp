@@ -43,6 +43,8 @@ private:
     friend class file_delivery;
     friend class folder_delivery;
 
+    // On the disk, for a delivery that needs so much of it.
+    std::uint64_t free_bytes_for(std::uint64_t needed);
     std::uint64_t stored_bytes(const std::set<std::string>& under_way);
 
     const options options_;
@@ -51,6 +53,9 @@ private:
     space_ledger ledger_;
     // Bytes that deliveries under way have announced and not yet written; the disk must have room for all of them.
     std::atomic<std::uint64_t> expected_{0};
+    // What the disk had when it was asked last, and how long that will do.
+    std::atomic<std::uint64_t> free_{0};
+    std::atomic<std::chrono::steady_clock::time_point> free_until_{};
 };
 
 }  // namespace wherry::filesystem

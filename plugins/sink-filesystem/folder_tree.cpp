@@ -2,7 +2,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
@@ -37,7 +40,7 @@ bool was_removed(int fd) noexcept {
 }  // namespace
 
 folder_tree::folder_tree(const std::string& path, durability how)
-    : shown_(printable(path)), how_(how), masked_(current_umask()) {
+    : shown_(printable(path)), how_(how), is_root_(::geteuid() == 0), masked_(current_umask()) {
     if (path.empty()) throw error(errc::bad_input, "the folder to store in has no name");
     const bool made = ::mkdir(path.c_str(), private_folder) == 0;
     const int make_code = errno;
@@ -75,7 +78,29 @@ unique_fd open_component(int parent, const std::string& component) noexcept {
     return unique_fd(uninterrupted([&] { return ::openat(parent, component.c_str(), folder_flags | O_NOFOLLOW); }));
 }
 
+unique_fd folder_tree::open_at_once(std::span<const std::string> components) const {
+    if (components.empty() || !is_surely_another_than_partial_area(components[0])) return {};
+    std::string path;
+    for (const auto& component : components) (path += component) += '/';
+    open_how how{};
+    how.flags = folder_flags;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+    return unique_fd(static_cast<int>(
+        uninterrupted([&] { return ::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how); })));
+}
+
+void folder_tree::await_making() const {
+    if (being_made_.load() != 0) {
+        const std::lock_guard wait_until_made(making_);
+    }
+}
+
 unique_fd folder_tree::open_folder(std::span<const std::string> components, missing what_then) const {
+    if (auto folder = open_at_once(components); folder.is_open()) {
+        await_making();
+        return folder;
+    }
+    // Whatever stood in the way, going step by step finds out, or gets there all the same.
     unique_fd current(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0));
     if (!current.is_open()) fail("cannot open the folder " + shown_, errno);
     for (std::size_t i = 0; i < components.size(); ++i) {
@@ -96,10 +121,7 @@ unique_fd folder_tree::open_folder(std::span<const std::string> components, miss
         }
         current = std::move(next);
     }
-    // A folder that another thread is making is there for us, but not yet durable.
-    if (being_made_.load() != 0) {
-        const std::lock_guard wait_until_made(making_);
-    }
+    await_making();
     return current;
 }
 
@@ -160,7 +182,7 @@ void folder_tree::sync(int fd, std::string_view attempt) const {
 std::optional<std::uint64_t> folder_tree::free_bytes() const noexcept {
     struct statvfs now {};
     if (::fstatvfs(root_.get(), &now) != 0 || now.f_blocks == 0) return std::nullopt;
-    const auto blocks = ::geteuid() == 0 ? now.f_bfree : now.f_bavail;
+    const auto blocks = is_root_ ? now.f_bfree : now.f_bavail;
     return std::uint64_t{blocks} * now.f_frsize;
 }
 

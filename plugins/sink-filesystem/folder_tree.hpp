@@ -20,8 +20,9 @@ namespace wherry::filesystem {
 
 enum class durability { synced, lazy };
 
-// The folder that a sink fills, and the way to what is beneath it. Symbolic links beneath are never followed: every
-// step is one openat() of one component, so that nothing planted or swapped meanwhile leads out.
+// The folder that a sink fills, and the way to what is beneath it. Symbolic links beneath are never followed, by
+// openat2() or, where that does not get there, by one openat() for each component: nothing planted or swapped meanwhile
+// leads out.
 // Thread-safety: all functions from any thread.
 class folder_tree {
 public:
@@ -62,6 +63,10 @@ private:
     };
 
     reason explain(int code) const;
+    // In one step; not open where that fails.
+    unique_fd open_at_once(std::span<const std::string> components) const;
+    // A folder that another thread is making is there for us, but not yet durable.
+    void await_making() const;
     unique_fd make_folder(int parent, const std::string& name) const;
     [[noreturn]] void fail_component(int parent, std::span<const std::string> components, std::size_t at,
                                      int code) const;
@@ -73,6 +78,7 @@ private:
     mutable std::mutex making_;
     mutable std::atomic<int> being_made_{0};
     mutable std::set<std::pair<dev_t, ino_t>> made_;  // under making_
+    bool is_root_;
     mode_t masked_;
 };
 

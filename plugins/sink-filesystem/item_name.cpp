@@ -22,6 +22,19 @@ bool is_partial_area(std::string_view component) noexcept {
                       [&](char a, char b) { return lower(a) == b; });
 }
 
+}  // namespace
+
+bool is_surely_another_than_partial_area(std::string_view component) noexcept {
+    // What else there is may be folded to another letter, or be part of another way to write a name.
+    const auto is_plain = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+               c == '.' || c == ' ';
+    };
+    return std::all_of(component.begin(), component.end(), is_plain) && !is_partial_area(component);
+}
+
+namespace {
+
 // Where the part begins that tells the type: at the last dot, or at ".tar" before it.
 std::size_t extension_at(std::string_view component) noexcept {
     const auto dot = component.rfind('.');

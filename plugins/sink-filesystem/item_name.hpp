@@ -10,6 +10,9 @@ namespace wherry::filesystem {
 // The folder, inside the sink's own, where deliveries grow until they are whole.
 inline constexpr std::string_view partial_area_name = ".wherry-partial";
 
+// True only for a component that no file system takes for the partial area's name.
+bool is_surely_another_than_partial_area(std::string_view component) noexcept;
+
 // The components of a name that a peer gave. Throws error(errc::refused) for any that could lead elsewhere than beneath
 // the sink's folder or into the partial area: an absolute name, "", ".", "..", NUL, or a length that no file system
 // has. Control characters and bytes that are not UTF-8 are part of a name like any other.

@@ -22,17 +22,17 @@ constexpr std::string_view kept_prefix = "keep-";
 constexpr std::chrono::milliseconds clear_at_most_every = std::chrono::seconds(1);
 constexpr std::chrono::milliseconds clear_at_least_every = std::chrono::hours(1);
 
-std::string random_name() {
+std::string random_digits() {
     std::array<unsigned char, 16> bytes{};
     if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
         throw error(errc::internal, "the system gives no random bytes", errno);
-    std::string name(new_prefix);
+    std::string text;
     std::array<char, 3> digits{};
     for (const auto byte : bytes) {
         std::snprintf(digits.data(), digits.size(), "%02x", byte);
-        name += digits.data();
+        text += digits.data();
     }
-    return name;
+    return text;
 }
 
 // Whether the file still has that name: another holder of the lock may have renamed or removed it before we had it.
@@ -55,7 +55,7 @@ partial_area::partial_area(const folder_tree& tree, std::chrono::milliseconds li
 
 partial_area::partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime,
                            std::chrono::milliseconds clear_every)
-    : tree_(tree), lifetime_(lifetime) {
+    : tree_(tree), lifetime_(lifetime), new_names_(std::string(new_prefix) + random_digits() + "-") {
     clear();
     clearing_ =
         std::jthread([this, clear_every](const std::stop_token& stop) { clear_now_and_then(stop, clear_every); });
@@ -119,7 +119,9 @@ partial_file partial_area::open_file(const std::string& name, int flags) {
         }
         struct stat now {};
         if (::fstat(file.fd.get(), &now) != 0) tree_.fail(attempt, errno);
-        if (!S_ISREG(now.st_mode) || now.st_nlink != 1 || !is_at(file.folder->get(), name, now)) return {};
+        if (!S_ISREG(now.st_mode) || now.st_nlink != 1) return {};
+        // What nobody else knows the name of is not renamed.
+        if ((flags & O_EXCL) == 0 && !is_at(file.folder->get(), name, now)) return {};
         file.present = static_cast<std::uint64_t>(now.st_size);
         return file;
     }
@@ -128,7 +130,7 @@ partial_file partial_area::open_file(const std::string& name, int flags) {
 partial_file partial_area::make_new() {
     // More than once only when another receiver clears the area just between the making and the locking.
     for (int tries = 0; tries < 100; ++tries) {
-        auto file = open_file(random_name(), O_CREAT | O_EXCL);
+        auto file = open_file(new_names_ + std::to_string(++last_new_), O_CREAT | O_EXCL);
         if (file.fd.is_open()) return file;
     }
     throw error(errc::internal, "cannot make a partial file in " + tree_.shown());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -63,6 +64,8 @@ private:
 
     const folder_tree& tree_;
     const std::chrono::milliseconds lifetime_;
+    const std::string new_names_;  // begin with this, which no other area's do
+    std::atomic<std::uint64_t> last_new_{0};
     std::mutex mutex_;
     std::shared_ptr<const unique_fd> folder_;
     std::mutex waiting_;
