@@ -31,7 +31,7 @@ struct options {
 
 // Stores what comes beneath one folder. See folder_tree for what it does about symbolic links and item_name for what
 // it does about names.
-class sink final : public wherry::sink, public group_commit {
+class sink : public wherry::sink, public group_commit {
 public:
     explicit sink(const options& chosen);
 

@@ -19,16 +19,9 @@ wherry::filesystem::options read(const wherry::settings& given) {
     return chosen;
 }
 
-class filesystem_plugin final : public wherry::sink {
+class filesystem_plugin final : public wherry::filesystem::sink {
 public:
-    filesystem_plugin(const wherry::settings& given, const wherry::host_services&) : inner_(read(given)) {}
-
-    std::unique_ptr<wherry::delivery> begin(const wherry::offer& what, const wherry::offering_peer& from) override {
-        return inner_.begin(what, from);
-    }
-
-private:
-    wherry::filesystem::sink inner_;
+    filesystem_plugin(const wherry::settings& given, const wherry::host_services&) : sink(read(given)) {}
 };
 
 constexpr wherry_option options[] = {

@@ -422,36 +422,36 @@ private:
 
 inline delivery& delivery_of(void* handle) { return *static_cast<delivery*>(handle); }
 
-// Of a sink that is a group_commit, too.
+// Of a sink that is a group_commit, too. Those of its deliveries that do not say so are finished one by one.
 template <class Plugin>
 void finish_group(void* self, wherry_ending* const* rows, std::size_t count) {
-    const auto fail = [](wherry_ending& row, errc why, std::string_view text, int system_error = 0) {
-        row.status = abi::fill(row.error, why, text, system_error);
-    };
-    std::vector<std::unique_ptr<delivery>> ended;
+    const std::span<wherry_ending* const> all(rows, count);
+    std::vector<std::unique_ptr<delivery>> owned;
     std::vector<host_response> answers;
-    std::vector<ending> all;
-    try {
-        ended.reserve(count);
-        answers.reserve(count);
-        all.reserve(count);
-    } catch (const std::bad_alloc&) {
-        for (std::size_t i = 0; i < count; ++i) {
-            const std::unique_ptr<delivery> dropped(static_cast<delivery*>(rows[i]->delivery));
-            dropped->abort(delivery::partial::drop);
-            fail(*rows[i], errc::exhausted, "out of memory");
+    std::vector<ending> group;
+    std::vector<wherry_ending*> grouped;
+    const auto prepared = abi::guard(
+        nullptr, [&] { owned.reserve(count), answers.reserve(count), group.reserve(count), grouped.reserve(count); });
+    for (auto* const row : all) {
+        std::unique_ptr<delivery> ended(static_cast<delivery*>(row->delivery));
+        if (prepared != WHERRY_OK || !ended->commits_with()) {
+            row->status = abi::guard(&row->error, [&] {
+                host_response answer(*row->response);
+                ended->finish(answer);
+            });
+            continue;
         }
-        return;
+        owned.push_back(std::move(ended));
+        answers.emplace_back(*row->response);
+        group.push_back({owned.back().get(), &answers.back(), std::nullopt});
+        grouped.push_back(row);
     }
-    for (std::size_t i = 0; i < count; ++i) {
-        ended.emplace_back(static_cast<delivery*>(rows[i]->delivery));
-        answers.emplace_back(*rows[i]->response);
-        all.push_back({ended.back().get(), &answers.back(), std::nullopt});
-    }
-    plugin_of<Plugin>(self).finish_group(all);
-    for (std::size_t i = 0; i < count; ++i) {
-        rows[i]->status = WHERRY_OK;
-        if (const auto& why = all[i].failure) fail(*rows[i], why->code(), why->what(), why->system_error());
+    if (group.empty()) return;
+    plugin_of<Plugin>(self).finish_group(group);
+    for (std::size_t i = 0; i < group.size(); ++i) {
+        const auto& why = group[i].failure;
+        grouped[i]->status =
+            why ? abi::fill(grouped[i]->error, why->code(), why->what(), why->system_error()) : WHERRY_OK;
     }
 }
 
