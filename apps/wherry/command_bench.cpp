@@ -10,6 +10,7 @@
 #include "bench/local.hpp"
 #include "bench/server.hpp"
 #include "dialer.hpp"
+#include "wherry/limits.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
@@ -67,6 +68,7 @@ bench::client_options read_client_options(const effective_options& options) {
     using bench::workload;
     bench::client_options chosen;
     chosen.senders = static_cast<std::size_t>(options.integer("senders"));
+    chosen.streams = static_cast<std::size_t>(options.integer("streams"));
     chosen.interval = options.duration("interval");
     auto& what = chosen.what;
     const auto& word = options.text("workload");
@@ -112,7 +114,7 @@ exit_code serve(application& with) {
     const auto options = with.read_options(all_kinds);
     require_absent(options,
                    {"accept-new-peer", "workload", "time", "bytes", "source", "files", "messages", "size", "singles",
-                    "senders", "interval", "compare", "rounds"},
+                    "senders", "streams", "interval", "compare", "rounds"},
                    "with --serve; the side with --to says what is sent");
     const auto arguments = plain_arguments(options);
     if (arguments.size() > 1)
@@ -193,22 +195,24 @@ const command& bench_command() {
              choice_option("workload", {"stream", "files", "messages"}, "stream",
                            "what to send: one stream, many files, or many messages, each of which is answered"),
              letter('t', command_line_only(duration_option("time", "10s", "stream: how long to send", 1, 86'400'000))),
-             letter('n', command_line_only(
-                             size_option("bytes", std::nullopt, "stream: how much to send on each connection"))),
+             letter('n', command_line_only(size_option("bytes", std::nullopt, "stream: how much each sender sends"))),
              command_line_only(
                  text_option("source", "FILE", "stream: send this file, not what lies in memory; to its end")),
              command_line_only(
-                 integer_option("files", "N", "files: how many to send on each connection", "10000", 1, 100'000'000)),
-             command_line_only(integer_option("messages", "N", "messages: how many to send on each connection",
-                                              "100000", 1, 100'000'000)),
+                 integer_option("files", "N", "files: how many each sender sends", "10000", 1, 100'000'000)),
+             command_line_only(
+                 integer_option("messages", "N", "messages: how many each sender sends", "100000", 1, 100'000'000)),
              command_line_only(integer_option("singles", "N",
                                               "messages: how many to send one at a time after that, each when the one "
                                               "before is answered",
                                               "1000", 0, 10'000'000)),
              command_line_only(
                  size_option("size", std::nullopt, "files, messages: the size of each; else 4 KiB and 100 bytes")),
-             letter('P',
-                    command_line_only(integer_option("senders", "N", "connections that send at once", "1", 1, 1000))),
+             letter('P', command_line_only(integer_option(
+                             "senders", "N", "senders at once, with connections of their own", "1", 1, 1000))),
+             command_line_only(integer_option(
+                 "streams", "N", "connections that carry what one sender sends, where one cannot fill the path", "1", 1,
+                 limits::max_streams)),
              letter('i', command_line_only(duration_option("interval", "1s", "tell so often how far it is; 0 for never",
                                                            0, 86'400'000))),
              command_line_only(text_option("compare", "NAME[=VALUE,VALUE...]",

@@ -59,22 +59,22 @@ std::unique_ptr<session> dialer::connect(link_probe* probe) {
     }
 }
 
-std::shared_ptr<connection> dialer::dial() { return transport_->connect(address_); }
+std::shared_ptr<connection> dialer::dial(link_probe* probe) {
+    auto link = transport_->connect(address_);
+    return probe != nullptr ? probe->watch(std::move(link)) : std::move(link);
+}
 
-std::unique_ptr<session> dialer::open(std::shared_ptr<connection> link) {
+std::unique_ptr<session> dialer::open(std::shared_ptr<connection> link, link_probe* probe) {
     const auto keyless = cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse;
     const keys::known_hosts known(keys::known_hosts_path(with_.home()));
     receiver_check check(known, canonical_, keyless, first_contact::report);
-    return session::open(role::initiator, std::move(link), *cipher_, options_.chosen(plugin_kind::cipher).name(),
-                         check.verifier(), how().timing);
+    return session::open(role::initiator, std::move(link), protection(probe),
+                         options_.chosen(plugin_kind::cipher).name(), check.verifier(), how().timing);
 }
 
 std::unique_ptr<session> dialer::meet(receiver_check& check, link_probe* probe) {
     with_.log->info("connecting to {}", printable(canonical_));
-    auto link = transport_->connect(address_);
-    if (probe != nullptr) link = probe->watch(std::move(link));
-    auto& protection = probe != nullptr ? probe->watch(*cipher_) : *cipher_;
-    auto opened = session::open(role::initiator, std::move(link), protection,
+    auto opened = session::open(role::initiator, dial(probe), protection(probe),
                                 options_.chosen(plugin_kind::cipher).name(), check.verifier(), how().timing);
     if (check.found() == receiver_check::finding::remembered)
         with_.note("first contact with " + printable(canonical_) + ": its key " + check.peer().fingerprint +

@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "application.hpp"
@@ -13,12 +14,13 @@
 
 namespace wherry::app {
 
-// Puts something between a session and the plugins that it uses.
+// Puts something between the sessions of one exchange and the plugins that they use.
+// Thread-safety: all functions from any thread.
 class link_probe {
 public:
     virtual ~link_probe() = default;
     virtual std::unique_ptr<connection> watch(std::unique_ptr<connection> link) = 0;
-    // Used for the handshake over the connection that was watched last; lives until then.
+    // Lives as long as this.
     virtual cipher& watch(cipher& used) = 0;
 };
 
@@ -35,8 +37,10 @@ public:
     std::unique_ptr<session> connect(link_probe* probe = nullptr);
 
     // Further connections to the same receiver, whose key is known by then. From any thread.
-    std::shared_ptr<connection> dial() override;
-    std::unique_ptr<session> open(std::shared_ptr<connection> link) override;
+    std::shared_ptr<connection> dial() override { return dial(nullptr); }
+    std::unique_ptr<session> open(std::shared_ptr<connection> link) override { return open(std::move(link), nullptr); }
+    std::shared_ptr<connection> dial(link_probe* probe);
+    std::unique_ptr<session> open(std::shared_ptr<connection> link, link_probe* probe);
 
     // A session was open once, so the receiver has been recognised.
     bool has_met() const noexcept { return has_met_; }
@@ -50,6 +54,7 @@ public:
     void tell(const error& failure, std::string_view advice = {}) const;
 
 private:
+    cipher& protection(link_probe* probe) const { return probe != nullptr ? probe->watch(*cipher_) : *cipher_; }
     std::unique_ptr<session> meet(receiver_check& check, link_probe* probe);
     void ask_about(const receiver_check& check);
     [[noreturn]] void fail_changed(const receiver_check& check);

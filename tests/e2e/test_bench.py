@@ -91,6 +91,23 @@ def test_several_senders_at_once(place):
     assert [report["bytes"] for report in receiver.told("bench")] == [3 * MIB] * 3
 
 
+def test_several_streams_carry_one_sending(place):
+    receiver = server(place, "--once")
+    size = scaled(200) * MIB
+    _, result = bench(place, receiver, "--bytes", str(size), "--streams", "3")
+    assert (result["bytes"], result["items"], result["senders"]) == (size, 1, 1)
+    assert 1 <= result["streams"] <= 3
+    assert result["sender"]["connections"] == result["receiver"]["connections"] == 1
+    check_both(result)
+    receiver.ended(OK)
+    assert len(receiver.told("joined", **{"with": 1})) == result["streams"] - 1
+    # What came over the others is counted, too: every record was opened.
+    opened, sealed = (result[side]["stages"]["cipher"]["calls"] for side in ("receiver", "sender"))
+    assert opened > 0.9 * sealed
+    report, = receiver.told("bench")
+    assert report["bytes"] == size
+
+
 def test_messages_each_of_which_is_answered(place):
     receiver = server(place)
     count = scaled(2000)
@@ -362,7 +379,7 @@ def test_result_for_people(place):
     process = place.run("bench", "--home", place.home("sender"), "--accept-new-peer", "--to",
                         f"tcp://{receiver.address}", "--bytes", "10MiB", "-P", "2")
     text = process.out.decode()
-    assert re.search(r"^tcp, x25519, .*, 2 connections: 20\.0 MiB in [\d.]+ s, [\d.]+ MiB/s$", text, re.M), text
+    assert re.search(r"^tcp, x25519, .*, 2 senders: 20\.0 MiB in [\d.]+ s, [\d.]+ MiB/s$", text, re.M), text
     for stage in SENDER_STAGES | RECEIVER_STAGES:
         assert re.search(rf"^  {stage} .* %", text, re.M), text
     assert re.search(r"^limited by: the ", text, re.M) or "limited by: wherry's core" in text, text

@@ -86,6 +86,8 @@ void bench_result::add(connection_outcome one) {
     sum.bytes_on_link += one.bytes_on_link;
     sum.items += one.items;
     sum.failed += one.failed;
+    sum.streams = is_first ? one.streams : std::min(sum.streams, one.streams);
+    if (sum.why_fewer_streams.empty()) sum.why_fewer_streams = one.why_fewer_streams;
     if (!sum.first_failure) sum.first_failure = std::move(one.first_failure);
     sum.elapsed = std::max(sum.elapsed, one.elapsed);
     sum.sender.add(one.sender);
@@ -114,6 +116,8 @@ json result_fields(const bench_result& of) {
     fields["transport"] = of.transport;
     fields["cipher"] = of.cipher;
     fields["senders"] = of.senders;
+    fields["streams"] = of.sum.streams;
+    if (!of.sum.why_fewer_streams.empty()) fields["why_fewer_streams"] = as_utf8(of.sum.why_fewer_streams);
     fields["interrupted"] = of.is_interrupted;
     fields["seconds"] = of.seconds();
     fields["bytes"] = of.sum.bytes;
@@ -169,7 +173,9 @@ std::string result_text(const json& fields) {
     const bool is_stream = fields.at("workload") == "stream";
     std::string text =
         fields.at("transport").get<std::string>() + ", " + printable(fields.at("cipher").get<std::string>());
-    if (senders > 1) text += ", " + std::to_string(senders) + " connections";
+    if (senders > 1) text += ", " + std::to_string(senders) + " senders";
+    if (const auto streams = fields.at("streams").get<std::size_t>(); streams > 1)
+        text += ", " + std::to_string(streams) + " streams" + (senders > 1 ? " each" : "");
     text += ": " + (is_stream ? std::string() : items_of(fields) + ", ") + human_bytes(bytes) +
             formatted(" in %.2f s, ", fields.at("seconds").get<double>());
     if (!is_stream)
@@ -178,6 +184,8 @@ std::string result_text(const json& fields) {
     text += rate_text(fields.at("bytes_per_second").get<double>()) + "\n";
     if (const auto failed = fields.at("failed").get<std::uint64_t>(); failed > 0)
         text += "not delivered: " + std::to_string(failed) + "\n";
+    if (const auto why = fields.find("why_fewer_streams"); why != fields.end())
+        text += "fewer streams than wanted: " + printable(why->get<std::string>()) + "\n";
     if (const auto latency = fields.find("latency"); latency != fields.end())
         text += "one at a time: " + std::to_string(latency->at("samples").get<std::uint64_t>()) + " messages, p50 " +
                 microseconds(latency->at("p50_us")) + ", p99 " + microseconds(latency->at("p99_us")) + "\n";

@@ -20,22 +20,29 @@ using namespace std::chrono_literals;
 // After an interruption: what is on its way may still be answered within this.
 constexpr std::chrono::seconds stop_grace{3};
 
-// Measures each connection that a dialer makes.
-class dialing_probe final : public link_probe {
+// What is measured of one exchange of a dialer, over all connections that carry it.
+class exchange_probe final : public link_probe, public stream_opener {
 public:
+    // It outlives this.
+    explicit exchange_probe(dialer& by) noexcept : by_(by) {}
+
     std::unique_ptr<connection> watch(std::unique_ptr<connection> link) override {
-        meter_ = std::make_shared<stage_meter>();
         return std::make_unique<timed_connection>(std::move(link), meter_, direction::sending);
     }
     cipher& watch(cipher& used) override {
-        cipher_ = std::make_unique<timed_cipher>(used, meter_);
+        std::call_once(has_cipher_, [&] { cipher_ = std::make_unique<timed_cipher>(used, meter_); });
         return *cipher_;
     }
-    // Of the connection that was made last.
+
+    std::shared_ptr<connection> dial() override { return by_.dial(this); }
+    std::unique_ptr<session> open(std::shared_ptr<connection> link) override { return by_.open(std::move(link), this); }
+
     const std::shared_ptr<stage_meter>& meter() const noexcept { return meter_; }
 
 private:
-    std::shared_ptr<stage_meter> meter_;
+    dialer& by_;
+    const std::shared_ptr<stage_meter> meter_ = std::make_shared<stage_meter>();
+    std::once_flag has_cipher_;
     std::unique_ptr<timed_cipher> cipher_;
 };
 
@@ -57,11 +64,13 @@ public:
 
 private:
     void connect() {
-        dialing_probe probe;
         for (std::size_t i = 0; i < how_.senders; ++i) {
-            auto opened = dialer_.connect(&probe);
-            connections_.push_back(std::make_unique<bench_connection>(std::move(opened), probe.meter(), how_.what,
-                                                                      dialer_.how(), progress_));
+            auto& probe = *probes_.emplace_back(std::make_unique<exchange_probe>(dialer_));
+            auto how = dialer_.how();
+            how.streams = how_.streams;
+            how.opener = &probe;
+            connections_.push_back(
+                std::make_unique<bench_connection>(dialer_.connect(&probe), probe.meter(), how_.what, how, progress_));
         }
         for (auto& one : connections_) one->await_entry();
     }
@@ -164,6 +173,7 @@ private:
     const client_options& how_;
     dialer dialer_;
     bench_progress progress_;
+    std::vector<std::unique_ptr<exchange_probe>> probes_;
     std::vector<std::unique_ptr<bench_connection>> connections_;
     bench_result result_;
 

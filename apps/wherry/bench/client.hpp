@@ -7,7 +7,8 @@ namespace wherry::app::bench {
 
 struct client_options {
     workload_options what;
-    std::size_t senders = 1;             // connections at once
+    std::size_t senders = 1;             // at once
+    std::size_t streams = 1;             // connections that carry what one of them sends
     std::chrono::milliseconds interval;  // between lines that tell how far it is; 0: none
 };
 

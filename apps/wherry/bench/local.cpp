@@ -235,8 +235,8 @@ private:
         }
         auto sending = common_arguments("sender", value);
         sending.push_back("--to=" + *destination);
-        add_given(sending, {"workload", "bytes", "source", "files", "messages", "singles", "size", "senders", "digest",
-                            "compress"});
+        add_given(sending, {"workload", "bytes", "source", "files", "messages", "singles", "size", "senders", "streams",
+                            "digest", "compress"});
         if (how_.what.what.time) sending.push_back("--time=" + std::to_string(how_.what.what.time->count()) + "ms");
         sending.push_back("--interval=" + std::to_string(how_.what.interval.count()) + "ms");
         child_process sender(sending, variables);

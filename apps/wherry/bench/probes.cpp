@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace wherry::app::bench {
 
@@ -65,7 +66,7 @@ public:
         is_measuring_ = true;
         address_ = address;
         began_ = ended_ = meter_->clock().wall();
-        stages_at_begin_ = stages_at_end_ = meter_->sum();
+        stages_at_begin_ = stages_at_end_ = sum();
         cpu_at_begin_ = process_time_now();
         items_ = bytes_ = 0;
     }
@@ -75,7 +76,13 @@ public:
         ++items_;
         bytes_ += bytes;
         ended_ = meter_->clock().wall();
-        stages_at_end_ = meter_->sum();
+        stages_at_end_ = sum();
+    }
+
+    // From now on a part of what this one measures comes over another connection.
+    void join(const connection_tally& other) {
+        const std::lock_guard lock(mutex_);
+        further_.push_back({other.meter_, other.meter_->sum()});
     }
 
     // Nothing if nothing came since the last one.
@@ -86,10 +93,7 @@ public:
         auto& times = report.times;
         times.connections = 1;
         times.elapsed = times.longest = ended_ - began_;
-        for (std::size_t i = 0; i < stage_count; ++i)
-            times.stages[i] = {stages_at_end_[i].calls - stages_at_begin_[i].calls,
-                               stages_at_end_[i].wall - stages_at_begin_[i].wall,
-                               stages_at_end_[i].blocked - stages_at_begin_[i].blocked};
+        times.stages = difference(stages_at_end_, stages_at_begin_);
         // To ask at each end of a small message would cost too much; a sender asks for its report right behind the
         // last.
         const auto cpu = process_time_now();
@@ -98,8 +102,20 @@ public:
     }
 
 private:
+    struct further_connection {
+        std::shared_ptr<stage_meter> meter;
+        stage_times before;
+    };
+
+    stage_times sum() const {
+        auto all = meter_->sum();
+        for (const auto& one : further_) all = total(all, difference(one.meter->sum(), one.before));
+        return all;
+    }
+
     const std::shared_ptr<stage_meter> meter_;
     std::mutex mutex_;
+    std::vector<further_connection> further_;
     bool is_measuring_ = false;
     std::string address_;
     nanoseconds began_{0}, ended_{0};
@@ -237,6 +253,12 @@ struct receiving_probe::implementation {
         if (report && report->items > 0) tell(*report);
     }
 
+    void join(const identity* peer, const identity* other) {
+        const std::lock_guard lock(mutex);
+        const auto part = tallies.find(peer), whole = tallies.find(other);
+        if (part != tallies.end() && whole != tallies.end()) whole->second->join(*part->second);
+    }
+
     std::shared_ptr<connection_tally> find(const identity& peer) {
         const std::lock_guard lock(mutex);
         const auto found = tallies.find(&peer);
@@ -263,5 +285,7 @@ std::unique_ptr<listener> receiving_probe::watch(std::unique_ptr<listener> from)
 cipher& receiving_probe::watched_cipher() noexcept { return implementation_->protection; }
 
 sink& receiving_probe::watched_sink() noexcept { return implementation_->into; }
+
+void receiving_probe::joined(const identity* peer, const identity* other) { implementation_->join(peer, other); }
 
 }  // namespace wherry::app::bench

@@ -121,6 +121,9 @@ public:
     std::unique_ptr<listener> watch(std::unique_ptr<listener> from);
     cipher& watched_cipher() noexcept;
     sink& watched_sink() noexcept;
+    // The one connection carries a part of what comes over the other. They are told apart by where the identities are
+    // that a server has told of them; the identities themselves are not used, and may be gone.
+    void joined(const identity* peer, const identity* other);
 
 private:
     struct implementation;

@@ -2,13 +2,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 
 #include "bench/bench_report.hpp"
 #include "wherry/exchange_server.hpp"
 #include "wherry/keys/paths.hpp"
+#include "wherry/limits.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
@@ -23,13 +24,13 @@ constexpr std::chrono::milliseconds stop_grace = 10s;
 // Tells of peers that come and go; of what they send the probe tells.
 class bench_observer final : public server_observer {
 public:
-    bench_observer(application& with, std::function<void()> all_have_gone)
-        : with_(with), all_have_gone_(std::move(all_have_gone)) {}
+    bench_observer(application& with, receiving_probe& probe, std::function<void()> all_have_gone)
+        : with_(with), probe_(probe), all_have_gone_(std::move(all_have_gone)) {}
 
     void connected(connection_id id, std::string_view address, const identity& peer, std::string_view cipher) override {
         {
             const std::lock_guard lock(mutex_);
-            open_.insert(id);
+            open_[id] = &peer;
         }
         with_.log->info("connected to {} with {}", printable(address), cipher);
         if (with_.style != output::json) return;
@@ -39,6 +40,15 @@ public:
         put_identity(fields, peer);
         fields["cipher"] = cipher;
         with_.events.write("connected", fields);
+    }
+
+    void joined(connection_id id, connection_id other) override {
+        {
+            const std::lock_guard lock(mutex_);
+            const auto whole = open_.find(other);
+            if (whole != open_.end()) probe_.joined(open_.at(id), whole->second);
+        }
+        if (with_.style == output::json) with_.events.write("joined", {{"connection", id}, {"with", other}});
     }
 
     void delivered(connection_id, transfer_id, const offer& what, const delivery_result& result) override {
@@ -76,9 +86,10 @@ public:
 
 private:
     application& with_;
+    receiving_probe& probe_;
     const std::function<void()> all_have_gone_;
     mutable std::mutex mutex_;
-    std::set<connection_id> open_;
+    std::map<connection_id, const identity*> open_;  // what the probe knows it by; it may be gone already
     std::optional<exit_code> first_cause_;
 };
 
@@ -99,7 +110,7 @@ public:
 
     exit_code run() {
         std::atomic<exchange_server*> running{nullptr};
-        bench_observer observer(with_, [&] {
+        bench_observer observer(with_, probe_, [&] {
             if (how_ == serving::once) running.load()->stop(stop_grace);
         });
         const sender_gate gate(
@@ -112,11 +123,12 @@ public:
         protocol.protection = &probe_.watched_cipher();
         protocol.cipher_name = options_.chosen(plugin_kind::cipher).name();
         protocol.verify = gate.verifier();
-        server_options limits;
-        limits.timing = {options_.duration("handshake-timeout"), options_.duration("io-timeout")};
+        server_options how;
+        how.max_streams = limits::max_streams;
+        how.timing = {options_.duration("handshake-timeout"), options_.duration("io-timeout")};
 
         const auto from = probe_.watch(listen());
-        exchange_server serving_all(*from, gated, protocol, limits, observer);
+        exchange_server serving_all(*from, gated, protocol, how, observer);
         running = &serving_all;
         bool is_stopped = false;
         {

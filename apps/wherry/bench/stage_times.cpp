@@ -56,6 +56,21 @@ const stage_clock& system_stage_clock() noexcept {
     return clock;
 }
 
+stage_times total(const stage_times& a, const stage_times& b) noexcept {
+    stage_times sum;
+    for (std::size_t i = 0; i < stage_count; ++i)
+        sum[i] = {a[i].calls + b[i].calls, a[i].wall + b[i].wall, a[i].blocked + b[i].blocked};
+    return sum;
+}
+
+stage_times difference(const stage_times& later, const stage_times& earlier) noexcept {
+    stage_times rest;
+    for (std::size_t i = 0; i < stage_count; ++i)
+        rest[i] = {later[i].calls - earlier[i].calls, later[i].wall - earlier[i].wall,
+                   later[i].blocked - earlier[i].blocked};
+    return rest;
+}
+
 void stage_meter::add(stage which, nanoseconds wall, nanoseconds blocked) noexcept {
     auto& counter = counters_[index(which)];
     counter.calls.fetch_add(1, std::memory_order_relaxed);
@@ -104,11 +119,7 @@ void side_times::add(const side_times& other) noexcept {
     connections += other.connections;
     elapsed += other.elapsed;
     longest = std::max(longest, other.longest);
-    for (std::size_t i = 0; i < stage_count; ++i) {
-        stages[i].calls += other.stages[i].calls;
-        stages[i].wall += other.stages[i].wall;
-        stages[i].blocked += other.stages[i].blocked;
-    }
+    stages = total(stages, other.stages);
     // They ran beside each other in one process.
     if (other.cpu.user + other.cpu.system > cpu.user + cpu.system) cpu = other.cpu;
 }

@@ -42,6 +42,10 @@ struct stage_time {
 
 using stage_times = std::array<stage_time, stage_count>;
 
+stage_times total(const stage_times& a, const stage_times& b) noexcept;
+// REQUIRES: none of `earlier` is more.
+stage_times difference(const stage_times& later, const stage_times& earlier) noexcept;
+
 // Sums up the calls of one connection. Thread-safety: all functions from any thread.
 class stage_meter {
 public:

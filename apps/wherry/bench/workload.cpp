@@ -137,6 +137,12 @@ public:
         }
     }
 
+    void streams(std::size_t joined, std::size_t, const std::string& why_fewer) override {
+        const std::lock_guard lock(mutex_);
+        outcome_.streams = joined;
+        outcome_.why_fewer_streams = why_fewer;
+    }
+
     std::uint64_t answered() const {
         const std::lock_guard lock(mutex_);
         return answered_;
@@ -305,10 +311,7 @@ struct bench_connection::implementation {
         side_times times;
         times.connections = 1;
         times.elapsed = times.longest = (has_settled ? ended : meter->clock().wall()) - began;
-        const auto now = meter->sum();
-        for (std::size_t i = 0; i < stage_count; ++i)
-            times.stages[i] = {now[i].calls - at_begin[i].calls, now[i].wall - at_begin[i].wall,
-                               now[i].blocked - at_begin[i].blocked};
+        times.stages = difference(meter->sum(), at_begin);
         const auto cpu = process_time_now();
         times.cpu = {cpu.user - cpu_at_begin.user, cpu.system - cpu_at_begin.system};
         return times;

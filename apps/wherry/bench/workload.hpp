@@ -56,7 +56,9 @@ struct connection_outcome {
     std::uint64_t items = 0;   // that it confirmed
     std::uint64_t failed = 0;  // that it, or this side, did not take
     std::optional<delivery_result> first_failure;
-    nanoseconds elapsed{0};  // from the first byte to the last answer
+    std::size_t streams = 1;        // connections that carried it
+    std::string why_fewer_streams;  // where that is less than was wanted
+    nanoseconds elapsed{0};         // from the first byte to the last answer
     side_times sender;
     std::optional<side_times> receiver;  // none: it does not measure
     latencies singles;
