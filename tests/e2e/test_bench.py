@@ -129,6 +129,8 @@ def test_many_small_files_that_are_stored(place):
     _, result = bench(place, receiver, "--workload", "files", "--files", "230", "--size", "1000")
     assert (result["items"], result["bytes"]) == (230, 230_000)
     check_both(result)
+    # A begin and a write each; the filesystem finishes several at once, and a bench does not keep it from that.
+    assert 2 * 230 <= result["receiver"]["stages"]["sink"]["calls"] < 3 * 230
     assert len(place.arrived()) == 230
     assert all(os.path.getsize(place.received / os.fsdecode(name)) == 1000 for name in place.arrived())
     receiver.stop_well()

@@ -1,8 +1,12 @@
 #include "bench/probes.hpp"
 
 #include <algorithm>
+#include <array>
+#include <new>
 #include <utility>
 #include <vector>
+
+#include "wherry/limits.hpp"
 
 namespace wherry::app::bench {
 
@@ -53,6 +57,20 @@ std::size_t timed_source::read(mutable_bytes into) {
 
 namespace {
 
+class connection_tally;
+
+// Times what a sink finishes together. All of it is of one connection.
+class timed_group final : public group_commit {
+public:
+    timed_group(group_commit& inner, connection_tally& tally) noexcept : inner_(inner), tally_(tally) {}
+    void finish_group(std::span<ending> all) noexcept override;
+    const group_commit& inner() const noexcept { return inner_; }
+
+private:
+    group_commit& inner_;
+    connection_tally& tally_;
+};
+
 // What one connection of a receiver took, since the last report. Thread-safety: all functions from any thread.
 class connection_tally {
 public:
@@ -83,6 +101,18 @@ public:
     void join(const connection_tally& other) {
         const std::lock_guard lock(mutex_);
         further_.push_back({other.meter_, other.meter_->sum()});
+    }
+
+    // The same one for the same `inner`; null where there is no memory.
+    group_commit* timed(group_commit& inner) noexcept {
+        const std::lock_guard lock(mutex_);
+        for (const auto& group : groups_)
+            if (&group->inner() == &inner) return group.get();
+        try {
+            return groups_.emplace_back(std::make_unique<timed_group>(inner, *this)).get();
+        } catch (const std::bad_alloc&) {
+            return nullptr;
+        }
     }
 
     // Nothing if nothing came since the last one.
@@ -116,6 +146,7 @@ private:
     const std::shared_ptr<stage_meter> meter_;
     std::mutex mutex_;
     std::vector<further_connection> further_;
+    std::vector<std::unique_ptr<timed_group>> groups_;  // one for each sink that can do so
     bool is_measuring_ = false;
     std::string address_;
     nanoseconds began_{0}, ended_{0};
@@ -146,13 +177,38 @@ public:
         }
         tally_->ended(bytes_);
     }
+    group_commit* commits_with() noexcept override {
+        auto* const group = inner_->commits_with();
+        return group != nullptr ? tally_->timed(*group) : nullptr;
+    }
     void abort(partial what_came) noexcept override { inner_->abort(what_came); }
+
+    delivery& inner() noexcept { return *inner_; }
+    std::uint64_t bytes() const noexcept { return bytes_; }
 
 private:
     const std::unique_ptr<delivery> inner_;
     const std::shared_ptr<connection_tally> tally_;
     std::uint64_t bytes_ = 0;
 };
+
+void timed_group::finish_group(std::span<ending> all) noexcept {
+    // Without memory of its own, for that may be lacking.
+    std::array<ending, limits::max_group_commit> rows{};
+    const auto inner = std::span(rows).first(std::min(all.size(), rows.size()));
+    for (std::size_t i = 0; i < inner.size(); ++i) {
+        inner[i].of = &static_cast<timed_delivery*>(all[i].of)->inner();
+        inner[i].answer = all[i].answer;
+    }
+    {
+        const stage_timer timer(tally_.meter(), stage::sink);
+        inner_.finish_group(inner);
+    }
+    for (std::size_t i = 0; i < inner.size(); ++i) {
+        all[i].failure = std::move(inner[i].failure);
+        if (!all[i].failure) tally_.ended(static_cast<timed_delivery*>(all[i].of)->bytes());
+    }
+}
 
 }  // namespace
 
