@@ -20,6 +20,9 @@ constexpr std::size_t response_piece_bytes = 4096;
 // How long a delivery that has come whole waits for the one before it to be finished.
 constexpr std::chrono::milliseconds finish_patience{20};
 
+// What is larger takes long by itself, and nothing small should wait for it in one group.
+constexpr std::uint64_t most_grouped_bytes = std::uint64_t{1} << 20;
+
 // As much as zstd expands at a time.
 constexpr std::size_t expanded_piece_bytes = std::size_t{128} << 10;
 
@@ -297,7 +300,7 @@ void incoming_transfers::on_end(const frame& got) {
     finishing ended;
     ended.id = got.transfer;
     ended.item = std::move(open_.extract(got.transfer).mapped());
-    ended.commits_with = ended.item.into->commits_with();
+    if (ended.item.have <= most_grouped_bytes) ended.commits_with = ended.item.into->commits_with();
     // A folder comes after what is in it: its time, for one, is that of the last change.
     using place = overtaking_queue<finishing>::place;
     const auto where = ended.item.what.kind == item_kind::folder ? place::behind_all_before : place::anywhere;

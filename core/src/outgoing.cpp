@@ -144,6 +144,7 @@ void outgoing_transfers::send_content(transfer_id id, source& item) {
         observer_.tell([&](auto& o) { o.sent_so_far(id, position); });
         if (position == item.what().size) {
             std::array<std::byte, 1> beyond;
+            if (item.may_wait()) flush();
             if (of_source([&] { return item.read(beyond); }) != 0) throw source_failure{it_grew()};
             is_at_end = true;
             break;

@@ -24,7 +24,9 @@ namespace wherry {
 // What jobs leave to be sent off together is sent by flush(): when no job is waiting, and never later than `patience`
 // after the first of them.
 //
-// To wake a thread costs as much as many a job. So post() does not; who has posted a few calls begin().
+// To wake a thread costs as much as many a job. So post() does not as long as one looks after what comes, which one
+// does for `patience` after each job; who has posted a few calls begin(). Should that be long in coming, for the poster
+// may wait for what only these jobs bring about, they are begun after `patience` at the latest.
 //
 // Thread-safety: post(), begin() and wait() by one thread, which is also the one that destroys it.
 template <class Job>
@@ -59,7 +61,7 @@ public:
 
     enum class place { anywhere, behind_all_before };
 
-    // To be done once begin() was called, or there is no more room.
+    // To be done once begin() was called, or there is no more room, or `patience` is over.
     void post(Job job, place where = place::anywhere) {
         std::unique_lock lock(mutex_);
         if (!has_room()) {
@@ -74,6 +76,7 @@ public:
             return;
         }
         waiting_.push_back({std::move(job), clock::now(), where});
+        if (!is_watched_ && !std::exchange(is_woken_, true)) changed_.notify_one();
     }
 
     void begin() noexcept {
@@ -119,7 +122,9 @@ private:
     bool start_thread() {
         if (threads_.size() >= shape_.most_threads) return false;
         try {
-            threads_.emplace_back([this] { run(); });
+            std::vector<Job> group;
+            group.reserve(1);
+            threads_.emplace_back([this, group = std::move(group)]() mutable { run(group); });
         } catch (const std::exception&) {
             return false;  // no thread to be had, or no memory
         }
@@ -127,10 +132,11 @@ private:
         return true;
     }
 
-    void run() noexcept {
-        std::vector<Job> group;
+    // `group` has room for one.
+    void run(std::vector<Job>& group) noexcept {
         std::unique_lock lock(mutex_);
         for (;;) {
+            is_woken_ = false;
             const auto now = clock::now();
             const auto overdue = next_overtaking();
             if (!waiting_.empty() && (busy_ == 0 || (overdue && now >= *overdue))) {
@@ -140,7 +146,7 @@ private:
             } else if (is_closing_ && waiting_.empty()) {
                 --standing_by_;
                 return;
-            } else if (const auto due = next_deadline(); due && !is_watched_) {
+            } else if (const auto due = next_look(now); due && !is_watched_) {
                 is_watched_ = true;
                 changed_.wait_until(lock, *due);
                 is_watched_ = false;
@@ -156,10 +162,11 @@ private:
         return waiting_.front().since + shape_.patience;
     }
 
-    std::optional<clock::time_point> next_deadline() const {
+    std::optional<clock::time_point> next_look(clock::time_point now) const {
         auto due = next_overtaking();
         if (unflushed_since_)
             due = std::min(due.value_or(clock::time_point::max()), *unflushed_since_ + shape_.patience);
+        if (!due && now < last_done_ + shape_.patience) due = last_done_ + shape_.patience;
         return due;
     }
 
@@ -170,6 +177,11 @@ private:
         if (is_alone || !calls_.go_together) return;
         while (!waiting_.empty() && group.size() < shape_.most_together && waiting_.front().where == place::anywhere &&
                calls_.go_together(group.front(), waiting_.front().job)) {
+            try {
+                if (group.size() == group.capacity()) group.reserve(2 * group.size());
+            } catch (const std::exception&) {
+                return;  // no memory for more; the rest is the next group
+            }
             group.push_back(std::move(waiting_.front().job));
             waiting_.pop_front();
         }
@@ -188,6 +200,7 @@ private:
         calls_.work(group);
         lock.lock();
         const auto now = clock::now();
+        last_done_ = now;
         if (!unflushed_since_) unflushed_since_ = now;
         if (waiting_.empty() || standing_by_ == 0 || now >= *unflushed_since_ + shape_.patience) flush(lock);
         --busy_;
@@ -222,6 +235,8 @@ private:
     std::size_t busy_jobs_ = 0;
     std::size_t standing_by_ = 0;
     bool is_watched_ = false;  // one of those waits only until the next job is due
+    bool is_woken_ = false;    // one has been told to look, and nobody has yet
+    clock::time_point last_done_{};
     std::size_t flushing_ = 0;
     std::optional<clock::time_point> unflushed_since_;
     bool is_closing_ = false;

@@ -424,11 +424,17 @@ private:
             to_end.struct_size = sizeof to_end;
             to_end.delivery = static_cast<adapted_delivery*>(all[i].of)->give_away();
             to_end.response = &rows[i].answer;
+            // What the plugin forgets must not pass for delivered.
+            to_end.status = abi::fill(to_end.error, errc::internal, "did not say how a delivery of a group ended");
             endings.push_back(&to_end);
         }
         {
             const auto mine = turn(*of_);
-            table_.finish_group(of_->handle, endings.data(), endings.size());
+            try {
+                table_.finish_group(of_->handle, endings.data(), endings.size());
+            } catch (...) {
+                // As in checked(): those that it had not come to are the failures.
+            }
         }
         for (std::size_t i = 0; i < all.size(); ++i) all[i].failure = failure_of(rows[i].ending);
     }

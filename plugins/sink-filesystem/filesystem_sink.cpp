@@ -375,6 +375,8 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
                 one.failure = e;
             } catch (const std::bad_alloc&) {
                 one.failure = error(errc::exhausted, "the receiver is out of memory");
+            } catch (const std::exception& e) {
+                one.failure = error(errc::internal, e.what());
             }
         }
     };

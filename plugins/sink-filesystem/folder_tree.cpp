@@ -85,8 +85,12 @@ unique_fd folder_tree::open_at_once(std::span<const std::string> components) con
     open_how how{};
     how.flags = folder_flags;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-    return unique_fd(static_cast<int>(
+    unique_fd folder(static_cast<int>(
         uninterrupted([&] { return ::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how); })));
+    // A subvolume is another file system, too, though no mount leads there.
+    struct stat now {};
+    if (folder.is_open() && (::fstat(folder.get(), &now) != 0 || now.st_dev != device_)) return {};
+    return folder;
 }
 
 void folder_tree::await_making() const {

@@ -192,6 +192,28 @@ TEST_F(overtaking_queue_test, what_leaves_no_room_is_begun_by_itself) {
     EXPECT_EQ(done(), (std::vector{1, 2, 3, 4, 5}));
 }
 
+TEST_F(overtaking_queue_test, what_is_not_begun_is_done_all_the_same) {
+    auto to_do = make();
+    for (const int job : {1, 2, 3}) {
+        to_do.post(job);
+        await([&] { return done_.size() == static_cast<std::size_t>(job) && unflushed_ == 0; });
+        // Once at once, and then when nobody looks after what comes any more.
+        if (job == 2) std::this_thread::sleep_for(30ms);
+    }
+}
+
+TEST_F(overtaking_queue_test, what_is_not_begun_overtakes_all_the_same) {
+    auto to_do = make();
+    to_do.post(-1);
+    to_do.begin();
+    for (const int job : {1, 2, 3}) {
+        to_do.post(job);
+        await([&] { return done_.size() == static_cast<std::size_t>(job) && unflushed_ == 0; });
+        if (job == 2) std::this_thread::sleep_for(30ms);
+    }
+    go();
+}
+
 TEST_F(overtaking_queue_test, those_that_go_together_are_done_as_groups) {
     auto to_do = make(16, 1, 1h, 3);
     to_do.post(-1);

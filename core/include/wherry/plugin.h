@@ -386,7 +386,7 @@ typedef struct wherry_ending {
     uint32_t struct_size;
     void* delivery;
     const wherry_response* response;
-    wherry_status status; /* the sink stores what finish would have returned... */
+    wherry_status status; /* the sink stores what finish would have returned; WHERRY_INTERNAL until then ... */
     wherry_error error;   /* ... and fills this where that is not WHERRY_OK */
 } wherry_ending;
 

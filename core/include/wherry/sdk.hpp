@@ -422,10 +422,11 @@ private:
 
 inline delivery& delivery_of(void* handle) { return *static_cast<delivery*>(handle); }
 
-// Of a sink that is a group_commit, too. Those of its deliveries that do not say so are finished one by one.
+// Of a sink that is a group_commit, too. Those of its deliveries that do not name it are finished one by one.
 template <class Plugin>
 void finish_group(void* self, wherry_ending* const* rows, std::size_t count) {
     const std::span<wherry_ending* const> all(rows, count);
+    group_commit* const mine = &plugin_of<Plugin>(self);
     std::vector<std::unique_ptr<delivery>> owned;
     std::vector<host_response> answers;
     std::vector<ending> group;
@@ -434,7 +435,7 @@ void finish_group(void* self, wherry_ending* const* rows, std::size_t count) {
         nullptr, [&] { owned.reserve(count), answers.reserve(count), group.reserve(count), grouped.reserve(count); });
     for (auto* const row : all) {
         std::unique_ptr<delivery> ended(static_cast<delivery*>(row->delivery));
-        if (prepared != WHERRY_OK || !ended->commits_with()) {
+        if (prepared != WHERRY_OK || ended->commits_with() != mine) {
             row->status = abi::guard(&row->error, [&] {
                 host_response answer(*row->response);
                 ended->finish(answer);
@@ -447,7 +448,7 @@ void finish_group(void* self, wherry_ending* const* rows, std::size_t count) {
         grouped.push_back(row);
     }
     if (group.empty()) return;
-    plugin_of<Plugin>(self).finish_group(group);
+    mine->finish_group(group);
     for (std::size_t i = 0; i < group.size(); ++i) {
         const auto& why = group[i].failure;
         grouped[i]->status =
