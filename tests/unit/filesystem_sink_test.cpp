@@ -83,6 +83,30 @@ std::string deliver(sink& into, const offer& what, std::string_view content = {}
     return finish(*item);
 }
 
+// Several that are finished together.
+class group {
+public:
+    void add(sink& into, const offer& what, std::string_view content) {
+        items_.push_back(begin(into, what));
+        items_.back()->write(as_bytes(content));
+    }
+    // What each answered, or why it failed.
+    std::vector<std::string> finish() {
+        std::vector<collected> answers(items_.size());
+        std::vector<ending> all;
+        for (std::size_t i = 0; i < items_.size(); ++i) all.push_back({items_[i].get(), &answers[i], std::nullopt});
+        items_.front()->commits_with()->finish_group(all);
+        std::vector<std::string> told;
+        for (std::size_t i = 0; i < all.size(); ++i)
+            told.push_back(all[i].failure ? "failed: "s + all[i].failure->what() : answers[i].text);
+        items_.clear();
+        return told;
+    }
+
+private:
+    std::vector<std::unique_ptr<delivery>> items_;
+};
+
 std::string content_of(const fs::path& path) {
     std::ifstream in(path, std::ios::binary);
     std::ostringstream all;
@@ -133,6 +157,161 @@ protected:
     test::temporary_folder home;
     options chosen;
 };
+
+// ---- Groups ----
+
+TEST_F(filesystem_sink, stores_a_group) {
+    sink into(chosen);
+    group all;
+    all.add(into, file("a", 1), "1");
+    all.add(into, file("sub/b", 2), "22");
+    all.add(into, file("c"), "");
+    all.add(into, file("sub/d", 4), "4444");
+    all.add(into, file("sub/deep/e", 5), "55555");
+    EXPECT_THAT(all.finish(), ElementsAre("stored as a", "stored as sub/b", "stored as c", "stored as sub/d",
+                                          "stored as sub/deep/e"));
+    EXPECT_THAT(stored(), ElementsAre("a", "c", "sub", "sub/b", "sub/d", "sub/deep", "sub/deep/e"));
+    EXPECT_EQ(content_of(in("a")), "1");
+    EXPECT_EQ(content_of(in("sub/b")), "22");
+    EXPECT_EQ(content_of(in("c")), "");
+    EXPECT_EQ(content_of(in("sub/d")), "4444");
+    EXPECT_EQ(content_of(in("sub/deep/e")), "55555");
+    EXPECT_THAT(partials(), IsEmpty());
+}
+
+TEST_F(filesystem_sink, sets_the_attributes_of_a_group) {
+    sink into(chosen);
+    auto what = file("tool", 1);
+    what.mode = 0640;
+    what.mtime = file_time{1'000'000'000, 5};
+    group all;
+    all.add(into, what, "x");
+    what.name = "other";
+    what.mode = 0400;
+    all.add(into, what, "x");
+    all.finish();
+    EXPECT_EQ(stat_of(in("tool")).st_mode & 07777, 0640u);
+    EXPECT_EQ(stat_of(in("other")).st_mode & 07777, 0400u);
+    EXPECT_EQ(stat_of(in("other")).st_mtim.tv_sec, 1'000'000'000);
+}
+
+TEST_F(filesystem_sink, of_a_group_what_fails_fails_alone) {
+    chosen.existing = existing_policy::refuse;
+    sink into(chosen);
+    group all;
+    all.add(into, file("first", 1), "1");
+    all.add(into, file("short", 9), "2");
+    all.add(into, file("taken", 1), "3");
+    all.add(into, file("way/barred", 1), "4");
+    all.add(into, file("way/barred-too", 1), "5");
+    all.add(into, file("last", 1), "6");
+    put(in("taken"), "old");
+    put(in("way"), "no folder");
+    EXPECT_THAT(all.finish(),
+                ElementsAre("stored as first", HasSubstr("only 1 of 9 bytes came"), HasSubstr("exists already"),
+                            HasSubstr("is not a folder"), HasSubstr("is not a folder"), "stored as last"));
+    EXPECT_THAT(stored(), ElementsAre("first", "last", "taken", "way"));
+    EXPECT_EQ(content_of(in("first")), "1");
+    EXPECT_EQ(content_of(in("taken")), "old");
+    EXPECT_EQ(content_of(in("last")), "6");
+    EXPECT_THAT(partials(), IsEmpty());
+}
+
+TEST_F(filesystem_sink, a_group_makes_a_folder_anew_that_was_removed) {
+    sink into(chosen);
+    deliver(into, file("sub/old"), "x");
+    group all;
+    all.add(into, file("sub/a", 1), "1");
+    all.add(into, file("sub/b", 1), "2");
+    fs::remove_all(in("sub"));
+    EXPECT_THAT(all.finish(), ElementsAre("stored as sub/a", "stored as sub/b"));
+    EXPECT_THAT(stored(), ElementsAre("sub", "sub/a", "sub/b"));
+}
+
+TEST_F(filesystem_sink, a_group_takes_back_what_it_cannot_answer) {
+    struct deaf final : response {
+        using response::append;
+        void append(const_bytes) override { throw error(errc::exhausted, "no room for an answer"); }
+        void set_outcome(std::string_view) override {}
+    } deaf;
+    for (const auto policy : {existing_policy::rename, existing_policy::overwrite}) {
+        chosen.existing = policy;
+        sink into(chosen);
+        const std::string old = policy == existing_policy::overwrite ? "replaced" : "other";
+        deliver(into, file(old), "old");
+        const auto heard = begin(into, file("heard", 1)), unheard = begin(into, file("replaced", 1));
+        heard->write(as_bytes("1"));
+        unheard->write(as_bytes("2"));
+        collected answer;
+        std::array<ending, 2> all{{{heard.get(), &answer, {}}, {unheard.get(), &deaf, {}}}};
+        heard->commits_with()->finish_group(all);
+        EXPECT_FALSE(all[0].failure);
+        ASSERT_TRUE(all[1].failure);
+        EXPECT_EQ(all[1].failure->code(), errc::exhausted);
+        EXPECT_EQ(content_of(in(old)), "old");
+        EXPECT_EQ(stored(),
+                  (policy == existing_policy::overwrite ? std::vector<std::string>{"heard", "other", "replaced"}
+                                                        : std::vector<std::string>{"heard", "other"}));
+    }
+}
+
+TEST_F(filesystem_sink, a_group_of_one_name_under_each_policy) {
+    const std::map<existing_policy, std::vector<std::string>> expected = {
+        {existing_policy::rename, {"stored as a", "stored as a (1)", "stored as a (2)"}},
+        {existing_policy::refuse,
+         {"stored as a", "failed: 'a' exists already, and is not replaced",
+          "failed: 'a' exists already, and is not replaced"}},
+        {existing_policy::overwrite, {"stored as a", "stored as a", "stored as a"}}};
+    for (const auto& [policy, answers] : expected) {
+        chosen.existing = policy;
+        fs::remove_all(home / "in");
+        sink into(chosen);
+        group all;
+        for (const auto* content : {"1", "2", "3"}) all.add(into, file("a", 1), content);
+        EXPECT_EQ(all.finish(), answers);
+        EXPECT_EQ(content_of(in("a")), policy == existing_policy::overwrite ? "3" : "1");
+        EXPECT_EQ(content_of(in("a (2)")), policy == existing_policy::rename ? "3" : "(cannot be read)");
+        EXPECT_EQ(stored().size(), policy == existing_policy::rename ? 3u : 1u);
+        EXPECT_THAT(partials(), IsEmpty());
+    }
+}
+
+TEST_F(filesystem_sink, groups_hold_the_quota_and_keep_no_descriptors) {
+    chosen.quota = 1000;
+    sink into(chosen);
+    deliver(into, file("first"), "x");
+    const auto before = open_descriptors();
+    for (int round = 0; round < 3; ++round) {
+        group all;
+        const auto suffix = std::to_string(round);
+        all.add(into, file("a" + suffix, 100), std::string(100, 'a'));
+        all.add(into, file("sub/short" + suffix, 300), "short");
+        all.add(into, file("sub/b" + suffix, 100), std::string(100, 'b'));
+        all.finish();
+    }
+    EXPECT_EQ(open_descriptors(), before);
+    // What failed gave its part back, and what is stored counts: 601 of 1000.
+    EXPECT_EQ(error_of([&] { begin(into, file("too-much", 400)); }).code(), errc::exhausted);
+    EXPECT_NO_THROW(begin(into, file("fits", 399)));
+}
+
+TEST_F(filesystem_sink, groups_of_many_threads_do_not_disturb_each_other) {
+    sink into(chosen);
+    std::atomic<int> stored_count{0};
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t)
+        threads.emplace_back([&] {
+            for (int round = 0; round < 10; ++round) {
+                group all;
+                for (int i = 0; i < 8; ++i)
+                    all.add(into, file("sub" + std::to_string(i % 3) + "/same", 1), std::to_string(i));
+                for (const auto& told : all.finish()) stored_count += told.starts_with("stored as ") ? 1 : 0;
+            }
+        });
+    threads.clear();
+    EXPECT_EQ(stored_count, 320);
+    EXPECT_EQ(stored().size(), 323u);
+}
 
 // ---- What arrives ----
 
@@ -595,6 +774,19 @@ TEST_F(filesystem_sink, follows_no_link_to_a_folder) {
         }
     }
     EXPECT_EQ(error_of([&] { begin(into, folder("out")); }).code(), errc::refused);
+    EXPECT_TRUE(fs::is_empty(home / "outside"));
+}
+
+TEST_F(filesystem_sink, a_group_follows_no_link_that_came_meanwhile) {
+    sink into(chosen);
+    deliver(into, file("sub/old"), "x");
+    group all;
+    all.add(into, file("sub/a", 1), "1");
+    all.add(into, file("sub/inner/b", 1), "2");
+    all.add(into, file("c", 1), "3");
+    fs::remove_all(in("sub"));
+    fs::create_directory_symlink(home / "outside", in("sub"));
+    EXPECT_THAT(all.finish(), ElementsAre(HasSubstr("symbolic link"), HasSubstr("symbolic link"), "stored as c"));
     EXPECT_TRUE(fs::is_empty(home / "outside"));
 }
 
