@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <future>
 #include <mutex>
@@ -529,6 +530,131 @@ TEST_F(bounds, a_claim_that_is_given_up_leaves_nothing) {
     claimed.into->abort(delivery::partial::drop);
     EXPECT_EQ(error_of([&] { claimed.into->write(as_bytes("x")); }).code(), errc::internal);
     EXPECT_TRUE(take(id_of(1)).into);
+    EXPECT_EQ(known.remembered(), 0u);
+}
+
+// ---- Groups ----
+
+class claimed_group : public bounds {
+protected:
+    struct grouping final : group_commit {
+        struct item final : delivery {
+            item(grouping& into, std::optional<errc> failure) : of(into), how(failure) {}
+            void write(const_bytes) override {}
+            void finish(response&) override { ADD_FAILURE() << "finished by itself"; }
+            group_commit* commits_with() noexcept override { return &of; }
+            void abort(partial) noexcept override { ++of.aborted; }
+            grouping& of;
+            const std::optional<errc> how;
+        };
+        void finish_group(std::span<ending> all) noexcept override {
+            if (meanwhile) meanwhile();
+            finished += all.size();
+            for (auto& one : all) {
+                one.answer->append("done");
+                const auto how = static_cast<item&>(*one.of).how;
+                if (how) one.failure = error(*how, "no");
+            }
+        }
+        std::function<void()> meanwhile;
+        std::size_t finished = 0, aborted = 0;
+    };
+
+    std::unique_ptr<claimed_delivery> begin(std::size_t id, std::optional<errc> how = {}) {
+        auto claimed = take(id_of(id)).into;
+        claimed->begin([&] { return std::make_unique<grouping::item>(into, how); });
+        EXPECT_EQ(claimed->commits_with(), &into);
+        return claimed;
+    }
+    // By another connection of the same peer.
+    delivery_registry::claim take_elsewhere(std::size_t id) {
+        offer_frame offered;
+        offered.what.name = "x";
+        offered.id = id_of(id);
+        return known.take(
+            {elsewhere, *link.initiator, std::make_shared<last_heard>(), who, 5s, [] { return false; }, living},
+            offered);
+    }
+
+    grouping into;
+    const delivery_registry::connection_number elsewhere = known.new_connection();
+};
+
+TEST_F(claimed_group, is_remembered_one_by_one) {
+    const auto good = begin(1), refused = begin(2, errc::refused), unreached = begin(3, errc::disconnected);
+    std::array<collected_response, 3> answers;
+    std::vector<claimed_delivery::ending> all = {
+        {good.get(), &answers[0], {}}, {refused.get(), &answers[1], {}}, {unreached.get(), &answers[2], {}}};
+    claimed_delivery::finish_group(all);
+    EXPECT_EQ(into.finished, 3u);
+    EXPECT_FALSE(all[0].failure);
+    EXPECT_EQ(all[1].failure.value().code(), errc::refused);
+    EXPECT_EQ(all[2].failure.value().code(), errc::disconnected);
+    EXPECT_EQ(known.remembered(), 2u);
+    const auto again = take(id_of(1)).earlier.value();
+    EXPECT_FALSE(again.failure);
+    EXPECT_EQ(as_text(again.response), "done");
+    EXPECT_EQ(take(id_of(2)).earlier.value().failure, errc::refused);
+    // What was not reached may be tried again.
+    EXPECT_TRUE(take(id_of(3)).into);
+    // They have ended.
+    EXPECT_EQ(good->commits_with(), nullptr);
+    EXPECT_EQ(error_of([&] { good->write(as_bytes("x")); }).code(), errc::internal);
+}
+
+TEST_F(claimed_group, what_was_taken_away_before_fails_alone) {
+    const auto one = begin(1), taken = begin(2), other = begin(3);
+    const auto newer = take_elsewhere(2);
+    ASSERT_TRUE(newer.into);
+    EXPECT_EQ(into.aborted, 1u);
+    std::array<collected_response, 3> answers;
+    std::vector<claimed_delivery::ending> all = {
+        {one.get(), &answers[0], {}}, {taken.get(), &answers[1], {}}, {other.get(), &answers[2], {}}};
+    claimed_delivery::finish_group(all);
+    EXPECT_EQ(into.finished, 2u);
+    EXPECT_FALSE(all[0].failure);
+    EXPECT_THAT(all[1].failure.value().what(), HasSubstr("offered again over a newer connection"));
+    EXPECT_FALSE(all[2].failure);
+    // The newer one is under way still.
+    EXPECT_EQ(known.remembered(), 2u);
+}
+
+TEST_F(claimed_group, where_all_were_taken_away_the_sink_is_not_asked) {
+    const auto taken = begin(1);
+    const auto newer = take_elsewhere(1);
+    collected_response answer;
+    std::vector<claimed_delivery::ending> all = {{taken.get(), &answer, {}}};
+    claimed_delivery::finish_group(all);
+    EXPECT_TRUE(all[0].failure);
+    EXPECT_EQ(into.finished, 0u);
+}
+
+TEST_F(claimed_group, an_attempt_waits_for_the_group_and_hears_how_it_ended) {
+    const auto one = begin(1), other = begin(2);
+    std::future<delivery_registry::claim> newer;
+    into.meanwhile = [&] {
+        newer = std::async(std::launch::async, [&] { return take_elsewhere(2); });
+        EXPECT_EQ(newer.wait_for(50ms), std::future_status::timeout);
+    };
+    std::array<collected_response, 2> answers;
+    std::vector<claimed_delivery::ending> all = {{one.get(), &answers[0], {}}, {other.get(), &answers[1], {}}};
+    claimed_delivery::finish_group(all);
+    EXPECT_FALSE(all[1].failure);
+    const auto claim = newer.get();
+    EXPECT_FALSE(claim.into);
+    EXPECT_EQ(as_text(claim.earlier.value().response), "done");
+    EXPECT_EQ(into.aborted, 0u);
+}
+
+TEST_F(claimed_group, what_nobody_else_knows_is_finished_as_well) {
+    claimed_delivery one, other;
+    for (auto* const it : {&one, &other})
+        it->begin([&] { return std::make_unique<grouping::item>(into, std::nullopt); });
+    std::array<collected_response, 2> answers;
+    std::vector<claimed_delivery::ending> all = {{&one, &answers[0], {}}, {&other, &answers[1], {}}};
+    claimed_delivery::finish_group(all);
+    EXPECT_EQ(into.finished, 2u);
+    EXPECT_EQ(as_text(answers[1].bytes), "done");
     EXPECT_EQ(known.remembered(), 0u);
 }
 

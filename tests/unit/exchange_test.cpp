@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <future>
 #include <mutex>
+#include <span>
 #include <thread>
 
 #include "frame.hpp"
@@ -118,7 +119,7 @@ protected:
         receiver_done_ = std::async(std::launch::async, [this, options] {
             try {
                 auto over = open_session(role::responder, std::move(link_->responder), options.timing);
-                exchange serving(std::move(over), &sink_, options, at_receiver_);
+                exchange serving(std::move(over), into_, options, at_receiver_);
                 {
                     const std::lock_guard lock(mutex_);
                     serving_ = &serving;
@@ -168,6 +169,7 @@ protected:
 
     std::optional<memory_link> link_;
     recording_sink sink_;
+    sink* into_ = &sink_;
     noting_observer at_sender_, at_receiver_;
     std::optional<exchange> sender_;
     std::future<std::optional<error>> receiver_done_;
@@ -176,10 +178,181 @@ protected:
     exchange* serving_ = nullptr;
 };
 
+// Finishes nothing until "last" is offered, then all of it; "bad..." fails, and "alone..." is of no group.
+class grouping_sink final : public sink, public group_commit {
+public:
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer&) override {
+        if (what.name == "last") {
+            const std::lock_guard lock(mutex_);
+            has_last_ = true;
+            changed_.notify_all();
+        }
+        return std::make_unique<item>(*this, what.name);
+    }
+    void finish_group(std::span<ending> all) noexcept override {
+        await_last();
+        std::vector<std::string> names;
+        for (auto& one : all) {
+            names.push_back(static_cast<item&>(*one.of).name);
+            try {
+                end(names.back(), *one.answer);
+            } catch (const error& e) {
+                one.failure = e;
+            }
+        }
+        const std::lock_guard lock(mutex_);
+        groups_.push_back(std::move(names));
+    }
+    std::vector<std::vector<std::string>> groups() {
+        const std::lock_guard lock(mutex_);
+        return groups_;
+    }
+
+private:
+    struct item final : delivery {
+        item(grouping_sink& of, std::string named) : into(of), name(std::move(named)) {}
+        void write(const_bytes) override {}
+        void finish(response& answer) override {
+            into.await_last();
+            {
+                const std::lock_guard lock(into.mutex_);
+                into.groups_.push_back({name});
+            }
+            end(name, answer);
+        }
+        group_commit* commits_with() noexcept override { return name.starts_with("alone") ? nullptr : &into; }
+        void abort(partial) noexcept override {}
+
+        grouping_sink& into;
+        const std::string name;
+    };
+
+    static void end(const std::string& name, response& answer) {
+        answer.append("this was " + name);
+        if (name.starts_with("bad")) throw error(errc::refused, "no " + name);
+        answer.set_outcome("kept");
+    }
+    void await_last() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return has_last_; });
+    }
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool has_last_ = false;
+    std::vector<std::vector<std::string>> groups_;
+};
+
 std::string pattern(std::size_t size) {
     std::string text(size, '\0');
     for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>((i * 131 + i / 251) & 0xFF);
     return text;
+}
+
+TEST_F(exchange_test, deliveries_are_finished_as_groups_and_each_is_answered) {
+    grouping_sink grouping;
+    into_ = &grouping;
+    connect();
+    // Threads that wait take one group each, and what is left over then is one group, however fast this goes.
+    constexpr std::size_t count = limits::max_finishing_threads + 12;
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < count; ++i) names.push_back((i % 5 == 3 ? "bad" : "good") + std::to_string(i));
+    for (const auto& name : names) {
+        text_source item(name, pattern(names.size()));
+        sender_->send(item);
+    }
+    names.push_back("last");
+    text_source last("last", "x");
+    sender_->send(last);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+
+    std::vector<std::string> ended;
+    std::size_t largest = 0;
+    for (const auto& group : grouping.groups()) {
+        ended.insert(ended.end(), group.begin(), group.end());
+        largest = std::max(largest, group.size());
+        EXPECT_LE(group.size(), limits::max_group_commit);
+    }
+    EXPECT_THAT(ended, testing::UnorderedElementsAreArray(names));
+    EXPECT_GE(largest, 12u);
+    for (const auto& name : names) {
+        const bool is_bad = name.starts_with("bad");
+        for (const auto& result : {at_sender_.answers.at(name), at_receiver_.deliveries.at(name)}) {
+            EXPECT_EQ(result.ok(), !is_bad) << name;
+            EXPECT_EQ(as_text(result.response), "this was " + name);
+            EXPECT_EQ(result.text, is_bad ? "no " + name : "");
+            EXPECT_EQ(result.outcome, is_bad ? "" : "kept");
+        }
+        EXPECT_EQ(at_receiver_.deliveries.at(name).bytes, name == "last" ? 1u : count);
+    }
+}
+
+TEST_F(exchange_test, what_is_of_no_group_or_large_is_finished_by_itself) {
+    grouping_sink grouping;
+    into_ = &grouping;
+    connect();
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < limits::max_finishing_threads + 12; ++i)
+        names.push_back((i % 2 == 0 ? "alone" : "large") + std::to_string(i));
+    for (const auto& name : names) {
+        text_source item(name, pattern(name.starts_with("large") ? (std::size_t{1} << 20) + 1 : 1));
+        sender_->send(item);
+    }
+    text_source last("last", "x");
+    sender_->send(last);
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(grouping.groups().size(), names.size() + 1);
+    for (const auto& name : names) EXPECT_EQ(as_text(at_sender_.answers.at(name).response), "this was " + name);
+}
+
+// A command that holds a lock until its input ends, and one behind it that takes its input only when it has the lock.
+TEST_F(exchange_test, a_write_may_wait_for_what_has_ended_before_it) {
+    std::promise<void> is_first_finished;
+    auto first_is_finished = is_first_finished.get_future();
+    sink_.on_call = [&](const std::string& call, const std::string& name) {
+        if (call == "answered" && name == "first") is_first_finished.set_value();
+        if (call == "write" && name == "second") first_is_finished.wait();
+    };
+    connect();
+    // Once while the thread that finishes is new, and once more when it has long had nothing to do.
+    text_source warm("warm", "x"), first("first", "x"), second("second", "x");
+    sender_->send(warm);
+    sender_->flush();
+    at_sender_.wait_for_answer("warm");
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    sender_->send(first);
+    sender_->send(second);
+    EXPECT_FALSE(finish());
+    EXPECT_TRUE(at_sender_.answers.at("second").ok());
+}
+
+// One that asks for the rest only when it has what was sent.
+TEST_F(exchange_test, what_a_source_gave_is_sent_before_its_end_is_looked_for) {
+    struct asking : source {
+        offer item;
+        std::function<void()> before_end;
+        bool has_given = false;
+        const offer& what() const noexcept override { return item; }
+        std::size_t read(mutable_bytes into) override {
+            if (has_given) before_end();
+            if (std::exchange(has_given, true)) return 0;
+            into[0] = std::byte{'x'};
+            return 1;
+        }
+        bool may_wait() const noexcept override { return true; }
+    } from;
+    from.item.name = "a";
+    from.item.size = 1;
+    std::promise<void> has_come;
+    sink_.on_call = [&](const std::string& call, const std::string&) {
+        if (call == "write") has_come.set_value();
+    };
+    from.before_end = [&] { has_come.get_future().wait(); };
+    connect();
+    sender_->send(from);
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(sink_.finished().at("a").content, "x");
 }
 
 TEST_F(exchange_test, delivers_content_of_every_awkward_size) {

@@ -121,10 +121,82 @@ TEST_F(sources_test, file_that_is_written_over) {
 
 TEST_F(sources_test, changed_file_never_gives_its_last_bytes) {
     const auto file = write("a", "0123456789");
+    // Room for more, for one byte more, for all of it, for less.
+    for (const std::size_t room : {64u, 11u, 10u, 3u, 1u}) {
+        fs::resize_file(file, 10);
+        file_source one(file, "a", resuming::no, symlinks::skip);
+        std::ofstream(file, std::ios::app) << 'y';
+        std::vector<std::byte> piece(room);
+        std::size_t given = 0;
+        EXPECT_THROW(for (;;) given += one.read(piece), error) << room;
+        EXPECT_LT(given, 10u) << room;
+    }
+}
+
+TEST_F(sources_test, file_that_grows_behind_its_last_piece) {
+    const auto file = write("a", "0123456789");
+    for (const std::size_t room : {64u, 4u, 3u}) {
+        fs::resize_file(file, 10);
+        file_source one(file, "a", resuming::no, symlinks::skip);
+        std::vector<std::byte> piece(room);
+        if (room == 64) {
+            // What is there at the last look is what was sent, whatever comes later.
+            EXPECT_EQ(one.read(piece), 10u);
+            std::ofstream(file, std::ios::app) << 'y';
+            EXPECT_EQ(one.read(piece), 0u);
+            continue;
+        }
+        EXPECT_EQ(one.read(piece), room);
+        std::ofstream(file, std::ios::app) << 'y';
+        expect_changed(one);
+    }
+}
+
+TEST_F(sources_test, file_that_shrinks_in_the_middle) {
+    const auto file = write("a", "0123456789");
+    for (const std::uintmax_t left : {0u, 4u, 5u, 9u}) {
+        std::ofstream(file) << "0123456789";
+        file_source one(file, "a", resuming::no, symlinks::skip);
+        std::array<std::byte, 4> piece{};
+        EXPECT_EQ(one.read(piece), 4u);
+        fs::resize_file(file, left);
+        expect_changed(one);
+    }
+}
+
+TEST_F(sources_test, empty_file) {
+    const auto file = write("a", "");
+    file_source one(file, "a", resuming::no, symlinks::skip);
+    std::array<std::byte, 1> piece{};
+    EXPECT_EQ(one.read(piece), 0u);
+    EXPECT_EQ(one.read(piece), 0u);
+    file_source grown(file, "a", resuming::no, symlinks::skip);
+    std::ofstream(file, std::ios::app) << 'y';
+    expect_changed(grown);
+}
+
+TEST_F(sources_test, file_into_as_much_room_as_it_takes) {
+    const auto file = write("a", "0123456789");
+    file_source one(file, "a", resuming::wanted, symlinks::skip);
+    std::array<std::byte, 10> piece{};
+    EXPECT_EQ(one.read(piece), 10u);
+    EXPECT_EQ(as_text(piece), "0123456789");
+    EXPECT_EQ(one.read(piece), 0u);
+    // And it is looked at anew when it is read anew.
+    one.seek(5);
+    EXPECT_EQ(one.read(mutable_bytes(piece).first(5)), 5u);
+    EXPECT_EQ(as_text(const_bytes(piece).first(5)), "56789");
+    one.seek(0);
+    std::ofstream(file, std::ios::app) << 'y';
+    EXPECT_THROW(one.read(piece), error);
+}
+
+TEST_F(sources_test, file_that_another_replaced_and_that_changed_before) {
+    const auto file = write("a", "0123456789");
     file_source one(file, "a", resuming::no, symlinks::skip);
     std::ofstream(file, std::ios::app) << 'y';
-    std::array<std::byte, 64> piece;
-    EXPECT_THROW(one.read(piece), error);
+    fs::rename(write("b", "newer"), file);
+    expect_changed(one);
 }
 
 TEST_F(sources_test, file_that_is_written_over_and_dated_back) {
