@@ -10,12 +10,21 @@ from processes import first_line
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def machine():
-    cpu = "unknown CPU"
+def processor():
     with contextlib.suppress(OSError):
         found = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.M)
-        cpu = found[1] if found else cpu
-    return f"{cpu}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}, load {os.getloadavg()[0]:.1f}"
+        if found:
+            return found[1]
+    return "unknown CPU"
+
+
+def machine_kind():
+    """What a ratio may depend on."""
+    return f"{processor()}, {platform.machine()}"
+
+
+def machine():
+    return f"{processor()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}, load {os.getloadavg()[0]:.1f}"
 
 
 def commit():

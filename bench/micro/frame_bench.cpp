@@ -136,6 +136,18 @@ void small_records(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations());
 }
 
+// What bench/compare takes the others relative to: copying what a record of TCP holds.
+void reference_copy(benchmark::State& state) {
+    std::vector<std::byte> from(256 * kib, std::byte{1}), to(256 * kib);
+    for (auto _ : state) {
+        std::memcpy(to.data(), from.data(), from.size());
+        benchmark::DoNotOptimize(to.data());
+        benchmark::ClobberMemory();
+    }
+    state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(from.size()));
+}
+
+BENCHMARK(reference_copy)->Name("reference/copy");
 BENCHMARK(encode_offer);
 BENCHMARK(decode_offer);
 BENCHMARK(decode_result);

@@ -1,8 +1,10 @@
 // What compressing and expanding content costs, by level and kind of content; and a trial, which --compress auto makes
 // before it compresses, and every few megabytes of what does not shrink. Bytes/s are of the content as it is.
 #include <benchmark/benchmark.h>
+#include <zstd.h>
 
 #include <cstdio>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -65,6 +67,18 @@ std::size_t pack(packer& with, int level, std::string_view content, std::vector<
     }
     return made;
 }
+
+// What bench/compare takes the others relative to: the library alone, all in one call.
+void reference_compress(benchmark::State& state) {
+    const auto content = content_of(text);
+    std::string made(ZSTD_compressBound(content.size()), '\0');
+    const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(), &ZSTD_freeCCtx);
+    for (auto _ : state)
+        benchmark::DoNotOptimize(
+            ZSTD_compressCCtx(context.get(), made.data(), made.size(), content.data(), content.size(), 1));
+    state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * content.size()));
+}
+BENCHMARK(reference_compress)->Name("reference/compress");
 
 void pack_content(benchmark::State& state) {
     const auto content = content_of(state.range(0));
