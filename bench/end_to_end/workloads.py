@@ -33,7 +33,7 @@ class Settings:
     file_sizes: tuple = (4 * KIB, 64 * KIB, MIB, 16 * MIB, 256 * MIB, GIB, 4 * GIB)
     memory_sizes: tuple = (MIB, 16 * MIB, 256 * MIB, GIB, 10 * GIB)
     record_sizes: tuple = tuple(KIB << i for i in range(3, 11))
-    record_file_bytes: int = GIB
+    record_file_bytes: int = 512 * MIB
     senders: tuple = (1, 4, 16, 64, 256, 1000)
     files_of_senders: tuple = (1000, MIB)
     receive_all_bytes: int = 256 * MIB
