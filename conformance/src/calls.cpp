@@ -263,36 +263,87 @@ failed running_delivery::write(const_bytes bytes) {
     return call("write", [&](wherry_error* e) { return from_.sink.write(handle_, given.data(), given.size(), e); });
 }
 
+namespace {
+
+wherry_response response_into(answer& into) {
+    return {sizeof(wherry_response), &into,
+            [](void* context, const void* data, std::size_t length, wherry_error* e) {
+                return wherry::abi::guard(e, [&] {
+                    auto& self = *static_cast<answer*>(context);
+                    const auto room = limits::max_response_bytes - self.text.size();
+                    if (length > room) self.refused = "a response of more than 1 MiB";
+                    if (self.is_full || length > room) throw error(errc::exhausted, "the response is full");
+                    if (length > 0) self.text.append(static_cast<const char*>(data), length);
+                });
+            },
+            [](void* context, const char* word, wherry_error* e) {
+                return wherry::abi::guard(e, [&] {
+                    auto& self = *static_cast<answer*>(context);
+                    const std::string text(word);
+                    if (self.is_full) throw error(errc::exhausted, "the response is full");
+                    if (text.size() > limits::max_outcome_bytes || printable(text) != text) {
+                        self.refused =
+                            "an outcome that is no word of at most 64 bytes "
+                            "that can be shown: '" +
+                            text + "'";
+                        throw error(errc::bad_input, "this is no word for an outcome");
+                    }
+                    self.word = text;
+                });
+            }};
+}
+
+}  // namespace
+
 failed running_delivery::finish(answer& into) {
-    const lent<wherry_response> given({sizeof(wherry_response), &into,
-                                       [](void* context, const void* data, std::size_t length, wherry_error* e) {
-                                           return wherry::abi::guard(e, [&] {
-                                               auto& self = *static_cast<answer*>(context);
-                                               const auto room = limits::max_response_bytes - self.text.size();
-                                               if (length > room) self.refused = "a response of more than 1 MiB";
-                                               if (self.is_full || length > room)
-                                                   throw error(errc::exhausted, "the response is full");
-                                               if (length > 0) self.text.append(static_cast<const char*>(data), length);
-                                           });
-                                       },
-                                       [](void* context, const char* word, wherry_error* e) {
-                                           return wherry::abi::guard(e, [&] {
-                                               auto& self = *static_cast<answer*>(context);
-                                               const std::string text(word);
-                                               if (self.is_full) throw error(errc::exhausted, "the response is full");
-                                               if (text.size() > limits::max_outcome_bytes || printable(text) != text) {
-                                                   self.refused =
-                                                       "an outcome that is no word of at most 64 bytes "
-                                                       "that can be shown: '" +
-                                                       text + "'";
-                                                   throw error(errc::bad_input, "this is no word for an outcome");
-                                               }
-                                               self.word = text;
-                                           });
-                                       }});
+    const lent<wherry_response> given(response_into(into));
     const auto mine = of_.turn();
     has_ended_ = true;
     return call("finish", [&](wherry_error* e) { return from_.sink.finish(handle_, given.get(), e); });
+}
+
+std::vector<failed> running_delivery::finish_together(std::span<const std::unique_ptr<running_delivery>> all,
+                                                      std::span<answer> into) {
+    struct row {
+        explicit row(const running_delivery& it, answer& to) : response(response_into(to)), ending(wherry_ending{}) {
+            ending->struct_size = sizeof(wherry_ending);
+            ending->delivery = it.handle_;
+            ending->response = response.get();
+            // What the host gives: a failure, without a text.
+            ending->status = WHERRY_INTERNAL;
+            std::memset(ending->error.text, untouched, sizeof ending->error.text);
+            ending->error.text[0] = '\0';
+        }
+        lent<wherry_response> response;
+        lent<wherry_ending> ending;
+    };
+    std::vector<std::unique_ptr<row>> rows;
+    std::vector<wherry_ending*> endings;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        rows.push_back(std::make_unique<row>(*all[i], into[i]));
+        endings.push_back(rows.back()->ending.get());
+        all[i]->has_ended_ = true;
+    }
+    {
+        const lent_memory table(std::as_bytes(std::span(endings)));
+        const auto& one = *all.front();
+        const auto mine = one.of_.turn();
+        call_plain("finish_group", [&] {
+            one.from_.sink.finish_group(one.of_.handle(), reinterpret_cast<wherry_ending* const*>(table.data()),
+                                        endings.size());
+        });
+    }
+    std::vector<failed> failures;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const auto& ended = *rows[i]->ending.get();
+        if (ended.status == WHERRY_INTERNAL && ended.error.text[0] == '\0')
+            fail("finish_group() did not say how delivery " + std::to_string(i + 1) + " of " +
+                 std::to_string(rows.size()) + " ended: its status is what it was before");
+        failures.push_back(ended.status == WHERRY_OK
+                               ? std::nullopt
+                               : failed(detail::examined("finish_group", ended.status, ended.error)));
+    }
+    return failures;
 }
 
 void running_delivery::abort(delivery::partial what) {

@@ -5,9 +5,11 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lent_memory.hpp"
 #include "report.hpp"
@@ -165,6 +167,9 @@ public:
     std::uint64_t offset() const noexcept { return offset_; }
     failed write(const_bytes bytes);
     failed finish(answer& into);
+    // All of one instance, by finish_group(), which the plugin has. What each would have got of finish().
+    static std::vector<failed> finish_together(std::span<const std::unique_ptr<running_delivery>> all,
+                                               std::span<answer> into);
     void abort(delivery::partial what);
     // Fails the case if the plugin tells more than there is room for.
     failed read_back(std::uint64_t position, mutable_bytes into, std::size_t& length);

@@ -547,6 +547,152 @@ void an_answer_that_cannot_be_given_does_no_harm(context& given) {
     c.deliver(c.item("after", bytes.size()), bytes);
 }
 
+// ---- Groups ----
+
+// Deliveries that are to be ended in one call of finish_group().
+class group {
+public:
+    explicit group(sink_check& of) : c_(of) {
+        if (c_.c.sink.finish_group == nullptr) skip("it has no finish_group(): its deliveries are finished one by one");
+    }
+
+    void add(const offer& what, std::string bytes) {
+        open_.push_back(c_.begin_or_fail(what));
+        in_steps(as_bytes(bytes), 4096,
+                 [&](const_bytes piece) { sink_check::write_or_fail(*open_.back(), as_text(piece)); });
+        names_.push_back(what.name);
+        contents_.push_back(std::move(bytes));
+        answers_.emplace_back();
+    }
+    // Of the one that was added last.
+    answer& latest_answer() { return answers_.back(); }
+
+    // What each came to.
+    const std::vector<failed>& finish() {
+        failures_ = running_delivery::finish_together(open_, answers_);
+        for (std::size_t i = 0; i < failures_.size(); ++i) {
+            if (!answers_[i].refused.empty()) fail("answers with " + answers_[i].refused);
+            if (!failures_[i]) delivered_[names_[i]] = contents_[i];
+        }
+        open_.clear();
+        return failures_;
+    }
+    void finish_or_fail() {
+        finish();
+        for (std::size_t i = 0; i < failures_.size(); ++i)
+            if (failures_[i])
+                fail("a group failed with '" + names_[i] +
+                     "', though nothing is wrong with it: " + failures_[i]->told());
+    }
+    // By its name.
+    const std::map<std::string, std::string>& delivered() const { return delivered_; }
+
+private:
+    sink_check& c_;
+    std::vector<std::unique_ptr<running_delivery>> open_;
+    std::vector<std::string> names_, contents_;
+    std::vector<answer> answers_;
+    std::vector<failed> failures_;
+    std::map<std::string, std::string> delivered_;
+};
+
+void a_group_is_stored_and_answered(context& given) {
+    sink_check c(given);
+    std::map<std::string, std::string> sent;
+    for (const std::size_t count : {std::size_t{1}, std::size_t{2}, std::size_t{9}, limits::max_group_commit}) {
+        group all(c);
+        for (std::size_t i = 0; i < count; ++i) {
+            auto label = "group" + std::to_string(count) + "-" + std::to_string(i);
+            if (c.takes_folders() && i % 3 > 0) label = "folder" + std::to_string(i % 3) + "/" + label;
+            const auto bytes = c.content(i * 37 % 5000, i);
+            all.add(c.item(label, i % 4 == 3 ? std::nullopt : std::optional<std::uint64_t>(bytes.size())), bytes);
+        }
+        c.require_stored(sent);  // and nothing of the group yet
+        all.finish_or_fail();
+        for (const auto& [name, bytes] : all.delivered()) sent[name] = bytes;
+        c.require_stored(sent);
+    }
+}
+
+void of_a_group_what_fails_fails_alone(context& given) {
+    sink_check c(given, ability::checking_sizes);
+    const auto bytes = c.content(700);
+    // Not of the group, and not ended by it.
+    const auto beside = c.begin_or_fail(c.item("beside", bytes.size()));
+    c.write_or_fail(*beside, bytes);
+
+    group all(c);
+    all.add(c.item("first", bytes.size()), bytes);
+    if (c.checks_sizes()) all.add(c.item("short", bytes.size() + 100), bytes);
+    all.add(c.item("second", bytes.size()), bytes);
+    all.add(c.item("unheard", bytes.size()), bytes);
+    all.latest_answer().is_full = true;
+    all.add(c.item("last", bytes.size()), bytes);
+    const auto& failures = all.finish();
+    auto sent = all.delivered();
+    const auto must_be_delivered = [&](const std::string& label, std::size_t at) {
+        if (failures[at])
+            fail("a group failed with '" + label +
+                 "', though it was another of the group that was wrong: " + failures[at]->told());
+    };
+    const std::size_t more = c.checks_sizes() ? 1 : 0;
+    must_be_delivered("first", 0);
+    must_be_delivered("second", 1 + more);
+    must_be_delivered("last", 3 + more);
+    if (c.checks_sizes() && !failures[1])
+        fail("took 700 bytes of an item that was offered with 800 in a group, and not by itself");
+    // What failed is not there, and what is said to be there is.
+    c.require_stored(sent);
+
+    c.finish_or_fail(*beside);
+    sent[c.item("beside").name] = bytes;
+    const auto after = c.item("after", bytes.size());
+    c.deliver(after, bytes);
+    sent[after.name] = bytes;
+    c.require_stored(sent);
+}
+
+void a_group_of_one_name_mixes_nothing(context& given) {
+    sink_check c(given);
+    group all(c);
+    for (std::uint64_t i = 0; i < 4; ++i) all.add(c.item("same"), c.content(5000, i));
+    std::size_t delivered = 0;
+    for (const auto& failure : all.finish()) delivered += failure ? 0 : 1;
+    require(delivered >= 1, "refused the same name to all of a group");
+    if (!c.stores()) return;
+    // Whatever the policy: each is whole.
+    const auto there = c.stored();
+    require(!there.empty(), "took the same name from a group, but has nothing");
+    for (const auto& [name, bytes] : there) {
+        bool is_whole = false;
+        for (std::uint64_t i = 0; i < 4; ++i) is_whole = is_whole || bytes == c.content(5000, i);
+        require(is_whole, "mixes deliveries of the same name: '" + name + "' is none of those that were sent");
+    }
+}
+
+void four_threads_finish_groups_at_once(context& given) {
+    sink_check c(given);
+    std::mutex mutex;
+    std::map<std::string, std::string> sent;
+    if (given.sink.finish_group == nullptr) group none(c);
+    at_once(4, [&](std::size_t t) {
+        for (std::size_t round = 0; round < 5; ++round) {
+            group all(c);
+            for (std::size_t i = 0; i < 8; ++i) {
+                const auto seed = (t * 5 + round) * 8 + i;
+                auto label = std::to_string(seed);
+                if (c.takes_folders()) label = "folder" + std::to_string(i % 3) + "/" + label;
+                const auto bytes = c.content(1000 + seed, seed);
+                all.add(c.item(label, bytes.size()), bytes);
+            }
+            all.finish_or_fail();
+            const std::lock_guard lock(mutex);
+            sent.insert(all.delivered().begin(), all.delivered().end());
+        }
+    });
+    c.require_stored(sent);
+}
+
 // ---- When the system fails ----
 
 // Sets a limit of this process for as long as it lives.
@@ -840,6 +986,14 @@ constexpr std::array suite = {
                wrong_sizes_fail_and_leave_nothing},
     check_case{"an_answer_that_cannot_be_given_does_no_harm", "the host takes no response",
                an_answer_that_cannot_be_given_does_no_harm},
+    check_case{"a_group_is_stored_and_answered", "1 to 64 deliveries that are ended by one finish_group()",
+               a_group_is_stored_and_answered},
+    check_case{"of_a_group_what_fails_fails_alone", "one that is too short, and one whose answer cannot be given",
+               of_a_group_what_fails_fails_alone},
+    check_case{"a_group_of_one_name_mixes_nothing", "deliveries of the same name in one group",
+               a_group_of_one_name_mixes_nothing},
+    check_case{"four_threads_finish_groups_at_once", "groups that are ended at the same time do not disturb each other",
+               four_threads_finish_groups_at_once},
     check_case{"a_failed_write_is_not_a_delivery", "a disk that is full while files are written",
                a_failed_write_is_not_a_delivery},
     check_case{"running_out_of_descriptors_is_a_refusal", "no descriptor is left; and it works on when there are again",

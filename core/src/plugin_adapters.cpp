@@ -425,7 +425,7 @@ private:
             to_end.delivery = static_cast<adapted_delivery*>(all[i].of)->give_away();
             to_end.response = &rows[i].answer;
             // What the plugin forgets must not pass for delivered.
-            to_end.status = abi::fill(to_end.error, errc::internal, "did not say how a delivery of a group ended");
+            to_end.status = WHERRY_INTERNAL;
             endings.push_back(&to_end);
         }
         {
@@ -442,6 +442,8 @@ private:
     std::optional<error> failure_of(wherry_ending& ended) const noexcept {
         try {
             checked(of_->name, [&](wherry_error* e) {
+                if (ended.status == WHERRY_INTERNAL && ended.error.text[0] == '\0')
+                    return abi::fill(*e, errc::internal, "did not say how a delivery of a group ended");
                 if (ended.status != WHERRY_OK) *e = ended.error;
                 return ended.status;
             });

@@ -752,6 +752,96 @@ TEST_P(throwing_plugin, in_read_back) {
     expect_thrown([&] { going->read_back(0, room); });
 }
 
+// ---- Groups ----
+
+class plugin_groups : public plugin_host_of {
+protected:
+    // Deliveries of these names, finished together.
+    void finish_group(sink& into, const words& names) {
+        for (const auto& name : names) open_.push_back(begin(into, name));
+        answers_.resize(names.size());
+        for (std::size_t i = 0; i < names.size(); ++i) all_.push_back({open_[i].get(), &answers_[i], std::nullopt});
+        for (auto& one : open_) ASSERT_EQ(one->commits_with(), open_.front()->commits_with());
+        ASSERT_NE(open_.front()->commits_with(), nullptr);
+        open_.front()->commits_with()->finish_group(all_);
+        // That they have ended is known: nothing is called for them any more.
+        open_.clear();
+    }
+
+    std::vector<std::unique_ptr<delivery>> open_;
+    std::vector<kept_response> answers_;
+    std::vector<ending> all_;
+};
+
+TEST_F(plugin_groups, cross_the_line_and_each_is_answered) {
+    install("grouping", "sink-grouping.so");
+    const auto into = load("grouping")->make_sink({});
+    finish_group(*into, {"one", "bad", "three", "full", "five"});
+    EXPECT_FALSE(all_[0].failure);
+    EXPECT_EQ(answers_[0].text, "done one");
+    EXPECT_EQ(answers_[0].outcome, "kept");
+    ASSERT_TRUE(all_[1].failure);
+    EXPECT_EQ(all_[1].failure->code(), errc::exhausted);
+    EXPECT_EQ(all_[1].failure->system_error(), ENOSPC);
+    EXPECT_STREQ(all_[1].failure->what(), "grouping: no room for bad");
+    EXPECT_EQ(answers_[1].text, "done bad");
+    EXPECT_FALSE(all_[2].failure);
+    EXPECT_EQ(answers_[2].text, "done three");
+    ASSERT_TRUE(all_[3].failure);
+    EXPECT_STREQ(all_[3].failure->what(), "grouping: that is too much");
+    EXPECT_FALSE(all_[4].failure);
+    EXPECT_EQ(answers_[4].text, "done five");
+    EXPECT_THAT(events(), ElementsAre("group of one bad three full five", "one destroyed", "bad destroyed",
+                                      "three destroyed", "full destroyed", "five destroyed"));
+}
+
+TEST_F(plugin_groups, those_that_name_no_group_or_another_are_finished_alone) {
+    install("grouping", "sink-grouping.so");
+    const auto into = load("grouping")->make_sink({});
+    finish_group(*into, {"one", "alone", "two", "other", "alone-bad", "three"});
+    for (const auto& one : all_) EXPECT_FALSE(one.failure);
+    for (std::size_t i = 0; i < all_.size(); ++i) EXPECT_EQ(answers_[i].outcome, "kept");
+    EXPECT_EQ(answers_[1].text, "done alone");
+    EXPECT_EQ(answers_[3].text, "done other");
+    EXPECT_EQ(answers_[5].text, "done three");
+    const auto told = events();
+    EXPECT_THAT(told, testing::IsSupersetOf(words{"alone finished alone", "other finished alone",
+                                                  "alone-bad finished alone", "group of one two three"}));
+    EXPECT_EQ(std::count_if(told.begin(), told.end(), [](const auto& line) { return line.ends_with("destroyed"); }), 6);
+    EXPECT_EQ(std::count_if(told.begin(), told.end(), [](const auto& line) { return line.ends_with("aborted"); }), 0);
+}
+
+TEST_F(plugin_groups, of_which_none_is_grouped) {
+    install("grouping", "sink-grouping.so");
+    const auto into = load("grouping")->make_sink({});
+    finish_group(*into, {"alone", "other"});
+    EXPECT_THAT(events(),
+                ElementsAre("alone finished alone", "alone destroyed", "other finished alone", "other destroyed"));
+}
+
+TEST_F(plugin_groups, a_plugin_without_them_names_none) {
+    install("plain", "sink-plain.so");
+    const auto into = load("plain")->make_sink({});
+    EXPECT_EQ(begin(*into)->commits_with(), nullptr);
+}
+
+TEST_F(plugin_groups, what_a_plugin_forgets_has_failed) {
+    install("forgetful", "sink-forgetful.so");
+    const auto into = load("forgetful")->make_sink({});
+    finish_group(*into, {"done", "forgotten", "odd", "silent", "endless"});
+    EXPECT_FALSE(all_[0].failure);
+    ASSERT_TRUE(all_[1].failure);
+    EXPECT_EQ(all_[1].failure->code(), errc::internal);
+    EXPECT_STREQ(all_[1].failure->what(), "forgetful: did not say how a delivery of a group ended");
+    ASSERT_TRUE(all_[2].failure);
+    EXPECT_EQ(all_[2].failure->code(), errc::internal);
+    ASSERT_TRUE(all_[3].failure);
+    EXPECT_EQ(all_[3].failure->code(), errc::io);
+    EXPECT_STREQ(all_[3].failure->what(), "forgetful: failed without saying why");
+    ASSERT_TRUE(all_[4].failure);
+    EXPECT_EQ(all_[4].failure->what(), "forgetful: " + std::string(WHERRY_ERROR_TEXT_BYTES - 1, 'x'));
+}
+
 TEST_F(plugin_host_of, what_the_host_throws_at_a_plugin_comes_back_through_it) {
     install("throwing", "sink-throwing.so");
     const auto into = load("throwing")->make_sink({{"where", "respond"}});

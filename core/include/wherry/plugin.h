@@ -430,8 +430,9 @@ typedef struct wherry_sink_functions {
 
     /*
      * OPTIONAL, for a sink that finishes several deliveries for less than one by one, as by one sync of a folder for
-     * all that went into it. As finish for each of `count` deliveries of this instance: ends them all, and what goes
-     * wrong with one is stored with that one. At most 64. May run at the same time with other deliveries.
+     * all that went into it. As finish for each of `count` deliveries of this instance, 1 to 64: ends them all, and
+     * what goes wrong with one is stored with that one. In the order in which they came whole; two may have one name.
+     * May run at the same time with other deliveries.
      */
     void (*finish_group)(void* instance, wherry_ending* const* endings, size_t count);
 } wherry_sink_functions;

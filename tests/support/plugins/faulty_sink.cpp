@@ -42,6 +42,10 @@ enum class fault {
     fails_for_good,
     frees_twice,
     escapes,
+    // of a group
+    forgets_one_of_a_group,
+    fails_as_a_group,
+    gives_up_a_group,
     // of an error
     fails_without_text,
     has_control_characters,
@@ -337,6 +341,26 @@ wherry_status finish(void* self, const wherry_response* response, wherry_error* 
     return WHERRY_OK;
 }
 
+void abort_item(void* self, std::int32_t keep);
+
+void finish_group(void*, wherry_ending* const* endings, std::size_t count) {
+    bool has_failed = false;
+    for (std::size_t i = 0; i < count; ++i) {
+        auto& row = *endings[i];
+        if (here == fault::gives_up_a_group && has_failed) {
+            abort_item(row.delivery, 0);
+            row.status = WHERRY_OK;
+            continue;
+        }
+        const auto status = finish(row.delivery, row.response, &row.error);
+        if (here == fault::forgets_one_of_a_group && i + 1 == count && count > 1) continue;
+        row.status = status;
+        has_failed = has_failed || status != WHERRY_OK;
+    }
+    if (here != fault::fails_as_a_group || !has_failed) return;
+    for (std::size_t i = 0; i < count; ++i) endings[i]->status = fail(&endings[i]->error, WHERRY_IO, "one was bad");
+}
+
 void abort_item(void* self, std::int32_t keep) {
     auto* const it = static_cast<item*>(self);
     if (here == fault::crashes_in_abort) crash();
@@ -365,7 +389,8 @@ const wherry_sink_functions sink_functions = {sizeof(wherry_sink_functions),
                                               here == fault::lacks_finish ? nullptr : finish,
                                               abort_item,
                                               read_back,
-                                              nullptr};
+                                              nullptr,
+                                              finish_group};
 
 const wherry_option options[] = {
     {"note", WHERRY_OPTION_STRING, here == fault::tells_its_secret ? std::uint32_t{WHERRY_OPTION_SECRET} : 0, "none",
