@@ -9,6 +9,11 @@ namespace wherry::tcp {
 
 using namespace std::chrono_literals;
 
+// What the system holds that it has not sent yet: enough for it never to run dry, and little, for what is given to one
+// of several connections can no longer go over another. What is under way it may hold besides, as much as the path
+// takes.
+constexpr int unsent_bytes = 256 << 10;
+
 void set_option(int socket, int level, int name, int value) noexcept {
     ::setsockopt(socket, level, name, &value, sizeof value);
 }
@@ -21,6 +26,7 @@ void set_buffers(int socket, const options& chosen) noexcept {
 void tune(int socket, const options& chosen) noexcept {
     // Records are written whole, so Nagle's algorithm could only hold back the last one.
     set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, unsent_bytes);
     if (chosen.keepalive == 0ms) return;
     constexpr int probes = 4;
     const auto idle =
