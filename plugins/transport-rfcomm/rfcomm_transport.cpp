@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -109,8 +111,32 @@ bluetooth_address device_of(const remote_endpoint& where, const adapter& local, 
 
 }  // namespace
 
+// Where this side has connected to. Two devices have one connection for each channel: a second attempt would wait for
+// the end of the first until its time is over.
+class transport::open_channels {
+public:
+    // Throws if it is there already.
+    void enter(const std::string& peer) {
+        const std::lock_guard lock(mutex_);
+        if (!peers_.insert(peer).second)
+            throw error(errc::unsupported, "there is a connection to " + peer +
+                                               " already, and Bluetooth has no second one for the same channel");
+    }
+    void leave(const std::string& peer) noexcept {
+        const std::lock_guard lock(mutex_);
+        peers_.erase(peer);
+    }
+
+private:
+    std::mutex mutex_;
+    std::set<std::string> peers_;
+};
+
 transport::transport(options chosen, warn_function warn)
-    : options_(std::move(chosen)), warn_(std::move(warn)), gate_(std::make_shared<connection_gate>()) {}
+    : options_(std::move(chosen)),
+      warn_(std::move(warn)),
+      gate_(std::make_shared<connection_gate>()),
+      open_(std::make_shared<open_channels>()) {}
 
 std::unique_ptr<connection> transport::connect(const std::string& address) {
     const auto where = parse_remote(address);
@@ -128,12 +154,22 @@ std::unique_ptr<connection> transport::connect(const std::string& address) {
         if (!found) fail_no_service(to.device);
         to.channel = *found;
     }
-    unique_fd socket;
-    if (const int code = connect_to(socket, options_.level, from, to, until, *gate_))
-        fail_connect(to.device, to.channel, to_string(options_.level), code);
-    return std::make_unique<socket_connection>(std::move(socket), std::move(stop),
-                                               rfcomm::to_string(to.device, to.channel), options_.record_bytes,
-                                               closing::by_reset, [gate = gate_] { gate->note_departure(); });
+    auto peer = rfcomm::to_string(to.device, to.channel);
+    open_->enter(peer);
+    try {
+        unique_fd socket;
+        if (const int code = connect_to(socket, options_.level, from, to, until, *gate_))
+            fail_connect(to.device, to.channel, to_string(options_.level), code);
+        auto let_go = [gate = gate_, open = open_, peer] {
+            open->leave(peer);
+            gate->note_departure();
+        };
+        return std::make_unique<socket_connection>(std::move(socket), std::move(stop), peer, options_.record_bytes,
+                                                   closing::by_reset, std::move(let_go));
+    } catch (...) {
+        open_->leave(peer);
+        throw;
+    }
 }
 
 std::unique_ptr<listener> transport::listen(const std::string& address) {

@@ -41,9 +41,12 @@ public:
     void pair(const std::string& address, std::chrono::milliseconds limit, pairing_agent& person) override;
 
 private:
+    class open_channels;
+
     options options_;
     warn_function warn_;
     std::shared_ptr<connection_gate> gate_;
+    std::shared_ptr<open_channels> open_;
 };
 
 }  // namespace wherry::rfcomm

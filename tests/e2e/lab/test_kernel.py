@@ -48,6 +48,16 @@ def test_senders_one_after_the_other_and_at_once(place):
     receiver.stop_well()
 
 
+def test_several_connections_are_one_over_bluetooth(place):
+    """The second to a channel cannot be had; that is told at once, and the sending goes on with the first."""
+    receiver = place.receiver()
+    sent = place.send(receiver, place.file("cargo", content(300_000)), "--streams", "3")
+    told = sent.told("streams")
+    assert len(told) == 1 and told[0]["streams"] == 1 and "no second one" in told[0]["why"], told
+    assert (place.received / "cargo").read_bytes() == content(300_000)
+    receiver.stop_well()
+
+
 def test_raw_bytes_of_an_instrument(place):
     receiver = place.receiver("--raw", "--raw-idle-timeout", "0", authorized=())
     data = content(200_000)
