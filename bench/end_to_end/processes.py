@@ -81,7 +81,7 @@ def timed(command, source=None, target=None, cwd=None):
 def short(command):
     """A command as a person wants to see it, without a thousand arguments."""
     words = [str(word) for word in command]
-    return " ".join(words if len(words) <= 40 else [*words[:40], "..."])
+    return " ".join(words if len(words) <= 30 else [*words[:12], "..."])
 
 
 def free_port():

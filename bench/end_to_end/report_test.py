@@ -153,6 +153,11 @@ class Targets(unittest.TestCase):
         self.assertTrue(self.judge(senders(100, 70))[0].reached)
         self.assertIs(self.judge(senders(100, 69))[0].reached, False)
 
+    def test_a_workload_that_failed_has_not_reached_its_target(self):
+        verdict = targets.judge([], {"senders"}, False, {"senders": "3 of 1000 failed"})[0]
+        self.assertIs(verdict.reached, False)
+        self.assertIn("| failed | **not reached** |", writing.target_table([verdict]))
+
     def test_a_quick_run_judges_nothing(self):
         self.assertIsNone(self.judge(table("file", wherry=270, scp=100), is_quick=True)[0].reached)
 

@@ -130,11 +130,15 @@ TARGETS = [
 ]
 
 
-def judge(tables, run, is_quick):
-    """A verdict on every target of the workloads that were run; a quick run reaches none, nor misses it."""
+def judge(tables, run, is_quick, failed=()):
+    """A verdict on every target of the workloads that were run; a quick run reaches none, nor misses it. What failed
+    has not reached its own."""
     by_name = {table.name: table for table in tables}
     verdicts = [target.judge(by_name) for target in TARGETS if target.table in run]
     for verdict in verdicts if is_quick else ():
         verdict.reached = None
         verdict.why = verdict.why or "a quick run says nothing"
+    for target, verdict in zip((target for target in TARGETS if target.table in run), verdicts):
+        if target.table in failed:
+            verdict.reached, verdict.shown, verdict.why = False, "failed", "the workload failed"
     return verdicts

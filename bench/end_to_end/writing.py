@@ -76,6 +76,9 @@ def markdown(report, tables, verdicts, plots):
     if verdicts:
         parts += ["## Targets", target_table(verdicts)]
     parts += [section(table, plots.get(table.name, [])) for table in tables]
+    if report["failed"]:
+        parts.append("## Failed")
+        parts.append("\n".join(f"- {one['workload']}: {' '.join(one['why'].split())[-400:]}" for one in report["failed"]))
     if report["left_out"]:
         parts.append("## Left out")
         parts.append("\n".join(f"- {one['name']} ({one['workload']}): {one['why']}" for one in report["left_out"]))
