@@ -18,7 +18,7 @@ import processes  # noqa: E402
 import targets  # noqa: E402
 import workloads  # noqa: E402
 import writing  # noqa: E402
-from content import MIB  # noqa: E402
+from content import GIB, MIB  # noqa: E402
 from measuring import Point, Row, Table, in_turns  # noqa: E402
 
 BUILD = None  # set from the command line
@@ -139,12 +139,15 @@ class Targets(unittest.TestCase):
         self.assertIn("not measured: there is no OpenSSL", writing.target_table([verdict]))
 
     def test_memory_has_a_bound_and_is_flat(self):
-        def memory(*mib):
-            return Table("memory", "memory", "MiB", [Point(i, [Row("sender", [each]), Row("receiver", [each])])
+        def memory(*mib, largest=10 * GIB):
+            return Table("memory", "memory", "MiB", [Point(largest - len(mib) + 1 + i, [Row("sender", [each]), Row("receiver", [each])])
                                                      for i, each in enumerate(mib)], more_is_better=False)
         self.assertTrue(all(one.reached for one in self.judge(memory(18, 20, 22))))
         self.assertTrue(all(one.reached is False for one in self.judge(memory(18, 20, 23))))
         self.assertTrue(all(one.reached is False for one in self.judge(memory(31, 32))))
+        short = self.judge(memory(18, 20, largest=GIB))[0]
+        self.assertIsNone(short.reached)
+        self.assertIn("10 GiB were not measured", short.why)
 
     def test_many_senders_are_measured_against_one(self):
         def senders(one, many):
