@@ -5,6 +5,8 @@
 // HOME has the keys, as for the program; a receiver's key is remembered at first contact. Whatever is not delivered
 // ends it with 1.
 
+#include <sys/resource.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -67,12 +69,21 @@ void send_from_many(const char* home, const char* to, std::size_t count, const s
 
 }  // namespace
 
+// A connection takes several descriptors, and the usual limit for programs that did not ask is 1,024.
+static void allow_many_descriptors() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char** argv) try {
     const std::size_t count = argc < 5 ? 0 : std::stoul(argv[3]);
     if (count == 0) {
         std::fprintf(stderr, "usage: many_senders HOME TO COUNT FILE...\n");
         return 2;
     }
+    allow_many_descriptors();
     send_from_many(argv[1], argv[2], count, {argv + 4, argv + argc});
     return 0;
 } catch (const std::exception& e) {

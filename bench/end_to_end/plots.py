@@ -4,6 +4,7 @@ import subprocess
 from processes import Failure, installed
 
 COLOURS = ["#0b5fa5", "#d1495b", "#3c8d5a", "#e09f3e", "#7a5195", "#6b6b6b"]
+TABLES = ("memory", "senders", "file-sizes", "record-sizes")  # that are drawn
 TERMINALS = {
     "svg": "svg size 800,480 font 'sans-serif,14' background '#ffffff'",
     "png": "pngcairo size 1000,600 font 'sans-serif,12' background '#ffffff'",
