@@ -318,6 +318,11 @@ void claimed_delivery::finish(collected_response& answer) {
     remember(nullptr, answer);
 }
 
+bool claimed_delivery::finishes_at_once() const noexcept {
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->into && shared_->into->finishes_at_once();
+}
+
 group_commit* claimed_delivery::commits_with() const noexcept {
     const std::lock_guard lock(shared_->mutex);
     return shared_->into ? shared_->into->commits_with() : nullptr;

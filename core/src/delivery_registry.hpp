@@ -126,6 +126,7 @@ public:
     std::size_t read_back(std::uint64_t position, mutable_bytes into);
     void write(const_bytes bytes);
     void finish(collected_response& answer);
+    bool finishes_at_once() const noexcept;
     // Not null where several can be finished together.
     group_commit* commits_with() const noexcept;
     struct ending {

@@ -296,10 +296,14 @@ void incoming_transfers::on_end(const frame& got) {
     } catch (const error& e) {
         return end_with(got.transfer, e);
     }
-    ++unanswered_;
     finishing ended;
     ended.id = got.transfer;
     ended.item = std::move(open_.extract(got.transfer).mapped());
+    if (ended.item.into->finishes_at_once()) {
+        finish_and_tell({&ended, 1});
+        return answer(answers_, ended.id, ended.result);
+    }
+    ++unanswered_;
     if (ended.item.have <= most_grouped_bytes) ended.commits_with = ended.item.into->commits_with();
     // A folder comes after what is in it: its time, for one, is that of the last change.
     using place = overtaking_queue<finishing>::place;
@@ -311,8 +315,7 @@ bool incoming_transfers::go_together(const finishing& one, const finishing& othe
     return one.commits_with && one.commits_with == other.commits_with;
 }
 
-// On a thread of the queue.
-void incoming_transfers::finish(std::span<finishing> ended) noexcept {
+void incoming_transfers::finish_and_tell(std::span<finishing> ended) {
     if (has_given_up()) {
         for (auto& one : ended) {
             one.item.into->abort(one.item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);
@@ -329,11 +332,16 @@ void incoming_transfers::finish(std::span<finishing> ended) noexcept {
         one.result.response = std::move(one.response.bytes);
         put_counts(one.result, one.item);
     }
+    // First here, for to answer may fail.
+    observer_.tell([&](auto& o) {
+        for (auto& one : ended) o.delivered(one.id, one.item.what, one.result);
+    });
+}
+
+// On a thread of the queue.
+void incoming_transfers::finish(std::span<finishing> ended) noexcept {
     try {
-        // First here, for to answer may fail.
-        observer_.tell([&](auto& o) {
-            for (auto& one : ended) o.delivered(one.id, one.item.what, one.result);
-        });
+        finish_and_tell(ended);
     } catch (const std::exception&) {
         over_.link().abort();
     }

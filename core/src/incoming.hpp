@@ -121,6 +121,7 @@ private:
     void start_over(transfer& item);
     void refuse(transfer_id id, const transfer& item, const error& why);
     void end_with(transfer_id id, const error& why);
+    void finish_and_tell(std::span<finishing> ended);
     void finish(std::span<finishing> ended) noexcept;
     static void finish_one(finishing& ended) noexcept;
     static void finish_group(std::span<finishing> ended) noexcept;

@@ -343,6 +343,10 @@ public:
         checked(of_->name, [&](wherry_error* e) { return table_.finish(handle_, &c_answer, e); });
     }
 
+    bool finishes_at_once() const noexcept override {
+        return table_.finishes_at_once && table_.finishes_at_once(handle_) != 0;
+    }
+
     group_commit* commits_with() noexcept override { return group_; }
 
     // To be finished in a group, which ends it.

@@ -8,6 +8,7 @@ class counted_delivery final : public wherry::delivery {
 public:
     void write(wherry::const_bytes bytes) override { count_ += bytes.size(); }
     void finish(wherry::response& answer) override { answer.append("counted " + std::to_string(count_) + " bytes"); }
+    bool finishes_at_once() const noexcept override { return true; }
     void abort(partial) noexcept override {}
 
 private:

@@ -181,6 +181,7 @@ public:
         auto* const group = inner_->commits_with();
         return group != nullptr ? tally_->timed(*group) : nullptr;
     }
+    bool finishes_at_once() const noexcept override { return inner_->finishes_at_once(); }
     void abort(partial what_came) noexcept override { inner_->abort(what_came); }
 
     delivery& inner() noexcept { return *inner_; }

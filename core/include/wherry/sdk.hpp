@@ -498,6 +498,7 @@ constexpr wherry_sink_functions sink_functions = {
     },
     [](void* self) { plugin_of<Plugin>(self).interrupt(); },
     group_function<Plugin>(),
+    [](void* self) -> std::int32_t { return delivery_of(self).finishes_at_once() ? 1 : 0; },
 };
 
 template <class Plugin>

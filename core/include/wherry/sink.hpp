@@ -111,6 +111,10 @@ public:
     // limits::max_unfinished_deliveries of one connection.
     virtual void finish(response& answer) = 0;
 
+    // Whether finish() neither waits for anything nor takes long, as where nothing leaves memory. Then it is called at
+    // once, by the thread that reads the connection, and the answer is a thread's waking earlier.
+    virtual bool finishes_at_once() const noexcept { return false; }
+
     // Deliveries that name the same one here may be finished by it. It lives as long as their sink.
     virtual group_commit* commits_with() noexcept { return nullptr; }
 
