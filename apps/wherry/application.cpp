@@ -40,6 +40,22 @@ command_option handshake_timeout_option() {
     return duration_option("handshake-timeout", "20s", "how long a peer may take to prove its key", 1, 3'600'000);
 }
 
+command_option overlap_option() {
+    return choice_option(
+        "overlap", {"auto", "on", "off"}, "auto",
+        "read, encrypt and write at the same time, on threads of their own; auto: where processors are "
+        "free for that");
+}
+
+session_options session_options_of(const effective_options& options) {
+    session_options chosen;
+    chosen.handshake_timeout = options.duration("handshake-timeout");
+    chosen.io_timeout = options.duration("io-timeout");
+    const auto& word = options.text("overlap");
+    chosen.overlap = word == "on" ? overlapping::always : word == "off" ? overlapping::never : overlapping::automatic;
+    return chosen;
+}
+
 command_option io_timeout_option() {
     return duration_option("io-timeout", "60s", "silence after which a peer counts as gone", 10'000, 86'400'000);
 }

@@ -16,6 +16,7 @@
 #include "signals.hpp"
 #include "wherry/keys/public_key.hpp"
 #include "wherry/plugin_host.hpp"
+#include "wherry/session.hpp"
 
 namespace wherry::app {
 
@@ -68,6 +69,9 @@ command_option cipher_option();
 command_option insecure_option();
 command_option handshake_timeout_option();
 command_option io_timeout_option();
+command_option overlap_option();
+// What these three say.
+session_options session_options_of(const effective_options& options);
 
 // The arguments proper: those that belong to no option.
 std::vector<std::string> plain_arguments(const effective_options& options);

@@ -233,6 +233,7 @@ const command& bench_command() {
              insecure_option(),
              handshake_timeout_option(),
              io_timeout_option(),
+             overlap_option(),
          },
          {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink}},
         run,

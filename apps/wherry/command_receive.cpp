@@ -90,7 +90,7 @@ public:
         server_options limits;
         limits.max_connections = static_cast<std::size_t>(options_.integer("max-connections"));
         limits.max_streams = static_cast<std::size_t>(options_.integer("max-streams"));
-        limits.timing = {options_.duration("handshake-timeout"), options_.duration("io-timeout")};
+        limits.timing = session_options_of(options_);
 
         const auto from = listen();
         exchange_server serving(*from, into, protocol, limits, report);
@@ -241,6 +241,7 @@ const command& receive_command() {
              insecure_option(),
              handshake_timeout_option(),
              io_timeout_option(),
+             overlap_option(),
          },
          {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink},
          {{plugin_kind::sink, {messages_sink, files_sink}}}},

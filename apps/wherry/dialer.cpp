@@ -19,7 +19,7 @@ dialer::dialer(application& with, const effective_options& options)
 
 exchange_options dialer::how() const {
     exchange_options chosen;
-    chosen.timing = {options_.duration("handshake-timeout"), options_.duration("io-timeout")};
+    chosen.timing = session_options_of(options_);
     if (options_.text("digest") == "sha256") chosen.content_digest = exchange_options::digest::sha256;
     const auto& word = options_.text("compress");
     using compression = exchange_options::compression;
@@ -151,6 +151,7 @@ std::vector<command_option> dialer_options(std::vector<command_option> own) {
         insecure_option(),
         handshake_timeout_option(),
         io_timeout_option(),
+        overlap_option(),
     };
     own.insert(own.end(), rest.begin(), rest.end());
     return own;

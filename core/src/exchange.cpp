@@ -15,6 +15,8 @@
 #include "join_registry.hpp"
 #include "link_writer.hpp"
 #include "outgoing.hpp"
+#include "overlap.hpp"
+#include "read_ahead.hpp"
 #include "record.hpp"
 #include "stream_merge.hpp"
 #include "wherry/limits.hpp"
@@ -64,6 +66,9 @@ struct exchange::implementation {
         if (further) further->stop();
         if (reader.joinable()) reader.join();
         end_merge();
+        // What reads ahead may still wait for a peer that does not close.
+        if (ahead) over->link().abort();
+        ahead.reset();
     }
 
     static bool wants_more(const session& over, const exchange_options& options) {
@@ -160,10 +165,12 @@ struct exchange::implementation {
         }
         try {
             writer.shut_down();
-            if (!merge)
-                await_close(over->link());
-            else
+            if (merge)
                 merge->wait_for_first(close_wait);
+            else if (ahead)
+                ahead->wait_for_end(close_wait);
+            else
+                await_close(over->link());
         } catch (const error&) {
             // The peer has closed already.
         }
@@ -195,8 +202,24 @@ struct exchange::implementation {
     std::optional<const_bytes> next_record() {
         if (first_record) return std::exchange(first_record, std::nullopt);
         if (merge) return merge->next();
-        const auto record = records->next();
+        if (!ahead && wants_to_read_ahead()) begin_reading_ahead();
+        const auto record = ahead ? ahead->next() : records->next();
+        if (record) read_bytes += record->size();
         return record && are_numbered ? in_order(*record) : record;
+    }
+
+    // Of a side that is sent much.
+    bool wants_to_read_ahead() const noexcept {
+        return read_bytes >= least_bytes_to_overlap && over->side() == role::responder &&
+               overlaps(over->timing().overlap);
+    }
+
+    void begin_reading_ahead() {
+        try {
+            ahead.emplace(*records);
+        } catch (const std::system_error&) {
+            read_bytes = 0;  // no thread is to be had now
+        }
     }
 
     // Over the one connection that there is they come in their order.
@@ -279,6 +302,8 @@ struct exchange::implementation {
         if (joins)
             granted.count =
                 static_cast<std::uint16_t>(std::min<std::size_t>(wanted.count, joins->at.max_streams() - 1));
+        // Who reads ahead has records that belong in front of what the others bring.
+        if (ahead) granted.count = 0;
         if (granted.count > 0) {
             merge = std::make_shared<stream_merge>(incoming.heard());
             try {
@@ -317,7 +342,9 @@ struct exchange::implementation {
     // Of the thread that reads.
     std::optional<record_reader> records;
     std::optional<const_bytes> first_record;  // was read before its turn
-    bool are_numbered = false;                // the records of the peer
+    std::uint64_t read_bytes = 0;
+    std::optional<read_ahead> ahead;
+    bool are_numbered = false;  // the records of the peer
     std::uint64_t next_number = 0;
     // Of a responder whose peer has further connections.
     std::shared_ptr<stream_merge> merge;

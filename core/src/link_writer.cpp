@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <exception>
+#include <system_error>
 #include <utility>
 
+#include "overlap.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -11,6 +13,8 @@ namespace wherry {
 using clock = std::chrono::steady_clock;
 
 namespace {
+
+constexpr std::size_t most_written_behind = 2;
 
 std::size_t bulk_record_bytes(session& over) {
     return std::clamp(over.link().record_bytes(), limits::min_record_bytes, limits::max_record_bytes);
@@ -38,8 +42,28 @@ record_buffer link_writer::make_small_record() const {
 void link_writer::transmit(record_buffer& record) {
     if (record.empty()) return;
     if (spreader_) return transmit_numbered(record);
-    const std::lock_guard lock(mutex_);
-    count(write_locked(record));
+    if (!is_behind_there_) {
+        const std::lock_guard lock(mutex_);
+        if (!begins_writing_behind()) return count(write_locked(record));
+    }
+    const auto bytes = record.sealed_bytes();
+    const auto begin = clock::now();
+    behind_->put(record);
+    count({bytes, clock::now() - begin});
+}
+
+bool link_writer::begins_writing_behind() {
+    if (is_behind_there_) return true;
+    if (written_bytes_ < least_bytes_to_overlap || !overlaps(over_.timing().overlap)) return false;
+    std::vector<record_buffer> buffers;
+    for (std::size_t i = 0; i < most_written_behind; ++i) buffers.push_back(make_bulk_record());
+    try {
+        behind_ = std::make_unique<write_behind>(std::move(buffers), [this](record_buffer& record) { write(record); });
+    } catch (const std::system_error&) {
+        return false;  // no thread is to be had now
+    }
+    is_behind_there_ = true;
+    return true;
 }
 
 void link_writer::transmit_numbered(record_buffer& record) {
@@ -91,6 +115,7 @@ void link_writer::fail(const error& why) noexcept {
 }
 
 void link_writer::shut_down() {
+    if (is_behind_there_) behind_->drain();
     const std::lock_guard lock(mutex_);
     if (!std::exchange(is_shut_down_, true)) over_.link().shutdown_write();
 }
@@ -120,7 +145,9 @@ void link_writer::transmit_unnumbered(frame_type type, std::uint8_t flags, const
 
 void link_writer::say_bye() {
     const std::lock_guard lock(bye_mutex_);
-    if (!has_said_bye_.exchange(true)) transmit_alone(frame_type::bye, 0, {});
+    if (has_said_bye_.exchange(true)) return;
+    transmit_alone(frame_type::bye, 0, {});
+    if (is_behind_there_) behind_->drain();
 }
 
 void link_writer::say_bye_soon() noexcept {

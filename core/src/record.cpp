@@ -70,7 +70,7 @@ record_reader::record_reader(connection& link, cipher_session& with, std::chrono
 
 std::optional<std::size_t> record_reader::next_length(ahead how) {
     if (!fill(record_length_bytes, how)) return std::nullopt;
-    const std::size_t sealed = load_big_endian<std::uint32_t>({bytes_.get() + begin_, record_length_bytes});
+    const std::size_t sealed = load_big_endian<std::uint32_t>({in_.bytes.get() + begin_, record_length_bytes});
     // A record without a frame says nothing; it would only keep us busy.
     if (sealed > limits::max_record_bytes || sealed < with_.overhead() + frame_header_bytes)
         throw error(errc::protocol, "the peer announced a record of " + std::to_string(sealed) +
@@ -82,7 +82,7 @@ std::optional<const_bytes> record_reader::next() {
     const auto sealed = next_length(ahead::comfortably);
     if (!sealed) return std::nullopt;
     fill(record_length_bytes + *sealed);
-    const auto opened = with_.open({bytes_.get() + begin_ + record_length_bytes, *sealed});
+    const auto opened = with_.open({in_.bytes.get() + begin_ + record_length_bytes, *sealed});
     begin_ += record_length_bytes + *sealed;
     return opened;
 }
@@ -94,29 +94,41 @@ bool record_reader::is_next_short(std::size_t sealed_bytes) {
     return true;
 }
 
+void record_reader::hand_over(memory& with) {
+    const auto left = end_ - begin_;
+    if (with.capacity < std::max(left, least_read_bytes)) {
+        with.capacity = std::max(in_.capacity, least_read_bytes);
+        with.bytes = uninitialised(with.capacity);
+    }
+    if (left > 0) std::memcpy(with.bytes.get(), in_.bytes.get() + begin_, left);
+    std::swap(in_, with);
+    begin_ = 0;
+    end_ = left;
+}
+
 bool record_reader::fill(std::size_t wanted, ahead how) {
     if (end_ - begin_ >= wanted) return true;
     if (begin_ == end_) begin_ = end_ = 0;
     const bool is_bare = how == ahead::barely;
     const std::size_t comfortable =
         is_bare ? std::max(wanted, bare_read_bytes) : std::max(wanted + read_ahead_bytes, least_read_bytes);
-    if (capacity_ - begin_ < wanted || (!is_bare && capacity_ < least_read_bytes)) {
+    if (in_.capacity - begin_ < wanted || (!is_bare && in_.capacity < least_read_bytes)) {
         // Only the head of one record is ever here, so this moves little.
-        if (capacity_ < comfortable) {
+        if (in_.capacity < comfortable) {
             auto larger = uninitialised(comfortable);
-            if (end_ > begin_) std::memcpy(larger.get(), bytes_.get() + begin_, end_ - begin_);
-            bytes_ = std::move(larger);
-            capacity_ = comfortable;
+            if (end_ > begin_) std::memcpy(larger.get(), in_.bytes.get() + begin_, end_ - begin_);
+            in_.bytes = std::move(larger);
+            in_.capacity = comfortable;
         } else {
-            std::memmove(bytes_.get(), bytes_.get() + begin_, end_ - begin_);
+            std::memmove(in_.bytes.get(), in_.bytes.get() + begin_, end_ - begin_);
         }
         end_ -= begin_;
         begin_ = 0;
     }
     const auto begun = clock::now();
     while (end_ - begin_ < wanted) {
-        const std::size_t target = std::min(capacity_, begin_ + comfortable);
-        const auto got = link_.read_some({bytes_.get() + end_, target - end_});
+        const std::size_t target = std::min(in_.capacity, begin_ + comfortable);
+        const auto got = link_.read_some({in_.bytes.get() + end_, target - end_});
         if (got == 0) {
             if (end_ == begin_) return false;
             throw error(errc::disconnected, "the link was cut in the middle of a record");

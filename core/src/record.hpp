@@ -87,6 +87,15 @@ public:
     // rest of it. False at the end of the stream. Holds next to no memory for a longer one. Throws as next() does.
     bool is_next_short(std::size_t sealed_bytes);
 
+    // What records are read into.
+    struct memory {
+        std::unique_ptr<std::byte[]> bytes;
+        std::size_t capacity = 0;
+    };
+    // Exchanges the memory that the last record lies in for `with`, which may be empty: that record stays valid as long
+    // as the memory does.
+    void hand_over(memory& with);
+
 private:
     enum class ahead { comfortably, barely };
 
@@ -99,8 +108,7 @@ private:
     cipher_session& with_;
     const std::chrono::milliseconds record_timeout_;
     const std::shared_ptr<last_heard> heard_;
-    std::unique_ptr<std::byte[]> bytes_;
-    std::size_t capacity_ = 0;
+    memory in_;
     std::size_t begin_ = 0, end_ = 0;  // what was read and not yet returned
 };
 

@@ -204,6 +204,7 @@ private:
                                               : with_.options.early("log-level").value_or("error")};
         for (const auto& folder : with_.options.early_all("plugin-dir")) words.push_back("--plugin-dir=" + folder);
         add_given(words, {"handshake-timeout", "io-timeout"}, "ms");
+        add_given(words, {"overlap"});
         return words;
     }
 

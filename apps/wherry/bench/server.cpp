@@ -125,7 +125,7 @@ public:
         protocol.verify = gate.verifier();
         server_options how;
         how.max_streams = limits::max_streams;
-        how.timing = {options_.duration("handshake-timeout"), options_.duration("io-timeout")};
+        how.timing = session_options_of(options_);
 
         const auto from = probe_.watch(listen());
         exchange_server serving_all(*from, gated, protocol, how, observer);
