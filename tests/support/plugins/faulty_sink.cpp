@@ -390,7 +390,8 @@ const wherry_sink_functions sink_functions = {sizeof(wherry_sink_functions),
                                               abort_item,
                                               read_back,
                                               nullptr,
-                                              finish_group};
+                                              finish_group,
+                                              nullptr};
 
 const wherry_option options[] = {
     {"note", WHERRY_OPTION_STRING, here == fault::tells_its_secret ? std::uint32_t{WHERRY_OPTION_SECRET} : 0, "none",
