@@ -25,7 +25,7 @@ using clock = std::chrono::steady_clock;
 // When descriptors or threads have run out, a connection that ends may bring some back; so may other programs.
 constexpr std::chrono::milliseconds exhausted_pause{200};
 // What an honest peer needs at the very most, before it may have to make room.
-constexpr std::chrono::seconds unproved_grace{1};
+constexpr std::chrono::seconds unproved_grace{3};
 // Proved peers that wait for a place, in places.
 constexpr std::size_t waiting_for_each_place = 16;
 

@@ -54,8 +54,8 @@ struct server_options {
     // Served at once; further peers, proved welcome, wait for one of these to end.
     std::size_t max_connections = 256;
     // Peers that have not proved themselves yet. When there are that many, the oldest makes room for the next, if it
-    // has had a second: who says nothing cannot keep others out.
-    std::size_t max_unproved = 256;
+    // has had three seconds: who says nothing cannot keep others out.
+    std::size_t max_unproved = 1024;
     // Connections that may carry one sender's exchange, 1 to limits::max_streams. Those beyond the first do not count
     // above.
     std::size_t max_streams = limits::usual_streams;

@@ -79,7 +79,7 @@ static const wherry_instance_functions instance_functions = {sizeof(wherry_insta
                                                              configure_done, destroy};
 
 static const wherry_sink_functions sink_functions = {
-    sizeof(wherry_sink_functions), begin, write_some, finish, abort_item, NULL, NULL, finish_group};
+    sizeof(wherry_sink_functions), begin, write_some, finish, abort_item, NULL, NULL, finish_group, NULL};
 
 __attribute__((visibility("default"))) const wherry_plugin wherry_plugin_v1 = {
     .magic = WHERRY_PLUGIN_MAGIC,

@@ -96,7 +96,7 @@ static const future_instance_functions instance_functions = {
     {sizeof(future_instance_functions), create, configure, configure_done, destroy}, trap};
 
 static const future_sink_functions sink_functions = {
-    {sizeof(future_sink_functions), begin, write_some, finish, abort_item, NULL, NULL, NULL}, trap};
+    {sizeof(future_sink_functions), begin, write_some, finish, abort_item, NULL, NULL, NULL, NULL}, trap};
 
 __attribute__((visibility("default"))) const future_plugin wherry_plugin_v1 = {
     .known =

@@ -180,7 +180,7 @@ static wherry_instance_functions instance_functions = {sizeof(wherry_instance_fu
                                                        configure_done, destroy};
 
 static wherry_sink_functions sink_functions = {
-    sizeof(wherry_sink_functions), begin, write_some, finish, abort_item, NULL, NULL, NULL};
+    sizeof(wherry_sink_functions), begin, write_some, finish, abort_item, NULL, NULL, NULL, NULL};
 
 static wherry_transport_functions transport_functions = {
     sizeof(wherry_transport_functions),

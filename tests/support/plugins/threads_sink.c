@@ -92,7 +92,7 @@ static const wherry_instance_functions instance_functions = {sizeof(wherry_insta
                                                              configure_done, destroy};
 
 static const wherry_sink_functions sink_functions = {
-    sizeof(wherry_sink_functions), begin, write_some, finish, abort_item, read_back, NULL, NULL};
+    sizeof(wherry_sink_functions), begin, write_some, finish, abort_item, read_back, NULL, NULL, NULL};
 
 /* Not constant, for the variable to have a say. */
 __attribute__((visibility("default"))) wherry_plugin wherry_plugin_v1 = {
