@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <system_error>
@@ -75,10 +76,17 @@ void check_access(const fs::path& path, const struct stat& status, const file_ru
     }
 }
 
-secret_text read_all(int fd, const fs::path& path, const file_rules& rules) {
-    secret_text content(rules.max_bytes + 1);
+secret_text read_all(int fd, std::uint64_t expected, const fs::path& path, const file_rules& rules) {
+    // One byte more than there should be, to see that this is all. Not for the most that there may be: every connection
+    // reads such files, and secret memory is cleared when it is taken and when it is given back.
+    const std::size_t most = rules.max_bytes + 1;
+    secret_text content(static_cast<std::size_t>(std::min<std::uint64_t>(most, expected + 1)));
     std::size_t length = 0;
-    while (length < content.size()) {
+    for (;;) {
+        if (length == content.size()) {
+            if (length == most) break;
+            content.resize(std::min(most, 2 * length + 1024));  // it has grown meanwhile
+        }
         const auto count = uninterrupted([&] { return ::read(fd, content.data() + length, content.size() - length); });
         if (count < 0) fail(errc::io, "cannot read " + text_of(path), errno);
         if (count == 0) break;
@@ -180,7 +188,7 @@ std::optional<secret_text> read_file(const fs::path& path, const file_rules& rul
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) fail(errc::io, "cannot look at " + text_of(path), errno);
     check_access(path, status, rules);
-    return read_all(fd.get(), path, rules);
+    return read_all(fd.get(), static_cast<std::uint64_t>(status.st_size), path, rules);
 }
 
 void write_file(const fs::path& path, std::string_view content, unsigned mode, if_exists existing) {
