@@ -29,7 +29,29 @@ link_writer::link_writer(session& over, std::chrono::milliseconds ping_interval,
                     : nullptr),
       ping_interval_(ping_interval),
       last_sent_(clock::now()),
-      keepalive_([this](const std::stop_token& stop) { keep_alive(stop); }) {}
+      // Most connections have ended by then, without a thread for it.
+      alarm_(alarm_clock::shared().set(ping_interval, [this] {
+          const std::lock_guard lock(wake_mutex_);
+          start_keepalive();
+      })) {}
+
+link_writer::~link_writer() {
+    // Whoever uses the rest ends before it does.
+    alarm_clock::shared().cancel(alarm_);
+    keepalive_ = {};
+    behind_.reset();
+}
+
+// Under `wake_mutex_`.
+void link_writer::start_keepalive() noexcept {
+    if (keepalive_.joinable()) return;
+    try {
+        keepalive_ = std::jthread([this](const std::stop_token& stop) { keep_alive(stop); });
+    } catch (const std::system_error&) {
+        // No thread is to be had: a peer that hears nothing would wait in vain.
+        over_.link().abort();
+    }
+}
 
 record_buffer link_writer::make_bulk_record() const {
     return {bulk_record_bytes(over_), over_.protection().overhead(), spreader_ ? numbering::ordered : numbering::none};
@@ -153,6 +175,7 @@ void link_writer::say_bye() {
 void link_writer::say_bye_soon() noexcept {
     const std::lock_guard lock(wake_mutex_);
     wants_bye_ = true;
+    start_keepalive();
     wake_.notify_all();
 }
 
@@ -161,7 +184,7 @@ void link_writer::keep_alive(const std::stop_token& stop) {
         bool wants_bye = false;
         {
             std::unique_lock lock(wake_mutex_);
-            wake_.wait_for(lock, stop, ping_interval_, [&] { return wants_bye_; });
+            wake_.wait_until(lock, stop, last_sent_.load() + ping_interval_, [&] { return wants_bye_; });
             wants_bye = std::exchange(wants_bye_, false);
         }
         if (stop.stop_requested()) return;

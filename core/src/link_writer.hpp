@@ -10,6 +10,7 @@
 #include <stop_token>
 #include <thread>
 
+#include "alarm_clock.hpp"
 #include "record.hpp"
 #include "record_spreader.hpp"
 #include "wherry/session.hpp"
@@ -30,6 +31,7 @@ public:
     using numbering = record_buffer::numbering;
 
     link_writer(session& over, std::chrono::milliseconds ping_interval, numbering how = numbering::none);
+    ~link_writer();
 
     // A record of the size that suits the link, for content; and a small one, for a few frames.
     record_buffer make_bulk_record() const;
@@ -67,6 +69,7 @@ public:
     std::optional<error> failure() const;
 
 private:
+    void start_keepalive() noexcept;
     void keep_alive(const std::stop_token& stop);
     void transmit_numbered(record_buffer& record);
     // Under `mutex_`: whether from now on records are written behind.
@@ -92,8 +95,9 @@ private:
     std::atomic<bool> has_said_bye_ = false;
     std::mutex wake_mutex_;
     std::condition_variable_any wake_;
-    bool wants_bye_ = false;  // under wake_mutex_
-    std::jthread keepalive_;  // last: it uses the rest
+    bool wants_bye_ = false;     // under wake_mutex_
+    std::jthread keepalive_;     // under wake_mutex_
+    alarm_clock::ticket alarm_;  // starts it; last: by then all the rest has to be there
 };
 
 }  // namespace wherry

@@ -1,6 +1,9 @@
 #include "wherry/endpoint.hpp"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
+#include <utility>
 
 #include "wherry/home.hpp"
 #include "wherry/keys/authorized_keys.hpp"
@@ -60,9 +63,19 @@ struct endpoint::parts {
     }
     fs::path public_identity() const { return identity() += ".pub"; }
 
+    // Found, looked at and loaded once, and not for each connection anew.
+    auto load(plugin_kind kind, const std::string& name) const {
+        const std::lock_guard lock(mutex);
+        auto& known = loaded[{kind, name}];
+        if (!known) known = plugins.load(kind, name);
+        return known;
+    }
+
     const endpoint_options options;
     const fs::path home;
     const plugin_host plugins;
+    mutable std::mutex mutex;
+    mutable std::map<std::pair<plugin_kind, std::string>, std::shared_ptr<const plugin>> loaded;
 };
 
 endpoint::endpoint(endpoint_options options) : parts_(std::make_shared<const parts>(std::move(options))) {}
@@ -100,7 +113,7 @@ keys::change endpoint::trust(std::string_view destination, std::string_view publ
 endpoint::route endpoint::find_route(std::string_view destination) const {
     auto parts = split_destination(destination);
     if (parts.scheme.empty()) parts.scheme = default_transport;
-    const auto plugin = plugins().load(plugin_kind::transport, parts.scheme);
+    const auto plugin = parts_->load(plugin_kind::transport, parts.scheme);
     const auto& values = values_for(options(), parts.scheme);
     route found;
     found.canonical = canonical_destination(parts.scheme, parts.address, default_port(*plugin, values));
@@ -111,7 +124,7 @@ endpoint::route endpoint::find_route(std::string_view destination) const {
 }
 
 std::unique_ptr<cipher> endpoint::make_cipher() const {
-    auto made = plugins().load(plugin_kind::cipher, options().cipher)->make_cipher(options().cipher_options);
+    auto made = parts_->load(plugin_kind::cipher, options().cipher)->make_cipher(options().cipher_options);
     if (made->is_insecure() && !options().allow_insecure)
         throw error(errc::bad_input, "the cipher " + printable(options().cipher) +
                                          " protects nothing: everybody on the way can read and change what is sent; "
