@@ -125,6 +125,7 @@ private:
         const auto& transport_name = options_.chosen(plugin_kind::transport).name();
         const auto destination = transport_name + "://" + std::string(address);
         const auto own = is_raw_ || cipher_->is_insecure() ? std::nullopt : own_public_key(with_, options_);
+        with_.log->info("listening on {}", printable(destination));
         if (with_.style == output::json) {
             json fields;
             fields["transport"] = transport_name;

@@ -8,6 +8,7 @@ import contextlib
 import getpass
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -93,8 +94,9 @@ class Wherry(Contestant):
         timed([self.program, "authorize", "--home", self.folder / "receiver", self.folder / "sender/identity.pub"])
         into = ["--filesystem.directory", self.folder / "received"] if sink == "filesystem" else []
         self.log = self.folder / "log"
-        self.receiver = start([self.program, "receive", "--home", self.folder / "receiver", "--json", "--sink", sink,
-                               *into, *options, *receiving, "127.0.0.1:0"], self.log)
+        # Quiet, as the others are: it does not tell of each file, but its log tells of connections.
+        self.receiver = start([self.program, "receive", "--home", self.folder / "receiver", "--quiet", "--log-level",
+                               "info", "--sink", sink, *into, *options, *receiving, "127.0.0.1:0"], self.log)
         place.closing.callback(stop, self.receiver)
         self.address = until(self.receiver, self.log, self._address)
         if link:
@@ -110,8 +112,10 @@ class Wherry(Contestant):
             with contextlib.suppress(ValueError):
                 yield json.loads(line)
 
-    def _address(self, text):
-        return next((e["address"] for e in self._events(text) if e["event"] == "listening"), None)
+    @staticmethod
+    def _address(text):
+        found = re.search(r" listening on \w+://(\S+)\n", text)
+        return found and found[1]
 
     @property
     def destination(self):
@@ -134,8 +138,9 @@ class Wherry(Contestant):
         return seconds
 
     def chain(self):
-        connected = [e for e in self._events(self.log.read_text(errors="replace")) if e["event"] == "connected"]
-        cipher = connected[-1].get("cipher", "") if connected else ""
+        connected = re.findall(r" connection \d+ from \S+: (?:.*\(SHA256:\S+\)|no key) (.+)\n",
+                               self.log.read_text(errors="replace"))
+        cipher = connected[-1] if connected else ""
         return ", ".join(["file", *([" ".join(map(str, self.sending))] if self.sending else []),
                           f"frames, {cipher or 'no cipher'}, tcp, {self.sink}"])
 
