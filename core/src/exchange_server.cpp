@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <ctime>
+#include <deque>
 #include <exception>
 #include <list>
 #include <mutex>
@@ -63,6 +64,7 @@ struct exchange_server::implementation {
         enum class phase { unproved, waiting, served, joined, ended } at = phase::unproved;
         const clock::time_point since = clock::now();
         bool makes_room = false;
+        std::condition_variable has_turn;
     };
     using phase = served::phase;
 
@@ -132,6 +134,7 @@ struct exchange_server::implementation {
             } else if (clock::now() - oldest->since < unproved_grace) {
                 changed.wait_until(lock, oldest->since + unproved_grace);
             } else {
+                --count(phase::unproved);
                 oldest->makes_room = true;
                 const std::lock_guard peer_lock(oldest->mutex);
                 if (oldest->link) oldest->link->abort();
@@ -139,39 +142,58 @@ struct exchange_server::implementation {
         }
     }
 
-    // Under `mutex`.
-    std::size_t count(phase which) const {
-        return static_cast<std::size_t>(std::count_if(
-            peers.begin(), peers.end(), [&](const served& peer) { return peer.at == which && !peer.makes_room; }));
+    // Under `mutex`, as the next three.
+    std::size_t& count(phase which) { return counts[static_cast<std::size_t>(which)]; }
+
+    // Everything that changes a peer's phase comes through here. Those that make room are as good as gone, and not
+    // counted.
+    void enter(served& peer, phase to) {
+        if (!peer.makes_room) --count(peer.at), ++count(to);
+        if (to == phase::ended) ++to_reap;
+        peer.at = to;
+        give_turns();
+        changed.notify_one();
     }
+
+    // Only who has a turn is woken: where a thousand wait, waking all for each place would be most of the work.
+    void give_turns() {
+        while (!in_line.empty() && count(phase::served) < options.max_connections) {
+            auto& next = *in_line.front();
+            in_line.pop_front();
+            enter(next, phase::served);
+            next.has_turn.notify_one();
+        }
+    }
+
+    phase phase_of_proved() { return count(phase::served) < options.max_connections ? phase::served : phase::waiting; }
 
     // A proved peer has a place if one is free; else it waits.
     void take_place(served& peer) {
         const std::lock_guard lock(mutex);
-        peer.at = count(phase::served) < options.max_connections ? phase::served : phase::waiting;
-        changed.notify_all();
+        enter(peer, phase_of_proved());
     }
 
     void give_place_back(served& peer) {
         const std::lock_guard lock(mutex);
-        peer.at = phase::joined;
-        changed.notify_all();
+        enter(peer, phase::joined);
     }
 
     // A proved peer's turn to be served; meanwhile its exchange says PING. False once it is stopping.
     bool wait_for_turn(served& peer) {
         std::unique_lock lock(mutex);
+        if (peer.at != phase::served) enter(peer, phase_of_proved());
         if (peer.at == phase::served) return true;
-        peer.at = phase::waiting;
-        changed.notify_all();
-        changed.wait(lock, [&] { return is_stopping || count(phase::served) < options.max_connections; });
-        if (is_stopping) return false;
-        peer.at = phase::served;
-        return true;
+        in_line.push_back(&peer);
+        peer.has_turn.wait(lock, [&] { return is_stopping || peer.at == phase::served; });
+        if (peer.at == phase::served) return true;
+        std::erase(in_line, &peer);
+        return false;
     }
 
     // Under `mutex`: joins threads that have said that they end.
     void reap() {
+        if (to_reap == 0) return;
+        to_reap = 0;
         peers.remove_if([](served& peer) {
             if (peer.at != phase::ended) return false;
             peer.thread.join();
@@ -182,11 +204,13 @@ struct exchange_server::implementation {
     void start(std::shared_ptr<connection> link) {
         const std::lock_guard lock(mutex);
         auto& peer = peers.emplace_back();
+        ++count(peer.at);
         peer.id = next_id++;
         peer.link = std::move(link);
         try {
             peer.thread = std::thread([this, &peer] { serve(peer); });
         } catch (const std::system_error&) {
+            --count(peer.at);
             peers.pop_back();
             throw error(errc::exhausted, "no thread could be started for another connection");
         }
@@ -214,8 +238,7 @@ struct exchange_server::implementation {
         }
         observer.disconnected(peer.id, address, failure);
         const std::lock_guard lock(mutex);
-        peer.at = phase::ended;
-        changed.notify_all();
+        enter(peer, phase::ended);
     }
 
     bool was_asked_for_room(const served& peer) {
@@ -372,7 +395,10 @@ struct exchange_server::implementation {
         cut_at = std::min(cut_at, clock::now() + grace);
         if (!std::exchange(is_stopping, true)) {
             from.abort();
-            for (auto& peer : peers) drain(peer);
+            for (auto& peer : peers) {
+                drain(peer);
+                peer.has_turn.notify_one();
+            }
         }
         changed.notify_all();
     }
@@ -388,6 +414,9 @@ struct exchange_server::implementation {
     std::mutex mutex;
     std::condition_variable changed;
     std::list<served> peers;
+    std::array<std::size_t, 5> counts{};  // of peers, by phase
+    std::deque<served*> in_line;          // wait for their turn
+    std::size_t to_reap = 0;
     connection_id next_id = 1;
     bool is_stopping = false;
     clock::time_point cut_at = clock::time_point::max();
