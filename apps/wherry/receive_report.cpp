@@ -170,6 +170,10 @@ receive_report::peer_entry receive_report::entry(connection_id id) const {
 }
 
 void receive_report::receiving(connection_id id, transfer_id transfer, const offer& what, std::uint64_t resumed_from) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto found = peers_.find(id); found != peers_.end()) found->second.has_offered = true;
+    }
     progress_.begin({id, transfer}, what.name.empty() ? "message" : printable(what.name), what.size, resumed_from);
     if (with_.style != output::json) return;
     json fields;
@@ -225,7 +229,9 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
         const std::lock_guard lock(mutex_);
         const auto ended = peers_.extract(id);
         was_connected = !ended.empty();
-        is_one_of_several = was_connected && ended.mapped().has_joined_another;
+        // One that was lost before it said a word, beside another, may have been about to join that.
+        is_one_of_several = was_connected && (ended.mapped().has_joined_another ||
+                                              (failure && !ended.mapped().has_offered && !peers_.empty()));
     }
     if (failure)
         with_.log->log(was_connected ? spdlog::level::warn : spdlog::level::info, "connection {} from {} failed: {}",

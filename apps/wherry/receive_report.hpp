@@ -45,6 +45,7 @@ private:
         std::string address;
         identity who;
         bool has_joined_another = false;
+        bool has_offered = false;
     };
 
     peer_entry entry(connection_id id) const;

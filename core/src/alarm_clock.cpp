@@ -18,9 +18,14 @@ alarm_clock::ticket alarm_clock::set(std::chrono::milliseconds after, std::funct
     const std::lock_guard lock(mutex_);
     const auto when = clock::now() + after;
     const auto which = ++last_;
-    const auto place = due_.emplace(key{when, which}, std::move(ring)).first;
-    times_.emplace(which, when);
-    if (place == due_.begin()) changed_.notify_one();
+    const auto known = times_.emplace(which, when).first;
+    try {
+        const auto place = due_.emplace(key{when, which}, std::move(ring)).first;
+        if (place == due_.begin()) changed_.notify_one();
+    } catch (...) {
+        times_.erase(known);
+        throw;
+    }
     return which;
 }
 

@@ -50,7 +50,8 @@ void further_streams::on_answer(const frame& got) {
     if (was_answered_ || content.count >= wanted_ || (content.count > 0 && !content.token))
         throw error(errc::protocol, "the peer granted connections that were not asked for");
     was_answered_ = true;
-    if (is_over_) return;
+    // Too late: everything is sent.
+    if (is_over_ || is_settled_) return;
     if (content.count + 1u < wanted_)
         why_fewer_ = "the receiver takes no more than " + std::to_string(content.count + 1) + " for each sender";
     if (content.count > 0) {
@@ -138,6 +139,8 @@ void further_streams::open(stream& one) {
         throw error(errc::auth_failed, "somebody else answered at the same address, with the key " + found.fingerprint);
     if (one.over->protection().overhead() != first_.protection().overhead())
         throw error(errc::internal, "the cipher seals differently from one connection to the next");
+    // As for the first: how long the peer takes to read tells nothing.
+    one.over->link().set_write_timeout(std::chrono::milliseconds(0));
     one.writer = std::make_unique<link_writer>(*one.over, one.over->timing().ping_interval);
 }
 
@@ -148,14 +151,12 @@ void further_streams::join(stream& one, record_reader& records) {
         byte_reader frames(*record, "a record of the peer");
         while (frames.remaining() > 0) {
             const auto got = take_frame(frames);
-            if (got.type == frame_type::ping) continue;
-            if (got.type == frame_type::bye) throw error(errc::disconnected, "the receiver is shutting down");
+            // BYE means nothing here: what joins goes on as long as what it has joined.
+            if (got.type == frame_type::ping || got.type == frame_type::bye) continue;
             if (got.type != frame_type::join)
                 throw error(errc::protocol, "the peer says something else before it has let a connection join");
             const auto answer = decode_outcome(got.payload);
             if (answer.failure) throw error(*answer.failure, "the receiver says: " + answer.text);
-            // As for the first: how long the peer takes to read tells nothing.
-            one.over->link().set_write_timeout(std::chrono::milliseconds(0));
             return;
         }
     }

@@ -375,9 +375,11 @@ void incoming_transfers::finish_group(std::span<finishing> ended) noexcept {
         of_sink([&] { claimed_delivery::finish_group(all); });
         for (std::size_t i = 0; i < ended.size(); ++i)
             if (all[i].failure) ended[i].result = failed(*all[i].failure);
-    } catch (const error& e) {
+    } catch (const std::exception& e) {
         // No memory to begin with.
-        for (auto& one : ended) one.result = failed(e);
+        const auto* const known = dynamic_cast<const error*>(&e);
+        for (auto& one : ended)
+            one.result = failed(known ? *known : error(errc::exhausted, "the receiver is out of memory"));
     }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -10,14 +11,16 @@
 #include "frame.hpp"
 #include "stream_merge.hpp"
 #include "wherry/cipher.hpp"
+#include "wherry/limits.hpp"
 
 namespace wherry {
 
 // Which exchanges of a receiver further connections may join. Thread-safety: all functions from any thread.
 class join_registry {
 public:
-    // Each exchange may have so many connections, the first included.
-    explicit join_registry(std::size_t max_streams) noexcept : max_streams_(max_streams) {}
+    // Each exchange may have so many connections, the first included; at least 1 and at most limits::max_streams.
+    explicit join_registry(std::size_t max_streams) noexcept
+        : max_streams_(std::clamp<std::size_t>(max_streams, 1, limits::max_streams)) {}
 
     std::size_t max_streams() const noexcept { return max_streams_; }
 

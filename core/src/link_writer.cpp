@@ -24,9 +24,9 @@ std::size_t bulk_record_bytes(session& over) {
 
 link_writer::link_writer(session& over, std::chrono::milliseconds ping_interval, numbering how)
     : over_(over),
-      spreader_(how == numbering::ordered
-                    ? std::make_unique<record_spreader>(bulk_record_bytes(over), over.protection().overhead())
-                    : nullptr),
+      bulk_bytes_(bulk_record_bytes(over)),
+      spreader_(how == numbering::ordered ? std::make_unique<record_spreader>(bulk_bytes_, over.protection().overhead())
+                                          : nullptr),
       ping_interval_(ping_interval),
       last_sent_(clock::now()),
       // Most connections have ended by then, without a thread for it.
@@ -47,14 +47,14 @@ void link_writer::start_keepalive() noexcept {
     if (keepalive_.joinable()) return;
     try {
         keepalive_ = std::jthread([this](const std::stop_token& stop) { keep_alive(stop); });
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
         // No thread is to be had: a peer that hears nothing would wait in vain.
         over_.link().abort();
     }
 }
 
 record_buffer link_writer::make_bulk_record() const {
-    return {bulk_record_bytes(over_), over_.protection().overhead(), spreader_ ? numbering::ordered : numbering::none};
+    return {bulk_bytes_, over_.protection().overhead(), spreader_ ? numbering::ordered : numbering::none};
 }
 
 record_buffer link_writer::make_small_record() const {
@@ -109,18 +109,19 @@ void link_writer::write(record_buffer& record) {
 link_traffic link_writer::write_locked(record_buffer& record) {
     if (const auto earlier = failure()) throw *earlier;
     if (is_shut_down_) throw error(errc::disconnected, "this side has taken leave already");
-    const auto sealed = record.seal(over_.protection());
-    const auto begin = clock::now();
     try {
+        const auto sealed = record.seal(over_.protection());
+        const auto begin = clock::now();
         over_.link().write_all(sealed);
-    } catch (const error& e) {
+        const auto end = clock::now();
+        last_sent_ = end;
+        return {sealed.size(), end - begin};
+    } catch (const std::exception& e) {
+        const auto* const known = dynamic_cast<const error*>(&e);
         const std::lock_guard failing(failure_mutex_);
-        failure_ = e;
+        failure_ = known ? *known : error(errc::internal, e.what());
         throw;
     }
-    const auto end = clock::now();
-    last_sent_ = end;
-    return {sealed.size(), end - begin};
 }
 
 void link_writer::count(const link_traffic& more) noexcept {

@@ -79,6 +79,7 @@ private:
     void count(const link_traffic& more) noexcept;
 
     session& over_;
+    const std::size_t bulk_bytes_;  // asked once: all bulk records have one size
     const std::unique_ptr<record_spreader> spreader_;
     const std::chrono::milliseconds ping_interval_;
     std::mutex mutex_;  // over the link's writing half; a write that waits holds it

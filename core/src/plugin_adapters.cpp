@@ -344,7 +344,9 @@ public:
     }
 
     bool finishes_at_once() const noexcept override {
-        return table_.finishes_at_once && table_.finishes_at_once(handle_) != 0;
+        if (!table_.finishes_at_once) return false;
+        const auto mine = turn(*of_);
+        return table_.finishes_at_once(handle_) != 0;
     }
 
     group_commit* commits_with() noexcept override { return group_; }

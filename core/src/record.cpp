@@ -48,7 +48,8 @@ void record_buffer::commit(frame_type type, std::uint8_t flags, std::uint32_t tr
     used_ += frame_header_bytes + payload_bytes;
 }
 
-void record_buffer::take_over(record_buffer& other) noexcept {
+void record_buffer::take_over(record_buffer& other) {
+    if (other.used_ > capacity_) throw error(errc::internal, "a record does not fit another");
     if (capacity_ == other.capacity_)
         std::swap(bytes_, other.bytes_);
     else

@@ -45,9 +45,9 @@ public:
 
     // Puts the number at the front. REQUIRES: numbering::ordered.
     void set_number(std::uint64_t number) noexcept { store_order_frame({body(), order_frame_bytes}, number); }
-    // Takes what is in the other, which is empty then. REQUIRES: this is empty and no smaller than the other, and both
-    // have the same numbering and overhead.
-    void take_over(record_buffer& other) noexcept;
+    // Takes what is in the other, which is empty then. REQUIRES: this is empty, and both have the same numbering and
+    // overhead. Throws error(errc::internal) if there is no room for it.
+    void take_over(record_buffer& other);
     // Of the whole record, if it were sealed now.
     std::size_t sealed_bytes() const noexcept { return record_length_bytes + used_ + overhead_; }
 

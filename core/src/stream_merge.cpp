@@ -84,11 +84,7 @@ void stream_merge::hold(lane& at, const_bytes record) {
 
 std::optional<const_bytes> stream_merge::next() {
     std::unique_lock lock(mutex_);
-    if (taken_) {
-        if (taken_->at_ == lane::state::is_dealt_with) taken_->at_ = lane::state::reads;
-        taken_->changed_.notify_all();
-        taken_.reset();
-    }
+    release_taken();
     for (;;) {
         if (auto* const found = find(next_)) {
             ++next_;
@@ -104,6 +100,13 @@ std::optional<const_bytes> stream_merge::next() {
 }
 
 // Under `mutex_`, as what follows.
+void stream_merge::release_taken() noexcept {
+    if (!taken_) return;
+    if (taken_->at_ == lane::state::is_dealt_with) taken_->at_ = lane::state::reads;
+    taken_->changed_.notify_all();
+    taken_.reset();
+}
+
 stream_merge::lane* stream_merge::find(std::uint64_t number) noexcept {
     const auto found = std::find_if(lanes_.begin(), lanes_.end(), [&](const auto& one) {
         return one->at_ == lane::state::holds && one->number_ == number;
@@ -125,6 +128,8 @@ void stream_merge::fail(const error& why) noexcept {
 void stream_merge::expect_end() noexcept {
     const std::lock_guard lock(mutex_);
     is_ending_ = true;
+    // What was taken last was the BYE, and is dealt with: its connection may go on to its end.
+    release_taken();
 }
 
 bool stream_merge::wait_for_first(std::chrono::milliseconds time) {

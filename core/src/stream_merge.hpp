@@ -37,7 +37,8 @@ public:
     // ended. Throws the first failure, once no record can be had any more. By one thread.
     std::optional<const_bytes> next();
 
-    // What ends from now on ends in order: both sides have said all.
+    // What ends from now on ends in order: both sides have said all. By the thread that calls next(), whose last record
+    // is not valid any more.
     void expect_end() noexcept;
     // Waits until the first connection has ended; false if that takes longer.
     bool wait_for_first(std::chrono::milliseconds time);
@@ -47,6 +48,7 @@ public:
 private:
     void hold(lane& at, const_bytes record);
     void fail(const error& why) noexcept;
+    void release_taken() noexcept;
     lane* find(std::uint64_t number) noexcept;
     bool is_stuck() const noexcept;
 
