@@ -2,7 +2,6 @@
 import os
 import re
 import signal
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -219,15 +218,21 @@ def test_nobody_there_is_a_link_failure(place):
     assert result is None and process.told("error")
 
 
-def left_over():
-    return sorted(Path(tempfile.gettempdir()).glob("wherry-bench.*"))
+def scratch(place):
+    """The environment of a bench whose folders lie where no other's do."""
+    (place.folder / "scratch").mkdir(exist_ok=True)
+    return place.env(TMPDIR=str(place.folder / "scratch"))
+
+
+def left_over(place):
+    return sorted((place.folder / "scratch").iterdir())
 
 
 def local(place, *options, code=OK, **others):
     """A bench of both sides, which needs no keys, and leaves none."""
-    before = left_over()
-    process = place.run("bench", "--home", place.folder / "nowhere", "--local", "--json", *options, code=code, **others)
-    assert left_over() == before
+    process = place.run("bench", "--home", place.folder / "nowhere", "--local", "--json", *options, code=code,
+                        env=scratch(place), **others)
+    assert left_over(place) == []
     assert not (place.folder / "nowhere").exists()
     return process
 
@@ -296,8 +301,7 @@ def test_local_bench_takes_no_settings_for_real_use(place):
 
 
 def test_interrupted_local_bench_ends_both_sides(place):
-    before = left_over()
-    process = place.start("bench", "--local", "--json", "-t", "1h", "-i", "50ms")
+    process = place.start("bench", "--local", "--json", "-t", "1h", "-i", "50ms", env=scratch(place))
     process.wait_until(lambda: [e for e in process.told("interval") if e["bytes"] > 0], "an interval")
     process.signal(signal.SIGINT)
     process.ended(INTERRUPTED)
@@ -305,7 +309,7 @@ def test_interrupted_local_bench_ends_both_sides(place):
     assert result["interrupted"] and result["bytes"] > 0
     check_both(result)
     assert process.told("comparison")[0]["exit_code"] == INTERRUPTED
-    assert left_over() == before
+    assert left_over(place) == []
 
 
 def children_of(pid):
