@@ -6,7 +6,7 @@ import peer
 from peer import BYE, END, JOIN, ORDER, RESULT, STREAMS, Peer
 from support import LIMIT, LINK, OK, USAGE, CutAt, Throttle, content, scaled, sha256
 
-SIZE = scaled(32) << 20
+SIZE = max(scaled(32), 16) << 20
 
 
 def make_tree(place, count):
@@ -73,7 +73,7 @@ def test_receiver_grants_no_more_than_it_wants_to(place):
 def test_one_connection_that_is_cut_ends_the_sending_and_it_resumes(place):
     receiver = place.receiver()
     file = place.file("cargo", content(SIZE))
-    link = place.link(receiver, OneOf(3, lambda: CutAt(SIZE // 32)))
+    link = place.link(receiver, OneOf(3, lambda: CutAt(SIZE // 4)))
     place.sender(link, file, "--streams", "4", "--compress", "none").ended(LINK)
     receiver.expect_event("disconnected", connection=1)
     assert place.arrived() == []
