@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "as_error.hpp"
 #include "further_streams.hpp"
 #include "incoming.hpp"
 #include "join_registry.hpp"
@@ -38,11 +39,6 @@ constexpr std::chrono::seconds join_wait{1};
 constexpr std::size_t max_join_bytes = frame_header_bytes + 128;
 // How long the peer has to close the connection when all is said.
 constexpr std::chrono::seconds close_wait{2};
-
-error as_error(const std::exception& e) {
-    const auto* const known = dynamic_cast<const error*>(&e);
-    return known ? *known : error(errc::internal, e.what());
-}
 
 }  // namespace
 

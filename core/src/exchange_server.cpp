@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "as_error.hpp"
 #include "collected_response.hpp"
 #include "delivery_registry.hpp"
 #include "join_registry.hpp"
@@ -29,11 +30,6 @@ constexpr std::chrono::milliseconds exhausted_pause{200};
 constexpr std::chrono::seconds unproved_grace{3};
 // Proved peers that wait for a place, in places.
 constexpr std::size_t waiting_for_each_place = 16;
-
-error as_error(const std::exception& e) {
-    if (const auto* const known = dynamic_cast<const error*>(&e)) return *known;
-    return error(errc::internal, e.what());
-}
 
 // What a raw peer sends has no name of its own.
 std::string raw_name(connection_id id) {

@@ -4,6 +4,7 @@
 #include <system_error>
 #include <utility>
 
+#include "as_error.hpp"
 #include "record.hpp"
 
 namespace wherry {
@@ -12,11 +13,6 @@ namespace {
 
 // How long what the peer has to say about it is waited for when a further connection was lost.
 constexpr std::chrono::seconds last_words_wait{2};
-
-error as_error(const std::exception& e) {
-    const auto* const known = dynamic_cast<const error*>(&e);
-    return known ? *known : error(errc::internal, e.what());
-}
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "as_error.hpp"
 #include "overlap.hpp"
 #include "wherry/limits.hpp"
 
@@ -117,9 +118,8 @@ link_traffic link_writer::write_locked(record_buffer& record) {
         last_sent_ = end;
         return {sealed.size(), end - begin};
     } catch (const std::exception& e) {
-        const auto* const known = dynamic_cast<const error*>(&e);
         const std::lock_guard failing(failure_mutex_);
-        failure_ = known ? *known : error(errc::internal, e.what());
+        failure_ = as_error(e);
         throw;
     }
 }

@@ -5,6 +5,8 @@
 #include <exception>
 #include <utility>
 
+#include "as_error.hpp"
+
 namespace wherry {
 
 class stream_merge::lane {
@@ -57,8 +59,7 @@ void stream_merge::read(lane& from, record_reader& records) {
         if (&from == first_.get() || is_ending_ || is_closed_) return;
         throw error(errc::disconnected, "the peer closed one of its connections in the middle; try again");
     } catch (const std::exception& e) {
-        const auto* const known = dynamic_cast<const error*>(&e);
-        fail(known ? *known : error(errc::internal, e.what()));
+        fail(as_error(e));
         const std::lock_guard lock(mutex_);
         from.at_ = lane::state::has_ended;
         from.link_.reset();

@@ -3,6 +3,8 @@
 #include <exception>
 #include <utility>
 
+#include "as_error.hpp"
+
 namespace wherry {
 
 write_behind::write_behind(std::vector<record_buffer> buffers, write to)
@@ -49,10 +51,8 @@ void write_behind::run() noexcept {
         std::optional<error> failure;
         try {
             write_(*next);
-        } catch (const error& e) {
-            failure = e;
         } catch (const std::exception& e) {
-            failure = error(errc::internal, e.what());
+            failure = as_error(e);
         }
         lock.lock();
         is_writing_ = false;
