@@ -31,6 +31,7 @@ fs::path folder_of(const fs::path& file) { return file.has_parent_path() ? file.
 // What a chain of symbolic links ends at, so that the file behind it is changed and not the link.
 fs::path behind_links(const fs::path& path) {
     std::error_code ignored;
+    if (!fs::is_symlink(path, ignored)) return path;
     const auto target = fs::canonical(path, ignored);
     return ignored ? path : target;
 }

@@ -27,7 +27,7 @@ struct receiver::implementation {
                    const receiver_options& options)
         : here(at),
           route(here.find_route(address)),
-          protection(here.make_cipher()),
+          protection(here.protection()),
           own(std::move(owned)),
           gate(keys::authorized_keys(keys::authorized_keys_path(here.home())),
                protection->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
@@ -56,7 +56,7 @@ struct receiver::implementation {
     // In the order in which each uses the ones before.
     const endpoint here;
     const endpoint::route route;
-    const std::unique_ptr<cipher> protection;
+    const std::shared_ptr<cipher> protection;
     const std::unique_ptr<callback_sink> own;
     const sender_gate gate;
     gated_sink gated;

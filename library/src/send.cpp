@@ -258,7 +258,7 @@ public:
           options_(options),
           plan_(plan),
           to_(here.find_route(destination)),
-          cipher_(here.make_cipher()),
+          cipher_(here.protection()),
           book_(plan, options.progress),
           retries_(options.retry, random_share),
           items_(plan, book_, options.resume, retries_.is_on() ? repeats::possible : repeats::no) {
@@ -384,7 +384,7 @@ private:
     const send_options& options_;
     const sending_plan& plan_;
     const endpoint::route to_;
-    const std::unique_ptr<cipher> cipher_;
+    const std::shared_ptr<cipher> cipher_;
     result_book book_;
     retry_schedule retries_;
     item_sender items_;

@@ -14,6 +14,7 @@
 #include "error_of.hpp"
 #include "recording_sink.hpp"
 #include "temporary_folder.hpp"
+#include "wherry/keys/private_key.hpp"
 #include "wherry/wherry.hpp"
 
 namespace wherry {
@@ -483,6 +484,50 @@ TEST_F(library_test, callbacks_come_one_at_a_time_unless_told_otherwise) {
     auto first = std::async(std::launch::async, [&] { return send({message("x")}).ok(); });
     EXPECT_TRUE(send({message("y")}).ok());
     EXPECT_TRUE(first.get());
+}
+
+TEST_F(library_test, a_passphrase_is_asked_for_once_and_again_when_the_key_is_another) {
+    const auto home = folder_ / "carol";
+    std::filesystem::create_directories(home);
+    std::filesystem::permissions(home, std::filesystem::perms::owner_all);
+    const auto make_key = [&](const std::string& passphrase) {
+        std::filesystem::remove(home / "identity");
+        std::filesystem::remove(home / "identity.pub");
+        const auto key = keys::private_key::generate(keys::key_type::ed25519);
+        key.save(home / "identity", keys::secret_text(passphrase.begin(), passphrase.end()));
+        keys::write_public_key_file(home / "identity.pub", key.public_part(), "carol");
+    };
+    std::string passphrase = "first";
+    std::atomic<int> asked = 0;
+    auto options = options_at("carol");
+    options.ask_secret = [&](const std::string&, std::span<char> into) {
+        ++asked;
+        return passphrase.copy(into.data(), into.size());
+    };
+    make_key(passphrase);
+    const endpoint carol(options);
+    start(keep());
+    carol.trust(inbox_->address(), bob_.public_key().key.line());
+    bob_.authorize(carol.public_key().key.line());
+    const auto send_many = [&] {
+        std::vector<std::future<bool>> all;
+        for (int i = 0; i < 4; ++i)
+            all.push_back(std::async(std::launch::async,
+                                     [&] { return wherry::send(carol, inbox_->address(), {message("hello")}).ok(); }));
+        return std::all_of(all.begin(), all.end(), [](auto& one) { return one.get(); });
+    };
+    EXPECT_TRUE(send_many());
+    EXPECT_TRUE(send_many());
+    EXPECT_EQ(asked, 1);
+
+    passphrase = "second";
+    make_key(passphrase);
+    // The old key is let in, and the new one is not yet.
+    const auto refused = error_of([&] { wherry::send(carol, inbox_->address(), {message("hello")}); });
+    EXPECT_EQ(refused.code(), errc::auth_failed);
+    bob_.authorize(carol.public_key().key.line());
+    EXPECT_TRUE(send_many());
+    EXPECT_EQ(asked, 2);
 }
 
 }  // namespace

@@ -69,8 +69,10 @@ public:
     };
     // Throws error: bad_input, unsupported, as plugin_host::load and plugin::make_transport do.
     route find_route(std::string_view destination) const;
-    // Throws as those do, and bad_input for a cipher that protects nothing, unless it is allowed.
-    std::unique_ptr<cipher> make_cipher() const;
+    // What protects everything that is sent and received here. Made when it is first needed, and anew when the file
+    // with the private key is another: so that a key is read, and its passphrase asked for, once. Throws as those do,
+    // and bad_input for a cipher that protects nothing, unless it is allowed.
+    std::shared_ptr<cipher> protection() const;
 
     const endpoint_options& options() const noexcept;
     const plugin_host& plugins() const noexcept;
