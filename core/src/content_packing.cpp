@@ -59,6 +59,16 @@ void content_packing::left_alone(std::size_t bytes) noexcept {
 }
 
 mutable_bytes content_packing::room() {
+    // What is only tried, and likely goes as it is, is read into the record, if enough of it has room there.
+    if (how_ == compression::automatic && !policy_.wants_packed() && !packer_.is_open()) {
+        const auto left = left_.value_or(packer::most_on_trial);
+        const auto enough = static_cast<std::size_t>(std::clamp<std::uint64_t>(left, 1, packer::most_on_trial));
+        if (record_.fits(enough)) return record_.data_room().first(enough);
+    }
+    return piece();
+}
+
+mutable_bytes content_packing::piece() {
     if (!piece_) piece_ = std::make_unique_for_overwrite<std::byte[]>(packer::most_on_trial);
     return {piece_.get(), packer::most_on_trial};
 }
@@ -72,20 +82,28 @@ bool content_packing::should_pack(const_bytes piece, more next) {
         const auto begin = clock::now();
         const auto size = packer_.size_on_trial(piece, packing_policy::fast_level);
         policy_.tried(piece.size(), size, clock::now() - begin);
+        if (!policy_.wants_packed()) packer_.rest();
     }
     return policy_.wants_packed();
 }
 
-std::uint64_t content_packing::put(transfer_id id, const_bytes piece, more next) {
+std::uint64_t content_packing::put(transfer_id id, const_bytes read, more next) {
     std::uint64_t made = 0;
+    auto piece = read;
     // What follows may be of another kind, which an open zstd frame goes on with until the policy has had its say.
     const int level = how_ == compression::zstd ? usual_level : policy_.level();
     if (packer_.is_open() && ((how_ != compression::zstd && !policy_.wants_packed()) || packer_.level() != level))
         made += end(id);
+    const bool is_in_record = read.data() != piece_.get();
     if (!should_pack(piece, next)) {
-        made += put_plain(id, piece);
+        if (is_in_record) record_.commit_data(id, piece.size());
+        made += is_in_record ? piece.size() : put_plain(id, piece);
         left_alone(piece.size());
         return made;
+    }
+    if (is_in_record) {
+        std::memcpy(this->piece().data(), read.data(), read.size());
+        piece = this->piece().first(read.size());
     }
     if (!packer_.is_open()) packer_.begin(how_ == compression::zstd ? usual_level : policy_.level(), left_);
     const auto how = next == more::no                      ? packer::until::ended

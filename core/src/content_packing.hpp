@@ -35,11 +35,12 @@ public:
     mutable_bytes room();
     enum class more { comes, may_be_long_in_coming, no };
     // Takes the piece that was read into room(); `next` says what follows. Returns how much was put into records.
-    std::uint64_t put(transfer_id id, const_bytes piece, more next);
+    std::uint64_t put(transfer_id id, const_bytes read, more next);
     // Ends what was begun. Returns how much was put into records.
     std::uint64_t end(transfer_id id);
 
 private:
+    mutable_bytes piece();
     bool should_pack(const_bytes piece, more next);
     std::uint64_t put_packed(transfer_id id, const_bytes piece, packer::until how);
     std::uint64_t put_plain(transfer_id id, const_bytes piece);

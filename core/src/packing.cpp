@@ -4,7 +4,9 @@
 #include <zstd_errors.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <mutex>
 #include <string>
 
 #include "wherry/limits.hpp"
@@ -77,11 +79,50 @@ struct packer::state {
     std::unique_ptr<std::byte[]> trial;
 };
 
+// Where many connections send a little each, memory that is new for each of them costs more than the trial that it is
+// for. Of nothing that was compressed any trace goes out with something else: each begins with a session that was
+// reset.
+class packer::idle_states {
+public:
+    // Never destroyed, for threads may still send when the program ends.
+    static idle_states& shared() {
+        static auto* const only = new idle_states;
+        return *only;
+    }
+
+    std::unique_ptr<state> take() {
+        {
+            const std::lock_guard lock(mutex_);
+            for (auto& place : places_)
+                if (place) return std::move(place);
+        }
+        return std::make_unique<state>();
+    }
+
+    void give_back(std::unique_ptr<state> one) noexcept {
+        if (ZSTD_sizeof_CCtx(one->context) > most_kept_bytes) return;
+        const std::lock_guard lock(mutex_);
+        for (auto& place : places_)
+            if (!place) return place.swap(one);
+    }
+
+private:
+    static constexpr std::size_t most_kept_bytes = std::size_t{1} << 20;
+
+    std::mutex mutex_;
+    std::array<std::unique_ptr<state>, 4> places_;
+};
+
 packer::packer() = default;
-packer::~packer() = default;
+packer::~packer() { rest(); }
+
+void packer::rest() noexcept {
+    is_open_ = false;
+    if (state_) idle_states::shared().give_back(std::move(state_));
+}
 
 void packer::prepare(int level, std::optional<std::uint64_t> content_bytes) {
-    if (!state_) state_ = std::make_unique<state>();
+    if (!state_) state_ = idle_states::shared().take();
     auto* const context = state_->context;
     checked(ZSTD_CCtx_reset(context, ZSTD_reset_session_only));
     checked(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level));

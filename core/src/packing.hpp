@@ -44,8 +44,12 @@ public:
     static constexpr std::size_t most_on_trial = std::size_t{128} << 10;
     std::size_t size_on_trial(const_bytes content, int level);
 
+    // Lends its memory to the next packer of the process that needs some. What is open is forgotten.
+    void rest() noexcept;
+
 private:
     struct state;
+    class idle_states;
 
     void prepare(int level, std::optional<std::uint64_t> content_bytes);
 

@@ -119,6 +119,28 @@ TEST(packing_test, text_shrinks_to_what_a_trial_says) {
     EXPECT_LT(joined(pack_all(packing, content, 128 * kib, 256 * kib)).size(), on_trial + 100);
 }
 
+TEST(packing_test, what_one_packer_lends_leaves_nothing_in_what_another_makes) {
+    const auto content = lines(64 * kib);
+    std::vector<std::string> of_first;
+    for (int round = 0; round < 3; ++round) {
+        packer one;
+        one.begin(1, content.size());
+        const auto made = pack_all(one, content, 16 * kib, 256 * kib);
+        if (round == 0) of_first = made;
+        EXPECT_EQ(made, of_first);
+        // In the middle of something else, of another level.
+        one.begin(6, std::nullopt);
+        std::string payload(64 * kib, '\0');
+        one.pack(as_bytes(noise(kib)), std::as_writable_bytes(std::span(payload)), until::it_suits);
+        one.rest();
+        EXPECT_FALSE(one.is_open());
+        packer other;
+        EXPECT_GT(other.size_on_trial(as_bytes(noise(128 * kib)), 1), 128 * kib - 1);
+        one.begin(1, content.size());
+        EXPECT_EQ(pack_all(one, content, 16 * kib, 256 * kib), of_first);
+    }
+}
+
 TEST(packing_test, what_was_flushed_can_be_expanded_at_once) {
     packer packing;
     unpacker unpacking;
