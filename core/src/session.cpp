@@ -41,30 +41,41 @@ void read_exactly(stream& from, mutable_bytes into, std::string_view what) {
     }
 }
 
+bool begins_ours(const_bytes said) {
+    const auto length = std::min(said.size(), magic.size());
+    return std::ranges::equal(said.first(length), std::span(magic).first(length));
+}
+
+[[noreturn]] void fail_as_foreign(const_bytes said) {
+    throw error(errc::protocol, "what is there speaks no wherry; it began with '" + printable(as_text(said)) +
+                                    "'. Check the address and the port");
+}
+
 preface read_preface(stream& from) {
-    // Byte by byte, for a peer that speaks something else may say less than a preface and then wait for us.
-    std::array<std::byte, magic.size() + 2> head;
-    for (std::size_t i = 0; i < magic.size(); ++i) {
-        read_exactly(from, {&head[i], 1}, i == 0 ? "without a word" : "before it had said that it speaks wherry");
-        if (head[i] == magic[i]) continue;
-        std::array<std::byte, 24> began;
-        std::ranges::copy(std::span(head).first(i + 1), began.begin());
-        std::size_t length = i + 1;
+    // A peer that speaks something else may say less than a preface and then wait for us: so the first byte, which
+    // hardly anything else begins with, comes by itself, and then every piece is looked at when it is there.
+    std::array<std::byte, 24> said{};
+    read_exactly(from, std::span(said).first(1), "without a word");
+    std::size_t have = 1;
+    if (!begins_ours(std::span(said).first(have))) {
         try {
-            length += from.read_some(std::span(began).subspan(length));
+            have += from.read_some(std::span(said).subspan(have));
         } catch (const error&) {
             // What it said so far will do.
         }
-        throw error(errc::protocol, "what is there speaks no wherry; it began with '" +
-                                        printable(as_text(std::span(began).first(length))) +
-                                        "'. Check the address and the port");
+        fail_as_foreign(std::span(said).first(have));
     }
-    const auto rest = std::span(head).subspan(magic.size());
-    read_exactly(from, rest.first(1), "in the middle of its preface");
-    preface told{std::to_integer<std::uint8_t>(rest[0]), ""};
-    if (told.version != protocol_version) return told;
-    read_exactly(from, rest.subspan(1), "in the middle of its preface");
-    const auto length = std::to_integer<std::size_t>(rest[1]);
+    constexpr auto version_at = magic.size(), head_bytes = magic.size() + 2;
+    while (have < head_bytes) {
+        const auto got = from.read_some(std::span(said).first(head_bytes).subspan(have));
+        if (got == 0) throw error(errc::disconnected, "the peer closed the connection in the middle of its preface");
+        have += got;
+        if (!begins_ours(std::span(said).first(have))) fail_as_foreign(std::span(said).first(have));
+        const auto version = std::to_integer<std::uint8_t>(said[version_at]);
+        if (have > version_at && version != protocol_version) return {version, ""};
+    }
+    preface told{protocol_version, ""};
+    const auto length = std::to_integer<std::size_t>(said[version_at + 1]);
     if (length == 0 || length > limits::max_cipher_name_bytes)
         throw error(errc::protocol, "the peer's preface has a length out of bounds");
     std::vector<std::byte> name(length);

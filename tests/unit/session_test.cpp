@@ -7,6 +7,7 @@
 
 #include "memory_stream.hpp"
 #include "plain_cipher.hpp"
+#include "wherry/text.hpp"
 
 namespace wherry {
 namespace {
@@ -103,6 +104,41 @@ TEST(session, what_speaks_something_else_is_quoted_harmlessly) {
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code(), errc::protocol);
     EXPECT_THAT(failure->what(), HasSubstr("speaks no wherry; it began with 'GET / HTTP/1.1\\x0D\\x0A\\x1B[2J"));
+}
+
+TEST(session, what_says_little_and_waits_is_quoted_at_once) {
+    for (const std::string_view said : {"+OK\r\n", "220 ready\n", "\x89PNG\r\n\x1a\n", "\x89wherr!"}) {
+        memory_link link;
+        plain_cipher cipher;
+        link.initiator->write_all(as_bytes(said));
+        // Whoever waited for more would wait for an hour.
+        const session_options patient = {std::chrono::hours(1), std::chrono::hours(1)};
+        const auto failure = failure_of(
+            [&] { session::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, patient); });
+        ASSERT_TRUE(failure);
+        EXPECT_EQ(failure->code(), errc::protocol) << failure->what();
+        EXPECT_THAT(failure->what(), HasSubstr("speaks no wherry; it began with '" + printable(said) + "'"));
+    }
+}
+
+TEST(session, a_preface_may_come_in_any_pieces) {
+    const std::string preface("\x89wherry\n\x01\x05plain", 15);
+    for (std::size_t cut = 1; cut < preface.size(); ++cut) {
+        memory_link link;
+        plain_cipher cipher;
+        auto dribble = std::async(std::launch::async, [&, to = std::move(link.initiator)] {
+            to->write_all(as_bytes(preface.substr(0, cut)));
+            std::this_thread::sleep_for(std::chrono::milliseconds(2));
+            to->write_all(as_bytes(preface.substr(cut)));
+            to->shutdown_write();
+        });
+        const auto failure = failure_of(
+            [&] { session::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, quick); });
+        // It got as far as the handshake.
+        ASSERT_TRUE(failure);
+        EXPECT_THAT(failure->what(), HasSubstr("closed in the handshake")) << cut;
+        dribble.get();
+    }
 }
 
 TEST(session, a_peer_that_says_nothing_is_given_up) {
