@@ -1127,14 +1127,15 @@ TEST_F(exchange_test, content_that_does_not_shrink_goes_as_it_is) {
 
 TEST_F(exchange_test, content_that_changes_its_kind_is_compressed_where_it_shrinks) {
     connect({}, {}, compressing(compression::automatic));
-    const auto content = lines(3'000'000) + noise(12'000'000) + lines(12'000'000) + noise(100'000);
+    // So little noise that it says nothing of how fast the link is.
+    const auto content = lines(3'000'000) + noise(3'000'000) + lines(12'000'000) + noise(100'000);
     text_source item("x", content);
     sender_->send(item);
     EXPECT_FALSE(finish());
     EXPECT_FALSE(receiver_failure());
     EXPECT_TRUE(sink_.finished().at("x").content == content);
     EXPECT_LT(at_sender_.answers.at("x").bytes_on_link, content.size() - 4'000'000);
-    EXPECT_GE(at_sender_.answers.at("x").bytes_on_link, 12'100'000u);
+    EXPECT_GE(at_sender_.answers.at("x").bytes_on_link, 3'100'000u);
 }
 
 TEST_F(exchange_test, a_record_expands_to_no_more_than_it_may) {
