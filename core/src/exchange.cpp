@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "as_error.hpp"
+#include "crew.hpp"
 #include "further_streams.hpp"
 #include "incoming.hpp"
 #include "join_registry.hpp"
@@ -78,7 +79,7 @@ struct exchange::implementation {
         // A peer that is gone is found out by the reader, which then ends the write.
         over->link().set_write_timeout(std::chrono::milliseconds(0));
         if (further) further->ask();
-        reader = std::thread([this] {
+        reader = crew::shared().run([this] {
             try {
                 begin_reading();
                 read_until_bye();
@@ -334,7 +335,7 @@ struct exchange::implementation {
     bool has_peer_left = false;  // of the thread that reads
     bool has_left = false;
     std::atomic<bool> is_cancelled = false;
-    std::thread reader;
+    crew::task reader;
     // Of the thread that reads.
     std::optional<record_reader> records;
     std::optional<const_bytes> first_record;  // was read before its turn

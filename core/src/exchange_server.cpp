@@ -9,11 +9,11 @@
 #include <exception>
 #include <list>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "as_error.hpp"
 #include "collected_response.hpp"
+#include "crew.hpp"
 #include "delivery_registry.hpp"
 #include "join_registry.hpp"
 #include "observer_gate.hpp"
@@ -52,11 +52,12 @@ struct exchange_server::implementation {
     struct served {
         connection_id id;
         std::shared_ptr<connection> link;
-        std::thread thread;
+        crew::task thread;
         std::mutex mutex;
         exchange* trading = nullptr;  // while it serves
         bool is_draining = false;
         // Under the server's mutex.
+        std::list<served>::iterator place;
         enum class phase { unproved, waiting, served, joined, ended } at = phase::unproved;
         const clock::time_point since = clock::now();
         bool makes_room = false;
@@ -113,7 +114,7 @@ struct exchange_server::implementation {
     bool wait_for_a_place() {
         std::unique_lock lock(mutex);
         for (;;) {
-            reap();
+            reap(lock);
             if (is_stopping) return false;
             // Peers that proved themselves may crowd; who comes then waits outside.
             if (count(phase::waiting) >= waiting_for_each_place * options.max_connections) {
@@ -145,8 +146,8 @@ struct exchange_server::implementation {
     // counted.
     void enter(served& peer, phase to) {
         if (!peer.makes_room) --count(peer.at), ++count(to);
-        if (to == phase::ended) ++to_reap;
         peer.at = to;
+        if (to == phase::ended) ended.splice(ended.end(), peers, peer.place);
         give_turns();
         changed.notify_one();
     }
@@ -186,25 +187,30 @@ struct exchange_server::implementation {
         return false;
     }
 
-    // Under `mutex`: joins threads that have said that they end.
-    void reap() {
-        if (to_reap == 0) return;
-        to_reap = 0;
-        peers.remove_if([](served& peer) {
-            if (peer.at != phase::ended) return false;
-            peer.thread.join();
-            return true;
-        });
+    // Joins threads that have said that they end; what holds `mutex` lets go of it meanwhile.
+    void reap(std::unique_lock<std::mutex>& lock) {
+        if (ended.empty()) return;
+        auto to_join = std::exchange(ended, {});
+        lock.unlock();
+        for (auto& peer : to_join) peer.thread.join();
+        lock.lock();
+    }
+
+    // After those that ended are gone.
+    bool has_any(std::unique_lock<std::mutex>& lock) {
+        while (!ended.empty()) reap(lock);
+        return !peers.empty();
     }
 
     void start(std::shared_ptr<connection> link) {
         const std::lock_guard lock(mutex);
         auto& peer = peers.emplace_back();
+        peer.place = std::prev(peers.end());
         ++count(peer.at);
         peer.id = next_id++;
         peer.link = std::move(link);
         try {
-            peer.thread = std::thread([this, &peer] { serve(peer); });
+            peer.thread = crew::shared().run([this, &peer] { serve(peer); });
         } catch (const std::system_error&) {
             --count(peer.at);
             peers.pop_back();
@@ -360,12 +366,7 @@ struct exchange_server::implementation {
 
     void end_all() {
         std::unique_lock lock(mutex);
-        const auto all_have_ended = [&] {
-            reap();
-            return peers.empty();
-        };
-        for (;;) {
-            if (all_have_ended()) return;
+        while (has_any(lock)) {
             if (clock::now() >= cut_at) break;
             if (cut_at == clock::time_point::max())
                 changed.wait(lock);
@@ -383,7 +384,7 @@ struct exchange_server::implementation {
         lock.unlock();
         into.interrupt();
         lock.lock();
-        changed.wait(lock, all_have_ended);
+        while (has_any(lock)) changed.wait(lock);
     }
 
     void stop(std::chrono::milliseconds grace) {
@@ -409,10 +410,10 @@ struct exchange_server::implementation {
 
     std::mutex mutex;
     std::condition_variable changed;
-    std::list<served> peers;
+    std::list<served> peers;              // that have not ended
+    std::list<served> ended;              // whose threads are to be joined
     std::array<std::size_t, 5> counts{};  // of peers, by phase
     std::deque<served*> in_line;          // wait for their turn
-    std::size_t to_reap = 0;
     connection_id next_id = 1;
     bool is_stopping = false;
     clock::time_point cut_at = clock::time_point::max();

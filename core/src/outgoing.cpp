@@ -189,6 +189,7 @@ bool outgoing_transfers::count(transfer_id id, const progress& so_far, content i
 std::optional<std::uint64_t> outgoing_transfers::agree_on_offset(transfer_id id, source& item,
                                                                  std::optional<content_digest>& digest) {
     flush();
+    record_.rest();
     accept_frame proposal;
     {
         std::unique_lock lock(mutex_);
@@ -265,6 +266,7 @@ void outgoing_transfers::finish() {
         if (!failure_ && !is_cancelled_) {
             lock.unlock();
             flush();
+            record_.rest();
             lock.lock();
             changed_.wait(lock, [&] { return (unanswered_.empty() && being_told_ == 0) || failure_ || is_cancelled_; });
         }

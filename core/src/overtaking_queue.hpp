@@ -7,12 +7,14 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
-#include <thread>
 #include <utility>
 #include <vector>
+
+#include "crew.hpp"
 
 namespace wherry {
 
@@ -122,9 +124,10 @@ private:
     bool start_thread() {
         if (threads_.size() >= shape_.most_threads) return false;
         try {
-            std::vector<Job> group;
-            group.reserve(1);
-            threads_.emplace_back([this, group = std::move(group)]() mutable { run(group); });
+            const auto group = std::make_shared<std::vector<Job>>();
+            group->reserve(1);
+            threads_.reserve(threads_.size() + 1);
+            threads_.push_back(crew::shared().run([this, group] { run(*group); }));
         } catch (const std::exception&) {
             return false;  // no thread to be had, or no memory
         }
@@ -240,7 +243,7 @@ private:
     std::size_t flushing_ = 0;
     std::optional<clock::time_point> unflushed_since_;
     bool is_closing_ = false;
-    std::vector<std::thread> threads_;
+    std::vector<crew::task> threads_;
 };
 
 }  // namespace wherry

@@ -62,7 +62,7 @@ void read_ahead::hold(const_bytes record) {
     changed_.wait(lock, [&] { return ready_.size() < most_ready || is_closing_; });
     // Nobody wants it; the link ends soon.
     if (is_closing_) return;
-    record_reader::memory with;
+    record_memory with;
     if (!spare_.empty()) {
         with = std::move(spare_.back());
         spare_.pop_back();

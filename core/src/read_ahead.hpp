@@ -32,7 +32,7 @@ public:
 
 private:
     struct held {
-        record_reader::memory in;
+        record_memory in;
         const_bytes record;
     };
 
@@ -43,7 +43,7 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<held> ready_;
-    std::vector<record_reader::memory> spare_;
+    std::vector<record_memory> spare_;
     std::optional<held> taken_;  // until the next call of next()
     bool is_closing_ = false;
     bool has_ended_ = false;

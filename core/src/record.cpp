@@ -19,17 +19,12 @@ constexpr std::size_t least_read_bytes = std::size_t{64} << 10;
 // The same while next to nothing is to be held.
 constexpr std::size_t bare_read_bytes = 512;
 
-std::unique_ptr<std::byte[]> uninitialised(std::size_t bytes) {
-    return std::make_unique_for_overwrite<std::byte[]>(bytes);
-}
-
 }  // namespace
 
 record_buffer::record_buffer(std::size_t record_bytes, std::size_t overhead, numbering how)
     : capacity_(record_bytes - record_length_bytes - overhead),
       overhead_(overhead),
-      reserved_(how == numbering::ordered ? order_frame_bytes : 0),
-      bytes_(uninitialised(record_bytes)) {}
+      reserved_(how == numbering::ordered ? order_frame_bytes : 0) {}
 
 void record_buffer::append(frame_type type, std::uint8_t flags, std::uint32_t transfer, const_bytes payload) {
     if (!fits(payload.size())) throw error(errc::internal, "a frame does not fit its record");
@@ -38,7 +33,7 @@ void record_buffer::append(frame_type type, std::uint8_t flags, std::uint32_t tr
     used_ += frame_header_bytes + payload.size();
 }
 
-mutable_bytes record_buffer::data_room() noexcept {
+mutable_bytes record_buffer::data_room() {
     return {body() + used_ + frame_header_bytes, capacity_ - used_ - frame_header_bytes};
 }
 
@@ -61,8 +56,8 @@ const_bytes record_buffer::seal(cipher_session& with) {
     const std::size_t sealed = used_ + overhead_;
     with.seal({body(), sealed}, used_);
     used_ = reserved_;
-    store_big_endian<std::uint32_t>({bytes_.get(), record_length_bytes}, static_cast<std::uint32_t>(sealed));
-    return {bytes_.get(), record_length_bytes + sealed};
+    store_big_endian<std::uint32_t>({bytes(), record_length_bytes}, static_cast<std::uint32_t>(sealed));
+    return {bytes(), record_length_bytes + sealed};
 }
 
 record_reader::record_reader(connection& link, cipher_session& with, std::chrono::milliseconds record_timeout,
@@ -71,7 +66,7 @@ record_reader::record_reader(connection& link, cipher_session& with, std::chrono
 
 std::optional<std::size_t> record_reader::next_length(ahead how) {
     if (!fill(record_length_bytes, how)) return std::nullopt;
-    const std::size_t sealed = load_big_endian<std::uint32_t>({in_.bytes.get() + begin_, record_length_bytes});
+    const std::size_t sealed = load_big_endian<std::uint32_t>({in_.get() + begin_, record_length_bytes});
     // A record without a frame says nothing; it would only keep us busy.
     if (sealed > limits::max_record_bytes || sealed < with_.overhead() + frame_header_bytes)
         throw error(errc::protocol, "the peer announced a record of " + std::to_string(sealed) +
@@ -83,7 +78,7 @@ std::optional<const_bytes> record_reader::next() {
     const auto sealed = next_length(ahead::comfortably);
     if (!sealed) return std::nullopt;
     fill(record_length_bytes + *sealed);
-    const auto opened = with_.open({in_.bytes.get() + begin_ + record_length_bytes, *sealed});
+    const auto opened = with_.open({in_.get() + begin_ + record_length_bytes, *sealed});
     begin_ += record_length_bytes + *sealed;
     return opened;
 }
@@ -95,13 +90,12 @@ bool record_reader::is_next_short(std::size_t sealed_bytes) {
     return true;
 }
 
-void record_reader::hand_over(memory& with) {
+void record_reader::hand_over(record_memory& with) {
     const auto left = end_ - begin_;
-    if (with.capacity < std::max(left, least_read_bytes)) {
-        with.capacity = std::max(in_.capacity, least_read_bytes);
-        with.bytes = uninitialised(with.capacity);
+    if (with.capacity() < std::max(left, least_read_bytes)) {
+        with = record_memory(std::max(in_.capacity(), least_read_bytes));
     }
-    if (left > 0) std::memcpy(with.bytes.get(), in_.bytes.get() + begin_, left);
+    if (left > 0) std::memcpy(with.get(), in_.get() + begin_, left);
     std::swap(in_, with);
     begin_ = 0;
     end_ = left;
@@ -113,23 +107,22 @@ bool record_reader::fill(std::size_t wanted, ahead how) {
     const bool is_bare = how == ahead::barely;
     const std::size_t comfortable =
         is_bare ? std::max(wanted, bare_read_bytes) : std::max(wanted + read_ahead_bytes, least_read_bytes);
-    if (in_.capacity - begin_ < wanted || (!is_bare && in_.capacity < least_read_bytes)) {
+    if (in_.capacity() - begin_ < wanted || (!is_bare && in_.capacity() < least_read_bytes)) {
         // Only the head of one record is ever here, so this moves little.
-        if (in_.capacity < comfortable) {
-            auto larger = uninitialised(comfortable);
-            if (end_ > begin_) std::memcpy(larger.get(), in_.bytes.get() + begin_, end_ - begin_);
-            in_.bytes = std::move(larger);
-            in_.capacity = comfortable;
+        if (in_.capacity() < comfortable) {
+            record_memory larger(comfortable);
+            if (end_ > begin_) std::memcpy(larger.get(), in_.get() + begin_, end_ - begin_);
+            in_ = std::move(larger);
         } else {
-            std::memmove(in_.bytes.get(), in_.bytes.get() + begin_, end_ - begin_);
+            std::memmove(in_.get(), in_.get() + begin_, end_ - begin_);
         }
         end_ -= begin_;
         begin_ = 0;
     }
     const auto begun = clock::now();
     while (end_ - begin_ < wanted) {
-        const std::size_t target = std::min(in_.capacity, begin_ + comfortable);
-        const auto got = link_.read_some({in_.bytes.get() + end_, target - end_});
+        const std::size_t target = std::min(in_.capacity(), begin_ + comfortable);
+        const auto got = link_.read_some({in_.get() + end_, target - end_});
         if (got == 0) {
             if (end_ == begin_) return false;
             throw error(errc::disconnected, "the link was cut in the middle of a record");

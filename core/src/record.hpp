@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "frame.hpp"
+#include "record_memory.hpp"
 #include "wherry/cipher.hpp"
 #include "wherry/transport.hpp"
 
@@ -37,32 +38,40 @@ public:
     void append(frame_type type, std::uint8_t flags, std::uint32_t transfer, const_bytes payload);
 
     // Room for the payload of a frame, to be filled from its front and then added with commit(). REQUIRES: fits(1).
-    mutable_bytes data_room() noexcept;
+    mutable_bytes data_room();
     void commit(frame_type type, std::uint8_t flags, std::uint32_t transfer, std::size_t payload_bytes) noexcept;
     void commit_data(std::uint32_t transfer, std::size_t payload_bytes) noexcept {
         commit(frame_type::data, 0, transfer, payload_bytes);
     }
 
     // Puts the number at the front. REQUIRES: numbering::ordered.
-    void set_number(std::uint64_t number) noexcept { store_order_frame({body(), order_frame_bytes}, number); }
+    void set_number(std::uint64_t number) { store_order_frame({body(), order_frame_bytes}, number); }
     // Takes what is in the other, which is empty then. REQUIRES: this is empty, and both have the same numbering and
     // overhead. Throws error(errc::internal) if there is no room for it.
     void take_over(record_buffer& other);
     // Of the whole record, if it were sealed now.
     std::size_t sealed_bytes() const noexcept { return record_length_bytes + used_ + overhead_; }
 
+    // Does without memory until something is put into it. REQUIRES: empty().
+    void rest() noexcept { bytes_.release(); }
+
     // Seals what was appended and returns the whole record, to be written before anything else is done with this.
     // Leaves the buffer empty.
     const_bytes seal(cipher_session& with);
 
 private:
-    std::byte* body() noexcept { return bytes_.get() + record_length_bytes; }
+    // Takes memory when it is first needed: many are never used.
+    std::byte* bytes() {
+        if (!bytes_) bytes_ = record_memory(record_bytes());
+        return bytes_.get();
+    }
+    std::byte* body() { return bytes() + record_length_bytes; }
 
     const std::size_t capacity_;  // of plaintext
     const std::size_t overhead_;
     const std::size_t reserved_;  // for the number
     std::size_t used_ = reserved_;
-    std::unique_ptr<std::byte[]> bytes_;
+    record_memory bytes_;
 };
 
 // When something last came over a link; of one connection, and read by others.
@@ -87,14 +96,9 @@ public:
     // rest of it. False at the end of the stream. Holds next to no memory for a longer one. Throws as next() does.
     bool is_next_short(std::size_t sealed_bytes);
 
-    // What records are read into.
-    struct memory {
-        std::unique_ptr<std::byte[]> bytes;
-        std::size_t capacity = 0;
-    };
     // Exchanges the memory that the last record lies in for `with`, which may be empty: that record stays valid as long
     // as the memory does.
-    void hand_over(memory& with);
+    void hand_over(record_memory& with);
 
 private:
     enum class ahead { comfortably, barely };
@@ -108,7 +112,7 @@ private:
     cipher_session& with_;
     const std::chrono::milliseconds record_timeout_;
     const std::shared_ptr<last_heard> heard_;
-    memory in_;
+    record_memory in_;
     std::size_t begin_ = 0, end_ = 0;  // what was read and not yet returned
 };
 

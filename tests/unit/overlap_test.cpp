@@ -66,7 +66,7 @@ TEST(record_reader_memory, a_record_stays_valid_as_long_as_what_it_lies_in) {
     link.says(wire, {1000, 3, 70'000});
     checking_session cipher(overhead);
     record_reader reader(link, cipher);
-    std::vector<record_reader::memory> kept;
+    std::vector<record_memory> kept;
     std::vector<const_bytes> records;
     while (const auto record = reader.next()) {
         kept.emplace_back();

@@ -136,6 +136,21 @@ TEST(record_buffer, takes_content_in_place) {
     EXPECT_EQ(take_frame(frames).type, frame_type::end);
 }
 
+TEST(record_buffer, does_without_memory_between_two_records) {
+    checking_session cipher(8), other(8);
+    record_buffer record(std::size_t{256} << 10, 8);
+    for (int i = 0; i < 3; ++i) {
+        record.append(frame_type::data, 0, 1, as_bytes("some"));
+        const auto sealed = record.seal(cipher);
+        bytes body(sealed.begin() + record_length_bytes, sealed.end());
+        byte_reader frames(other.open(body), "it");
+        EXPECT_EQ(as_text(take_frame(frames).payload), "some");
+        record.rest();
+        EXPECT_TRUE(record.empty());
+        EXPECT_EQ(record.record_bytes(), std::size_t{256} << 10);
+    }
+}
+
 TEST(record_buffer, room_for_content_ends_with_the_record) {
     checking_session cipher(8);
     record_buffer record(limits::max_record_bytes, 8);

@@ -1,0 +1,88 @@
+#include "crew.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <thread>
+#include <utility>
+
+namespace wherry {
+
+namespace {
+
+// How many wait for something to do, and for how long.
+constexpr std::size_t most_idle = 32;
+constexpr std::chrono::seconds idle_time{2};
+
+}  // namespace
+
+crew& crew::shared() {
+    // Members may still wait when the program ends, so what they wait on stays.
+    static auto* const only = [] {
+        auto* const made = new crew;
+        made->idle_.reserve(most_idle);
+        return made;
+    }();
+    return *only;
+}
+
+crew::task::~task() {
+    if (joinable()) std::terminate();
+}
+
+void crew::task::join() {
+    std::unique_lock lock(end_->mutex);
+    end_->changed.wait(lock, [this] { return end_->is_there; });
+    lock.unlock();
+    end_.reset();
+}
+
+crew::task crew::run(std::function<void()> what) {
+    job one{std::move(what), std::make_shared<task::end>()};
+    task begun(one.end);
+    {
+        const std::lock_guard lock(mutex_);
+        if (!idle_.empty()) {
+            auto& called = *idle_.back();
+            idle_.pop_back();
+            called.next = std::move(one);
+            called.called.notify_one();
+            return begun;
+        }
+    }
+    try {
+        std::thread([this, first = std::move(one)]() mutable { work(std::move(first)); }).detach();
+    } catch (...) {
+        begun.end_.reset();
+        throw;
+    }
+    return begun;
+}
+
+void crew::work(job first) noexcept {
+    auto current = std::move(first);
+    do {
+        current.what();
+        current.what = nullptr;
+        const auto end = std::move(current.end);
+        const std::lock_guard lock(end->mutex);
+        end->is_there = true;
+        end->changed.notify_all();
+    } while (wait_for_next(current));
+}
+
+// False if this one is not needed any more.
+bool crew::wait_for_next(job& next) noexcept {
+    member self;
+    std::unique_lock lock(mutex_);
+    if (idle_.size() >= most_idle) return false;
+    idle_.push_back(&self);
+    const auto is_called = [&] { return self.next.what != nullptr; };
+    if (!self.called.wait_for(lock, idle_time, is_called)) {
+        std::erase(idle_, &self);
+        return false;
+    }
+    next = std::move(self.next);
+    return true;
+}
+
+}  // namespace wherry
