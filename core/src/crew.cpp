@@ -9,8 +9,8 @@ namespace wherry {
 
 namespace {
 
-// How many wait for something to do, and for how long.
-constexpr std::size_t most_idle = 32;
+// How many wait for something to do, and for how long: as many as a receiver has connections, usually.
+constexpr std::size_t most_idle = 256;
 constexpr std::chrono::seconds idle_time{2};
 
 }  // namespace
@@ -34,6 +34,11 @@ void crew::task::join() {
     end_->changed.wait(lock, [this] { return end_->is_there; });
     lock.unlock();
     end_.reset();
+}
+
+bool crew::task::wait_for(std::chrono::milliseconds time) {
+    std::unique_lock lock(end_->mutex);
+    return end_->changed.wait_for(lock, time, [this] { return end_->is_there; });
 }
 
 crew::task crew::run(std::function<void()> what) {

@@ -29,6 +29,8 @@ public:
         bool joinable() const noexcept { return end_ != nullptr; }
         // Waits until it is done, and all that it held is gone.
         void join();
+        // Waits for that, but no longer than this; false if it is not done then. It is still to be joined.
+        bool wait_for(std::chrono::milliseconds time);
 
     private:
         friend crew;

@@ -104,7 +104,7 @@ struct exchange::implementation {
             // Everything is answered; a link that breaks now takes nothing away.
         }
         // All is said; a peer that does not take leave is not waited for.
-        if (!outgoing.wait_for_reader(leave_wait)) over->link().abort();
+        if (!reader.wait_for(leave_wait)) over->link().abort();
         reader.join();
         has_left = true;
         if (further) further->stop();

@@ -303,6 +303,7 @@ void outgoing_transfers::abandon_all() {
 
 void outgoing_transfers::wait_until_let_in() {
     std::unique_lock lock(mutex_);
+    is_entry_awaited_ = true;
     changed_.wait(lock, [&] { return is_let_in_ || failure_ || is_cancelled_; });
     if (failure_) throw *failure_;
     if (is_cancelled_) throw interrupted();
@@ -320,7 +321,8 @@ std::optional<error> outgoing_transfers::why_over() {
 void outgoing_transfers::let_in() noexcept {
     const std::lock_guard lock(mutex_);
     is_let_in_ = true;
-    changed_.notify_all();
+    // Who waits for an answer to an offer would be woken in vain.
+    if (is_entry_awaited_) changed_.notify_all();
 }
 
 void outgoing_transfers::on_accept(const frame& got) {
@@ -377,11 +379,6 @@ void outgoing_transfers::reader_ended() noexcept {
     const std::lock_guard lock(mutex_);
     has_reader_ended_ = true;
     changed_.notify_all();
-}
-
-bool outgoing_transfers::wait_for_reader(std::chrono::milliseconds time) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, time, [&] { return has_reader_ended_; });
 }
 
 // ---- Any thread ----

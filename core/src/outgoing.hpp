@@ -43,8 +43,6 @@ public:
     // The peer takes no more. Throws if something is not answered.
     void peer_took_leave();
     void reader_ended() noexcept;
-    // False if the reader has not ended within that time.
-    bool wait_for_reader(std::chrono::milliseconds time);
 
     // The exchange is over: the first failure is the one that counts, and it is told for everything that is not
     // answered.
@@ -100,7 +98,7 @@ private:
     transfer_id next_id_;
     std::optional<error> failure_;
     bool is_cancelled_ = false;
-    bool is_let_in_ = false;
+    bool is_let_in_ = false, is_entry_awaited_ = false;
     std::size_t being_told_ = 0;  // were unanswered, and the observer is about to know
     bool has_reader_ended_ = false;
     bool takes_no_more_ = false;  // the peer

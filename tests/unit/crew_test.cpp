@@ -36,6 +36,17 @@ TEST(crew, all_that_was_begun_runs_at_the_same_time) {
     }
 }
 
+TEST(crew, one_can_wait_a_while_for_a_task) {
+    std::promise<void> go;
+    auto task = crew::shared().run([&] { go.get_future().wait(); });
+    EXPECT_FALSE(task.wait_for(std::chrono::milliseconds(1)));
+    EXPECT_TRUE(task.joinable());
+    go.set_value();
+    EXPECT_TRUE(task.wait_for(std::chrono::hours(1)));
+    EXPECT_TRUE(task.joinable());
+    task.join();
+}
+
 TEST(crew, what_was_done_holds_nothing_any_more) {
     auto held = std::make_shared<int>(1);
     auto task = crew::shared().run([held] {});
