@@ -9,6 +9,7 @@
 #include <exception>
 #include <list>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include "as_error.hpp"
@@ -28,6 +29,11 @@ using clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds exhausted_pause{200};
 // What an honest peer needs at the very most, before it may have to make room.
 constexpr std::chrono::seconds unproved_grace{3};
+// Peers that come at the same moment are dealt with a few at a time, as far as they are quick: a thousand that all wait
+// for one another take longer, and more memory and threads, than a thousand in a row. Who takes longer than this holds
+// up nobody.
+constexpr std::chrono::milliseconds rush_time{25};
+constexpr std::size_t least_at_once = 16, at_once_for_each_processor = 8;
 // Proved peers that wait for a place, in places.
 constexpr std::size_t waiting_for_each_place = 16;
 
@@ -121,6 +127,11 @@ struct exchange_server::implementation {
                 changed.wait(lock);
                 continue;
             }
+            if (const auto until = end_of_rush()) {
+                to_end_first = most_at_once / 2;
+                rush_eases.wait_until(lock, *until, [&] { return to_end_first == 0 || is_stopping; });
+                continue;
+            }
             // Those that make room are as good as gone.
             if (count(phase::unproved) < options.max_unproved) return true;
             const auto oldest = std::find_if(peers.begin(), peers.end(), [](const served& peer) {
@@ -139,7 +150,15 @@ struct exchange_server::implementation {
         }
     }
 
-    // Under `mutex`, as the next three.
+    // Under `mutex`, as the next four.
+
+    // When the next peer is accepted at the latest, if many came just now and are still there.
+    std::optional<clock::time_point> end_of_rush() const {
+        if (peers.size() < most_at_once) return std::nullopt;
+        const auto since = std::prev(peers.end(), static_cast<std::ptrdiff_t>(most_at_once))->since;
+        return clock::now() - since < rush_time ? std::optional(since + rush_time) : std::nullopt;
+    }
+
     std::size_t& count(phase which) { return counts[static_cast<std::size_t>(which)]; }
 
     // Everything that changes a peer's phase comes through here. Those that make room are as good as gone, and not
@@ -147,7 +166,10 @@ struct exchange_server::implementation {
     void enter(served& peer, phase to) {
         if (!peer.makes_room) --count(peer.at), ++count(to);
         peer.at = to;
-        if (to == phase::ended) ended.splice(ended.end(), peers, peer.place);
+        if (to == phase::ended) {
+            ended.splice(ended.end(), peers, peer.place);
+            if (to_end_first > 0 && --to_end_first == 0) rush_eases.notify_one();
+        }
         give_turns();
         changed.notify_one();
     }
@@ -398,6 +420,7 @@ struct exchange_server::implementation {
             }
         }
         changed.notify_all();
+        rush_eases.notify_all();
     }
 
     listener& from;
@@ -410,6 +433,10 @@ struct exchange_server::implementation {
 
     std::mutex mutex;
     std::condition_variable changed;
+    const std::size_t most_at_once =
+        std::max<std::size_t>(least_at_once, at_once_for_each_processor* std::thread::hardware_concurrency());
+    std::condition_variable rush_eases;   // for the thread that accepts
+    std::size_t to_end_first = 0;         // before it is told
     std::list<served> peers;              // that have not ended
     std::list<served> ended;              // whose threads are to be joined
     std::array<std::size_t, 5> counts{};  // of peers, by phase

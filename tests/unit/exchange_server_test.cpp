@@ -159,6 +159,21 @@ TEST_F(exchange_server_test, silent_peers_do_not_keep_others_out) {
     EXPECT_THAT(first->what(), HasSubstr("others were waiting"));
 }
 
+TEST_F(exchange_server_test, a_crowd_of_silent_peers_holds_up_nobody) {
+    start();
+    std::vector<std::unique_ptr<connection>> silent;
+    for (int i = 0; i < 200; ++i) silent.push_back(listener_.connect());
+    EXPECT_TRUE(send("x", "1").ok());
+}
+
+TEST_F(exchange_server_test, stops_in_the_middle_of_a_rush) {
+    start();
+    std::vector<std::unique_ptr<connection>> silent;
+    for (int i = 0; i < 2000; ++i) silent.push_back(listener_.connect());
+    server_->stop(std::chrono::milliseconds(0));
+    running_.get();
+}
+
 TEST_F(exchange_server_test, peers_that_wait_for_a_place_hear_of_a_stop) {
     server_options options;
     options.max_connections = 1;
