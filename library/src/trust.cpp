@@ -37,12 +37,21 @@ std::string sender_gate::verify(const identity& peer) const {
     require_keys(peer, keyless_);
     if (peer.public_key.empty()) return {};
     std::optional<std::string> label;
+    // Not when it was answered: the file may have changed since it was read.
+    const auto asked = clock::now();
     try {
         label = accepted_.find(keys::parse_public_key_line(peer.public_key).key);
     } catch (const error& e) {
         tell_.cannot_check(e.what());
         throw error(errc::auth_failed,
                     "the receiver cannot check keys at the moment; its owner finds the reason in its log");
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        if (label)
+            let_in_[peer.public_key] = asked;
+        else
+            let_in_.erase(peer.public_key);
     }
     if (!label) {
         tell_.refused(peer);
@@ -51,22 +60,14 @@ std::string sender_gate::verify(const identity& peer) const {
     return *label;
 }
 
+bool sender_gate::let_in_within(std::chrono::milliseconds time, const identity& peer) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = let_in_.find(peer.public_key);
+    return found != let_in_.end() && clock::now() - found->second < time;
+}
+
 std::unique_ptr<delivery> gated_sink::begin(const offer& what, const offering_peer& from) {
-    if (!from.who.public_key.empty()) {
-        const auto now = std::chrono::steady_clock::now();
-        bool is_due = false;
-        {
-            const std::lock_guard lock(mutex_);
-            auto& last = asked_[from.who.public_key];
-            is_due = now - last >= ask_again_after;
-            // Set only if it is still welcome, below: one that is not must not get through meanwhile.
-        }
-        if (is_due) {
-            gate_.verify(from.who);
-            const std::lock_guard lock(mutex_);
-            asked_[from.who.public_key] = now;
-        }
-    }
+    if (!from.who.public_key.empty() && !gate_.let_in_within(ask_again_after, from.who)) gate_.verify(from.who);
     return inner_.begin(what, from);
 }
 

@@ -84,6 +84,25 @@ TEST_F(trust_test, key_that_was_taken_back_counts_for_what_is_offered_next) {
     EXPECT_EQ(inner.calls().size(), 2u);
 }
 
+TEST_F(trust_test, who_was_let_in_a_moment_ago_may_offer_at_once_but_not_who_was_refused_since) {
+    const auto known = new_identity(), other = new_identity();
+    const keys::authorized_keys accepted(home_ / "authorized_keys");
+    accepted.add(key_of(known), "laptop");
+    const auto one = gate();
+    test::recording_sink inner;
+    gated_sink gated(inner, one);
+    EXPECT_FALSE(one.let_in_within(std::chrono::hours(1), known));
+    one.verify(known);
+    EXPECT_TRUE(one.let_in_within(std::chrono::hours(1), known));
+    EXPECT_FALSE(one.let_in_within(std::chrono::hours(1), other));
+    EXPECT_FALSE(one.let_in_within(std::chrono::milliseconds(0), known));
+    expect_auth_failure([&] { gated.begin({}, {"address", other}); });
+    accepted.remove(key_of(known));
+    expect_auth_failure([&] { one.verify(known); });
+    EXPECT_FALSE(one.let_in_within(std::chrono::hours(1), known));
+    expect_auth_failure([&] { gated.begin({}, {"address", known}); });
+}
+
 TEST_F(trust_test, gate_is_shut_if_the_file_cannot_be_used) {
     fs::create_directory(home_ / "authorized_keys");
     const auto one = gate();

@@ -40,15 +40,21 @@ public:
 
     // The label of the peer's key. Throws error(errc::auth_failed).
     std::string verify(const identity& peer) const;
+    // Whether that was asked, with this key, within that time, and it was let in when it was asked last.
+    bool let_in_within(std::chrono::milliseconds time, const identity& peer) const;
 
 private:
+    using clock = std::chrono::steady_clock;
+
     const keys::authorized_keys accepted_;
     const keyless_peers keyless_;
     const callbacks tell_;
+    mutable std::mutex mutex_;
+    mutable std::map<std::string, clock::time_point, std::less<>> let_in_;  // when last, by public key
 };
 
 // Asks the gate again when something is offered, so that a key that was taken back counts for connections that are
-// open, too; once a second for each key at the most. Thread-safety: as a sink.
+// open, too; not if its key was let in within the last second. Thread-safety: as a sink.
 class gated_sink final : public sink {
 public:
     // Both outlive this.
@@ -60,8 +66,6 @@ public:
 private:
     sink& inner_;
     const sender_gate& gate_;
-    std::mutex mutex_;
-    std::map<std::string, std::chrono::steady_clock::time_point, std::less<>> asked_;  // by public key
 };
 
 // What to do with a receiver that was never met before.
