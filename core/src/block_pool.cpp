@@ -17,8 +17,10 @@ constexpr std::size_t most_idle_chunks = 2;
 
 }  // namespace
 
-block_pool::~block_pool() {
-    for (auto& one : with_room_) ::munmap(one.memory, chunk_bytes);
+block_pool::~block_pool() { unmap(with_room_); }
+
+void block_pool::unmap(const std::list<chunk>& chunks) noexcept {
+    for (const auto& one : chunks) ::munmap(one.memory, chunk_bytes);
 }
 
 std::size_t block_pool::chunks() const {
@@ -27,7 +29,7 @@ std::size_t block_pool::chunks() const {
 }
 
 // At a multiple of its size, as large pages want it.
-block_pool::chunk block_pool::map(pages of) {
+std::byte* block_pool::map(pages of) {
     constexpr auto twice = 2 * chunk_bytes;
     void* const mapped = ::mmap(nullptr, twice, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) throw std::bad_alloc();
@@ -37,21 +39,32 @@ block_pool::chunk block_pool::map(pages of) {
     if (before > 0) ::munmap(begin, before);
     ::munmap(memory + chunk_bytes, twice - before - chunk_bytes);
     if (of == pages::large) ::madvise(memory, chunk_bytes, MADV_HUGEPAGE);  // refused, they are small
-    return chunk(memory);
+    return memory;
 }
 
 block_pool::block block_pool::take() {
+    std::list<chunk> surplus;
+    const auto taken = take_or_add(surplus);
+    unmap(surplus);
+    return taken;
+}
+
+block_pool::block block_pool::take_or_add(std::list<chunk>& surplus) {
     std::unique_lock lock(mutex_);
     if (with_room_.empty()) {
         // Whoever has but a few connections touches little of it, and may keep its memory small.
         const auto of = full_.empty() ? pages::small : pages::large;
-        // Others find room meanwhile, or map a chunk, too.
+        std::list<chunk> fresh(1, chunk(nullptr));
         lock.unlock();
-        std::list<chunk> fresh;
-        fresh.push_back(map(of));
+        fresh.front().memory = map(of);
         lock.lock();
-        with_room_.splice(with_room_.end(), fresh);
-        ++idle_chunks_;
+        // Another may have added one meanwhile.
+        if (with_room_.empty()) {
+            with_room_.splice(with_room_.end(), fresh);
+            ++idle_chunks_;
+        } else {
+            surplus.splice(surplus.end(), fresh);
+        }
     }
     const auto from = with_room_.begin();
     if (from->in_use++ == 0) --idle_chunks_;
@@ -67,7 +80,7 @@ block_pool::block block_pool::take() {
 void block_pool::give_back(block one) noexcept {
     std::list<chunk> surplus;
     put_back(one, surplus);
-    for (auto& chunk : surplus) ::munmap(chunk.memory, chunk_bytes);
+    unmap(surplus);
 }
 
 void block_pool::put_back(block one, std::list<chunk>& surplus) noexcept {
@@ -78,7 +91,7 @@ void block_pool::put_back(block one, std::list<chunk>& surplus) noexcept {
     std::memcpy(one.data_, &to->free, sizeof to->free);
     to->free = one.data_;
     if (--to->in_use > 0) return;
-    if (idle_chunks_ == most_idle_chunks) {
+    if (idle_chunks_ >= most_idle_chunks) {
         surplus.splice(surplus.end(), with_room_, to);
     } else {
         // Others are filled up before it is begun again.

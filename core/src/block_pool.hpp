@@ -58,7 +58,9 @@ private:
     };
 
     enum class pages { small, large };
-    static chunk map(pages of);
+    static std::byte* map(pages of);
+    static void unmap(const std::list<chunk>& chunks) noexcept;
+    block take_or_add(std::list<chunk>& surplus);
     void put_back(block one, std::list<chunk>& surplus) noexcept;
     std::size_t blocks_of_chunk() const noexcept { return chunk_bytes / block_bytes_; }
 

@@ -1,5 +1,7 @@
 #include "crew.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <exception>
 #include <thread>
@@ -46,6 +48,8 @@ crew::task crew::run(std::function<void()> what) {
     task begun(one.end);
     {
         const std::lock_guard lock(mutex_);
+        // A process that was forked has none of them.
+        if (const auto here = ::getpid(); std::exchange(process_, here) != here) idle_.clear();
         if (!idle_.empty()) {
             auto& called = *idle_.back();
             idle_.pop_back();

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -11,7 +13,7 @@
 namespace wherry {
 
 // Threads that are used again: for work that is short and comes often, as of connections that bring little, to start a
-// thread and to end it takes longer than the work.
+// thread and to end it takes longer than the work. They keep the signal mask of whoever had them started.
 // Thread-safety: all functions from any thread.
 class crew {
 public:
@@ -64,6 +66,7 @@ private:
 
     std::mutex mutex_;
     std::vector<member*> idle_;  // the last to come is the first to be called
+    pid_t process_ = 0;          // that they are threads of
 };
 
 }  // namespace wherry

@@ -233,10 +233,10 @@ struct exchange_server::implementation {
         peer.link = std::move(link);
         try {
             peer.thread = crew::shared().run([this, &peer] { serve(peer); });
-        } catch (const std::system_error&) {
+        } catch (const std::exception&) {
             --count(peer.at);
             peers.pop_back();
-            throw error(errc::exhausted, "no thread could be started for another connection");
+            throw error(errc::exhausted, "there is no thread or no memory for another connection");
         }
         // stop() may have come between accept() and here.
         if (is_stopping) drain(peer);

@@ -31,9 +31,9 @@ void record_spreader::put(record_buffer& record) {
     has_free_.wait(lock, [&] { return !free_.empty() || failure_ || is_stopped_; });
     if (failure_) throw *failure_;
     if (is_stopped_) throw error(errc::disconnected, "the connection was closed from this side");
+    free_.back()->take_over(record);  // may throw, and then it stays free
     auto taken = std::move(free_.back());
     free_.pop_back();
-    taken->take_over(record);
     ready_.push_back({std::move(taken), next_number_++});
     has_ready_.notify_one();
 }

@@ -27,8 +27,8 @@ void write_behind::put(record_buffer& record) {
     has_room_.wait(lock, [&] { return !free_.empty() || failure_; });
     if (failure_) throw *failure_;
     auto* const taken = free_.front();
+    taken->take_over(record);  // may throw, and then it stays free
     free_.pop_front();
-    taken->take_over(record);
     waiting_.push_back(taken);
     has_work_.notify_one();
 }

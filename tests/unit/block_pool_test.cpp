@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <latch>
 #include <random>
 #include <set>
 #include <thread>
@@ -67,6 +68,24 @@ TEST(block_pool, memory_that_nobody_uses_goes_back_but_for_a_little) {
     EXPECT_EQ(pool.chunks(), 3u);
     for (const auto& one : blocks) std::memset(one.data(), 1, block_bytes);
     for (const auto& one : blocks) pool.give_back(one);
+}
+
+TEST(block_pool, a_rush_leaves_no_more_behind_than_anything_else) {
+    block_pool pool(block_bytes);
+    for (int round = 0; round < 20; ++round) {
+        constexpr std::size_t many = 16;
+        std::latch all_are_there(many);
+        std::vector<std::thread> threads;
+        for (std::size_t i = 0; i < many; ++i)
+            threads.emplace_back([&] {
+                all_are_there.arrive_and_wait();
+                const auto one = pool.take();
+                one.data()[0] = std::byte{1};
+                pool.give_back(one);
+            });
+        for (auto& thread : threads) thread.join();
+        EXPECT_LE(pool.chunks(), 2u);
+    }
 }
 
 TEST(block_pool, a_block_may_be_as_large_as_a_chunk) {

@@ -1,6 +1,8 @@
 #include "crew.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -84,6 +86,25 @@ TEST(crew, threads_are_used_again) {
         before = now;
     }
     EXPECT_GT(again, 0);
+}
+
+TEST(crew, a_process_that_was_forked_has_threads_of_its_own) {
+#ifdef WHERRY_SANITIZED
+    GTEST_SKIP() << "a sanitizer does not follow a fork of several threads";
+#endif
+    crew::shared().run([] {}).join();
+    // Until it is idle.
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const auto child = ::fork();
+    if (child == 0) {
+        ::alarm(60);
+        crew::shared().run([] {}).join();
+        ::_exit(0);
+    }
+    ASSERT_GT(child, 0);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 TEST(crew_death_test, a_task_that_is_forgotten_ends_the_program) {

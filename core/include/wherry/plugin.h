@@ -122,7 +122,7 @@ typedef struct wherry_host {
 /*
  * Lifecycle of an instance: create, configure once for each option that has a value (a default included), then
  * configure_done, which makes the instance ready; then the functions of its kind; then destroy, after all that came
- * from it is closed. Calls up to configure_done and destroy come from one thread.
+ * from it is closed. Calls up to configure_done come from one thread, destroy from any.
  */
 typedef struct wherry_instance_functions {
     uint32_t struct_size;

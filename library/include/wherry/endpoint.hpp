@@ -31,8 +31,8 @@ struct endpoint_options {
     // What plugins have to tell, and whom a receiver does not let in. Called from any thread, several at once; must not
     // throw. None: nothing is told.
     std::function<void(host_environment::level, const std::string&)> log;
-    // Asked for the passphrase of a key that has one: fills `into`, and returns the length. From any thread.
-    // None: such a key cannot be used.
+    // Asked for the passphrase of a key that has one: fills `into`, and returns the length. From any thread, which all
+    // others that use this endpoint wait for: it must not wait for them. None: such a key cannot be used.
     std::function<std::size_t(const std::string& prompt, std::span<char> into)> ask_secret;
 };
 
@@ -70,8 +70,9 @@ public:
     // Throws error: bad_input, unsupported, as plugin_host::load and plugin::make_transport do.
     route find_route(std::string_view destination) const;
     // What protects everything that is sent and received here. Made when it is first needed, and anew when the file
-    // with the private key is another: so that a key is read, and its passphrase asked for, once. Throws as those do,
-    // and bad_input for a cipher that protects nothing, unless it is allowed.
+    // with the private key is another: so that a key is read, and its passphrase asked for, once. What else a cipher
+    // may read is not looked at; for that, make another endpoint. Throws as those do, and bad_input for a cipher that
+    // protects nothing, unless it is allowed.
     std::shared_ptr<cipher> protection() const;
 
     const endpoint_options& options() const noexcept;
