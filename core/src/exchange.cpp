@@ -10,8 +10,8 @@
 #include <thread>
 #include <utility>
 
+#include "answer_reader.hpp"
 #include "as_error.hpp"
-#include "crew.hpp"
 #include "further_streams.hpp"
 #include "incoming.hpp"
 #include "join_registry.hpp"
@@ -31,6 +31,11 @@ using clock = std::chrono::steady_clock;
 
 // Answers wait this long for company while more is being taken apart.
 constexpr std::chrono::milliseconds answer_delay{20};
+// Who reads while waiting for an answer looks that often whether it is still wanted.
+constexpr std::chrono::milliseconds listening_slice{1000};
+// A sending that takes no longer has no thread that reads. A write that is held up is noticed to be in vain, and a word
+// of the peer that nobody waits for is heard, that much later at most.
+constexpr std::chrono::seconds short_time{2};
 // How long a side that has said BYE waits for the peer's.
 constexpr std::chrono::seconds leave_wait{5};
 // How long one that has nothing more to send waits for connections that are just being opened, so that the peer does
@@ -44,7 +49,7 @@ constexpr std::chrono::seconds close_wait{2};
 }  // namespace
 
 // Ties the two directions to one link: frames go out through one writer, and come in through one reader.
-struct exchange::implementation {
+struct exchange::implementation final : private answer_reader::steps {
     implementation(std::unique_ptr<session> given, sink* into, exchange_options options, exchange_observer& observer,
                    delivery_registry* known, std::optional<joinable> by)
         : over(std::move(given)),
@@ -53,7 +58,8 @@ struct exchange::implementation {
           writer(*over, options.timing.ping_interval,
                  wants_more(*over, options) ? link_writer::numbering::ordered : link_writer::numbering::none),
           incoming(*over, into, writer, gate, known),
-          outgoing(*over, options, writer, gate) {
+          answers(*this, short_time),
+          outgoing(*over, options, writer, gate, answers) {
         if (wants_more(*over, options))
             further.emplace(*over, writer, *options.opener, std::min(options.streams, limits::max_streams), gate);
     }
@@ -61,7 +67,7 @@ struct exchange::implementation {
     ~implementation() {
         if (!has_left) over->link().abort();
         if (further) further->stop();
-        if (reader.joinable()) reader.join();
+        answers.join();
         end_merge();
         // What reads ahead may still wait for a peer that does not close.
         if (ahead) over->link().abort();
@@ -72,30 +78,29 @@ struct exchange::implementation {
         return over.side() == role::initiator && options.streams > 1 && options.opener;
     }
 
-    // A side that sends reads on a thread of its own, so that answers are heard while it is still sending.
-    void start_reader() {
-        if (reader.joinable()) return;
+    // Before this side sends.
+    void begin_listening() {
+        if (has_begun_listening) return;
         // A receiver that is busy with its disk does not read, and yet says PING: how long a write takes tells nothing.
-        // A peer that is gone is found out by the reader, which then ends the write.
+        // A peer that is gone is found out by who reads, which then ends the write.
         over->link().set_write_timeout(std::chrono::milliseconds(0));
         if (further) further->ask();
-        reader = crew::shared().run([this] {
-            try {
-                begin_reading();
-                read_until_bye();
-            } catch (const std::exception& e) {
-                const auto why = cause_of(as_error(e));
-                incoming.drop_all(why);
-                outgoing.fail(why);
-                over->link().abort();
-                if (further) further->cut(why);
-            }
-            outgoing.reader_ended();
-        });
+        // A peer that sends, too, may at any time say something that is not an answer.
+        if (further || over->side() == role::responder)
+            answers.lasts();
+        else
+            answers.begin();
+        has_begun_listening = true;
+    }
+
+    // For answers that nobody may wait for.
+    void listen_always() {
+        begin_listening();
+        answers.lasts();
     }
 
     void finish() {
-        start_reader();
+        begin_listening();
         outgoing.finish();
         if (further && !is_cancelled) further->conclude(join_wait);
         try {
@@ -104,11 +109,22 @@ struct exchange::implementation {
             // Everything is answered; a link that breaks now takes nothing away.
         }
         // All is said; a peer that does not take leave is not waited for.
-        if (!reader.wait_for(leave_wait)) over->link().abort();
-        reader.join();
+        if (!answers.wait_for_end(leave_wait)) over->link().abort();
+        answers.join();
+        if (has_given_up_entry) leave_unheard();
         has_left = true;
         if (further) further->stop();
         if (is_cancelled) throw error(errc::cancelled, "interrupted");
+    }
+
+    // The peer has yet to read that all was cancelled.
+    void leave_unheard() noexcept {
+        try {
+            writer.shut_down();
+            await_close(over->link());
+        } catch (const std::exception&) {
+            // It is gone.
+        }
     }
 
     std::optional<std::uint64_t> find_what_it_joins() {
@@ -190,10 +206,58 @@ struct exchange::implementation {
         return of_write && of_read.code() == errc::disconnected ? *of_write : of_read;
     }
 
-    void begin_reading() {
-        over->complete();
+    void begin_reading(const std::optional<clock::time_point>& until = std::nullopt) {
+        if (until)
+            over->complete(listening_slice, [this, &until] { require_entry_is_wanted(*until); });
+        else
+            over->complete();
         outgoing.let_in();
         records.emplace(over->link(), over->protection(), over->timing().io_timeout, incoming.heard());
+    }
+
+    // Of who listens. A handshake cannot be taken up again.
+    void require_entry_is_wanted(clock::time_point until) {
+        const bool is_cancel_to_be_told = is_cancelled && until == clock::time_point::max();
+        if (!is_cancel_to_be_told && clock::now() < until) return;
+        has_given_up_entry = true;
+        throw error(errc::cancelled, "the peer had not let this side in yet");
+    }
+
+    // ---- Steps of the reader of answers ----
+
+    bool read_next(const std::optional<clock::time_point>& until) override {
+        if (!records) {
+            begin_reading(until);
+            return true;
+        }
+        if (until) {
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - clock::now());
+            over->link().set_read_timeout(
+                std::clamp(left, std::chrono::milliseconds(1), std::chrono::milliseconds(listening_slice)));
+            has_sliced_reads = true;
+        } else if (std::exchange(has_sliced_reads, false)) {
+            over->link().set_read_timeout(over->timing().io_timeout);
+        }
+        std::optional<const_bytes> record;
+        try {
+            record = next_record();
+        } catch (const error& e) {
+            if (until && e.code() == errc::timed_out) return true;
+            throw;
+        }
+        return deal_with(record);
+    }
+
+    void reading_has_ended(const error* why) noexcept override {
+        // To give up is no failure of the link: what is to be said of it is yet to be written.
+        if (why && !has_given_up_entry) {
+            const auto cause = cause_of(*why);
+            incoming.drop_all(cause);
+            outgoing.fail(cause);
+            over->link().abort();
+            if (further) further->cut(cause);
+        }
+        outgoing.reader_ended();
     }
 
     std::optional<const_bytes> next_record() {
@@ -232,14 +296,24 @@ struct exchange::implementation {
     }
 
     void read_until_bye() {
-        while (const auto record = next_record()) {
-            handle_record(*record);
-            if (has_peer_left) return leave();
-            if (incoming.is_drained()) writer.say_bye();
+        while (deal_with(next_record())) continue;
+    }
+
+    // False after the last.
+    bool deal_with(const std::optional<const_bytes>& record) {
+        if (!record) {
+            // After our own BYE the peer need not say more.
+            if (!writer.has_said_bye() || !incoming.empty() || !outgoing.empty())
+                throw error(errc::disconnected, "the peer closed the connection in the middle; try again");
+            return false;
         }
-        // After our own BYE the peer need not say more.
-        if (!writer.has_said_bye() || !incoming.empty() || !outgoing.empty())
-            throw error(errc::disconnected, "the peer closed the connection in the middle; try again");
+        handle_record(*record);
+        if (has_peer_left) {
+            leave();
+            return false;
+        }
+        if (incoming.is_drained()) writer.say_bye();
+        return true;
     }
 
     void handle_record(const_bytes record) {
@@ -331,12 +405,15 @@ struct exchange::implementation {
     observer_gate gate;
     link_writer writer;
     incoming_transfers incoming;
+    answer_reader answers;
     outgoing_transfers outgoing;
     bool has_peer_left = false;  // of the thread that reads
     bool has_left = false;
     std::atomic<bool> is_cancelled = false;
-    crew::task reader;
+    bool has_begun_listening = false;
     // Of the thread that reads.
+    bool has_sliced_reads = false;
+    bool has_given_up_entry = false;
     std::optional<record_reader> records;
     std::optional<const_bytes> first_record;  // was read before its turn
     std::uint64_t read_bytes = 0;
@@ -366,22 +443,25 @@ exchange::exchange(std::unique_ptr<session> over, sink* into, exchange_options o
 exchange::~exchange() = default;
 
 transfer_id exchange::announce(source& item, const delivery_attempt& attempt) {
-    implementation_->start_reader();
+    implementation_->begin_listening();
     return implementation_->outgoing.announce(item, attempt);
 }
 
 void exchange::send(transfer_id id, source& item) { implementation_->outgoing.send(id, item); }
 
-void exchange::flush() { implementation_->outgoing.flush(); }
+void exchange::flush() {
+    implementation_->outgoing.flush();
+    implementation_->listen_always();
+}
 
 void exchange::settle() {
-    implementation_->start_reader();
+    implementation_->listen_always();
     implementation_->outgoing.finish();
     if (implementation_->is_cancelled) throw error(errc::cancelled, "interrupted");
 }
 
 void exchange::await_entry() {
-    implementation_->start_reader();
+    implementation_->listen_always();
     implementation_->outgoing.wait_until_let_in();
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "answer_reader.hpp"
 #include "content_packing.hpp"
 #include "digest.hpp"
 #include "frame.hpp"
@@ -18,11 +19,12 @@
 namespace wherry {
 
 // What this side of an exchange sends: from sources into frames, and the answers to whom they concern.
-// Two threads: the one that sends (announce, send, flush, finish), and the one that reads (on_..., peer_took_leave,
-// reader_ended); fail() and cancel() from any.
+// Two threads, which may be one: the one that sends (announce, send, flush, finish), and the one that reads (on_...,
+// peer_took_leave, reader_ended); fail() and cancel() from any.
 class outgoing_transfers {
 public:
-    outgoing_transfers(session& over, exchange_options options, link_writer& writer, observer_gate& observer);
+    outgoing_transfers(session& over, exchange_options options, link_writer& writer, observer_gate& observer,
+                       answer_reader& answers);
 
     transfer_id announce(source& item, const delivery_attempt& attempt);
     void send(transfer_id id, source& item);
@@ -52,6 +54,8 @@ public:
     bool empty();
 
 private:
+    using clock = answer_reader::clock;
+
     struct progress {
         std::uint64_t bytes = 0;
         std::uint64_t bytes_on_link = 0;
@@ -80,11 +84,15 @@ private:
     void conclude(transfer_id id, delivery_result result);
     void put(frame_type type, transfer_id id, const_bytes payload);
     error settled(const error& of_write);
+    // Under the lock, as with a condition variable: until that is so, or for that time; false if it is not so then.
+    template <class Predicate>
+    bool wait(std::unique_lock<std::mutex>& lock, Predicate is_so, clock::time_point until = clock::time_point::max());
 
     session& over_;
     const exchange_options options_;
     link_writer& writer_;
     observer_gate& observer_;
+    answer_reader& answers_;
     // Of the thread that sends.
     record_buffer record_;
     content_packing packing_;

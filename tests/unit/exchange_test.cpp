@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <future>
 #include <mutex>
 #include <span>
@@ -80,6 +81,7 @@ struct noting_observer final : exchange_observer {
     void answered(transfer_id, const offer& what, const delivery_result& result) override {
         const std::lock_guard lock(mutex);
         answers[what.name] = result;
+        answered_on[what.name] = std::this_thread::get_id();
         changed.notify_all();
     }
     void received_so_far(transfer_id, std::uint64_t bytes) override {
@@ -102,6 +104,7 @@ struct noting_observer final : exchange_observer {
     std::mutex mutex;
     std::condition_variable changed;
     std::map<std::string, delivery_result> answers, deliveries;
+    std::map<std::string, std::thread::id> answered_on;
     std::vector<std::string> notes;
     std::function<void(std::uint64_t)> on_received;
 };
@@ -1273,6 +1276,114 @@ TEST_F(exchange_test, cancel_within_compressed_content_drops_it) {
     EXPECT_FALSE(receiver_failure());
     EXPECT_TRUE(sink_.finished().empty());
     EXPECT_TRUE(sink_.has_call("drop endless"));
+}
+
+// ---- Who hears the answers ----
+
+TEST_F(exchange_test, in_a_short_sending_who_waits_hears_the_answers) {
+    connect();
+    text_source small("small", "x"), resumed("resumed", pattern(3'000'000));
+    sender_->send(small);
+    sender_->send(resumed.resumable());
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    for (const auto* const name : {"small", "resumed"}) {
+        EXPECT_TRUE(at_sender_.answers.at(name).ok());
+        EXPECT_EQ(at_sender_.answered_on.at(name), std::this_thread::get_id());
+    }
+}
+
+TEST_F(exchange_test, answers_are_heard_while_many_items_are_sent) {
+    connect();
+    std::deque<text_source> items;
+    for (int i = 0; i < 40; ++i) sender_->send(items.emplace_back("item" + std::to_string(i), "x"));
+    text_source last("last", pattern(100'000));
+    sender_->send(last);
+    at_sender_.wait_for_answer("item0");
+    EXPECT_NE(at_sender_.answered_on.at("item0"), std::this_thread::get_id());
+    EXPECT_FALSE(finish());
+}
+
+TEST_F(exchange_test, answers_are_heard_while_a_large_item_is_sent) {
+    connect();
+    text_source small("small", "x");
+    sender_->send(small);
+    class gated final : public source {
+    public:
+        explicit gated(noting_observer& until) : until_(until) {
+            what_.name = "large";
+            what_.size = 8'000'000;
+        }
+        const offer& what() const noexcept override { return what_; }
+        // The second half comes when the small one was answered.
+        std::size_t read(mutable_bytes into) override {
+            if (position_ >= *what_.size / 2) until_.wait_for_answer("small");
+            const auto count = std::min<std::size_t>(into.size(), *what_.size - position_);
+            std::fill_n(into.begin(), count, std::byte{'x'});
+            position_ += count;
+            return count;
+        }
+
+    private:
+        noting_observer& until_;
+        offer what_;
+        std::size_t position_ = 0;
+    } large(at_sender_);
+    // What is unsent waits for no company.
+    sender_->send(large);
+    EXPECT_FALSE(finish());
+    EXPECT_TRUE(at_sender_.answers.at("large").ok());
+}
+
+TEST_F(exchange_test, of_a_pipe_answers_are_heard_at_any_time) {
+    connect();
+    text_source piped("piped", "x");
+    piped.waits = true;
+    sender_->send(piped.says_size(std::nullopt));
+    text_source last("last", pattern(100'000));
+    sender_->send(last);
+    at_sender_.wait_for_answer("piped");
+    EXPECT_FALSE(finish());
+}
+
+TEST_F(exchange_test, an_answer_that_nobody_waits_for_is_heard_nevertheless) {
+    connect();
+    text_source small("small", "x"), large("large", pattern(100'000));
+    sender_->send(small);
+    sender_->send(large);
+    at_sender_.wait_for_answer("small");
+    EXPECT_NE(at_sender_.answered_on.at("small"), std::this_thread::get_id());
+    EXPECT_FALSE(finish());
+}
+
+// The peer is told all the same when it comes to read.
+TEST_F(exchange_test, cancel_before_the_peer_has_let_this_side_in) {
+    memory_link link;
+    exchange sender(open_session(role::initiator, std::move(link.initiator)), nullptr, {}, at_sender_);
+    text_source item("item", pattern(3'000'000));
+    const auto id = sender.announce(item.resumable());
+    auto stopped = std::async(std::launch::async, [&] { sender.cancel(); });
+    try {
+        sender.send(id, item);
+        ADD_FAILURE() << "it was sent";
+    } catch (const error& e) {
+        EXPECT_EQ(e.code(), errc::cancelled);
+    }
+    EXPECT_EQ(at_sender_.answers.at("item").failure, errc::cancelled);
+    EXPECT_FALSE(at_sender_.answers.at("item").is_uncertain);
+    auto served = std::async(std::launch::async, [&] {
+        exchange serving(open_session(role::responder, std::move(link.responder)), &sink_, {}, at_receiver_);
+        serving.serve();
+    });
+    try {
+        sender.finish();
+        ADD_FAILURE() << "it was not told";
+    } catch (const error& e) {
+        EXPECT_EQ(e.code(), errc::cancelled);
+    }
+    EXPECT_NO_THROW(served.get());
+    EXPECT_EQ(at_receiver_.deliveries.at("item").failure, errc::cancelled);
+    EXPECT_TRUE(sink_.finished().empty());
 }
 
 // ---- A peer that does what it may not ----

@@ -67,8 +67,8 @@ struct delivery_result {
     bool ok() const noexcept { return !failure; }
 };
 
-// Told what happens on an exchange. Calls come from the exchange's threads, one at a time; they must not call back into
-// the exchange, and must return soon.
+// Told what happens on an exchange. Calls come from the exchange's threads and from those that call it, one at a time;
+// they must not call back into the exchange, and must return soon.
 class exchange_observer {
 public:
     virtual ~exchange_observer() = default;
@@ -148,7 +148,8 @@ public:
     void send(transfer_id id, source& item);
     void send(source& item) { send(announce(item), item); }
 
-    // Sends what is waiting for a record to fill up.
+    // Sends what is waiting for a record to fill up. From then on answers are told as they come; before that, in a
+    // sending of a few items or MiB, some may be told only when something is waited for, or after two seconds.
     void flush();
 
     // Sends that, waits for the result of everything that was sent, and leaves the exchange open for more.
@@ -178,7 +179,8 @@ public:
     // From any thread. Refuses what the peer still offers, and takes leave when what is in flight has ended; serve()
     // then returns when the peer has closed.
     void drain() noexcept;
-    // From any thread; also from a watcher of signals. Cancels what this side sends: send() throws errc::cancelled.
+    // From any thread; also from a watcher of signals. Cancels what this side sends: send() throws errc::cancelled,
+    // after a second at most where it waits for an answer.
     void cancel() noexcept;
     // From any thread. Cuts the link.
     void abort() noexcept;
