@@ -46,20 +46,27 @@ bool crew::task::wait_for(std::chrono::milliseconds time) {
 crew::task crew::run(std::function<void()> what) {
     job one{std::move(what), std::make_shared<task::end>()};
     task begun(one.end);
+    std::shared_ptr<member> called;
     {
         const std::lock_guard lock(mutex_);
         // A process that was forked has none of them.
         if (const auto here = ::getpid(); std::exchange(process_, here) != here) idle_.clear();
         if (!idle_.empty()) {
-            auto& called = *idle_.back();
+            called = std::move(idle_.back());
             idle_.pop_back();
-            called.next = std::move(one);
-            called.called.notify_one();
-            return begun;
+            called->next = std::move(one);
         }
     }
+    if (called) {
+        // Without the lock, which it would only wake up to wait for.
+        called->is_called.notify_one();
+        return begun;
+    }
     try {
-        std::thread([this, first = std::move(one)]() mutable { work(std::move(first)); }).detach();
+        auto self = std::make_shared<member>();
+        std::thread([this, self = std::move(self), first = std::move(one)]() mutable {
+            work(self, std::move(first));
+        }).detach();
     } catch (...) {
         begun.end_.reset();
         throw;
@@ -67,30 +74,30 @@ crew::task crew::run(std::function<void()> what) {
     return begun;
 }
 
-void crew::work(job first) noexcept {
+void crew::work(const std::shared_ptr<member>& self, job first) noexcept {
     auto current = std::move(first);
     do {
         current.what();
         current.what = nullptr;
         const auto end = std::move(current.end);
-        const std::lock_guard lock(end->mutex);
-        end->is_there = true;
+        {
+            const std::lock_guard lock(end->mutex);
+            end->is_there = true;
+        }
         end->changed.notify_all();
-    } while (wait_for_next(current));
+    } while (wait_for_next(self, current));
 }
 
 // False if this one is not needed any more.
-bool crew::wait_for_next(job& next) noexcept {
-    member self;
+bool crew::wait_for_next(const std::shared_ptr<member>& self, job& next) noexcept {
     std::unique_lock lock(mutex_);
     if (idle_.size() >= most_idle) return false;
-    idle_.push_back(&self);
-    const auto is_called = [&] { return self.next.what != nullptr; };
-    if (!self.called.wait_for(lock, idle_time, is_called)) {
-        std::erase(idle_, &self);
+    idle_.push_back(self);
+    if (!self->is_called.wait_for(lock, idle_time, [&] { return self->next.what != nullptr; })) {
+        std::erase(idle_, self);
         return false;
     }
-    next = std::move(self.next);
+    next = std::move(self->next);
     return true;
 }
 

@@ -56,17 +56,17 @@ private:
         std::shared_ptr<task::end> end;
     };
     struct member {
-        std::condition_variable called;
+        std::condition_variable is_called;
         job next;
     };
 
     crew() = default;
-    void work(job first) noexcept;
-    bool wait_for_next(job& next) noexcept;
+    void work(const std::shared_ptr<member>& self, job first) noexcept;
+    bool wait_for_next(const std::shared_ptr<member>& self, job& next) noexcept;
 
     std::mutex mutex_;
-    std::vector<member*> idle_;  // the last to come is the first to be called
-    pid_t process_ = 0;          // that they are threads of
+    std::vector<std::shared_ptr<member>> idle_;  // the last to come is the first to be called
+    pid_t process_ = 0;                          // that they are threads of
 };
 
 }  // namespace wherry

@@ -12,6 +12,7 @@
 
 #include "answer_reader.hpp"
 #include "as_error.hpp"
+#include "crew.hpp"
 #include "further_streams.hpp"
 #include "incoming.hpp"
 #include "join_registry.hpp"
@@ -36,6 +37,8 @@ constexpr std::chrono::milliseconds listening_slice{1000};
 // A sending that takes no longer has no thread that reads. A write that is held up is noticed to be in vain, and a word
 // of the peer that nobody waits for is heard, that much later at most.
 constexpr std::chrono::seconds short_time{2};
+// What comes waits that long at most for who reads to finish a delivery.
+constexpr std::chrono::milliseconds finish_patience{20};
 // How long a side that has said BYE waits for the peer's.
 constexpr std::chrono::seconds leave_wait{5};
 // How long one that has nothing more to send waits for connections that are just being opened, so that the peer does
@@ -178,11 +181,12 @@ struct exchange::implementation final : private answer_reader::steps {
         }
         try {
             writer.shut_down();
+            // A peer that has taken leave says no more, so nothing that is unread could take back what was written.
             if (merge)
                 merge->wait_for_first(close_wait);
             else if (ahead)
                 ahead->wait_for_end(close_wait);
-            else
+            else if (!has_peer_left)
                 await_close(over->link());
         } catch (const error&) {
             // The peer has closed already.
@@ -296,18 +300,59 @@ struct exchange::implementation final : private answer_reader::steps {
     }
 
     void read_until_bye() {
-        while (deal_with(next_record())) continue;
+        using alone = incoming_transfers::alone;
+        while (deal_with(next_record(), has_handed_over ? alone::begun : alone::left))
+            if (finish_alone()) return;
+    }
+
+    // A delivery that came by itself is finished by this thread: to have another do it, and to wake each other, takes
+    // longer than most deliveries take to be finished. Should this one take long, another thread reads on. True if that
+    // has read to the end; throws what it threw.
+    bool finish_alone() {
+        if (!incoming.has_one_alone()) return false;
+        crew::task successor;
+        std::exception_ptr failure;
+        auto& clock = alarm_clock::shared();
+        std::optional<alarm_clock::ticket> alarm;
+        const auto read_on = [&] {
+            try {
+                read_until_bye();
+            } catch (...) {
+                failure = std::current_exception();
+            }
+        };
+        const auto hand_over = [&]() noexcept {
+            try {
+                has_handed_over = true;
+                successor = crew::shared().run(read_on);
+            } catch (const std::exception&) {
+                has_handed_over = false;  // what comes has to wait
+            }
+        };
+        incoming.finish_alone([&]() noexcept {
+            try {
+                alarm = clock.set(finish_patience, hand_over);
+            } catch (const std::exception&) {
+                // Without memory nobody is handed anything over.
+            }
+        });
+        if (alarm) clock.cancel(*alarm);
+        if (!successor.joinable()) return false;
+        successor.join();
+        if (failure) std::rethrow_exception(failure);
+        return true;
     }
 
     // False after the last.
-    bool deal_with(const std::optional<const_bytes>& record) {
+    bool deal_with(const std::optional<const_bytes>& record,
+                   incoming_transfers::alone what = incoming_transfers::alone::begun) {
         if (!record) {
             // After our own BYE the peer need not say more.
             if (!writer.has_said_bye() || !incoming.empty() || !outgoing.empty())
                 throw error(errc::disconnected, "the peer closed the connection in the middle; try again");
             return false;
         }
-        handle_record(*record);
+        handle_record(*record, what);
         if (has_peer_left) {
             leave();
             return false;
@@ -316,7 +361,7 @@ struct exchange::implementation final : private answer_reader::steps {
         return true;
     }
 
-    void handle_record(const_bytes record) {
+    void handle_record(const_bytes record, incoming_transfers::alone what) {
         // Until its answers are out the record is not dealt with, and a stop waits for it.
         const auto dealing = incoming.deal_with_record();
         auto last_flush = clock::now();
@@ -327,7 +372,7 @@ struct exchange::implementation final : private answer_reader::steps {
             incoming.flush();
             last_flush = clock::now();
         }
-        incoming.flush();
+        incoming.flush(what);
     }
 
     // The peer has said BYE: it offers no more, and it takes no more.
@@ -412,6 +457,7 @@ struct exchange::implementation final : private answer_reader::steps {
     std::atomic<bool> is_cancelled = false;
     bool has_begun_listening = false;
     // Of the thread that reads.
+    bool has_handed_over = false;  // to another that reads, once
     bool has_sliced_reads = false;
     bool has_given_up_entry = false;
     std::optional<record_reader> records;

@@ -74,7 +74,8 @@ incoming_transfers::admission incoming_transfers::deal_with_record() {
     return admission(*this);
 }
 
-void incoming_transfers::flush() {
+void incoming_transfers::flush(alone what) {
+    if (what == alone::begun) post_alone();
     to_finish_.begin();
     writer_.transmit(answers_);
     if (!open_.empty()) return;
@@ -105,6 +106,7 @@ void incoming_transfers::on_offer(const frame& got) {
     if (!is_theirs || got.transfer <= last_offered_)
         throw error(errc::protocol, "the peer offered a transfer with a number that is not its next");
     last_offered_ = got.transfer;
+    post_alone();
 
     transfer item;
     offer_frame offered;
@@ -159,7 +161,7 @@ std::optional<delivery_registry::outcome> incoming_transfers::claim(transfer& it
 
 void incoming_transfers::peer_took_leave() {
     if (!open_.empty()) throw error(errc::protocol, "the peer took leave in the middle of a transfer");
-    to_finish_.wait();
+    await_all_finished();
     if (known_) known_->forget(number_, over_.peer());
 }
 
@@ -303,12 +305,41 @@ void incoming_transfers::on_end(const frame& got) {
         finish_and_tell({&ended, 1});
         return answer(answers_, ended.id, ended.result);
     }
-    ++unanswered_;
+    post_alone();
+    if (++unanswered_ == 1 && open_.empty())
+        alone_ = std::move(ended);
+    else
+        post(std::move(ended));
+}
+
+// To be finished by the queue's threads.
+void incoming_transfers::post(finishing ended) {
     if (ended.item.have <= most_grouped_bytes) ended.commits_with = ended.item.into->commits_with();
     // A folder comes after what is in it: its time, for one, is that of the last change.
     using place = overtaking_queue<finishing>::place;
     const auto where = ended.item.what.kind == item_kind::folder ? place::behind_all_before : place::anywhere;
     to_finish_.post(std::move(ended), where);
+}
+
+// Something else has come.
+void incoming_transfers::post_alone() {
+    if (alone_) post(*std::exchange(alone_, std::nullopt));
+}
+
+void incoming_transfers::finish_alone(const std::function<void()>& is_about_to) noexcept {
+    auto ended = std::exchange(alone_, std::nullopt);
+    to_finish_.begin_own();
+    is_about_to();
+    finish({&*ended, 1});
+    flush_finished();
+    // What it holds may take its time to let go of.
+    ended.reset();
+    to_finish_.end_own();
+}
+
+void incoming_transfers::await_all_finished() noexcept {
+    if (has_one_alone()) finish_alone([] {});
+    to_finish_.wait();
 }
 
 bool incoming_transfers::go_together(const finishing& one, const finishing& other) noexcept {
@@ -338,7 +369,7 @@ void incoming_transfers::finish_and_tell(std::span<finishing> ended) {
     });
 }
 
-// On a thread of the queue.
+// On a thread of the queue, or that of finish_alone(), as flush_finished().
 void incoming_transfers::finish(std::span<finishing> ended) noexcept {
     try {
         finish_and_tell(ended);
@@ -383,7 +414,6 @@ void incoming_transfers::finish_group(std::span<finishing> ended) noexcept {
     }
 }
 
-// On a thread of the queue.
 void incoming_transfers::flush_finished() noexcept {
     std::vector<admission> answered;
     try {
@@ -449,7 +479,7 @@ void incoming_transfers::drop_all(const error& why) noexcept {
         put_counts(result, item);
         observer_.tell([&, id = id, &item = item](auto& o) { o.delivered(id, item.what, result); });
     }
-    to_finish_.wait();
+    await_all_finished();
 }
 
 }  // namespace wherry

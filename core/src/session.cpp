@@ -130,6 +130,7 @@ public:
     }
 
     std::size_t read_some(mutable_bytes into) override {
+        let_go();
         take_preface();
         for (;;) {
             link_.set_read_timeout(std::min(time_left(), interval_));
@@ -143,8 +144,19 @@ public:
     }
 
     void write_all(std::span<const const_bytes> pieces) override {
+        std::vector<const_bytes> all;
+        if (!held_.empty()) all.emplace_back(held_);
+        all.insert(all.end(), pieces.begin(), pieces.end());
         link_.set_write_timeout(time_left());
-        link_.write_all(pieces);
+        link_.write_all(all);
+        held_ = {};
+    }
+
+    // Goes out with what is written next, so that the peer is woken once for both, and before anything is read.
+    // Borrowed until then.
+    void hold(const_bytes first) noexcept { held_ = first; }
+    void let_go() {
+        if (!held_.empty()) write_all(std::span<const const_bytes>());
     }
 
 private:
@@ -164,6 +176,7 @@ private:
     std::chrono::milliseconds interval_ = std::chrono::milliseconds::max();
     std::function<void()> still_wanted_;
     std::optional<std::string> expected_cipher_;
+    const_bytes held_;
 };
 
 session::session(role side, std::shared_ptr<connection> link, const session_options& options)
@@ -183,7 +196,7 @@ std::unique_ptr<session> session::open(role side, std::shared_ptr<connection> li
     const auto preface = make_preface(cipher_name);
     try {
         if (side == role::initiator) {
-            opening.write_all(const_bytes(preface));
+            opening.hold(preface);
             opening.expect_preface(std::string(cipher_name));
         } else {
             const auto theirs = read_preface(opening);
@@ -191,6 +204,7 @@ std::unique_ptr<session> session::open(role side, std::shared_ptr<connection> li
             require_agreement(theirs, cipher_name);
         }
         opened->protection_ = protection.handshake(side, preface, opening, verify);
+        opening.let_go();
     } catch (const error& e) {
         const bool peer_is_there = e.code() != errc::disconnected && e.code() != errc::timed_out;
         if (side == role::responder && peer_is_there) take_leave(*opened->link_);

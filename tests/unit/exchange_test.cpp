@@ -882,6 +882,68 @@ TEST_F(slow_sink_test, stalls_no_other_delivery) {
     }
 }
 
+TEST_F(slow_sink_test, alone_is_finished_by_who_reads_and_another_reads_on) {
+    std::mutex mutex;
+    std::map<std::string, std::thread::id> begun, finished;
+    const auto wait = sink_.on_call;
+    sink_.on_call = [&](const std::string& call, const std::string& name) {
+        {
+            const std::lock_guard lock(mutex);
+            if (call == "begin") begun[name] = std::this_thread::get_id();
+            if (call == "finish") finished[name] = std::this_thread::get_id();
+        }
+        wait(call, name);
+    };
+    connect();
+    send("slow");
+    while (!sink_.has_call("finish slow")) std::this_thread::yield();
+    send("behind");
+    at_sender_.wait_for_answer("behind");
+    EXPECT_FALSE(at_sender_.answers.contains("slow"));
+    go();
+    at_sender_.wait_for_answer("slow");
+    send("last");
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_EQ(finished.at("slow"), begun.at("slow"));
+    EXPECT_NE(begun.at("behind"), begun.at("slow"));
+    // Once was enough: a sink that has taken its time may do so again.
+    EXPECT_NE(finished.at("last"), begun.at("last"));
+    for (const auto* const name : {"slow", "behind", "last"}) EXPECT_TRUE(at_sender_.answers.at(name).ok()) << name;
+}
+
+TEST_F(slow_sink_test, alone_is_waited_for_when_the_sender_takes_leave) {
+    connect();
+    send("slow");
+    while (!sink_.has_call("finish slow")) std::this_thread::yield();
+    sender_->cancel();
+    auto left = std::async(std::launch::async, [&] { return finish(); });
+    // The BYE is read meanwhile, or after it.
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_TRUE(at_receiver_.deliveries.empty());
+    go();
+    const auto failure = left.get();
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::cancelled);
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(at_receiver_.deliveries.at("slow").ok());
+    EXPECT_TRUE(sink_.finished().contains("slow"));
+}
+
+TEST_F(slow_sink_test, alone_hears_of_a_link_that_broke_meanwhile) {
+    connect();
+    send("slow");
+    while (!sink_.has_call("finish slow")) std::this_thread::yield();
+    sender_->abort();
+    EXPECT_TRUE(finish());
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    go();
+    const auto failure = receiver_failure();
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code(), errc::disconnected);
+    EXPECT_TRUE(sink_.finished().contains("slow"));
+}
+
 TEST_F(slow_sink_test, has_a_folder_after_what_is_in_it) {
     connect();
     send("slow/file");

@@ -7,6 +7,7 @@
 #include <future>
 #include <mutex>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 namespace wherry {
@@ -238,6 +239,43 @@ TEST_F(overtaking_queue_test, a_group_that_takes_long_is_overtaken) {
     EXPECT_EQ(groups_, (std::vector<std::vector<int>>{{100, 101}}));
     go();
     to_do.wait();
+}
+
+// ---- A job of the caller ----
+
+TEST_F(overtaking_queue_test, jobs_overtake_one_of_the_caller) {
+    auto queued = make();
+    queued.begin_own();
+    queued.post(1);
+    queued.begin();
+    await([&] { return done_.size() == 1; });
+    queued.end_own();
+}
+
+TEST_F(overtaking_queue_test, what_is_to_come_behind_one_of_the_caller_does) {
+    auto queued = make();
+    queued.begin_own();
+    queued.post(1, queue::place::behind_all_before);
+    queued.begin();
+    std::this_thread::sleep_for(30ms);
+    EXPECT_TRUE(done().empty());
+    queued.end_own();
+    queued.wait();
+    EXPECT_THAT(done(), testing::ElementsAre(1));
+}
+
+TEST_F(overtaking_queue_test, one_of_the_caller_is_waited_for) {
+    auto queued = make();
+    queued.begin_own();
+    std::atomic<bool> has_ended = false;
+    auto ending = std::async(std::launch::async, [&] {
+        std::this_thread::sleep_for(20ms);
+        has_ended = true;
+        queued.end_own();
+    });
+    queued.wait();
+    EXPECT_TRUE(has_ended);
+    ending.get();
 }
 
 }  // namespace

@@ -2,11 +2,19 @@
 
 #include <botan/kdf.h>
 
+#include <memory>
+
 namespace wherry::hybrid {
 
 namespace {
 
 constexpr std::string_view transcript_label = "wherry hybrid v1 transcript";
+
+// A copy of what was made once: to find the parts of an algorithm by their names takes longer than to derive a key.
+// None that derives keys is kept, for it would keep what they were derived from.
+std::unique_ptr<Botan::KDF> copy_of(const std::unique_ptr<Botan::KDF>& unused) {
+    return std::unique_ptr<Botan::KDF>(unused->clone());
+}
 
 }  // namespace
 
@@ -33,14 +41,16 @@ std::vector<std::byte> signed_text(std::string_view label, const digest& said) {
 }
 
 secret_bytes hkdf_extract(const digest& salt, const secret_bytes& secret) {
-    const auto kdf = Botan::KDF::create_or_throw("HKDF-Extract(SHA-256)");
+    static const auto unused = Botan::KDF::create_or_throw("HKDF-Extract(SHA-256)");
+    const auto kdf = copy_of(unused);
     return kdf->derive_key(key_bytes, secret.data(), secret.size(), octets(const_bytes(salt)), salt.size(), nullptr, 0);
 }
 
 secret_bytes hkdf_expand(const secret_bytes& key, std::string_view info, const_bytes more_info) {
     byte_writer label;
     label.bytes(as_bytes(info)).bytes(more_info);
-    const auto kdf = Botan::KDF::create_or_throw("HKDF-Expand(SHA-256)");
+    static const auto unused = Botan::KDF::create_or_throw("HKDF-Expand(SHA-256)");
+    const auto kdf = copy_of(unused);
     return kdf->derive_key(key_bytes, key.data(), key.size(), nullptr, 0, octets(label.view()), label.view().size());
 }
 
