@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <utility>
 
 #include "as_error.hpp"
 
@@ -18,57 +19,87 @@ void answer_reader::begin() {
     {
         const std::lock_guard lock(mutex_);
         if (who_ != reads::nothing_yet) return;
-        who_ = reads::nobody;
     }
     alarm_ = alarm_clock::shared().set(short_time_, [this] { lasts(); });
+    const std::lock_guard lock(mutex_);
+    if (who_ == reads::nothing_yet) who_ = reads::nobody;
 }
 
 void answer_reader::lasts() noexcept {
-    {
-        const std::lock_guard lock(mutex_);
-        lasts_ = true;
-        const bool is_free = who_ == reads::nothing_yet || who_ == reads::nobody;
-        if (!is_free || start_thread()) return;
-    }
-    tell_that_there_is_no_thread();
+    const std::lock_guard lock(mutex_);
+    lasts_ = true;
+    if (who_ == reads::nothing_yet) who_ = reads::nobody;
+    if (who_ == reads::nobody) start_thread();
 }
 
-bool answer_reader::listen(clock::time_point until) {
+bool answer_reader::listen(interrupted then) {
     {
         const std::lock_guard lock(mutex_);
         if (who_ != reads::nobody) return false;
+        if (is_interrupted_ && then == interrupted::returns) return true;
         who_ = reads::a_listener;
+        may_be_stood_in_for_ = then == interrupted::returns;
     }
-    const bool goes_on = step(until);
+    const bool goes_on = step();
     {
         const std::lock_guard lock(mutex_);
-        who_ = goes_on ? reads::nobody : reads::no_more;
-        if (!goes_on || !lasts_ || start_thread()) return true;
+        may_be_stood_in_for_ = false;
     }
-    tell_that_there_is_no_thread();
+    let_go_of_stand_in();
+    const std::lock_guard lock(mutex_);
+    who_ = goes_on ? reads::nobody : reads::no_more;
+    if (goes_on && lasts_) start_thread();
     return true;
 }
 
-bool answer_reader::wait_for_end(std::chrono::milliseconds time) {
-    const auto until = clock::now() + time;
-    while (clock::now() < until && listen(until)) continue;
-    {
-        const std::lock_guard lock(mutex_);
-        if (who_ != reads::the_thread) return who_ == reads::no_more;
+// Nobody else begins one by then.
+void answer_reader::let_go_of_stand_in() noexcept {
+    if (stand_in_.joinable()) stand_in_.join();
+    if (const auto alarm = std::exchange(cut_of_stand_in_, std::nullopt)) alarm_clock::shared().cancel(*alarm);
+}
+
+void answer_reader::interrupt(std::function<void()> instead, std::chrono::milliseconds time) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(is_interrupted_, true) || !may_be_stood_in_for_) return;
+    try {
+        cut_of_stand_in_ = alarm_clock::shared().set(time, [this] { steps_.cut(); });
+        stand_in_ = crew::shared().run(std::move(instead));
+    } catch (const std::exception&) {
+        // Who listens would not hear of it.
+        steps_.cut();
     }
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now());
-    return thread_.wait_for(std::max(left, std::chrono::milliseconds(0)));
+}
+
+answer_reader::time_limit::time_limit(answer_reader& of, std::chrono::milliseconds time) noexcept {
+    try {
+        alarm_ = alarm_clock::shared().set(time, [&steps = of.steps_] { steps.cut(); });
+    } catch (const std::exception&) {
+        of.steps_.cut();
+    }
+}
+
+answer_reader::time_limit::~time_limit() {
+    if (alarm_) alarm_clock::shared().cancel(*alarm_);
+}
+
+void answer_reader::end_within(std::chrono::milliseconds time) {
+    {
+        const time_limit limit(*this, time);
+        while (listen(interrupted::goes_on)) continue;
+        if (thread_.joinable() && !thread_.wait_for(time)) steps_.cut();
+    }
+    join();
 }
 
 void answer_reader::join() {
-    while (listen()) continue;
-    // By now nobody else starts one.
+    if (const auto alarm = std::exchange(alarm_, std::nullopt)) alarm_clock::shared().cancel(*alarm);
+    while (listen(interrupted::goes_on)) continue;
     if (thread_.joinable()) thread_.join();
 }
 
-bool answer_reader::step(const std::optional<clock::time_point>& until) noexcept {
+bool answer_reader::step() noexcept {
     try {
-        if (steps_.read_next(until)) return true;
+        if (steps_.read_next()) return true;
         steps_.reading_has_ended(nullptr);
     } catch (const std::exception& e) {
         const auto why = as_error(e);
@@ -78,25 +109,18 @@ bool answer_reader::step(const std::optional<clock::time_point>& until) noexcept
 }
 
 void answer_reader::run() noexcept {
-    while (step(std::nullopt)) continue;
+    while (step()) continue;
     const std::lock_guard lock(mutex_);
     who_ = reads::no_more;
 }
 
-bool answer_reader::start_thread() noexcept {
+void answer_reader::start_thread() noexcept {
     try {
         thread_ = crew::shared().run([this] { run(); });
         who_ = reads::the_thread;
-        return true;
     } catch (const std::exception&) {
-        who_ = reads::no_more;
-        return false;
+        // Tried again when something was heard.
     }
-}
-
-void answer_reader::tell_that_there_is_no_thread() noexcept {
-    const error why(errc::exhausted, "no thread could be started to hear the answers; run fewer at once");
-    steps_.reading_has_ended(&why);
 }
 
 }  // namespace wherry

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <optional>
 
@@ -12,19 +13,20 @@ namespace wherry {
 
 // Hears the answers for a side that sends. In a sending that lasts a thread of its own does so all the time; in a short
 // one whoever waits for an answer reads it, for there a thread, and to be woken by it, would cost more than the
-// answers. Thread-safety: listen(), wait_for_end() and join() from the thread that sends; the rest from any.
+// answers. Thread-safety: listen(), end_within() and join() from the thread that sends, or one that stands in for it;
+// the rest from any.
 class answer_reader {
 public:
-    using clock = std::chrono::steady_clock;
-
-    // What there is to be done; by one thread at a time.
+    // What there is to be done.
     class steps {
     public:
-        // Reads what comes next, and deals with it; false if that was the end. With `until` it need not hear anything:
-        // it returns then, and now and then before. Throws if there is nothing more to be read.
-        virtual bool read_next(const std::optional<clock::time_point>& until) = 0;
+        // Reads what comes next, and deals with it; false if that was the end. Throws if there is nothing more to be
+        // read. By one thread at a time, as the next.
+        virtual bool read_next() = 0;
         // Once, after the last: false was returned, or `why` was thrown.
         virtual void reading_has_ended(const error* why) noexcept = 0;
+        // Has whoever reads or writes fail. From any thread.
+        virtual void cut() noexcept = 0;
 
     protected:
         ~steps() = default;
@@ -39,32 +41,53 @@ public:
 
     // From now on there is something to be heard. Idempotent. Throws std::system_error if time cannot be kept.
     void begin();
-    // The same, in a sending that will take its time: a thread reads from now on, or once who is reading returns.
+    // The same, in a sending that will take its time: a thread reads from now on, or once who is reading has heard
+    // something. Where no thread is to be had, who waits goes on to read.
     void lasts() noexcept;
 
-    // Reads what comes next on this thread, or returns without, `until` then at the latest. False, and at once, if that
-    // is for others to do, or all was read.
-    bool listen(clock::time_point until = clock::time_point::max());
-    // Until all was read, or for that time: then it is false.
-    bool wait_for_end(std::chrono::milliseconds time);
-    // Reads to the end. REQUIRES: the link was aborted, or it has ended already.
+    // Reads what comes next on this thread. False, and at once, if that is for others to do, or all was read; true at
+    // once after interrupt(), unless it goes on regardless of that.
+    enum class interrupted { returns, goes_on };
+    bool listen(interrupted then = interrupted::returns);
+
+    // What the thread that sends would say if it did not wait: if it is listening, another says it in its place, and
+    // the link is cut if it has not heard anything after that for `time`. Otherwise it is for itself to say it. Once.
+    void interrupt(std::function<void()> instead, std::chrono::milliseconds time) noexcept;
+
+    // While this lives the link is cut after that time; at once if time cannot be kept.
+    class time_limit {
+    public:
+        time_limit(answer_reader& of, std::chrono::milliseconds time) noexcept;
+        ~time_limit();
+        time_limit(const time_limit&) = delete;
+        time_limit& operator=(const time_limit&) = delete;
+
+    private:
+        std::optional<alarm_clock::ticket> alarm_;
+    };
+
+    // Reads to the end; after that time the link is cut.
+    void end_within(std::chrono::milliseconds time);
+    // Reads to the end. REQUIRES: the link was cut, or that end was read already.
     void join();
 
 private:
     enum class reads { nothing_yet, nobody, a_listener, the_thread, no_more };
 
-    // What `step` says of the end is told.
-    bool step(const std::optional<clock::time_point>& until) noexcept;
+    bool step() noexcept;
     void run() noexcept;
-    // Under `mutex_`; false if there is no thread to be had, which is to be told then without it.
-    bool start_thread() noexcept;
-    void tell_that_there_is_no_thread() noexcept;
+    void start_thread() noexcept;  // under `mutex_`
+    void let_go_of_stand_in() noexcept;
 
     steps& steps_;
     const std::chrono::milliseconds short_time_;
-    std::mutex mutex_;
+    std::mutex mutex_;  // over all that follows
     reads who_ = reads::nothing_yet;
     bool lasts_ = false;
+    bool is_interrupted_ = false;
+    bool may_be_stood_in_for_ = false;
+    crew::task stand_in_;
+    std::optional<alarm_clock::ticket> cut_of_stand_in_;
     crew::task thread_;
     std::optional<alarm_clock::ticket> alarm_;  // of the thread that sends
 };

@@ -32,8 +32,6 @@ using clock = std::chrono::steady_clock;
 
 // Answers wait this long for company while more is being taken apart.
 constexpr std::chrono::milliseconds answer_delay{20};
-// Who reads while waiting for an answer looks that often whether it is still wanted.
-constexpr std::chrono::milliseconds listening_slice{1000};
 // A sending that takes no longer has no thread that reads. A write that is held up is noticed to be in vain, and a word
 // of the peer that nobody waits for is heard, that much later at most.
 constexpr std::chrono::seconds short_time{2};
@@ -102,6 +100,26 @@ struct exchange::implementation final : private answer_reader::steps {
         answers.lasts();
     }
 
+    void flush() {
+        outgoing.flush();
+        if (has_begun_listening) answers.lasts();
+    }
+
+    void cancel() noexcept {
+        is_cancelled = true;
+        outgoing.cancel();
+        answers.interrupt(
+            [this]() noexcept {
+                try {
+                    outgoing.abandon_all();
+                    writer.say_bye();
+                } catch (const std::exception&) {
+                    // Who reads finds out what became of the link.
+                }
+            },
+            leave_wait);
+    }
+
     void finish() {
         begin_listening();
         outgoing.finish();
@@ -112,22 +130,10 @@ struct exchange::implementation final : private answer_reader::steps {
             // Everything is answered; a link that breaks now takes nothing away.
         }
         // All is said; a peer that does not take leave is not waited for.
-        if (!answers.wait_for_end(leave_wait)) over->link().abort();
-        answers.join();
-        if (has_given_up_entry) leave_unheard();
+        answers.end_within(leave_wait);
         has_left = true;
         if (further) further->stop();
         if (is_cancelled) throw error(errc::cancelled, "interrupted");
-    }
-
-    // The peer has yet to read that all was cancelled.
-    void leave_unheard() noexcept {
-        try {
-            writer.shut_down();
-            await_close(over->link());
-        } catch (const std::exception&) {
-            // It is gone.
-        }
     }
 
     std::optional<std::uint64_t> find_what_it_joins() {
@@ -204,57 +210,28 @@ struct exchange::implementation final : private answer_reader::steps {
         if (first_reader.joinable()) first_reader.join();
     }
 
-    // A link that was aborted because a write failed is no cause of its own.
+    // A link that was aborted because a write failed is no cause of its own. A peer that has taken leave is one.
     error cause_of(const error& of_read) const {
-        const auto of_write = writer.failure();
+        const auto of_write = has_peer_left ? std::nullopt : writer.failure();
         return of_write && of_read.code() == errc::disconnected ? *of_write : of_read;
     }
 
-    void begin_reading(const std::optional<clock::time_point>& until = std::nullopt) {
-        if (until)
-            over->complete(listening_slice, [this, &until] { require_entry_is_wanted(*until); });
-        else
-            over->complete();
+    void begin_reading() {
+        over->complete();
         outgoing.let_in();
         records.emplace(over->link(), over->protection(), over->timing().io_timeout, incoming.heard());
     }
 
-    // Of who listens. A handshake cannot be taken up again.
-    void require_entry_is_wanted(clock::time_point until) {
-        const bool is_cancel_to_be_told = is_cancelled && until == clock::time_point::max();
-        if (!is_cancel_to_be_told && clock::now() < until) return;
-        has_given_up_entry = true;
-        throw error(errc::cancelled, "the peer had not let this side in yet");
-    }
-
     // ---- Steps of the reader of answers ----
 
-    bool read_next(const std::optional<clock::time_point>& until) override {
-        if (!records) {
-            begin_reading(until);
-            return true;
-        }
-        if (until) {
-            const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - clock::now());
-            over->link().set_read_timeout(
-                std::clamp(left, std::chrono::milliseconds(1), std::chrono::milliseconds(listening_slice)));
-            has_sliced_reads = true;
-        } else if (std::exchange(has_sliced_reads, false)) {
-            over->link().set_read_timeout(over->timing().io_timeout);
-        }
-        std::optional<const_bytes> record;
-        try {
-            record = next_record();
-        } catch (const error& e) {
-            if (until && e.code() == errc::timed_out) return true;
-            throw;
-        }
-        return deal_with(record);
+    bool read_next() override {
+        if (records) return deal_with(next_record());
+        begin_reading();
+        return true;
     }
 
     void reading_has_ended(const error* why) noexcept override {
-        // To give up is no failure of the link: what is to be said of it is yet to be written.
-        if (why && !has_given_up_entry) {
+        if (why) {
             const auto cause = cause_of(*why);
             incoming.drop_all(cause);
             outgoing.fail(cause);
@@ -263,6 +240,8 @@ struct exchange::implementation final : private answer_reader::steps {
         }
         outgoing.reader_ended();
     }
+
+    void cut() noexcept override { over->link().abort(); }
 
     std::optional<const_bytes> next_record() {
         if (first_record) return std::exchange(first_record, std::nullopt);
@@ -458,8 +437,6 @@ struct exchange::implementation final : private answer_reader::steps {
     bool has_begun_listening = false;
     // Of the thread that reads.
     bool has_handed_over = false;  // to another that reads, once
-    bool has_sliced_reads = false;
-    bool has_given_up_entry = false;
     std::optional<record_reader> records;
     std::optional<const_bytes> first_record;  // was read before its turn
     std::uint64_t read_bytes = 0;
@@ -495,10 +472,7 @@ transfer_id exchange::announce(source& item, const delivery_attempt& attempt) {
 
 void exchange::send(transfer_id id, source& item) { implementation_->outgoing.send(id, item); }
 
-void exchange::flush() {
-    implementation_->outgoing.flush();
-    implementation_->listen_always();
-}
+void exchange::flush() { implementation_->flush(); }
 
 void exchange::settle() {
     implementation_->listen_always();
@@ -521,10 +495,7 @@ void exchange::serve() { implementation_->serve(); }
 
 void exchange::drain() noexcept { implementation_->drain(); }
 
-void exchange::cancel() noexcept {
-    implementation_->is_cancelled = true;
-    implementation_->outgoing.cancel();
-}
+void exchange::cancel() noexcept { implementation_->cancel(); }
 
 void exchange::abort() noexcept {
     implementation_->incoming.give_up();

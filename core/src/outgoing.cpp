@@ -62,19 +62,13 @@ outgoing_transfers::outgoing_transfers(session& over, exchange_options options, 
 // ---- The thread that sends ----
 
 template <class Predicate>
-bool outgoing_transfers::wait(std::unique_lock<std::mutex>& lock, Predicate is_so, clock::time_point until) {
-    while (!is_so() && clock::now() < until) {
+void outgoing_transfers::wait(std::unique_lock<std::mutex>& lock, Predicate has_come) {
+    while (!has_come()) {
         lock.unlock();
-        const bool has_listened = answers_.listen(until);
+        const bool has_listened = answers_.listen();
         lock.lock();
-        if (has_listened) continue;
-        // A clock's last moment is too far for some to wait until.
-        if (until == clock::time_point::max())
-            changed_.wait(lock, is_so);
-        else
-            changed_.wait_until(lock, until, is_so);
+        if (!has_listened) changed_.wait(lock, has_come);
     }
-    return is_so();
 }
 
 transfer_id outgoing_transfers::announce(source& item, const delivery_attempt& attempt) {
@@ -274,9 +268,10 @@ void outgoing_transfers::flush() {
 // A write failed. The peer may have said why, and that is the better answer: let the reader get to it.
 error outgoing_transfers::settled(const error& of_write) {
     {
+        const answer_reader::time_limit limit(answers_, last_words_wait);
+        while (answers_.listen(answer_reader::interrupted::goes_on)) continue;
         std::unique_lock lock(mutex_);
-        wait(
-            lock, [&] { return failure_ || has_reader_ended_; }, clock::now() + last_words_wait);
+        changed_.wait_for(lock, last_words_wait, [&] { return failure_ || has_reader_ended_; });
     }
     fail(of_write);
     over_.link().abort();
@@ -323,6 +318,8 @@ void outgoing_transfers::abandon_all() {
     }
     for (const auto id : pending) abandon(id, interrupted());
     flush();
+    const std::lock_guard lock(mutex_);
+    is_all_abandoned_ = true;
 }
 
 void outgoing_transfers::wait_until_let_in() {
@@ -435,7 +432,8 @@ void outgoing_transfers::fail(const error& why) {
     error first = why;
     {
         const std::lock_guard lock(mutex_);
-        if (!failure_) failure_ = why;
+        // What becomes of the link after that is of no account.
+        if (!failure_) failure_ = is_all_abandoned_ ? interrupted() : why;
         first = *failure_;
         unanswered.swap(unanswered_);
         ++being_told_;

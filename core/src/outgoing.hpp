@@ -51,11 +51,11 @@ public:
     void fail(const error& why);
     void throw_if_failed();
     void cancel() noexcept;
+    // What follows of that: tells the peer. Once, by the thread that sends or one in its place.
+    void abandon_all();
     bool empty();
 
 private:
-    using clock = answer_reader::clock;
-
     struct progress {
         std::uint64_t bytes = 0;
         std::uint64_t bytes_on_link = 0;
@@ -80,13 +80,12 @@ private:
     void require_going_on() const;
     static void put_progress(delivery_result& into, const progress& so_far) noexcept;
     void abandon(transfer_id id, const error& why);
-    void abandon_all();
     void conclude(transfer_id id, delivery_result result);
     void put(frame_type type, transfer_id id, const_bytes payload);
     error settled(const error& of_write);
-    // Under the lock, as with a condition variable: until that is so, or for that time; false if it is not so then.
+    // Under the lock, as with a condition variable. All that is waited for has come when the exchange was cancelled.
     template <class Predicate>
-    bool wait(std::unique_lock<std::mutex>& lock, Predicate is_so, clock::time_point until = clock::time_point::max());
+    void wait(std::unique_lock<std::mutex>& lock, Predicate has_come);
 
     session& over_;
     const exchange_options options_;
@@ -106,6 +105,7 @@ private:
     transfer_id next_id_;
     std::optional<error> failure_;
     bool is_cancelled_ = false;
+    bool is_all_abandoned_ = false;
     bool is_let_in_ = false, is_entry_awaited_ = false;
     std::size_t being_told_ = 0;  // were unanswered, and the observer is about to know
     bool has_reader_ended_ = false;

@@ -116,11 +116,6 @@ public:
 
     void restart(clock::time_point deadline) noexcept { deadline_ = deadline; }
 
-    void ask_each(std::chrono::milliseconds interval, const std::function<void()>& still_wanted) {
-        interval_ = interval;
-        still_wanted_ = still_wanted;
-    }
-
     void expect_preface(std::string cipher_name) { expected_cipher_ = std::move(cipher_name); }
 
     void take_preface() {
@@ -132,14 +127,12 @@ public:
     std::size_t read_some(mutable_bytes into) override {
         let_go();
         take_preface();
-        for (;;) {
-            link_.set_read_timeout(std::min(time_left(), interval_));
-            try {
-                return link_.read_some(into);
-            } catch (const error& e) {
-                if (e.code() != errc::timed_out) throw;
-            }
-            if (still_wanted_) still_wanted_();
+        link_.set_read_timeout(time_left());
+        try {
+            return link_.read_some(into);
+        } catch (const error& e) {
+            if (e.code() == errc::timed_out) throw too_slow();
+            throw;
         }
     }
 
@@ -173,8 +166,6 @@ private:
 
     connection& link_;
     clock::time_point deadline_;
-    std::chrono::milliseconds interval_ = std::chrono::milliseconds::max();
-    std::function<void()> still_wanted_;
     std::optional<std::string> expected_cipher_;
     const_bytes held_;
 };
@@ -221,11 +212,6 @@ void session::complete() {
     protection_->finish_handshake(*opening_);
     opening_.reset();
     link_->set_read_timeout(options_.io_timeout);
-}
-
-void session::complete(std::chrono::milliseconds interval, const std::function<void()>& still_wanted) {
-    opening_->ask_each(interval, still_wanted);
-    complete();
 }
 
 void await_close(connection& link) noexcept {

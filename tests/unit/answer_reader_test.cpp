@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -14,8 +15,6 @@ namespace wherry {
 namespace {
 
 using namespace std::chrono_literals;
-using clock = answer_reader::clock;
-
 constexpr std::chrono::hours for_ever{1};
 
 // A peer that says what the test has it say, and who heard each of it.
@@ -38,26 +37,26 @@ public:
         const std::lock_guard lock(mutex_);
         return ended_;
     }
-    void wait_until_read_by_another() {
+    void wait_until_read() {
         std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return is_read_ && reader_ != std::this_thread::get_id(); });
+        changed_.wait(lock, [&] { return is_read_; });
+    }
+    void cut() noexcept override {
+        const std::lock_guard lock(mutex_);
+        is_cut_ = true;
+        changed_.notify_all();
     }
 
 private:
-    bool read_next(const std::optional<clock::time_point>& until) override {
+    bool read_next() override {
         std::unique_lock lock(mutex_);
         EXPECT_FALSE(is_read_) << "two read at the same time";
         EXPECT_FALSE(ended_) << "it was read after the end";
         is_read_ = true;
-        reader_ = std::this_thread::get_id();
         changed_.notify_all();
-        const auto is_there = [&] { return !said_.empty(); };
-        if (!until)
-            changed_.wait(lock, is_there);
-        else
-            changed_.wait_until(lock, std::min(*until, clock::now() + 10ms), is_there);
+        changed_.wait(lock, [&] { return !said_.empty() || is_cut_; });
         is_read_ = false;
-        if (said_.empty()) return true;
+        if (said_.empty()) throw error(errc::disconnected, "the link was cut");
         const auto heard = said_.front();
         said_.erase(said_.begin());
         heard_by_.push_back(std::this_thread::get_id());
@@ -75,8 +74,7 @@ private:
     std::condition_variable changed_;
     std::vector<word> said_;
     std::vector<std::thread::id> heard_by_;
-    bool is_read_ = false;
-    std::thread::id reader_;
+    bool is_read_ = false, is_cut_ = false;
     std::optional<std::string> ended_;
 };
 
@@ -94,8 +92,7 @@ TEST(answer_reader, in_a_short_sending_who_waits_reads) {
     EXPECT_TRUE(answers.listen());
     EXPECT_EQ(peer.ended(), "");
     EXPECT_FALSE(answers.listen());
-    EXPECT_TRUE(answers.wait_for_end(0ms));
-    answers.join();
+    answers.end_within(for_ever);
 }
 
 TEST(answer_reader, before_it_begins_there_is_nothing_to_hear) {
@@ -116,31 +113,36 @@ TEST(answer_reader, one_that_lasts_has_a_thread) {
     peer.say(word::something);
     EXPECT_NE(peer.heard_by(0), std::this_thread::get_id());
     EXPECT_FALSE(answers.listen());
-    EXPECT_FALSE(answers.wait_for_end(1ms));
     peer.say(word::end);
-    EXPECT_TRUE(answers.wait_for_end(for_ever));
+    answers.end_within(for_ever);
     EXPECT_EQ(peer.ended(), "");
-    answers.join();
 }
 
 TEST(answer_reader, time_makes_it_last) {
     scripted_steps peer;
     answer_reader answers(peer, 1ms);
     answers.begin();
-    peer.wait_until_read_by_another();
+    peer.wait_until_read();
     peer.say(word::end);
-    answers.join();
     EXPECT_NE(peer.heard_by(0), std::this_thread::get_id());
+    answers.join();
 }
 
-TEST(answer_reader, a_thread_takes_over_from_who_reads) {
+TEST(answer_reader, a_thread_takes_over_when_who_reads_has_heard_something) {
     scripted_steps peer;
-    answer_reader answers(peer, 1ms);
+    answer_reader answers(peer, for_ever);
     answers.begin();
-    // Each returns after a while without having heard anything, until it is not its turn any more.
-    while (answers.listen()) continue;
+    auto later = std::async(std::launch::async, [&] {
+        peer.wait_until_read();
+        answers.lasts();
+        peer.say(word::something);
+    });
+    EXPECT_TRUE(answers.listen());
+    EXPECT_EQ(peer.heard_by(0), std::this_thread::get_id());
+    later.get();
+    EXPECT_FALSE(answers.listen());
     peer.say(word::something);
-    EXPECT_NE(peer.heard_by(0), std::this_thread::get_id());
+    EXPECT_NE(peer.heard_by(1), std::this_thread::get_id());
     peer.say(word::end);
     answers.join();
 }
@@ -152,23 +154,78 @@ TEST(answer_reader, a_failure_is_told_once_whoever_reads) {
         answers.begin();
         if (lasts) answers.lasts();
         peer.say(word::failure);
-        EXPECT_TRUE(answers.wait_for_end(for_ever));
-        answers.join();
+        answers.end_within(for_ever);
         EXPECT_EQ(peer.ended(), "what came was altered");
         EXPECT_FALSE(answers.listen());
     }
 }
 
-TEST(answer_reader, to_listen_ends_in_time) {
+TEST(answer_reader, a_peer_that_does_not_end_is_cut) {
+    for (const bool lasts : {false, true}) {
+        scripted_steps peer;
+        answer_reader answers(peer, for_ever);
+        answers.begin();
+        if (lasts) answers.lasts();
+        peer.say(word::something);
+        answers.end_within(20ms);
+        EXPECT_EQ(peer.ended(), "the link was cut");
+    }
+}
+
+TEST(answer_reader, another_stands_in_for_who_reads) {
     scripted_steps peer;
     answer_reader answers(peer, for_ever);
     answers.begin();
-    const auto until = clock::now() + 30ms;
-    while (clock::now() < until) ASSERT_TRUE(answers.listen(until));
-    EXPECT_FALSE(answers.wait_for_end(1ms));
+    bool was_said = false;
+    auto later = std::async(std::launch::async, [&] {
+        peer.wait_until_read();
+        answers.interrupt(
+            [&] {
+                peer.say(word::something);
+                std::this_thread::sleep_for(10ms);
+                was_said = true;
+            },
+            for_ever);
+    });
+    EXPECT_TRUE(answers.listen());
+    later.get();
+    // It has ended by then.
+    EXPECT_TRUE(was_said);
+    // Who is to say something does not wait, and who takes leave does.
+    EXPECT_TRUE(answers.listen());
     peer.say(word::end);
-    answers.join();
+    answers.end_within(for_ever);
     EXPECT_EQ(peer.ended(), "");
+}
+
+TEST(answer_reader, who_is_stood_in_for_and_hears_nothing_is_cut) {
+    scripted_steps peer;
+    answer_reader answers(peer, for_ever);
+    answers.begin();
+    auto later = std::async(std::launch::async, [&] {
+        peer.wait_until_read();
+        answers.interrupt([] {}, 20ms);
+    });
+    EXPECT_TRUE(answers.listen());
+    later.get();
+    EXPECT_EQ(peer.ended(), "the link was cut");
+    answers.join();
+}
+
+TEST(answer_reader, nobody_stands_in_for_who_does_not_read) {
+    for (const bool lasts : {false, true}) {
+        scripted_steps peer;
+        answer_reader answers(peer, for_ever);
+        answers.begin();
+        if (lasts) answers.lasts();
+        bool was_said = false;
+        answers.interrupt([&] { was_said = true; }, for_ever);
+        EXPECT_EQ(answers.listen(), !lasts);
+        EXPECT_FALSE(was_said);
+        peer.say(word::end);
+        answers.end_within(for_ever);
+        EXPECT_EQ(peer.ended(), "");
+    }
 }
 
 }  // namespace

@@ -1344,7 +1344,7 @@ TEST_F(exchange_test, cancel_within_compressed_content_drops_it) {
 
 TEST_F(exchange_test, in_a_short_sending_who_waits_hears_the_answers) {
     connect();
-    text_source small("small", "x"), resumed("resumed", pattern(3'000'000));
+    text_source small("small", "x"), resumed("resumed", pattern(200'000));
     sender_->send(small);
     sender_->send(resumed.resumable());
     EXPECT_FALSE(finish());
@@ -1374,7 +1374,7 @@ TEST_F(exchange_test, answers_are_heard_while_a_large_item_is_sent) {
     public:
         explicit gated(noting_observer& until) : until_(until) {
             what_.name = "large";
-            what_.size = 8'000'000;
+            what_.size = 12'000'000;
         }
         const offer& what() const noexcept override { return what_; }
         // The second half comes when the small one was answered.
@@ -1418,34 +1418,89 @@ TEST_F(exchange_test, an_answer_that_nobody_waits_for_is_heard_nevertheless) {
     EXPECT_FALSE(finish());
 }
 
-// The peer is told all the same when it comes to read.
+// The peer is told all the same when it comes to read, and whatever it says first.
 TEST_F(exchange_test, cancel_before_the_peer_has_let_this_side_in) {
-    memory_link link;
-    exchange sender(open_session(role::initiator, std::move(link.initiator)), nullptr, {}, at_sender_);
-    text_source item("item", pattern(3'000'000));
-    const auto id = sender.announce(item.resumable());
-    auto stopped = std::async(std::launch::async, [&] { sender.cancel(); });
-    try {
-        sender.send(id, item);
-        ADD_FAILURE() << "it was sent";
-    } catch (const error& e) {
-        EXPECT_EQ(e.code(), errc::cancelled);
+    for (const bool says_its_preface : {false, true}) {
+        memory_link link;
+        if (says_its_preface) {
+            // As it will say itself.
+            byte_writer preface;
+            preface.bytes(as_bytes("\x89wherry\n")).integer(std::uint8_t{1}).sized<std::uint8_t>(as_bytes("plain"));
+            link.backward->write(preface.view());
+        }
+        exchange sender(open_session(role::initiator, std::move(link.initiator)), nullptr, {}, at_sender_);
+        text_source item("item", "content");
+        const auto id = sender.announce(item.resumable());
+        auto stopped = std::async(std::launch::async, [&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+            sender.cancel();
+        });
+        auto served = std::async(std::launch::async, [&] {
+            at_sender_.wait_for_answer("item");
+            if (says_its_preface) {
+                // Its preface is out: only the rest of the opening follows.
+                std::vector<std::byte> said(64);
+                (void)link.responder->read_some(said);
+                link.responder->write_all(as_bytes("n"));
+                link.responder->shutdown_write();
+                return;
+            }
+            exchange serving(open_session(role::responder, std::move(link.responder)), &sink_, {}, at_receiver_);
+            serving.serve();
+        });
+        try {
+            sender.send(id, item);
+            ADD_FAILURE() << "it was sent";
+        } catch (const error& e) {
+            EXPECT_EQ(e.code(), errc::cancelled);
+        }
+        EXPECT_EQ(at_sender_.answers.at("item").failure, errc::cancelled);
+        EXPECT_FALSE(at_sender_.answers.at("item").is_uncertain);
+        try {
+            sender.finish();
+            ADD_FAILURE() << "it was not told";
+        } catch (const error& e) {
+            EXPECT_EQ(e.code(), errc::cancelled);
+        }
+        EXPECT_NO_THROW(served.get());
+        if (!says_its_preface) {
+            EXPECT_EQ(at_receiver_.deliveries.at("item").failure, errc::cancelled);
+        }
+        at_sender_.answers.clear();
     }
-    EXPECT_EQ(at_sender_.answers.at("item").failure, errc::cancelled);
-    EXPECT_FALSE(at_sender_.answers.at("item").is_uncertain);
-    auto served = std::async(std::launch::async, [&] {
-        exchange serving(open_session(role::responder, std::move(link.responder)), &sink_, {}, at_receiver_);
-        serving.serve();
-    });
-    try {
-        sender.finish();
-        ADD_FAILURE() << "it was not told";
-    } catch (const error& e) {
-        EXPECT_EQ(e.code(), errc::cancelled);
-    }
-    EXPECT_NO_THROW(served.get());
-    EXPECT_EQ(at_receiver_.deliveries.at("item").failure, errc::cancelled);
     EXPECT_TRUE(sink_.finished().empty());
+}
+
+// It has answered, and then offers without end what nobody takes.
+TEST_F(exchange_test, a_peer_that_does_not_take_leave_is_cut) {
+    memory_link link;
+    auto serving = std::async(std::launch::async, [&] {
+        auto over = open_session(role::responder, std::move(link.responder));
+        record_buffer record(65536, over->protection().overhead());
+        record_reader records(over->link(), over->protection());
+        bool has_ended = false;
+        while (!has_ended) {
+            const auto got = records.next();
+            byte_reader frames(*got, "a record");
+            while (frames.remaining() > 0) has_ended = take_frame(frames).type == frame_type::end;
+        }
+        record.append(frame_type::result, 0, 1, encode(outcome_frame{std::nullopt, "", {}}));
+        try {
+            for (;;) {
+                record.append(frame_type::ping, 0, 0, {});
+                over->link().write_all(record.seal(over->protection()));
+                std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            }
+        } catch (const error&) {
+            // It was cut.
+        }
+    });
+    exchange sender(open_session(role::initiator, std::move(link.initiator)), nullptr, {}, at_sender_);
+    text_source item("item", "x");
+    sender.send(item);
+    EXPECT_NO_THROW(sender.finish());
+    EXPECT_TRUE(at_sender_.answers.at("item").ok());
+    serving.get();
 }
 
 // ---- A peer that does what it may not ----

@@ -179,8 +179,7 @@ public:
     // From any thread. Refuses what the peer still offers, and takes leave when what is in flight has ended; serve()
     // then returns when the peer has closed.
     void drain() noexcept;
-    // From any thread; also from a watcher of signals. Cancels what this side sends: send() throws errc::cancelled,
-    // after a second at most where it waits for an answer.
+    // From any thread; also from a watcher of signals. Cancels what this side sends: send() throws errc::cancelled.
     void cancel() noexcept;
     // From any thread. Cuts the link.
     void abort() noexcept;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,9 +42,6 @@ public:
     // What is left of the opening before the first record is read: an initiator learns here whether it was accepted.
     // Once, by the thread that reads, while another may write. Throws as open() does.
     void complete();
-    // The same; `interval` after interval in which nothing comes it calls still_wanted(), on the same thread, which may
-    // throw to give up; nothing more can be read after that. REQUIRES: interval > 0.
-    void complete(std::chrono::milliseconds interval, const std::function<void()>& still_wanted);
 
     role side() const noexcept { return side_; }
     const session_options& timing() const noexcept { return options_; }
