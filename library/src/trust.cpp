@@ -46,18 +46,15 @@ std::string sender_gate::verify(const identity& peer) const {
         throw error(errc::auth_failed,
                     "the receiver cannot check keys at the moment; its owner finds the reason in its log");
     }
-    {
-        const std::lock_guard lock(mutex_);
-        if (label)
-            let_in_[peer.public_key] = asked;
-        else
-            let_in_.erase(peer.public_key);
+    std::unique_lock lock(mutex_);
+    if (label) {
+        let_in_[peer.public_key] = asked;
+        return *label;
     }
-    if (!label) {
-        tell_.refused(peer);
-        throw error(errc::auth_failed, "the receiver does not accept the key " + peer.fingerprint);
-    }
-    return *label;
+    let_in_.erase(peer.public_key);
+    lock.unlock();
+    tell_.refused(peer);
+    throw error(errc::auth_failed, "the receiver does not accept the key " + peer.fingerprint);
 }
 
 bool sender_gate::let_in_within(std::chrono::milliseconds time, const identity& peer) const {
