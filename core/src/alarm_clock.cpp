@@ -1,31 +1,40 @@
 #include "alarm_clock.hpp"
 
+#include <pthread.h>
+
+#include <atomic>
 #include <thread>
+#include <utility>
 
 namespace wherry {
 
 alarm_clock& alarm_clock::shared() {
+    static std::atomic<alarm_clock*> of_this_process = nullptr;
+    // What was to ring before a fork is the parent's, and so is the thread.
+    static const int is_told_of_forks = ::pthread_atfork(nullptr, nullptr, [] { of_this_process = nullptr; });
+    (void)is_told_of_forks;
+    if (auto* const known = of_this_process.load()) return *known;
     // Its thread may still wait when the program ends, so what that waits on stays.
-    static auto* const only = new alarm_clock;
-    return *only;
-}
-
-alarm_clock::alarm_clock() {
-    std::thread([this] { run(); }).detach();
+    auto* const fresh = new alarm_clock;
+    alarm_clock* other = nullptr;
+    if (of_this_process.compare_exchange_strong(other, fresh)) return *fresh;
+    delete fresh;
+    return *other;
 }
 
 alarm_clock::ticket alarm_clock::set(std::chrono::milliseconds after, std::function<void()> ring) {
+    std::call_once(start_, [this] { std::thread([this] { run(); }).detach(); });
     const std::lock_guard lock(mutex_);
     const auto when = clock::now() + after;
     const auto which = ++last_;
     const auto known = times_.emplace(which, when).first;
     try {
-        const auto place = due_.emplace(key{when, which}, std::move(ring)).first;
-        if (place == due_.begin()) changed_.notify_one();
+        due_.emplace(key{when, which}, std::move(ring));
     } catch (...) {
         times_.erase(known);
         throw;
     }
+    if (when < awaited_) changed_.notify_one();
     return which;
 }
 
@@ -41,10 +50,16 @@ void alarm_clock::cancel(ticket which) noexcept {
 void alarm_clock::run() noexcept {
     std::unique_lock lock(mutex_);
     for (;;) {
-        if (due_.empty()) {
-            changed_.wait(lock);
-        } else if (const auto first = due_.begin(); clock::now() < first->first.first) {
-            changed_.wait_until(lock, key(first->first).first);
+        const auto first = due_.begin();
+        const auto next = first == due_.end() ? clock::time_point::max() : first->first.first;
+        if (first == due_.end() || clock::now() < next) {
+            awaited_ = next;
+            // A clock's last moment is too far for some to wait until.
+            if (first == due_.end())
+                changed_.wait(lock);
+            else
+                changed_.wait_until(lock, next);
+            awaited_ = clock::time_point::min();
         } else {
             const auto ring = std::move(first->second);
             ringing_ = first->first.second;

@@ -15,11 +15,12 @@ namespace wherry {
 // Thread-safety: all functions from any thread.
 class alarm_clock {
 public:
-    // The one of the process; it is never destroyed. Throws std::system_error if its thread cannot be had.
+    // The one of the process, of one that was forked, too; it is never destroyed.
     static alarm_clock& shared();
 
     using ticket = std::uint64_t;
-    // Calls ring() once, `after` that time. It must return soon and not throw.
+    // Calls ring() once, `after` that time. It must return soon and not throw. Throws std::system_error if there is no
+    // thread to be had for it.
     ticket set(std::chrono::milliseconds after, std::function<void()> ring);
     // When this returns, that one rings no more and is not ringing. Not to be called by what rings.
     void cancel(ticket which) noexcept;
@@ -29,11 +30,14 @@ private:
     // In the order of their times.
     using key = std::pair<clock::time_point, ticket>;
 
-    alarm_clock();
+    alarm_clock() = default;
     void run() noexcept;
 
-    std::mutex mutex_;
+    std::once_flag start_;
+    std::mutex mutex_;                 // over all that follows
     std::condition_variable changed_;  // for the thread
+    // What it sleeps until: the latest time there is if nothing is due, the earliest while it is awake.
+    clock::time_point awaited_ = clock::time_point::min();
     std::condition_variable has_rung_;
     std::map<key, std::function<void()>> due_;
     std::map<ticket, clock::time_point> times_;

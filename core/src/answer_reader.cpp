@@ -102,10 +102,17 @@ bool answer_reader::step() noexcept {
         if (steps_.read_next()) return true;
         steps_.reading_has_ended(nullptr);
     } catch (const std::exception& e) {
-        const auto why = as_error(e);
+        const auto why =
+            lacks_thread() ? error(errc::exhausted, "no thread could be started to hear the answers; run fewer at once")
+                           : as_error(e);
         steps_.reading_has_ended(&why);
     }
     return false;
+}
+
+bool answer_reader::lacks_thread() {
+    const std::lock_guard lock(mutex_);
+    return lacks_thread_;
 }
 
 void answer_reader::run() noexcept {
@@ -119,7 +126,8 @@ void answer_reader::start_thread() noexcept {
         thread_ = crew::shared().run([this] { run(); });
         who_ = reads::the_thread;
     } catch (const std::exception&) {
-        // Tried again when something was heard.
+        lacks_thread_ = true;
+        steps_.cut();
     }
 }
 

@@ -42,7 +42,7 @@ public:
     // From now on there is something to be heard. Idempotent. Throws std::system_error if time cannot be kept.
     void begin();
     // The same, in a sending that will take its time: a thread reads from now on, or once who is reading has heard
-    // something. Where no thread is to be had, who waits goes on to read.
+    // something. If there is none to be had the link is cut: what is blocked would never hear that it waits in vain.
     void lasts() noexcept;
 
     // Reads what comes next on this thread. False, and at once, if that is for others to do, or all was read; true at
@@ -75,6 +75,7 @@ private:
     enum class reads { nothing_yet, nobody, a_listener, the_thread, no_more };
 
     bool step() noexcept;
+    bool lacks_thread();
     void run() noexcept;
     void start_thread() noexcept;  // under `mutex_`
     void let_go_of_stand_in() noexcept;
@@ -84,6 +85,7 @@ private:
     std::mutex mutex_;  // over all that follows
     reads who_ = reads::nothing_yet;
     bool lasts_ = false;
+    bool lacks_thread_ = false;
     bool is_interrupted_ = false;
     bool may_be_stood_in_for_ = false;
     crew::task stand_in_;

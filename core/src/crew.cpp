@@ -97,7 +97,7 @@ bool crew::wait_for_next(const std::shared_ptr<member>& self, job& next) noexcep
         std::erase(idle_, self);
         return false;
     }
-    next = std::move(self->next);
+    next = std::exchange(self->next, {});
     return true;
 }
 

@@ -279,10 +279,15 @@ struct exchange::implementation final : private answer_reader::steps {
     }
 
     void read_until_bye() {
-        using alone = incoming_transfers::alone;
-        while (deal_with(next_record(), has_handed_over ? alone::begun : alone::left))
-            if (finish_alone()) return;
+        for (;;) {
+            const auto record = next_record();
+            const auto what = may_finish_here() ? incoming_transfers::alone::left : incoming_transfers::alone::begun;
+            if (!deal_with(record, what) || finish_alone()) return;
+        }
     }
+
+    // Not while more is there, or may be: many small deliveries are finished together, by other threads.
+    bool may_finish_here() const noexcept { return !has_handed_over && !merge && !ahead && !records->has_more(); }
 
     // A delivery that came by itself is finished by this thread: to have another do it, and to wake each other, takes
     // longer than most deliveries take to be finished. Should this one take long, another thread reads on. True if that

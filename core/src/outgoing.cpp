@@ -314,12 +314,11 @@ void outgoing_transfers::abandon_all() {
     std::vector<transfer_id> pending;
     {
         const std::lock_guard lock(mutex_);
+        is_abandoning_ = true;
         for (const auto& [id, item] : unanswered_) pending.push_back(id);
     }
     for (const auto id : pending) abandon(id, interrupted());
     flush();
-    const std::lock_guard lock(mutex_);
-    is_all_abandoned_ = true;
 }
 
 void outgoing_transfers::wait_until_let_in() {
@@ -432,8 +431,8 @@ void outgoing_transfers::fail(const error& why) {
     error first = why;
     {
         const std::lock_guard lock(mutex_);
-        // What becomes of the link after that is of no account.
-        if (!failure_) failure_ = is_all_abandoned_ ? interrupted() : why;
+        // What becomes of the link from then on is of no account.
+        if (!failure_) failure_ = is_abandoning_ ? interrupted() : why;
         first = *failure_;
         unanswered.swap(unanswered_);
         ++being_told_;
@@ -441,7 +440,7 @@ void outgoing_transfers::fail(const error& why) {
     for (auto& [id, item] : unanswered) {
         auto result = failed(first);
         // Who was not let in has delivered nothing, whatever was sent ahead of the answer.
-        const bool was_let_in = first.code() != errc::auth_failed;
+        const bool was_let_in = first.code() != errc::auth_failed && why.code() != errc::auth_failed;
         result.is_uncertain = (item.has_ended && was_let_in) || item.may_have_arrived;
         put_progress(result, item.so_far);
         observer_.tell([&, id = id, &item = item](auto& o) { o.answered(id, item.what, result); });

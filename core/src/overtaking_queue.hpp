@@ -73,6 +73,7 @@ public:
         }
         if (standing_by_ == 0 && !start_thread() && threads_.empty()) {
             // The system has none to give.
+            if (where == place::behind_all_before) await(lock, [&] { return busy_ == 0; });
             lock.unlock();
             calls_.work({&job, 1});
             calls_.flush();

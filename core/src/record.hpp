@@ -96,6 +96,9 @@ public:
     // rest of it. False at the end of the stream. Holds next to no memory for a longer one. Throws as next() does.
     bool is_next_short(std::size_t sealed_bytes);
 
+    // Whether something has come behind the last record.
+    bool has_more() const noexcept { return end_ > begin_; }
+
     // Exchanges the memory that the last record lies in for `with`, which may be empty: that record stays valid as long
     // as the memory does.
     void hand_over(record_memory& with);

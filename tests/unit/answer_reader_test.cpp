@@ -2,14 +2,23 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "link_writer.hpp"
+#include "memory_stream.hpp"
+#include "observer_gate.hpp"
+#include "outgoing.hpp"
+#include "plain_cipher.hpp"
 
 namespace wherry {
 namespace {
@@ -226,6 +235,81 @@ TEST(answer_reader, nobody_stands_in_for_who_does_not_read) {
         answers.end_within(for_ever);
         EXPECT_EQ(peer.ended(), "");
     }
+}
+
+// ---- Which sendings last ----
+
+class one_item final : public source {
+public:
+    explicit one_item(std::uint64_t size) { what_.size = size; }
+    const offer& what() const noexcept override { return what_; }
+    std::size_t read(mutable_bytes into) override {
+        const auto count = std::min<std::size_t>(into.size(), *what_.size - position_);
+        std::fill_n(into.begin(), count, std::byte{'x'});
+        position_ += count;
+        return count;
+    }
+    bool may_wait() const noexcept override { return waits; }
+
+    bool waits = false;
+
+private:
+    offer what_;
+    std::size_t position_ = 0;
+};
+
+class lasting_test : public testing::Test {
+protected:
+    ~lasting_test() override {
+        peer_.say(word::end);
+        answers_.join();
+    }
+    void send(std::uint64_t size, bool waits = false) {
+        one_item item(size);
+        item.waits = waits;
+        sending_.send(sending_.announce(item, {}), item);
+        sending_.flush();
+    }
+
+    test::plain_cipher cipher_;
+    test::memory_link link_;
+    const std::unique_ptr<session> over_ =
+        session::open(role::initiator, std::move(link_.initiator), cipher_, "plain", nullptr, {});
+    exchange_observer nobody_;
+    observer_gate gate_{nobody_};
+    link_writer writer_{*over_, for_ever};
+    scripted_steps peer_;
+    answer_reader answers_{peer_, for_ever};
+    outgoing_transfers sending_{*over_, {}, writer_, gate_, answers_};
+};
+
+TEST_F(lasting_test, few_items_and_bytes_do_not) {
+    answers_.begin();
+    for (int i = 0; i < 16; ++i) send(200'000);
+    peer_.say(word::something);
+    EXPECT_TRUE(answers_.listen());
+    EXPECT_EQ(peer_.heard_by(0), std::this_thread::get_id());
+}
+
+TEST_F(lasting_test, many_items_do) {
+    answers_.begin();
+    for (int i = 0; i < 17; ++i) send(1);
+    peer_.say(word::something);
+    EXPECT_NE(peer_.heard_by(0), std::this_thread::get_id());
+}
+
+TEST_F(lasting_test, many_bytes_do) {
+    answers_.begin();
+    send(5'000'000);
+    peer_.say(word::something);
+    EXPECT_NE(peer_.heard_by(0), std::this_thread::get_id());
+}
+
+TEST_F(lasting_test, a_pipe_does) {
+    answers_.begin();
+    send(1, true);
+    peer_.say(word::something);
+    EXPECT_NE(peer_.heard_by(0), std::this_thread::get_id());
 }
 
 }  // namespace

@@ -882,18 +882,56 @@ TEST_F(slow_sink_test, stalls_no_other_delivery) {
     }
 }
 
-TEST_F(slow_sink_test, alone_is_finished_by_who_reads_and_another_reads_on) {
-    std::mutex mutex;
+// On which threads a delivery is begun and finished.
+class thread_noting_sink_test : public slow_sink_test {
+protected:
+    thread_noting_sink_test() {
+        sink_.on_call = [this, wait = sink_.on_call](const std::string& call, const std::string& name) {
+            {
+                const std::lock_guard lock(mutex_);
+                if (call == "begin") begun[name] = std::this_thread::get_id();
+                if (call == "finish") finished[name] = std::this_thread::get_id();
+            }
+            wait(call, name);
+        };
+    }
+
     std::map<std::string, std::thread::id> begun, finished;
-    const auto wait = sink_.on_call;
-    sink_.on_call = [&](const std::string& call, const std::string& name) {
-        {
-            const std::lock_guard lock(mutex);
-            if (call == "begin") begun[name] = std::this_thread::get_id();
-            if (call == "finish") finished[name] = std::this_thread::get_id();
-        }
-        wait(call, name);
-    };
+
+private:
+    std::mutex mutex_;
+};
+
+TEST_F(thread_noting_sink_test, alone_is_finished_by_who_reads) {
+    connect();
+    // One may take long on a machine that is busy, and then it is not done again.
+    std::size_t finished_by_reader = 0;
+    for (const auto* const name : {"one", "two", "three"}) {
+        send(name);
+        at_sender_.wait_for_answer(name);
+        finished_by_reader += begun.at(name) == finished.at(name) ? 1 : 0;
+    }
+    EXPECT_GT(finished_by_reader, 0u);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+}
+
+// Each in a record of its own, and all there when the first is finished: they are for the threads that make groups.
+TEST_F(thread_noting_sink_test, with_more_at_hand_none_is_alone) {
+    connect();
+    std::vector<std::string> names;
+    for (int i = 0; i < 30; ++i) names.push_back((i == 0 ? "slow" : "item") + std::to_string(i));
+    for (const auto& name : names) send(name);
+    go();
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    names.erase(names.begin());
+    const auto by_reader = std::count_if(names.begin(), names.end(),
+                                         [&](const auto& name) { return begun.at(name) == finished.at(name); });
+    EXPECT_LE(by_reader, 1);  // the last
+}
+
+TEST_F(thread_noting_sink_test, while_one_alone_is_finished_another_reads_on) {
     connect();
     send("slow");
     while (!sink_.has_call("finish slow")) std::this_thread::yield();
@@ -905,8 +943,7 @@ TEST_F(slow_sink_test, alone_is_finished_by_who_reads_and_another_reads_on) {
     send("last");
     EXPECT_FALSE(finish());
     EXPECT_FALSE(receiver_failure());
-    EXPECT_EQ(finished.at("slow"), begun.at("slow"));
-    EXPECT_NE(begun.at("behind"), begun.at("slow"));
+    EXPECT_NE(begun.at("behind"), finished.at("slow"));
     // Once was enough: a sink that has taken its time may do so again.
     EXPECT_NE(finished.at("last"), begun.at("last"));
     for (const auto* const name : {"slow", "behind", "last"}) EXPECT_TRUE(at_sender_.answers.at(name).ok()) << name;
@@ -928,6 +965,32 @@ TEST_F(slow_sink_test, alone_is_waited_for_when_the_sender_takes_leave) {
     EXPECT_FALSE(receiver_failure());
     EXPECT_TRUE(at_receiver_.deliveries.at("slow").ok());
     EXPECT_TRUE(sink_.finished().contains("slow"));
+}
+
+TEST_F(slow_sink_test, alone_is_waited_for_by_a_receiver_that_drains) {
+    connect();
+    send("slow");
+    while (!sink_.has_call("finish slow")) std::this_thread::yield();
+    serving().drain();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_TRUE(at_receiver_.deliveries.empty());
+    go();
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(at_sender_.answers.at("slow").ok());
+}
+
+TEST_F(slow_sink_test, alone_is_finished_although_the_receiver_is_cut) {
+    connect();
+    send("slow");
+    while (!sink_.has_call("finish slow")) std::this_thread::yield();
+    abort_serving();
+    EXPECT_TRUE(finish());
+    EXPECT_TRUE(at_sender_.answers.at("slow").is_uncertain);
+    go();
+    EXPECT_TRUE(receiver_failure());
+    EXPECT_TRUE(sink_.finished().contains("slow"));
+    EXPECT_TRUE(at_receiver_.deliveries.at("slow").ok());
 }
 
 TEST_F(slow_sink_test, alone_hears_of_a_link_that_broke_meanwhile) {
@@ -1343,16 +1406,22 @@ TEST_F(exchange_test, cancel_within_compressed_content_drops_it) {
 // ---- Who hears the answers ----
 
 TEST_F(exchange_test, in_a_short_sending_who_waits_hears_the_answers) {
-    connect();
-    text_source small("small", "x"), resumed("resumed", pattern(200'000));
-    sender_->send(small);
-    sender_->send(resumed.resumable());
-    EXPECT_FALSE(finish());
-    EXPECT_FALSE(receiver_failure());
-    for (const auto* const name : {"small", "resumed"}) {
-        EXPECT_TRUE(at_sender_.answers.at(name).ok());
-        EXPECT_EQ(at_sender_.answered_on.at(name), std::this_thread::get_id());
+    bool was_short = false;
+    // On a machine that stands still for seconds none is short.
+    for (int attempt = 0; attempt < 5 && !was_short; ++attempt) {
+        connect();
+        text_source small("small", "x"), resumed("resumed", pattern(200'000));
+        sender_->send(small);
+        sender_->send(resumed.resumable());
+        EXPECT_FALSE(finish());
+        EXPECT_FALSE(receiver_failure());
+        was_short = true;
+        for (const auto* const name : {"small", "resumed"}) {
+            EXPECT_TRUE(at_sender_.answers.at(name).ok());
+            was_short = was_short && at_sender_.answered_on.at(name) == std::this_thread::get_id();
+        }
     }
+    EXPECT_TRUE(was_short);
 }
 
 TEST_F(exchange_test, answers_are_heard_while_many_items_are_sent) {
@@ -1552,6 +1621,18 @@ TEST_F(rogue_peer_test, an_offer_with_a_number_of_the_other_side) {
     const auto failure = serve_what([&](record_buffer& r) { r.append(frame_type::offer, 0, 2, offer_of("x")); });
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code(), errc::protocol);
+}
+
+TEST_F(rogue_peer_test, leave_with_the_end_is_no_reason_not_to_finish) {
+    const auto failure = serve_what([&](record_buffer& r) {
+        r.append(frame_type::offer, 0, 1, offer_of("x", 1));
+        r.append(frame_type::data, 0, 1, as_bytes("y"));
+        r.append(frame_type::end, 0, 1, encode(end_frame{1, std::nullopt}));
+        r.append(frame_type::bye, 0, 0, {});
+    });
+    EXPECT_FALSE(failure);
+    EXPECT_TRUE(sink_.finished().contains("x"));
+    EXPECT_TRUE(observer_.deliveries.at("x").ok());
 }
 
 TEST_F(rogue_peer_test, a_number_used_twice) {

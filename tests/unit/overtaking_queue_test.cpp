@@ -264,6 +264,24 @@ TEST_F(overtaking_queue_test, what_is_to_come_behind_one_of_the_caller_does) {
     EXPECT_THAT(done(), testing::ElementsAre(1));
 }
 
+// No thread is to be had.
+TEST_F(overtaking_queue_test, what_is_to_come_behind_one_of_the_caller_does_without_threads) {
+    auto queued = make(8, 0);
+    queued.begin_own();
+    std::atomic<bool> has_ended = false;
+    auto ending = std::async(std::launch::async, [&] {
+        std::this_thread::sleep_for(20ms);
+        has_ended = true;
+        queued.end_own();
+    });
+    queued.post(1);
+    EXPECT_THAT(done(), testing::ElementsAre(1));
+    queued.post(2, queue::place::behind_all_before);
+    EXPECT_TRUE(has_ended);
+    EXPECT_THAT(done(), testing::ElementsAre(1, 2));
+    ending.get();
+}
+
 TEST_F(overtaking_queue_test, one_of_the_caller_is_waited_for) {
     auto queued = make();
     queued.begin_own();

@@ -177,7 +177,7 @@ public:
     void serve();
 
     // From any thread. Refuses what the peer still offers, and takes leave when what is in flight has ended; serve()
-    // then returns when the peer has closed.
+    // then returns when the peer has taken leave, too, or has closed.
     void drain() noexcept;
     // From any thread; also from a watcher of signals. Cancels what this side sends: send() throws errc::cancelled.
     void cancel() noexcept;

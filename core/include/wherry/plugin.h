@@ -407,7 +407,7 @@ typedef struct wherry_sink_functions {
     /*
      * All has come. Returns only when the delivery is durable; WHERRY_OK is the promise of that to the sender. Ends the
      * delivery whatever it returns; on failure nothing is left that looks finished. It may take long: it keeps no other
-     * delivery waiting, for the host calls it on a thread of its own.
+     * delivery waiting, for another thread of the host's reads on then.
      */
     wherry_status (*finish)(void* delivery, const wherry_response* response, wherry_error* error);
     /* Nothing more will come. `keep` other than 0: what came may be kept for a resume. Ends the delivery. */

@@ -107,8 +107,8 @@ public:
     virtual void write(const_bytes bytes) = 0;
 
     // Returns once the delivery is durable: that is the promise the sender gets. If it throws, nothing is left that
-    // looks finished. It may take long, for it is called on a thread of its own: no other delivery waits for it, up to
-    // limits::max_unfinished_deliveries of one connection.
+    // looks finished. It may take long: another thread reads the connection then, and no other delivery waits for it,
+    // up to limits::max_unfinished_deliveries of one connection.
     virtual void finish(response& answer) = 0;
 
     // Whether finish() neither waits for anything nor takes long, as where nothing leaves memory. Then it is called at

@@ -10,11 +10,12 @@ namespace {
 
 constexpr std::string_view transcript_label = "wherry hybrid v1 transcript";
 
-// A copy of what was made once: to find the parts of an algorithm by their names takes longer than to derive a key.
-// None that derives keys is kept, for it would keep what they were derived from.
-std::unique_ptr<Botan::KDF> copy_of(const std::unique_ptr<Botan::KDF>& unused) {
-    return std::unique_ptr<Botan::KDF>(unused->clone());
-}
+// To find the parts of an algorithm by their names takes longer than to derive a key, so that is done once. What was
+// found is only copied, for one that derives keys would keep what they were derived from. It is never destroyed:
+// threads may still open connections when the program ends.
+const Botan::KDF& find_kdf(const char* name) { return *Botan::KDF::create_or_throw(name).release(); }
+
+std::unique_ptr<Botan::KDF> copy_of(const Botan::KDF& unused) { return std::unique_ptr<Botan::KDF>(unused.clone()); }
 
 }  // namespace
 
@@ -41,7 +42,7 @@ std::vector<std::byte> signed_text(std::string_view label, const digest& said) {
 }
 
 secret_bytes hkdf_extract(const digest& salt, const secret_bytes& secret) {
-    static const auto unused = Botan::KDF::create_or_throw("HKDF-Extract(SHA-256)");
+    static const auto& unused = find_kdf("HKDF-Extract(SHA-256)");
     const auto kdf = copy_of(unused);
     return kdf->derive_key(key_bytes, secret.data(), secret.size(), octets(const_bytes(salt)), salt.size(), nullptr, 0);
 }
@@ -49,7 +50,7 @@ secret_bytes hkdf_extract(const digest& salt, const secret_bytes& secret) {
 secret_bytes hkdf_expand(const secret_bytes& key, std::string_view info, const_bytes more_info) {
     byte_writer label;
     label.bytes(as_bytes(info)).bytes(more_info);
-    static const auto unused = Botan::KDF::create_or_throw("HKDF-Expand(SHA-256)");
+    static const auto& unused = find_kdf("HKDF-Expand(SHA-256)");
     const auto kdf = copy_of(unused);
     return kdf->derive_key(key_bytes, key.data(), key.size(), nullptr, 0, octets(label.view()), label.view().size());
 }
