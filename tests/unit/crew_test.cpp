@@ -122,12 +122,13 @@ TEST(alarm_clock, rings_in_the_order_of_the_times) {
         rung.push_back(which);
         if (rung.size() == 3) all.set_value();
     };
-    clock.set(std::chrono::milliseconds(90), [&] { ring(3); });
+    const auto third = clock.set(std::chrono::milliseconds(90), [&] { ring(3); });
     clock.set(std::chrono::milliseconds(60), [&] { ring(2); });
     // While it sleeps until a later one.
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     clock.set(std::chrono::milliseconds(1), [&] { ring(1); });
     all.get_future().wait();
+    clock.cancel(third);  // It has said so, and may be ringing still.
     EXPECT_EQ(rung, (std::vector{1, 2, 3}));
 }
 
@@ -137,8 +138,9 @@ TEST(alarm_clock, what_was_cancelled_does_not_ring) {
     const auto first = clock.set(std::chrono::milliseconds(5), [&] { has_rung = true; });
     clock.cancel(first);
     std::promise<void> later;
-    clock.set(std::chrono::milliseconds(10), [&] { later.set_value(); });
+    const auto second = clock.set(std::chrono::milliseconds(10), [&] { later.set_value(); });
     later.get_future().wait();
+    clock.cancel(second);
     EXPECT_FALSE(has_rung);
 }
 
@@ -147,8 +149,9 @@ TEST(alarm_clock, rings_in_a_process_that_was_forked) {
     GTEST_SKIP() << "a sanitizer does not follow a fork of several threads";
 #endif
     std::promise<void> before;
-    alarm_clock::shared().set(std::chrono::milliseconds(1), [&] { before.set_value(); });
+    const auto in_parent = alarm_clock::shared().set(std::chrono::milliseconds(1), [&] { before.set_value(); });
     before.get_future().wait();
+    alarm_clock::shared().cancel(in_parent);
     const auto child = ::fork();
     if (child == 0) {
         ::alarm(60);
