@@ -122,8 +122,8 @@ TEST(alarm_clock, rings_in_the_order_of_the_times) {
         rung.push_back(which);
         if (rung.size() == 3) all.set_value();
     };
-    const auto third = clock.set(std::chrono::milliseconds(90), [&] { ring(3); });
-    clock.set(std::chrono::milliseconds(60), [&] { ring(2); });
+    const auto third = clock.set(std::chrono::milliseconds(600), [&] { ring(3); });
+    clock.set(std::chrono::milliseconds(300), [&] { ring(2); });
     // While it sleeps until a later one.
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     clock.set(std::chrono::milliseconds(1), [&] { ring(1); });
