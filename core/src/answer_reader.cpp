@@ -1,6 +1,5 @@
 #include "answer_reader.hpp"
 
-#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -10,10 +9,6 @@ namespace wherry {
 
 answer_reader::answer_reader(steps& what, std::chrono::milliseconds short_time) noexcept
     : steps_(what), short_time_(short_time) {}
-
-answer_reader::~answer_reader() {
-    if (alarm_) alarm_clock::shared().cancel(*alarm_);
-}
 
 void answer_reader::begin() {
     {
@@ -55,14 +50,14 @@ bool answer_reader::listen(interrupted then) {
 // Nobody else begins one by then.
 void answer_reader::let_go_of_stand_in() noexcept {
     if (stand_in_.joinable()) stand_in_.join();
-    if (const auto alarm = std::exchange(cut_of_stand_in_, std::nullopt)) alarm_clock::shared().cancel(*alarm);
+    limit_of_stand_in_.reset();
 }
 
 void answer_reader::interrupt(std::function<void()> instead, std::chrono::milliseconds time) noexcept {
     const std::lock_guard lock(mutex_);
     if (std::exchange(is_interrupted_, true) || !may_be_stood_in_for_) return;
+    limit_of_stand_in_.emplace(*this, time);
     try {
-        cut_of_stand_in_ = alarm_clock::shared().set(time, [this] { steps_.cut(); });
         stand_in_ = crew::shared().run(std::move(instead));
     } catch (const std::exception&) {
         // Who listens would not hear of it.

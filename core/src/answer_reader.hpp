@@ -13,8 +13,10 @@ namespace wherry {
 
 // Hears the answers for a side that sends. In a sending that lasts a thread of its own does so all the time; in a short
 // one whoever waits for an answer reads it, for there a thread, and to be woken by it, would cost more than the
-// answers. Thread-safety: listen(), end_within() and join() from the thread that sends, or one that stands in for it;
-// the rest from any.
+// answers. Once it has begun it is to be joined before it is destroyed.
+//
+// Thread-safety: listen(), end_within() and join() from the thread that sends, or one that stands in for it; the rest
+// from any.
 class answer_reader {
 public:
     // What there is to be done.
@@ -34,8 +36,6 @@ public:
 
     // A sending that takes longer than `short_time` lasts.
     answer_reader(steps& what, std::chrono::milliseconds short_time) noexcept;
-    // REQUIRES: it has never begun, or was joined.
-    ~answer_reader();
     answer_reader(const answer_reader&) = delete;
     answer_reader& operator=(const answer_reader&) = delete;
 
@@ -89,7 +89,7 @@ private:
     bool is_interrupted_ = false;
     bool may_be_stood_in_for_ = false;
     crew::task stand_in_;
-    std::optional<alarm_clock::ticket> cut_of_stand_in_;
+    std::optional<time_limit> limit_of_stand_in_;
     crew::task thread_;
     std::optional<alarm_clock::ticket> alarm_;  // of the thread that sends
 };

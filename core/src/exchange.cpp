@@ -35,8 +35,6 @@ constexpr std::chrono::milliseconds answer_delay{20};
 // A sending that takes no longer has no thread that reads. A write that is held up is noticed to be in vain, and a word
 // of the peer that nobody waits for is heard, that much later at most.
 constexpr std::chrono::seconds short_time{2};
-// What comes waits that long at most for who reads to finish a delivery.
-constexpr std::chrono::milliseconds finish_patience{20};
 // How long a side that has said BYE waits for the peer's.
 constexpr std::chrono::seconds leave_wait{5};
 // How long one that has nothing more to send waits for connections that are just being opened, so that the peer does
@@ -315,7 +313,7 @@ struct exchange::implementation final : private answer_reader::steps {
         };
         incoming.finish_alone([&]() noexcept {
             try {
-                alarm = clock.set(finish_patience, hand_over);
+                alarm = clock.set(incoming_transfers::finish_patience, hand_over);
             } catch (const std::exception&) {
                 // Without memory nobody is handed anything over.
             }

@@ -17,9 +17,6 @@ constexpr std::size_t read_back_bytes = std::size_t{256} << 10;
 // A response goes out in pieces that each fit a record that is small enough for any link.
 constexpr std::size_t response_piece_bytes = 4096;
 
-// How long a delivery that has come whole waits for the one before it to be finished.
-constexpr std::chrono::milliseconds finish_patience{20};
-
 // What is larger takes long by itself, and nothing small should wait for it in one group.
 constexpr std::uint64_t most_grouped_bytes = std::uint64_t{1} << 20;
 

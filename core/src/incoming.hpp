@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -33,6 +34,9 @@ namespace wherry {
 // long.
 class incoming_transfers {
 public:
+    // How long what has come waits for the delivery before it to be finished.
+    static constexpr std::chrono::milliseconds finish_patience{20};
+
     // `into` may be null: then every offer is refused.
     // `known` may be null.
     incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer,

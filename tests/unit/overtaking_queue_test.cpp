@@ -243,6 +243,22 @@ TEST_F(overtaking_queue_test, a_group_that_takes_long_is_overtaken) {
 
 // ---- A job of the caller ----
 
+// Ends one a while later, on another thread, and says before that it does.
+class ending_of_own_job {
+public:
+    explicit ending_of_own_job(overtaking_queue<int>& of)
+        : ending_(std::async(std::launch::async, [this, &of] {
+              std::this_thread::sleep_for(20ms);
+              has_begun_ = true;
+              of.end_own();
+          })) {}
+    bool has_begun() const noexcept { return has_begun_; }
+
+private:
+    std::atomic<bool> has_begun_ = false;
+    std::future<void> ending_;  // last: waits for what uses the rest
+};
+
 TEST_F(overtaking_queue_test, jobs_overtake_one_of_the_caller) {
     auto queued = make();
     queued.begin_own();
@@ -268,32 +284,20 @@ TEST_F(overtaking_queue_test, what_is_to_come_behind_one_of_the_caller_does) {
 TEST_F(overtaking_queue_test, what_is_to_come_behind_one_of_the_caller_does_without_threads) {
     auto queued = make(8, 0);
     queued.begin_own();
-    std::atomic<bool> has_ended = false;
-    auto ending = std::async(std::launch::async, [&] {
-        std::this_thread::sleep_for(20ms);
-        has_ended = true;
-        queued.end_own();
-    });
+    const ending_of_own_job ending(queued);
     queued.post(1);
     EXPECT_THAT(done(), testing::ElementsAre(1));
     queued.post(2, queue::place::behind_all_before);
-    EXPECT_TRUE(has_ended);
+    EXPECT_TRUE(ending.has_begun());
     EXPECT_THAT(done(), testing::ElementsAre(1, 2));
-    ending.get();
 }
 
 TEST_F(overtaking_queue_test, one_of_the_caller_is_waited_for) {
     auto queued = make();
     queued.begin_own();
-    std::atomic<bool> has_ended = false;
-    auto ending = std::async(std::launch::async, [&] {
-        std::this_thread::sleep_for(20ms);
-        has_ended = true;
-        queued.end_own();
-    });
+    const ending_of_own_job ending(queued);
     queued.wait();
-    EXPECT_TRUE(has_ended);
-    ending.get();
+    EXPECT_TRUE(ending.has_begun());
 }
 
 }  // namespace
