@@ -86,6 +86,7 @@ public:
         protocol.verify = gate.verifier();
         protocol.raw.idle_timeout = options_.duration("raw-idle-timeout");
         if (const auto limit = options_.bytes("raw-max-size"); limit > 0) protocol.raw.max_bytes = limit;
+        protocol.raw_once = options_.boolean("raw-once");
 
         server_options limits;
         limits.max_connections = static_cast<std::size_t>(options_.integer("max-connections"));
@@ -234,8 +235,9 @@ const command& receive_command() {
                             std::to_string(limits::usual_streams), 1, limits::max_streams),
              command_line_only(flag("once", "end after the first connection")),
              flag("raw",
-                  "take whatever comes over each connection as one delivery: no protocol, cipher or keys; only "
+                  "take whatever comes, each silence or close ends one delivery: no protocol, cipher or keys; only "
                   "the link vouches for such a peer"),
+             flag("raw-once", "with --raw: close a connection after its first delivery"),
              duration_option("raw-idle-timeout", "5s", "with --raw: silence that ends a delivery; 0 waits for ever", 0,
                              86'400'000),
              size_option("raw-max-size", "0", "with --raw: the most that one delivery may be; 0 for any size"),

@@ -96,6 +96,7 @@ void put_result(json& into, const delivery_result& result) {
     into["bytes_on_link"] = result.bytes_on_link;
     into["resumed_from"] = result.resumed_from;
     if (!result.outcome.empty()) into["outcome"] = as_utf8(result.outcome);
+    if (result.ended_by) into["ended_by"] = to_string(*result.ended_by);
     if (result.ok()) {
         put_content(into, "response", as_text(result.response));
     } else {

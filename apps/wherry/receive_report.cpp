@@ -17,6 +17,7 @@ std::string result_line(const offer& what, const delivery_result& result, const 
     if (!what.size && result.ok()) line += " (" + human_bytes(result.bytes) + ")";
     line += " from " + from;
     if (result.resumed_from > 0) line += ", gone on from " + human_bytes(result.resumed_from);
+    if (result.ended_by) line += ", ended by " + std::string(to_string(*result.ended_by));
     if (result.ok()) return line + describe_answer(result.outcome, result.response);
     return line + ": " + (result.is_remote ? "the sender says: " : "") + printable(result.text) +
            describe_answer(result.outcome, result.response);
@@ -215,6 +216,8 @@ void receive_report::delivered(connection_id id, transfer_id transfer, const off
         fields["label"] = as_utf8(from.who.label);
         with_.events.write("result", fields);
     }
+    if (result.ended_by)
+        with_.log->info("delivery {} of connection {} was ended by {}", transfer, id, to_string(*result.ended_by));
     const auto who = describe_peer(from.who, from.address);
     if (!result.ok())
         with_.terminal.note(result_line(what, result, who));
@@ -234,8 +237,8 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
                                               (failure && !ended.mapped().has_offered && !peers_.empty()));
     }
     if (failure)
-        with_.log->log(was_connected ? spdlog::level::warn : spdlog::level::info, "connection {} from {} failed: {}",
-                       id, printable(address), printable(failure->what()));
+        with_.log->log(was_connected || is_raw_ ? spdlog::level::warn : spdlog::level::info,
+                       "connection {} from {} failed: {}", id, printable(address), printable(failure->what()));
     else
         with_.log->info("connection {} from {} has ended", id, printable(address));
     if (with_.style == output::json) {

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
-#include <cstdio>
-#include <ctime>
 #include <deque>
 #include <exception>
 #include <list>
@@ -13,11 +11,10 @@
 #include <utility>
 
 #include "as_error.hpp"
-#include "collected_response.hpp"
 #include "crew.hpp"
 #include "delivery_registry.hpp"
 #include "join_registry.hpp"
-#include "observer_gate.hpp"
+#include "raw_receiver.hpp"
 
 namespace wherry {
 
@@ -37,20 +34,6 @@ constexpr std::size_t least_at_once = 16, at_once_for_each_processor = 8;
 // Proved peers that wait for a place, in places.
 constexpr std::size_t waiting_for_each_place = 16;
 
-// What a raw peer sends has no name of its own.
-std::string raw_name(connection_id id) {
-    std::timespec now{};
-    std::timespec_get(&now, TIME_UTC);
-    std::tm utc{};
-    gmtime_r(&now.tv_sec, &utc);
-    std::array<char, 32> stamp{};
-    std::strftime(stamp.data(), stamp.size(), "%Y%m%dT%H%M%S", &utc);
-    // Fine enough that no two are alike, not even across a restart.
-    std::array<char, 24> fraction{};
-    std::snprintf(fraction.data(), fraction.size(), ".%06ldZ", now.tv_nsec / 1000);
-    return "raw-" + std::string(stamp.data()) + fraction.data() + "-" + std::to_string(id);
-}
-
 }  // namespace
 
 struct exchange_server::implementation {
@@ -60,11 +43,12 @@ struct exchange_server::implementation {
         std::shared_ptr<connection> link;
         crew::task thread;
         std::mutex mutex;
-        exchange* trading = nullptr;  // while it serves
+        exchange* trading = nullptr;     // while it serves, as the next
+        raw_receiver* taking = nullptr;  // instead, of a raw peer
         bool is_draining = false;
         // Under the server's mutex.
         std::list<served>::iterator place;
-        enum class phase { unproved, waiting, served, joined, ended } at = phase::unproved;
+        enum class phase { unproved, waiting, served, joined, leaving, ended } at = phase::unproved;
         const clock::time_point since = clock::now();
         bool makes_room = false;
         std::condition_variable has_turn;
@@ -277,7 +261,7 @@ struct exchange_server::implementation {
         forwarding_observer forward(observer, peer.id);
         exchange trading(std::move(opened), &into, {options.timing, exchange_options::digest::none}, forward,
                          &deliveries, joinable{joins, peer.id});
-        const published_exchange published(peer, trading);
+        const published serving(peer, peer.trading, trading);
         // Before it waits for its turn, for what it may want to join has a place, and does not end without it.
         take_place(peer);
         if (const auto other = trading.find_what_it_joins()) {
@@ -290,90 +274,41 @@ struct exchange_server::implementation {
         trading.serve();
     }
 
-    // Lets stop() reach the exchange for as long as it lives.
-    class published_exchange {
+    // Lets stop() reach what serves a peer for as long as it lives.
+    template <class Serving>
+    class published {
     public:
-        published_exchange(served& peer, exchange& trading) : peer_(peer) {
+        published(served& peer, Serving*& place, Serving& serving) : peer_(peer), place_(place) {
             const std::lock_guard lock(peer_.mutex);
-            peer_.trading = &trading;
-            if (peer_.is_draining) trading.drain();
+            place_ = &serving;
+            if (peer_.is_draining) serving.drain();
         }
-        ~published_exchange() {
+        ~published() {
             const std::lock_guard lock(peer_.mutex);
-            peer_.trading = nullptr;
+            place_ = nullptr;
         }
 
     private:
         served& peer_;
+        Serving*& place_;
     };
 
     void serve_raw(served& peer) {
-        const identity nobody;
-        if (!wait_for_turn(peer)) return;
-        observer.connected(peer.id, peer.link->peer_address(), nobody, "none (raw)");
-        offer what;
-        what.kind = item_kind::data;
-        what.name = raw_name(peer.id);
-        constexpr transfer_id only = 1;
-        std::unique_ptr<delivery> going_into;
-        std::uint64_t bytes = 0;
-        delivery_result result;
-        collected_response response;
-        bool is_over = false;
-        try {
-            // Nobody will send this again: what came is stored, however it ended.
-            const auto incomplete = receive_raw(peer, [&](const_bytes piece) {
-                // Who connects and says nothing has delivered nothing.
-                if (!going_into) {
-                    going_into = into.begin(what, {peer.link->peer_address(), nobody});
-                    observer.receiving(peer.id, only, what, 0);
-                }
-                going_into->write(piece);
-                bytes += piece.size();
-                observer.received_so_far(peer.id, only, bytes);
-            });
-            if (!going_into) {
-                if (incomplete) throw *incomplete;
-                return;
-            }
-            is_over = true;
-            going_into->finish(response);
-            result.outcome = std::move(response.outcome);
-            result.response = std::move(response.bytes);
-            if (incomplete) {
-                result.failure = incomplete->code();
-                result.text = std::string("what came is stored, but it is not complete: ") + incomplete->what();
-            }
-        } catch (const std::exception& e) {
-            if (!going_into) throw;
-            if (!is_over) going_into->abort(delivery::partial::drop);
-            result = failed(as_error(e));
-        }
-        result.bytes = bytes;
-        observer.delivered(peer.id, only, what, result);
+        if (!wait_for_turn(peer))
+            throw error(errc::cancelled,
+                        "the receiver was stopped before it had a place; what it may have sent is not stored");
+        observer.connected(peer.id, peer.link->peer_address(), identity(), "none (raw)");
+        raw_receiver taking(*peer.link, into, protocol, observer, peer.id, [&] { return gives_way(peer); });
+        const published serving(peer, peer.taking, taking);
+        taking.serve();
     }
 
-    // Takes what a raw peer sends. Nothing if it ended by itself, else why it is not complete. Throws what `consume`
-    // does.
-    template <class Consume>
-    std::optional<error> receive_raw(served& peer, Consume&& consume) {
-        std::optional<error> of_sink;
-        try {
-            const auto received = receive_all(*peer.link, protocol.raw, [&](const_bytes piece) {
-                try {
-                    consume(piece);
-                } catch (const std::exception& e) {
-                    of_sink = as_error(e);
-                    throw *of_sink;
-                }
-            });
-            if (received.how != receive_end::limit) return std::nullopt;
-            return error(errc::exhausted, "the peer had more to send than the limit of " +
-                                              std::to_string(protocol.raw.max_bytes) + " bytes");
-        } catch (const error& e) {
-            if (of_sink) throw;
-            return e;
-        }
+    // Whether a silent peer has just left its place to one that waits: one for each.
+    bool gives_way(served& peer) {
+        const std::lock_guard lock(mutex);
+        if (in_line.empty()) return false;
+        enter(peer, phase::leaving);
+        return true;
     }
 
     // Under `mutex`.
@@ -382,6 +317,8 @@ struct exchange_server::implementation {
         peer.is_draining = true;
         if (peer.trading)
             peer.trading->drain();
+        else if (peer.taking)
+            peer.taking->drain();
         else if (peer.link && protocol.protection)
             peer.link->abort();  // nothing was begun
     }
@@ -400,6 +337,8 @@ struct exchange_server::implementation {
             // An exchange gives up what waits to be finished, too.
             if (peer.trading)
                 peer.trading->abort();
+            else if (peer.taking)
+                peer.taking->abort();
             else if (peer.link)
                 peer.link->abort();
         }
@@ -439,7 +378,7 @@ struct exchange_server::implementation {
     std::size_t to_end_first = 0;         // before it is told
     std::list<served> peers;              // that have not ended
     std::list<served> ended;              // whose threads are to be joined
-    std::array<std::size_t, 5> counts{};  // of peers, by phase
+    std::array<std::size_t, 6> counts{};  // of peers, by phase
     std::deque<served*> in_line;          // wait for their turn
     connection_id next_id = 1;
     bool is_stopping = false;

@@ -48,9 +48,10 @@ received read_until_end(connection& from, const receive_all_options& options, Pl
 
 std::string_view to_string(receive_end how) noexcept {
     switch (how) {
-        case receive_end::closed: return "closed";
-        case receive_end::idle: return "idle";
+        case receive_end::closed: return "close";
+        case receive_end::idle: return "silence";
         case receive_end::limit: return "limit";
+        case receive_end::cut: return "cut";
     }
     return "unknown";
 }

@@ -314,8 +314,84 @@ TEST_F(exchange_server_test, raw_stores_what_came_before_it_was_stopped) {
     server_->stop(std::chrono::milliseconds(0));
     running_.get();
     ASSERT_EQ(observer_.results.size(), 1u);
-    EXPECT_EQ(observer_.results[0].second.failure, errc::disconnected);
+    EXPECT_EQ(observer_.results[0].second.failure, errc::cancelled);
+    EXPECT_EQ(observer_.results[0].second.ended_by, receive_end::cut);
     EXPECT_EQ(sink_.finished().begin()->second.content, "a dump that nobody sends again");
+}
+
+TEST_F(exchange_server_test, raw_takes_one_delivery_after_the_other_from_a_connection) {
+    receive_all_options raw;
+    raw.idle_timeout = std::chrono::milliseconds(20);
+    start({}, true, raw);
+    auto peer = listener_.connect();
+    for (std::size_t i = 1; i <= 3; ++i) {
+        peer->write_all(as_bytes("dump " + std::to_string(i)));
+        observer_.wait_until([&] { return observer_.results.size() == i; });
+        EXPECT_EQ(sink_.finished().at(observer_.results[i - 1].first).content, "dump " + std::to_string(i));
+    }
+    peer.reset();
+    observer_.wait_until([&] { return !observer_.ends.empty(); });
+    EXPECT_FALSE(observer_.ends[0]);
+    EXPECT_EQ(observer_.connections, 1);
+    EXPECT_EQ(observer_.results.size(), 3u);
+}
+
+TEST_F(exchange_server_test, raw_peers_that_are_silent_make_room_one_for_each_that_waits) {
+    receive_all_options raw;
+    raw.idle_timeout = std::chrono::milliseconds(20);
+    server_options options;
+    options.max_connections = 2;
+    start(options, true, raw);
+    std::vector<std::unique_ptr<connection>> instruments;
+    for (std::size_t i = 1; i <= 2; ++i) {
+        instruments.push_back(listener_.connect());
+        instruments.back()->write_all(as_bytes("x"));
+        observer_.wait_until([&] { return observer_.results.size() == i; });
+    }
+    EXPECT_TRUE(observer_.ends.empty());
+    auto third = listener_.connect();
+    third->write_all(as_bytes("the third"));
+    observer_.wait_until([&] { return observer_.results.size() == 3 && observer_.ends.size() == 1; });
+    ASSERT_TRUE(observer_.ends[0]);
+    EXPECT_THAT(observer_.ends[0]->what(), HasSubstr("another peer waited for its place"));
+    server_->stop(std::chrono::hours(1));
+    running_.get();
+    ASSERT_EQ(observer_.ends.size(), 3u);
+    EXPECT_FALSE(observer_.ends[1]) << "only one had to go";
+    EXPECT_FALSE(observer_.ends[2]);
+}
+
+TEST_F(exchange_server_test, raw_peer_that_waits_for_a_place_at_a_stop_is_told_of) {
+    receive_all_options raw;
+    raw.idle_timeout = std::chrono::milliseconds(0);
+    server_options options;
+    options.max_connections = 1;
+    start(options, true, raw);
+    auto served = listener_.connect();
+    served->write_all(as_bytes("x"));
+    observer_.wait_until([&] { return observer_.connections == 1; });
+    auto waiting = listener_.connect();
+    waiting->write_all(as_bytes("never stored"));
+    while (listener_.waiting() > 0) std::this_thread::yield();
+    server_->stop(std::chrono::hours(1));
+    observer_.wait_until([&] { return !observer_.ends.empty(); });
+    ASSERT_TRUE(observer_.ends[0]);
+    EXPECT_EQ(observer_.ends[0]->code(), errc::cancelled);
+    EXPECT_THAT(observer_.ends[0]->what(), HasSubstr("not stored"));
+    served.reset();
+    running_.get();
+}
+
+TEST_F(exchange_server_test, raw_stop_does_not_wait_for_silent_peers) {
+    receive_all_options raw;
+    raw.idle_timeout = std::chrono::minutes(10);
+    start({}, true, raw);
+    auto silent = listener_.connect();
+    observer_.wait_until([&] { return observer_.connections == 1; });
+    server_->stop(std::chrono::hours(1));
+    running_.get();
+    ASSERT_EQ(observer_.ends.size(), 1u);
+    EXPECT_FALSE(observer_.ends[0]);
 }
 
 TEST_F(exchange_server_test, raw_makes_no_delivery_of_nothing) {

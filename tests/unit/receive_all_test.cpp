@@ -279,6 +279,23 @@ TEST(receive_all_pieces, a_time_out_of_consume_is_not_the_silence_of_the_peer) {
     EXPECT_STREQ(thrown.what(), "the disk does not answer");
 }
 
+TEST(receive_all_pieces, consume_may_set_another_read_timeout) {
+    scripted_connection link;
+    link.says(as_bytes("abc"), {1}).is_silent();
+    receive_all(link, {}, [&](const_bytes) { link.set_read_timeout(7ms); });
+    EXPECT_EQ(link.read_timeout(), 7ms);
+}
+
+TEST(receive_all_pieces, goes_on_behind_a_silence_when_it_is_called_again) {
+    scripted_connection link;
+    link.says(as_bytes("first")).is_silent().says(as_bytes("second"));
+    std::string all;
+    const auto keep = [&](const_bytes piece) { all += as_text(piece); };
+    EXPECT_EQ(receive_all(link, {}, keep).how, receive_end::idle);
+    EXPECT_EQ(receive_all(link, {}, keep).how, receive_end::closed);
+    EXPECT_EQ(all, "firstsecond");
+}
+
 TEST(receive_all_pieces, hands_over_what_came_before_it_waits_for_more) {
     scripted_connection link;
     link.says(as_bytes("abcdef"), {2, 1, 3});
@@ -391,9 +408,10 @@ TEST(growing_buffer, moves_with_its_bytes) {
 }
 
 TEST(receive_end_name, is_the_word_in_the_log) {
-    EXPECT_EQ(to_string(receive_end::closed), "closed");
-    EXPECT_EQ(to_string(receive_end::idle), "idle");
+    EXPECT_EQ(to_string(receive_end::closed), "close");
+    EXPECT_EQ(to_string(receive_end::idle), "silence");
     EXPECT_EQ(to_string(receive_end::limit), "limit");
+    EXPECT_EQ(to_string(receive_end::cut), "cut");
 }
 
 }  // namespace

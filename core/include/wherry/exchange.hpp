@@ -9,6 +9,7 @@
 
 #include "wherry/bytes.hpp"
 #include "wherry/error.hpp"
+#include "wherry/receive_all.hpp"
 #include "wherry/session.hpp"
 #include "wherry/sink.hpp"
 
@@ -63,6 +64,7 @@ struct delivery_result {
     std::uint64_t bytes = 0;          // content sent or received, without what was resumed
     std::uint64_t bytes_on_link = 0;  // what that took on the link: less where it was compressed
     std::uint64_t resumed_from = 0;
+    std::optional<receive_end> ended_by;  // of a raw delivery, unless its sink failed before
 
     bool ok() const noexcept { return !failure; }
 };

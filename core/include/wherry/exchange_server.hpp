@@ -42,12 +42,16 @@ public:
 
 // How what a peer says is understood.
 struct server_protocol {
-    // Null: --raw, each connection is one delivery of whatever comes (see receive_all); no cipher, no identities. Such
-    // a peer sends only once: what came before a lost link, a stop or the limit is stored, and told as a failure.
+    // Null: --raw, whatever comes is delivered (see receive_all); no cipher, no identities. Each silence of
+    // raw.idle_timeout ends one delivery, and the connection goes on until the peer closes it, or it fails. Such a peer
+    // sends only once: what came before a lost link, a stop or the limit is stored, and told as a failure. A delivery
+    // that failed is the last of its connection, so that the peer can notice. A peer that says nothing at first for
+    // raw.idle_timeout is let go; one that is silent later has to make room when others wait for a place.
     cipher* protection = nullptr;
     std::string cipher_name;
     peer_verifier verify;  // called from many threads
     receive_all_options raw;
+    bool raw_once = false;  // one delivery a connection: the first end of one is the connection's, too
 };
 
 struct server_options {
@@ -76,6 +80,7 @@ public:
     void run();
 
     // From any thread: accept no more, let what is in flight end for up to `grace`, then cut it. Called again: cut now.
+    // A raw connection ends with the first second, or idle timeout, in which nothing came and no delivery is under way.
     void stop(std::chrono::milliseconds grace) noexcept;
 
 private:

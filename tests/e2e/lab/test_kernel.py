@@ -70,6 +70,21 @@ def test_raw_bytes_of_an_instrument(place):
     receiver.stop_well()
 
 
+def test_an_instrument_that_pauses_and_stays_connected(place):
+    """Each silence ends one delivery; nothing that comes after one is lost."""
+    receiver = place.receiver("--raw", "--raw-idle-timeout", "1s", authorized=())
+    readings = [content(100, b"%d" % number) for number in range(3)]  # each is one frame, which no stall can part
+    with socket.socket(socket.AF_BLUETOOTH, socket.SOCK_STREAM, socket.BTPROTO_RFCOMM) as instrument:
+        instrument.connect(receiver.endpoint)
+        for number, reading in enumerate(readings, 1):
+            instrument.sendall(reading)
+            assert receiver.expect_event("result", transfer=number)["ended_by"] == "silence"
+    assert receiver.expect_event("disconnected")["ok"] is True
+    assert [(place.received / result["name"]).read_bytes() for result in receiver.delivered()] == readings
+    assert len(receiver.told("connected")) == 1
+    receiver.stop_well()
+
+
 def test_a_receiver_that_is_killed_in_the_middle_and_a_resume(place):
     data = content(3 << 20)
     file = place.file("long.bin", data)

@@ -1,0 +1,208 @@
+#include "raw_receiver.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "as_error.hpp"
+#include "collected_response.hpp"
+#include "observer_gate.hpp"
+
+namespace wherry {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+// How soon a silent connection notices that it is to end. A read that ran out of time shows that nothing is lost then.
+constexpr std::chrono::milliseconds longest_wait = 1s;
+// Long enough to see what has arrived already.
+constexpr std::chrono::milliseconds glance = 1ms;
+
+// What a raw peer sends has no name of its own.
+std::string raw_name(connection_id connection, transfer_id number) {
+    std::timespec now{};
+    std::timespec_get(&now, TIME_UTC);
+    std::tm utc{};
+    gmtime_r(&now.tv_sec, &utc);
+    std::array<char, 32> stamp{};
+    std::strftime(stamp.data(), stamp.size(), "%Y%m%dT%H%M%S", &utc);
+    // Fine enough that no two are alike, not even across a restart.
+    std::array<char, 24> fraction{};
+    std::snprintf(fraction.data(), fraction.size(), ".%06ldZ", now.tv_nsec / 1000);
+    return "raw-" + std::string(stamp.data()) + fraction.data() + "-" + std::to_string(connection) + "-" +
+           std::to_string(number);
+}
+
+error incomplete(const error& why) {
+    return error(why.code(), std::string("what came is stored, but it is not complete: ") + why.what(),
+                 why.system_error());
+}
+
+}  // namespace
+
+// What a raw peer sends up to the next end: one delivery, or nothing.
+class raw_receiver::dump {
+public:
+    dump(raw_receiver& by, transfer_id number) : by_(by), number_(number) {}
+
+    // Reads to the end, and stores what came, however it ended, for nobody will send it again.
+    void take() {
+        try {
+            read();
+            if (!going_into_) return;
+            is_finishing_ = true;
+            going_into_->finish(answer_);
+        } catch (const std::exception& e) {
+            sink_failure_ = as_error(e);
+            if (going_into_ && !is_finishing_) going_into_->abort(delivery::partial::drop);
+        }
+    }
+
+    // Whether a first byte came.
+    bool has_begun() const noexcept { return has_begun_; }
+    receive_end ended_by() const noexcept { return ended_by_; }
+    // Why the peer's part of it is not in order.
+    const std::optional<error>& failure() const noexcept { return failure_; }
+
+    // REQUIRES: has_begun().
+    delivery_result result() {
+        delivery_result told;
+        if (sink_failure_) {
+            told = failed(*sink_failure_);
+            told.text += "; this delivery is not stored, and its connection is closed";
+        } else if (failure_) {
+            told = failed(incomplete(*failure_));
+        }
+        told.outcome = std::move(answer_.outcome);
+        told.response = std::move(answer_.bytes);
+        told.bytes = bytes_;
+        // Where the sink failed before that, nothing of the peer's has ended it.
+        if (!sink_failure_ || is_finishing_) told.ended_by = ended_by_;
+        return told;
+    }
+    const offer& what() const noexcept { return what_; }
+
+private:
+    // Throws what the sink does.
+    void read() {
+        auto options = by_.limits_;
+        options.idle_timeout =
+            options.idle_timeout == 0ms ? longest_wait : std::min(options.idle_timeout, longest_wait);
+        std::optional<error> of_sink;
+        try {
+            const auto received = receive_all(by_.link_, options, [&](const_bytes piece) {
+                try {
+                    store(piece);
+                } catch (const std::exception& e) {
+                    of_sink = as_error(e);
+                    throw *of_sink;
+                }
+            });
+            ended_by_ = received.how;
+            if (ended_by_ == receive_end::limit)
+                failure_ = error(errc::exhausted, "the peer had more to send than the limit of " +
+                                                      std::to_string(by_.limits_.max_bytes) +
+                                                      " bytes; the rest is not stored, and its connection is closed");
+        } catch (const error& e) {
+            if (of_sink) throw;
+            ended_by_ = receive_end::cut;
+            failure_ = by_.is_cut_ ? error(errc::cancelled, "the receiver was stopped before the peer had ended") : e;
+        }
+    }
+
+    void store(const_bytes piece) {
+        if (!has_begun_) begin();
+        going_into_->write(piece);
+        bytes_ += piece.size();
+        by_.observer_.received_so_far(by_.id_, number_, bytes_);
+    }
+
+    void begin() {
+        has_begun_ = true;
+        by_.link_.set_read_timeout(by_.limits_.idle_timeout);
+        what_.kind = item_kind::data;
+        what_.name = raw_name(by_.id_, number_);
+        const identity nobody;
+        going_into_ = by_.into_.begin(what_, {by_.link_.peer_address(), nobody});
+        by_.observer_.receiving(by_.id_, number_, what_, 0);
+    }
+
+    raw_receiver& by_;
+    const transfer_id number_;
+    offer what_;
+    std::unique_ptr<delivery> going_into_;
+    collected_response answer_;
+    bool has_begun_ = false, is_finishing_ = false;
+    std::uint64_t bytes_ = 0;
+    receive_end ended_by_ = receive_end::closed;
+    std::optional<error> failure_, sink_failure_;
+};
+
+raw_receiver::raw_receiver(connection& link, sink& into, const server_protocol& protocol, server_observer& observer,
+                           connection_id id, std::function<bool()> gives_way)
+    : link_(link),
+      into_(into),
+      limits_(protocol.raw),
+      is_once_(protocol.raw_once),
+      observer_(observer),
+      id_(id),
+      gives_way_(std::move(gives_way)) {}
+
+void raw_receiver::abort() noexcept {
+    is_cut_ = true;
+    link_.abort();
+}
+
+void raw_receiver::serve() {
+    const auto connected_at = clock::now();
+    for (transfer_id number = 1;;) {
+        dump next(*this, number);
+        next.take();
+        if (next.has_begun()) {
+            const auto result = next.result();
+            observer_.delivered(id_, number, next.what(), result);
+            if (!result.ok() || next.ended_by() != receive_end::idle) return;
+            if (is_once_) return refuse_more();
+            ++number;
+            continue;
+        }
+        if (next.failure()) throw *next.failure();
+        if (next.ended_by() != receive_end::idle || is_draining_) return;
+        if (number == 1)
+            end_if_mute(connected_at);
+        else if (gives_way_())
+            throw error(errc::timed_out,
+                        "it was silent, and another peer waited for its place; raise --max-connections if its "
+                        "connection is to stay");
+    }
+}
+
+// Who connects and says nothing keeps no place.
+void raw_receiver::end_if_mute(clock::time_point since) const {
+    if (limits_.idle_timeout > 0ms && clock::now() - since >= limits_.idle_timeout)
+        throw error(errc::timed_out, "it said nothing within the idle timeout");
+}
+
+// What came while the one delivery was finished is not passed over in silence.
+void raw_receiver::refuse_more() {
+    link_.set_read_timeout(glance);
+    std::byte more;
+    try {
+        if (link_.read_some({&more, 1}) == 0) return;
+    } catch (const error& e) {
+        if (e.code() == errc::timed_out) return;
+        throw;
+    }
+    throw error(errc::refused, "it sent more after the one delivery that a connection may have; that is not stored");
+}
+
+}  // namespace wherry
