@@ -22,6 +22,7 @@ namespace {
 constexpr mode_t mode_mask = 0777;  // no set-user-id, set-group-id or sticky bit from a peer
 constexpr std::uint64_t push_every = 8 * 1024 * 1024;
 constexpr unsigned most_numbers = 1u << 20;
+constexpr int most_tries = 100;
 
 // For a delivery of little, a disk that had plenty a moment ago is not asked again: what comes in that time is less.
 constexpr std::uint64_t little = std::uint64_t{1} << 20;
@@ -151,15 +152,19 @@ public:
     }
 
     void finish(response& answer) override {
-        complete();
+        check_complete();
+        sync_kept_content();
+        const auto held = sink_.partials_.hold();
+        set_attributes(sink_.tree_, partial_.fd.get(), what_, 0, attempt_);
         sink_.tree_.sync(partial_.fd.get(), attempt_);
         const auto folder = sink_.tree_.open_folder(parents_of(components_), folder_tree::missing::make);
         place(folder.get());
         try {
             sink_.tree_.sync(folder.get(), attempt_);
             confirm(answer);
+        } catch (const error& e) {
+            throw taken_back(folder.get(), e);
         } catch (...) {
-            // What the sender is not told to be there must not look as if it were.
             take_back(folder.get());
             throw;
         }
@@ -175,13 +180,17 @@ public:
 private:
     // ---- The steps of finish() ----
 
-    // Makes the partial file as the file is to be.
-    void complete() {
+    void check_complete() const {
         if (failure_) throw *failure_;
         if (what_.size && position_ != *what_.size)
             throw error(errc::protocol, attempt_ + ": only " + std::to_string(position_) + " of " +
                                             std::to_string(*what_.size) + " bytes came");
-        set_attributes(sink_.tree_, partial_.fd.get(), what_, 0, attempt_);
+    }
+
+    // What a resume may need has the sender's attributes for as short a time as can be: its content is synced before
+    // them. Small files, which are worthless if their delivery is cut, are synced once.
+    void sync_kept_content() const {
+        if (partial_.may_be_kept) sink_.tree_.sync(partial_.fd.get(), attempt_);
     }
 
     // It is in its place for good.
@@ -274,32 +283,68 @@ private:
     // Puts the new file in the place of an old one, which waits in the partial area until the new one is durable.
     bool replace(int folder, const std::string& name) {
         const int from = partial_.folder->get();
-        const auto there = sink_.tree_.look_at(folder, name);
-        if (!there && rename_exclusively(from, partial_.name, folder, name) == 0) return true;
-        if (there && !S_ISDIR(there->st_mode) &&
-            ::renameat2(from, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE) == 0) {
-            displaces_ = true;
-            return true;
+        for (int tries = 0; tries < most_tries; ++tries) {
+            const auto there = sink_.tree_.look_at(folder, name);
+            if (there && S_ISDIR(there->st_mode)) {
+                errno = EISDIR;
+                return false;
+            }
+            // The old file gets the partial file's name, which must not be one that a resume asks for.
+            if (there) sink_.partials_.detach(partial_);
+            const int result = there ? ::renameat2(from, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE)
+                                     : rename_exclusively(from, partial_.name, folder, name);
+            displaces_ = there && result == 0;
+            struct stat old {};
+            if (displaces_ && ::fstatat(from, partial_.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
+                S_ISDIR(old.st_mode)) {
+                // A folder has just got the name of the file that was looked at. Nobody is to lose what is in it.
+                displaces_ = false;
+                ::renameat2(from, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE);
+                errno = EISDIR;
+                return false;
+            }
+            if (result == 0) return true;
+            // Another delivery was quicker, or the old file has just gone.
+            if (errno != (there ? ENOENT : EEXIST)) break;
         }
-        // The file system cannot exchange, or someone else was quicker.
+        // The file system cannot exchange.
         is_all_there_is_ = true;
         return ::renameat(from, partial_.name.c_str(), folder, name.c_str()) == 0;
     }
 
-    // Undoes place(), unless someone else has put another file there meanwhile.
-    void take_back(int folder) noexcept {
+    // What the sender is not told to be there must not look as if it were. What to tell, where it does all the same.
+    error taken_back(int folder, const error& why) noexcept {
+        if (take_back(folder)) return why;
+        try {
+            return error(why.code(),
+                         std::string(why.what()) + "; it cannot be taken back, and stays where a power cut may lose it",
+                         why.system_error());
+        } catch (const std::bad_alloc&) {
+            return why;
+        }
+    }
+
+    // Undoes place(), unless someone else has put another file there meanwhile. False if the new one may still be
+    // there.
+    bool take_back(int folder) noexcept {
         const auto& name = components_.back();
         struct stat ours {
         }, there{};
-        const bool is_ours = ::fstat(partial_.fd.get(), &ours) == 0 &&
-                             ::fstatat(folder, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-                             ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
-        if (is_ours && displaces_)
-            ::renameat2(partial_.folder->get(), partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE);
-        else if (is_ours && !is_all_there_is_)
-            ::unlinkat(folder, name.c_str(), 0);
-        else
-            partial_.fd.reset();
+        bool is_away = false;
+        if (::fstatat(folder, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0)
+            is_away = errno == ENOENT;
+        else if (::fstat(partial_.fd.get(), &ours) == 0 && (ours.st_ino != there.st_ino || ours.st_dev != there.st_dev))
+            is_away = true;
+        else if (displaces_) {
+            // The new file is then the partial one again, and goes as such.
+            if (::renameat2(partial_.folder->get(), partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE) == 0)
+                return true;
+        } else if (!is_all_there_is_)
+            is_away = ::unlinkat(folder, name.c_str(), 0) == 0;
+        // The partial file's name is that of the old file, which stays until the area is cleared; or it is free, and
+        // may be another delivery's by now.
+        partial_.fd.reset();
+        return is_away;
     }
 
     // False where the name is taken.
@@ -363,8 +408,8 @@ private:
 };
 
 // The disk is asked once for many: all content is on its way before the first sync waits for its own, and a folder is
-// synced once for all that was renamed into it. Each step is done for all files before the next, and a file that fails
-// takes part in no further one.
+// synced once for all that was renamed into it. The partial area is held from the first attribute to the end. Each step
+// is done for all files before the next, and a file that fails takes part in no further one.
 void file_delivery::finish_group(std::span<ending> all) noexcept {
     const auto each = [&](auto&& step) {
         for (auto& one : all) {
@@ -397,8 +442,14 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
     const auto parents = [](const ending& one) { return parents_of(static_cast<file_delivery&>(*one.of).components_); };
 
     each([](file_delivery& file, ending&) {
-        file.complete();
+        file.check_complete();
         file.push_to_disk(1);
+    });
+    each([](file_delivery& file, ending&) { file.sync_kept_content(); });
+    unique_fd held;
+    each([&](file_delivery& file, ending&) {
+        if (!held.is_open()) held = file.sink_.partials_.hold();
+        set_attributes(file.sink_.tree_, file.partial_.fd.get(), file.what_, 0, file.attempt_);
     });
     each([](file_delivery& file, ending&) { file.sink_.tree_.sync(file.partial_.fd.get(), file.attempt_); });
     each([&](file_delivery& file, ending& one) {
@@ -426,10 +477,10 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
         });
     }
     each([](file_delivery& file, ending& one) { file.confirm(*one.answer); });
-    // What the sender is not told to be there must not look as if it were. The last one first, for it may have taken
-    // the place of an earlier one.
+    // The last one first, for it may have taken the place of an earlier one.
     for (std::size_t i = all.size(); i-- > 0;)
-        if (all[i].failure && places[i]) static_cast<file_delivery&>(*all[i].of).take_back(places[i]->fd.get());
+        if (all[i].failure && places[i])
+            all[i].failure = static_cast<file_delivery&>(*all[i].of).taken_back(places[i]->fd.get(), *all[i].failure);
 }
 
 // ---- Folders ----
@@ -492,7 +543,7 @@ std::uint64_t sink::free_bytes_for(std::uint64_t needed) {
     return free;
 }
 
-std::uint64_t sink::stored_bytes(const std::set<std::string>& under_way) {
+std::uint64_t sink::stored_bytes(const std::multiset<std::string>& under_way) {
     return bytes_beneath(tree_.root()) + partials_.kept_bytes(under_way);
 }
 

@@ -25,7 +25,8 @@ struct options {
     std::uint64_t quota = 0;
     // Lazy leaves it to the system when data reach the disk: faster, but a power cut may lose what was acknowledged.
     durability sync = durability::synced;
-    // How long what came of an interrupted file is kept for a resume, counted from the last write; zero: not at all.
+    // How long what came of an interrupted file is kept for a resume, counted from its last change by this machine's
+    // clock; zero: not at all.
     std::chrono::milliseconds partial_lifetime{std::chrono::hours(7 * 24)};
 };
 
@@ -45,7 +46,7 @@ private:
 
     // On the disk, for a delivery that needs so much of it.
     std::uint64_t free_bytes_for(std::uint64_t needed);
-    std::uint64_t stored_bytes(const std::set<std::string>& under_way);
+    std::uint64_t stored_bytes(const std::multiset<std::string>& under_way);
 
     const options options_;
     folder_tree tree_;

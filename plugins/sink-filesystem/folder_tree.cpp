@@ -183,6 +183,8 @@ void folder_tree::sync(int fd, std::string_view attempt) const {
     if (uninterrupted([&] { return ::fsync(fd); }) != 0 && errno != EINVAL) fail(attempt, errno);
 }
 
+bool folder_tree::sync_disk() const noexcept { return how_ == durability::lazy || ::syncfs(root_.get()) == 0; }
+
 std::optional<std::uint64_t> folder_tree::free_bytes() const noexcept {
     struct statvfs now {};
     if (::fstatvfs(root_.get(), &now) != 0 || now.f_blocks == 0) return std::nullopt;

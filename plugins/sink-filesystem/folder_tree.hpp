@@ -50,6 +50,9 @@ public:
     // Writes down what the folder or file holds, unless lazy. `attempt` is for the message.
     void sync(int fd, std::string_view attempt) const;
 
+    // The same for all that the file system holds. False if that fails.
+    bool sync_disk() const noexcept;
+
     // Free bytes on the disk; none where the file system does not say.
     std::optional<std::uint64_t> free_bytes() const noexcept;
 

@@ -10,6 +10,8 @@
 #include <ctime>
 #include <exception>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "item_name.hpp"
 
@@ -19,6 +21,7 @@ namespace {
 
 constexpr std::string_view new_prefix = "new-";
 constexpr std::string_view kept_prefix = "keep-";
+constexpr mode_t own_mode = 0600;
 constexpr std::chrono::milliseconds clear_at_most_every = std::chrono::seconds(1);
 constexpr std::chrono::milliseconds clear_at_least_every = std::chrono::hours(1);
 
@@ -40,6 +43,43 @@ bool is_at(int folder, const std::string& name, const struct stat& file) noexcep
     struct stat named {};
     return ::fstatat(folder, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == file.st_ino &&
            named.st_dev == file.st_dev;
+}
+
+// Whether that is why open() fails for what has the name, and not for want of something.
+bool is_due_to_entry(int code) noexcept {
+    return code == EACCES || code == EPERM || code == ELOOP || code == EISDIR || code == ENXIO || code == ETXTBSY;
+}
+
+// Whether a delivery can ever go on with it. A file that has another name, too, is stored already.
+bool is_usable(const struct stat& file) noexcept {
+    return S_ISREG(file.st_mode) && file.st_nlink == 1 && file.st_uid == ::geteuid();
+}
+
+std::chrono::system_clock::duration age_of(const struct stat& file) {
+    // Not the time of the last write, which the sender sets.
+    return std::chrono::system_clock::now() - std::chrono::system_clock::from_time_t(file.st_ctime);
+}
+
+// A delivery that was killed left its mode; or the clock was set back, and the age is to count from now.
+bool is_to_be_mended(const struct stat& file) {
+    return is_usable(file) && ((file.st_mode & 07777) != own_mode || age_of(file).count() < 0);
+}
+
+unique_fd open_to_lock(int folder, const std::string& name) noexcept {
+    return unique_fd(::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+}
+
+// Whether a delivery works on it, as far as its own lock shows that.
+bool is_locked(int folder, const std::string& name) noexcept {
+    const auto file = open_to_lock(folder, name);
+    return file.is_open() && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0;
+}
+
+// The area's own lock, on a descriptor of its own: not open, and errno, where that fails.
+unique_fd lock_area(int area, int how) noexcept {
+    unique_fd own(uninterrupted([&] { return ::openat(area, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+    if (own.is_open() && uninterrupted([&] { return ::flock(own.get(), how); }) != 0) own.reset();
+    return own;
 }
 
 }  // namespace
@@ -96,6 +136,15 @@ void partial_area::forget(const std::shared_ptr<const unique_fd>& gone) {
     if (folder_ == gone) folder_.reset();
 }
 
+std::string partial_area::new_name() { return new_names_ + std::to_string(++last_new_); }
+
+unique_fd partial_area::hold() {
+    const auto area = folder();
+    auto held = lock_area(area->get(), LOCK_SH);
+    if (!held.is_open()) tree_.fail("cannot store in " + tree_.shown(), errno);
+    return held;
+}
+
 // Opens and locks. The descriptor is not open where another has the lock or the name changed hands meanwhile.
 partial_file partial_area::open_file(const std::string& name, int flags) {
     const auto attempt = "cannot store in " + tree_.shown();
@@ -103,7 +152,7 @@ partial_file partial_area::open_file(const std::string& name, int flags) {
         partial_file file{folder(), name, {}};
         file.fd = unique_fd(uninterrupted([&] {
             return ::openat(file.folder->get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags,
-                            0600);
+                            own_mode);
         }));
         if (!file.fd.is_open()) {
             // The area was removed by hand, or by another receiver that ended.
@@ -119,9 +168,8 @@ partial_file partial_area::open_file(const std::string& name, int flags) {
         }
         struct stat now {};
         if (::fstat(file.fd.get(), &now) != 0) tree_.fail(attempt, errno);
-        if (!S_ISREG(now.st_mode) || now.st_nlink != 1) return {};
-        // What nobody else knows the name of is not renamed.
-        if ((flags & O_EXCL) == 0 && !is_at(file.folder->get(), name, now)) return {};
+        // What nobody else knows the name of may be removed, but is not renamed.
+        if (now.st_nlink == 0 || ((flags & O_EXCL) == 0 && !is_at(file.folder->get(), name, now))) return {};
         file.present = static_cast<std::uint64_t>(now.st_size);
         return file;
     }
@@ -130,15 +178,53 @@ partial_file partial_area::open_file(const std::string& name, int flags) {
 partial_file partial_area::make_new() {
     // More than once only when another receiver clears the area just between the making and the locking.
     for (int tries = 0; tries < 100; ++tries) {
-        auto file = open_file(new_names_ + std::to_string(++last_new_), O_CREAT | O_EXCL);
+        auto file = open_file(new_name(), O_CREAT | O_EXCL);
         if (file.fd.is_open()) return file;
     }
     throw error(errc::internal, "cannot make a partial file in " + tree_.shown());
 }
 
+// Renames what stands under a kept file's name and can never be used.
+bool partial_area::set_aside(int folder, const std::string& name) {
+    return ::renameat(folder, name.c_str(), folder, new_name().c_str()) == 0;
+}
+
+// For what cannot be opened: gives it the mode that it had while it grew, or else sets it aside. False where a delivery
+// is ending, whose file it may be.
+bool partial_area::make_way(const std::string& name) {
+    const auto area = folder();
+    const auto alone = lock_area(area->get(), LOCK_EX | LOCK_NB);
+    if (!alone.is_open()) return false;
+    struct stat found {};
+    if (::fstatat(area->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT;
+    if (is_to_be_mended(found) && ::fchmodat(area->get(), name.c_str(), own_mode, AT_SYMLINK_NOFOLLOW) == 0)
+        return true;
+    return set_aside(area->get(), name);
+}
+
+// A kept file, opened, locked and mended. Not open where another delivery has it, or may have it.
+partial_file partial_area::open_usable(const std::string& name, int flags) {
+    // Thrice: what is there is mended, or what is mended cannot be opened all the same and is set aside.
+    for (int tries = 0; tries < 3; ++tries) try {
+            auto file = open_file(name, flags);
+            struct stat now {};
+            if (!file.fd.is_open() || ::fstat(file.fd.get(), &now) != 0) return {};
+            if (is_usable(now)) {
+                // Where there are no permission bits to set, it could be opened all the same.
+                if (is_to_be_mended(now)) ::fchmod(file.fd.get(), own_mode);
+                return file;
+            }
+            if (!set_aside(file.folder->get(), name)) return {};
+        } catch (const error& e) {
+            if (!is_due_to_entry(e.system_error())) throw;
+            if (!make_way(name)) return {};
+        }
+    return {};
+}
+
 partial_file partial_area::open_kept(const std::string& key, std::uint64_t limit) {
     if (lifetime_.count() == 0) return make_new();
-    auto file = open_file(std::string(kept_prefix) + key, O_CREAT);
+    auto file = open_usable(std::string(kept_prefix) + key, O_CREAT);
     if (!file.fd.is_open()) return make_new();
     file.may_be_kept = true;
     if (file.present > limit) {
@@ -148,7 +234,16 @@ partial_file partial_area::open_kept(const std::string& key, std::uint64_t limit
     return file;
 }
 
-std::uint64_t partial_area::kept_bytes(const std::set<std::string>& except) {
+void partial_area::detach(partial_file& file) {
+    if (!file.may_be_kept) return;
+    auto name = new_name();
+    if (::renameat(file.folder->get(), file.name.c_str(), file.folder->get(), name.c_str()) != 0)
+        tree_.fail("cannot store in " + tree_.shown(), errno);
+    file.name = std::move(name);
+    file.may_be_kept = false;
+}
+
+std::uint64_t partial_area::kept_bytes(const std::multiset<std::string>& except) {
     const auto area = folder();
     std::uint64_t total = 0;
     for_each_entry(area->get(), ".", [&](int, const std::string& name) {
@@ -175,23 +270,52 @@ void partial_area::clear_now_and_then(const std::stop_token& stop, std::chrono::
 
 bool partial_area::may_stay(const std::string& name, const struct stat& file) const {
     if (!name.starts_with(kept_prefix)) return false;
-    const auto age = std::chrono::system_clock::now() - std::chrono::system_clock::from_time_t(file.st_mtime);
     // In milliseconds, for a long lifetime does not fit the clock's nanoseconds.
-    return lifetime_.count() > 0 && std::chrono::duration_cast<std::chrono::milliseconds>(age) < lifetime_;
+    return lifetime_.count() > 0 && std::chrono::duration_cast<std::chrono::milliseconds>(age_of(file)) < lifetime_;
+}
+
+// `is_alone`: the area's lock is held alone.
+void partial_area::remove_abandoned(int folder, const std::string& name, const struct stat& found,
+                                    bool is_alone) const {
+    // Whoever gets a kept file's lock knows that nobody works on it. What has another name may be an old file that a
+    // delivery has replaced and may yet put back; and what cannot be opened, one to which it gave that mode.
+    if (!is_alone && !name.starts_with(kept_prefix)) return;
+    const auto file = open_to_lock(folder, name);
+    if (file.is_open() ? ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 : !is_alone || !is_due_to_entry(errno)) return;
+    struct stat now {};
+    if (!is_at(folder, name, found) || ::fstatat(folder, name.c_str(), &now, AT_SYMLINK_NOFOLLOW) != 0) return;
+    if (may_stay(name, now)) return;
+    ::unlinkat(folder, name.c_str(), S_ISDIR(now.st_mode) ? AT_REMOVEDIR : 0);
 }
 
 void partial_area::clear() {
     const auto area = folder();
+    struct leftover {
+        std::string name;
+        struct stat found;
+    };
+    std::vector<leftover> leftovers;
+    std::vector<std::string> to_be_mended;
     for_each_entry(area->get(), ".", [&](int, const std::string& name) {
         if (!name.starts_with(kept_prefix) && !name.starts_with(new_prefix)) return;
         // Looked at before it is locked, too: a sender that comes back just now must not find locked what it began.
         struct stat found {};
-        if (::fstatat(area->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0 || may_stay(name, found)) return;
-        const unique_fd file(::openat(area->get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-        if (!file.is_open() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return;
-        if (::fstat(file.get(), &found) != 0 || !is_at(area->get(), name, found) || may_stay(name, found)) return;
-        ::unlinkat(area->get(), name.c_str(), 0);
+        if (::fstatat(area->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) return;
+        if (may_stay(name, found)) {
+            if (is_to_be_mended(found)) to_be_mended.push_back(name);
+        } else if (!is_locked(area->get(), name)) {
+            leftovers.push_back({name, found});
+        }
     });
+    for (const auto& name : to_be_mended) try {
+            open_usable(name, 0);
+        } catch (const error&) {
+            // It went meanwhile, or the delivery that wants it tells.
+        }
+    // One that was replaced is not removed before the one in its place is there for good.
+    if (leftovers.empty() || !tree_.sync_disk()) return;
+    const auto alone = lock_area(area->get(), LOCK_EX | LOCK_NB);
+    for (const auto& [name, found] : leftovers) remove_abandoned(area->get(), name, found, alone.is_open());
 }
 
 }  // namespace wherry::filesystem

@@ -30,12 +30,19 @@ struct partial_file {
 };
 
 // The folder where deliveries grow. Files named "new-..." belong to one delivery and are worthless after it; files
-// named "keep-..." can be gone on with. Thread-safety: all functions from any thread.
+// named "keep-..." can be gone on with. Their mode is 0600 until their delivery ends; a receiver that is killed then
+// leaves them with the sender's mode and time, and whoever opens them next mends that.
+//
+// Beside the lock of each file there is one of the area, which a delivery shares while it ends: see hold(). Whoever
+// mends a file that cannot be opened, or clears what no file's lock protects, has it alone.
+// Thread-safety: all functions from any thread.
 class partial_area {
 public:
-    // Makes the area if it is missing, and clears it of what earlier runs left: what belongs to nobody, and what was
-    // last written `lifetime` ago (zero: nothing is kept). It does so again every `clear_every`, on a thread of its
-    // own, and never touches what a delivery, here or in another process, works on.
+    // Makes the area if it is missing, mends what may be kept, and clears it of what earlier runs left: what belongs to
+    // nobody, and what was last changed `lifetime` ago by this machine's clock (zero: nothing is kept). It does so
+    // again every `clear_every`, on a thread of its own, and never touches what a delivery, here or in another process,
+    // works on. What it removes may be a file that was replaced: the disk is synced before, unless lazy, and if that
+    // fails, nothing is removed.
     partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime);
     partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime, std::chrono::milliseconds clear_every);
     // Removes the area if it is empty.
@@ -47,19 +54,33 @@ public:
     partial_file make_new();
 
     // The one with this key (hexadecimal digits), new or from before. A new one without the right to be kept, where
-    // another delivery has the key's, or nothing is kept. What is larger than `limit` is dropped.
+    // another delivery has the key's, or nothing is kept. What is larger than `limit` is dropped. What has the name and
+    // can never be used (a link, a folder, another user's file) gets a "new-..." name, and is cleared as such.
     partial_file open_kept(const std::string& key, std::uint64_t limit);
 
+    // To be had by a delivery from before it sets its file's attributes until the file is in its place for good, or out
+    // of it again. In that time its owner may be unable to open the file, and the file's name may be that of an old one
+    // which a sync that fails puts back. The lock goes with the descriptor. Throws error.
+    [[nodiscard]] unique_fd hold();
+
+    // Gives the file a name that no other delivery asks for, and takes the right to be kept. Throws error.
+    void detach(partial_file& file);
+
     // Bytes that are kept, without the files of these names.
-    std::uint64_t kept_bytes(const std::set<std::string>& except);
+    std::uint64_t kept_bytes(const std::multiset<std::string>& except);
 
 private:
     std::shared_ptr<const unique_fd> folder();
     void forget(const std::shared_ptr<const unique_fd>& gone);
     unique_fd open_area();
+    std::string new_name();
     partial_file open_file(const std::string& name, int flags);
+    partial_file open_usable(const std::string& name, int flags);
+    bool make_way(const std::string& name);
+    bool set_aside(int folder, const std::string& name);
     void clear();
     bool may_stay(const std::string& name, const struct stat& file) const;
+    void remove_abandoned(int folder, const std::string& name, const struct stat& found, bool is_alone) const;
     void clear_now_and_then(const std::stop_token& stop, std::chrono::milliseconds every);
 
     const folder_tree& tree_;

@@ -34,13 +34,13 @@ space_ledger::share space_ledger::reserve(std::uint64_t bytes, std::string parti
     if (quota_ == 0) return {};
     const std::lock_guard lock(mutex_);
     const auto moved = std::min({stored_before, bytes, stored_});
-    under_way_.insert(partial);
+    const auto mine = under_way_.insert(partial);
     stored_ -= moved;
     promised_ += moved;
     try {
         take(bytes - moved);
     } catch (...) {
-        under_way_.erase(partial);
+        under_way_.erase(mine);
         stored_ += moved;
         promised_ -= moved;
         throw;
@@ -58,7 +58,7 @@ void space_ledger::share::grow_to(std::uint64_t bytes) {
 void space_ledger::share::store(std::uint64_t bytes) noexcept {
     if (ledger_ == nullptr) return;
     const std::lock_guard lock(ledger_->mutex_);
-    ledger_->under_way_.erase(partial_);
+    ledger_->under_way_.erase(ledger_->under_way_.find(partial_));
     ledger_->promised_ -= bytes_;
     ledger_->stored_ += bytes;
     ledger_ = nullptr;

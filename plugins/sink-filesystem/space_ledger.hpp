@@ -17,7 +17,8 @@ namespace wherry::filesystem {
 class space_ledger {
 public:
     // Tells the bytes on the disk, without the partial files of these names, which deliveries under way account for.
-    using counter = std::function<std::uint64_t(const std::set<std::string>& under_way)>;
+    // One of them may be there twice, for the name of a file that is in its place already is free for another.
+    using counter = std::function<std::uint64_t(const std::multiset<std::string>& under_way)>;
 
     // A quota of 0 is none, and then nothing is counted. `count` is called under the lock.
     space_ledger(std::uint64_t quota, std::string shown_folder, counter count);
@@ -62,7 +63,7 @@ private:
     std::mutex mutex_;
     std::uint64_t stored_ = 0;
     std::uint64_t promised_ = 0;
-    std::set<std::string> under_way_;
+    std::multiset<std::string> under_way_;
     std::chrono::steady_clock::time_point next_count_;
 };
 

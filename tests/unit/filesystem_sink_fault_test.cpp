@@ -1,11 +1,14 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -29,6 +32,15 @@ std::atomic<ino_t> failing_folder{0};  // only this one; 0: all
 std::atomic<off_t> failing_size{0};    // of files, those of this size; 0: none
 std::function<void()> meanwhile;
 std::atomic<int> folder_syncs{0};
+// What it does besides.
+std::atomic<bool> exchanges_fail{false};
+std::atomic<bool> removals_fail{false};
+std::atomic<bool> disk_fails{false};
+std::atomic<int> disk_syncs{0};
+// Sees each sync of a file or a folder before it is done.
+std::function<void(const struct stat& what)> watcher;
+// Happens once, before two names are exchanged.
+std::function<void()> before_exchange;
 
 }  // namespace
 
@@ -37,6 +49,7 @@ extern "C" int fsync(int fd) {
     struct stat what {};
     const bool is_known = ::fstat(fd, &what) == 0;
     const bool is_folder = is_known && S_ISDIR(what.st_mode);
+    if (watcher) watcher(what);
     if (is_folder) ++folder_syncs;
     if (is_known && !is_folder && failing_size != 0 && what.st_size == failing_size) {
         errno = EIO;
@@ -48,6 +61,27 @@ extern "C" int fsync(int fd) {
         return -1;
     }
     return static_cast<int>(::syscall(SYS_fsync, fd));
+}
+
+extern "C" int syncfs(int fd) noexcept {
+    ++disk_syncs;
+    if (!disk_fails) return static_cast<int>(::syscall(SYS_syncfs, fd));
+    errno = EIO;
+    return -1;
+}
+
+extern "C" int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned how) noexcept {
+    if (how == RENAME_EXCHANGE && before_exchange) std::exchange(before_exchange, nullptr)();
+    if (!exchanges_fail || how != RENAME_EXCHANGE)
+        return static_cast<int>(::syscall(SYS_renameat2, from_folder, from, to_folder, to, how));
+    errno = EIO;
+    return -1;
+}
+
+extern "C" int unlinkat(int folder, const char* name, int flags) noexcept {
+    if (!removals_fail) return static_cast<int>(::syscall(SYS_unlinkat, folder, name, flags));
+    errno = EIO;
+    return -1;
 }
 
 namespace wherry::filesystem {
@@ -64,6 +98,9 @@ protected:
         failing_folder = 0;
         failing_size = 0;
         meanwhile = nullptr;
+        watcher = nullptr;
+        before_exchange = nullptr;
+        exchanges_fail = removals_fail = disk_fails = false;
     }
 
     struct ignored final : response {
@@ -83,6 +120,55 @@ protected:
     void deliver(sink& into, const std::string& name, const std::string& content) {
         ignored answer;
         begin(into, name, content)->finish(answer);
+    }
+    // What may be kept.
+    offer resumable(const std::string& name, std::uint64_t size, std::uint32_t mode = 0600) const {
+        offer what;
+        what.name = name;
+        what.size = size;
+        what.mode = mode;
+        what.mtime = file_time{1'000'000'000, 0};
+        what.wants_resume = true;
+        return what;
+    }
+    std::unique_ptr<delivery> begin(sink& into, const offer& what, const std::string& content) {
+        auto item = into.begin(what, {"test", peer});
+        item->write(as_bytes(content).subspan(std::min<std::size_t>(content.size(), item->offset())));
+        return item;
+    }
+    void deliver(sink& into, const offer& what, const std::string& content) {
+        ignored answer;
+        begin(into, what, content)->finish(answer);
+    }
+    // A receiver that is killed when the disk is asked for the nth time.
+    void deliver_and_die(const offer& what, const std::string& content, int at_sync) {
+        const auto child = ::fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) {
+            int left = at_sync;
+            sink into(chosen);
+            watcher = [&](const struct stat&) {
+                if (--left == 0) ::_exit(99);
+            };
+            deliver(into, what, content);
+            ::_exit(0);
+        }
+        int status = 0;
+        ASSERT_EQ(::waitpid(child, &status, 0), child);
+        ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 99) << "it was not killed";
+    }
+    std::string path_of(const std::string& name) const { return chosen.directory + "/" + name; }
+    struct stat stat_of(const std::string& name) const {
+        struct stat now {};
+        EXPECT_EQ(::lstat(path_of(name).c_str(), &now), 0) << name;
+        return now;
+    }
+    // Whether a file with this content lies in the partial area.
+    bool lies_in_area(const std::string& content) const {
+        std::error_code missing;
+        for (const auto& entry : std::filesystem::directory_iterator(chosen.directory + "/.wherry-partial", missing))
+            if (content_of(".wherry-partial/" + entry.path().filename().string()) == content) return true;
+        return false;
     }
     // As one group. The codes of those that failed.
     std::vector<std::optional<errc>> deliver(sink& into,
@@ -164,6 +250,297 @@ TEST_F(filesystem_sink_fault, a_folder_that_could_not_be_made_durable_is_not_tak
     EXPECT_EQ(test::error_of([&] { deliver(into, "sub/a", "x"); }).code(), errc::io);
     struct stat none {};
     EXPECT_NE(::stat((chosen.directory + "/sub").c_str(), &none), 0);
+}
+
+// ---- Files that may be kept ----
+
+TEST_F(filesystem_sink_fault, attributes_come_behind_the_content_of_what_may_be_kept) {
+    using seen = std::vector<std::pair<mode_t, bool>>;
+    seen syncs;
+    watcher = [&](const struct stat& what) {
+        if (S_ISREG(what.st_mode)) syncs.emplace_back(what.st_mode & 07777, what.st_mtim.tv_sec == 1'000'000'000);
+    };
+    sink into(chosen);
+    auto what = resumable("a", 3, 0400);
+    deliver(into, what, "abc");
+    EXPECT_EQ(syncs, (seen{{0600, false}, {0400, true}}));
+    syncs.clear();
+    what.wants_resume = false;
+    deliver(into, what, "abc");
+    EXPECT_EQ(syncs, (seen{{0400, true}})) << "what is worthless after a cut is synced once";
+}
+
+TEST_F(filesystem_sink_fault, of_a_group_attributes_come_behind_the_content_of_what_may_be_kept) {
+    std::vector<std::pair<off_t, mode_t>> syncs;
+    watcher = [&](const struct stat& what) {
+        if (S_ISREG(what.st_mode)) syncs.emplace_back(what.st_size, what.st_mode & 07777);
+    };
+    sink into(chosen);
+    auto passing = resumable("b", 2, 0444);
+    passing.wants_resume = false;
+    const auto first = begin(into, resumable("a", 1, 0400), "1"), second = begin(into, passing, "22"),
+               third = begin(into, resumable("c", 3, 0), "333");
+    ignored answer;
+    std::vector<ending> all = {{first.get(), &answer, {}}, {second.get(), &answer, {}}, {third.get(), &answer, {}}};
+    into.finish_group(all);
+    for (const auto& one : all) EXPECT_FALSE(one.failure);
+    EXPECT_THAT(syncs, testing::ElementsAre(std::pair(1, 0600), std::pair(3, 0600), std::pair(1, 0400),
+                                            std::pair(2, 0444), std::pair(3, 0)));
+    EXPECT_EQ(stat_of("a").st_mode & 07777, 0400u);
+    EXPECT_EQ(stat_of("c").st_mode & 07777, 0u);
+    EXPECT_EQ(partial_count(), 0u);
+}
+
+TEST_F(filesystem_sink_fault, what_a_kill_left_while_it_was_synced_is_gone_on_with) {
+    std::filesystem::create_directory(chosen.directory);
+    for (const mode_t mode : {0444u, 0400u, 0200u, 0u})
+        for (const int at_sync : {1, 2, 3}) {
+            const auto name = std::to_string(mode) + "-" + std::to_string(at_sync);
+            const auto what = resumable(name, 3, mode);
+            deliver_and_die(what, "abc", at_sync);
+            sink into(chosen);
+            EXPECT_EQ(partial_count(), at_sync == 3 ? 0u : 1u);
+            if (at_sync == 3) continue;  // it has its name, and waits for its folder
+            const auto item = begin(into, what, "abc");
+            EXPECT_EQ(item->offset(), 3u) << name;
+            ignored answer;
+            item->finish(answer);
+            EXPECT_EQ(stat_of(name).st_mode & 07777, mode);
+            EXPECT_EQ(stat_of(name).st_mtim.tv_sec, 1'000'000'000);
+            EXPECT_EQ(partial_count(), 0u);
+        }
+}
+
+TEST_F(filesystem_sink_fault, nobody_mends_or_clears_what_is_just_ending) {
+    for (const auto policy : {existing_policy::rename, existing_policy::overwrite})
+        for (const bool may_be_kept : {true, false}) {
+            chosen.existing = policy;
+            sink into(chosen);
+            auto what = resumable("a", 3, 0);
+            what.wants_resume = may_be_kept;
+            const auto item = begin(into, what, "abc");
+            int syncs = 0;
+            std::string second_answer;
+            watcher = [&](const struct stat&) {
+                if (++syncs != (may_be_kept ? 2 : 1)) return;
+                // It has its mode, and a file like any other to another receiver that starts.
+                sink other(chosen);
+                const auto second = other.begin(resumable("a", 3, 0), {"test", peer});
+                EXPECT_EQ(second->offset(), 0u);
+                second->abort(delivery::partial::drop);
+            };
+            ignored answer;
+            item->finish(answer);
+            watcher = nullptr;
+            const auto name = policy == existing_policy::rename && !may_be_kept ? "a (1)" : "a";
+            EXPECT_EQ(stat_of(name).st_mode & 07777, 0u);
+            EXPECT_EQ(stat_of(name).st_size, 3);
+            EXPECT_EQ(partial_count(), 0u);
+            if (!may_be_kept) std::filesystem::remove_all(chosen.directory);
+        }
+}
+
+TEST_F(filesystem_sink_fault, the_name_of_what_is_in_its_place_is_another_deliverys) {
+    for (const auto policy : {existing_policy::rename, existing_policy::overwrite}) {
+        chosen.existing = policy;
+        sink into(chosen);
+        deliver(into, "a", "old");
+        const auto what = resumable("a", 3);
+        std::unique_ptr<delivery> second;
+        meanwhile = [&] { second = begin(into, what, "ab"); };
+        folders_fail = true;
+        EXPECT_EQ(test::error_of([&] { deliver(into, what, "abc"); }).code(), errc::io);
+        folders_fail = false;
+        ASSERT_TRUE(second);
+        EXPECT_EQ(second->offset(), 0u) << "the old file is not what came of the new one";
+        second->abort(delivery::partial::keep);
+        second = begin(into, what, "abc");
+        EXPECT_EQ(second->offset(), 2u);
+        ignored answer;
+        second->finish(answer);
+        EXPECT_EQ(content_of(policy == existing_policy::rename ? "a (1)" : "a"), "abc");
+        EXPECT_EQ(partial_count(), 0u);
+        std::filesystem::remove_all(chosen.directory);
+    }
+}
+
+TEST_F(filesystem_sink_fault, the_quota_tells_two_deliveries_apart_that_have_one_key) {
+    chosen.quota = 100;
+    sink into(chosen);
+    const auto what = resumable("a", 30);
+    std::unique_ptr<delivery> second;
+    watcher = [&](const struct stat& synced) {
+        if (S_ISDIR(synced.st_mode) && !second) second = begin(into, what, std::string(20, 'x'));
+    };
+    deliver(into, what, std::string(30, 'x'));
+    watcher = nullptr;
+    ASSERT_TRUE(second);
+    // 30 are stored and 30 promised. It finds one more when it counts what lies there, which it does not at once again.
+    std::ofstream(path_of("by hand")) << "x";
+    const auto refusal = [&] {
+        return std::string(test::error_of([&] { begin(into, "b", std::string(41, 'x')); }).what());
+    };
+    auto told = refusal();
+    while (told.find("only 40 B") != told.npos) told = refusal();
+    EXPECT_THAT(told, testing::HasSubstr("only 39 B is left"));
+}
+
+// ---- Old files, while the new one is not there for good ----
+
+void make_old(const std::string& path, int kind) {
+    if (kind == 0) {
+        ASSERT_EQ(::symlink("nowhere", path.c_str()), 0);
+        return;
+    }
+    std::ofstream(path) << "old";
+    ASSERT_EQ(::chmod(path.c_str(), kind == 1 ? 0 : kind == 2 ? 0444 : 0644), 0);
+}
+
+TEST_F(filesystem_sink_fault, an_old_file_that_a_kill_left_is_no_obstacle) {
+    chosen.existing = existing_policy::overwrite;
+    for (const bool may_be_kept : {true, false})
+        for (const int kind : {0, 1, 2, 3}) {
+            std::filesystem::create_directory(chosen.directory);
+            make_old(path_of("a"), kind);
+            auto what = resumable("a", 3, 0444);
+            what.wants_resume = may_be_kept;
+            deliver_and_die(what, "abc", may_be_kept ? 3 : 2);
+            EXPECT_EQ(content_of("a"), "abc");
+            EXPECT_EQ(partial_count(), 1u) << "the old file";
+            {
+                sink into(chosen);
+                EXPECT_EQ(partial_count(), 0u);
+                deliver(into, what, "abc");
+                EXPECT_EQ(content_of("a"), "abc");
+                EXPECT_EQ(partial_count(), 0u);
+            }
+            std::filesystem::remove_all(chosen.directory);
+        }
+}
+
+TEST_F(filesystem_sink_fault, no_other_receiver_clears_an_old_file_that_may_come_back) {
+    chosen.existing = existing_policy::overwrite;
+    for (const bool may_be_kept : {true, false})
+        for (const int kind : {0, 1, 2, 3}) {
+            std::filesystem::create_directory(chosen.directory);
+            make_old(path_of("a"), kind);
+            const auto old = stat_of("a");
+            sink into(chosen);
+            auto what = resumable("a", 3);
+            what.wants_resume = may_be_kept;
+            meanwhile = [&] {
+                EXPECT_EQ(content_of("a"), "abc");
+                sink other(chosen);
+                EXPECT_EQ(partial_count(), 1u);
+            };
+            folders_fail = true;
+            EXPECT_EQ(test::error_of([&] { deliver(into, what, "abc"); }).code(), errc::io);
+            folders_fail = false;
+            EXPECT_EQ(stat_of("a").st_ino, old.st_ino);
+            EXPECT_EQ(stat_of("a").st_mode, old.st_mode);
+            EXPECT_EQ(partial_count(), 0u);
+            std::filesystem::remove_all(chosen.directory);
+        }
+}
+
+TEST_F(filesystem_sink_fault, an_old_file_that_cannot_come_back_stays_and_it_is_told) {
+    chosen.existing = existing_policy::overwrite;
+    for (const bool is_group : {false, true}) {
+        sink into(chosen);
+        deliver(into, "a", "old");
+        meanwhile = [] { exchanges_fail = true; };
+        folders_fail = true;
+        std::optional<error> told;
+        ignored answer;
+        {
+            const auto item = begin(into, resumable("a", 3), "new");
+            std::vector<ending> all = {{item.get(), &answer, {}}};
+            if (is_group) {
+                into.finish_group(all);
+                told = all[0].failure;
+            } else {
+                told = test::error_of([&] { item->finish(answer); });
+            }
+        }
+        folders_fail = exchanges_fail = false;
+        ASSERT_TRUE(told);
+        EXPECT_EQ(told->code(), errc::io);
+        EXPECT_THAT(told->what(), testing::HasSubstr("cannot be taken back"));
+        EXPECT_EQ(content_of("a"), "new");
+        EXPECT_TRUE(lies_in_area("old"));
+        // Not even then, if the new one may still be lost.
+        disk_fails = true;
+        { sink again(chosen); }
+        EXPECT_TRUE(lies_in_area("old"));
+        disk_fails = false;
+        sink again(chosen);
+        EXPECT_EQ(partial_count(), 0u);
+        EXPECT_EQ(content_of("a"), "new");
+        std::filesystem::remove_all(chosen.directory);
+    }
+}
+
+TEST_F(filesystem_sink_fault, a_file_replaces_what_has_just_come_but_no_folder) {
+    chosen.existing = existing_policy::overwrite;
+    for (const bool is_folder : {false, true}) {
+        sink into(chosen);
+        deliver(into, "a", "old");
+        before_exchange = [&] {
+            std::filesystem::remove(path_of("a"));
+            if (!is_folder) return;
+            std::filesystem::create_directory(path_of("a"));
+            std::ofstream(path_of("a/b")) << "precious";
+        };
+        if (is_folder) {
+            EXPECT_EQ(test::error_of([&] { deliver(into, "a", "new"); }).code(), errc::refused);
+            EXPECT_EQ(content_of("a/b"), "precious");
+        } else {
+            deliver(into, "a", "new");
+            EXPECT_EQ(content_of("a"), "new");
+        }
+        EXPECT_EQ(partial_count(), 0u);
+    }
+}
+
+TEST_F(filesystem_sink_fault, a_new_file_that_cannot_be_taken_back_is_told) {
+    sink into(chosen);
+    meanwhile = [] { removals_fail = true; };
+    folders_fail = true;
+    const auto told = test::error_of([&] { deliver(into, "a", "new"); });
+    EXPECT_EQ(told.code(), errc::io);
+    EXPECT_THAT(told.what(), testing::HasSubstr("cannot be taken back"));
+    EXPECT_EQ(content_of("a"), "new");
+    removals_fail = false;
+    EXPECT_THAT(test::error_of([&] { deliver(into, "b", "new"); }).what(),
+                testing::Not(testing::HasSubstr("cannot be taken back")));
+}
+
+TEST_F(filesystem_sink_fault, nothing_is_cleared_that_the_disk_may_still_need) {
+    sink into(chosen);
+    const auto leave = [&] {
+        ::mkdir(path_of(".wherry-partial").c_str(), 0700);  // the last receiver that ended removed it
+        std::ofstream(path_of(".wherry-partial/new-01")) << "old";
+    };
+    disk_syncs = 0;
+    { sink again(chosen); }
+    {
+        const auto under_way = begin(into, "a", "x"), may_be_kept = begin(into, resumable("a", 3), "x");
+        sink again(chosen);
+    }
+    EXPECT_EQ(disk_syncs, 0) << "there is nothing to clear";
+    leave();
+    disk_fails = true;
+    { sink again(chosen); }
+    EXPECT_TRUE(lies_in_area("old"));
+    disk_fails = false;
+    { sink again(chosen); }
+    EXPECT_EQ(disk_syncs, 2);
+    chosen.sync = durability::lazy;
+    disk_fails = true;
+    sink lazy(chosen);
+    leave();
+    { sink again(chosen); }
+    EXPECT_FALSE(lies_in_area("old"));
 }
 
 // ---- Groups ----

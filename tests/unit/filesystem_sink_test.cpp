@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +13,8 @@
 #include <barrier>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <mutex>
 #include <sstream>
 #include <thread>
 
@@ -21,6 +24,29 @@
 #include "private_mounts.hpp"
 #include "temporary_folder.hpp"
 #include "wherry/text.hpp"
+
+namespace {
+
+// Nobody can set a file's change time. What a test says of it, the functions tell that ask for it.
+std::atomic<bool> any_aged{false};
+std::mutex aged_mutex;
+std::map<ino_t, std::time_t> aged_by;  // seconds
+
+void add_age(struct stat& file) {
+    if (!any_aged) return;
+    const std::lock_guard lock(aged_mutex);
+    if (const auto aged = aged_by.find(file.st_ino); aged != aged_by.end()) file.st_ctim.tv_sec -= aged->second;
+}
+
+}  // namespace
+
+// In place of the C library's, for this program only.
+extern "C" int fstatat(int folder, const char* name, struct stat* found, int flags) noexcept {
+    const auto result = static_cast<int>(::syscall(SYS_newfstatat, folder, name, found, flags));
+    if (result == 0) add_age(*found);
+    return result;
+}
+extern "C" int fstat(int fd, struct stat* found) noexcept { return fstatat(fd, "", found, AT_EMPTY_PATH); }
 
 namespace wherry::filesystem {
 namespace {
@@ -122,11 +148,48 @@ struct stat stat_of(const fs::path& path) {
     return now;
 }
 
+// Until a change now would be seen as one; the clock of files ticks slowly.
+void await_other_change_time_than(const fs::path& path) {
+    const auto before = stat_of(path).st_ctim;
+    const auto clock = path.string() + ".clock";
+    for (auto now = before; now.tv_sec == before.tv_sec && now.tv_nsec == before.tv_nsec;
+         now = stat_of(clock).st_ctim) {
+        std::this_thread::yield();
+        put(clock, "tick");
+    }
+    fs::remove(clock);
+}
+
 class filesystem_sink : public testing::Test {
 protected:
     filesystem_sink() {
         chosen.directory = folder_path();
         ::mkdir((home / "outside").c_str(), 0755);
+    }
+    ~filesystem_sink() override { forget_ages(); }
+
+    // As if it had been changed so long ago.
+    static void age(const fs::path& path, std::chrono::seconds by) {
+        const std::lock_guard lock(aged_mutex);
+        aged_by[stat_of(path).st_ino] = by.count();
+        any_aged = true;
+    }
+    // An inode number may be used again.
+    static void forget_ages() {
+        const std::lock_guard lock(aged_mutex);
+        any_aged = false;
+        aged_by.clear();
+    }
+
+    // What has come of the item is kept, and its name in the partial area.
+    fs::path cut(sink& into, const offer& what, std::string_view content) const {
+        const auto item = begin(into, what);
+        item->write(as_bytes(content));
+        item->abort(delivery::partial::keep);
+        for (const auto& name : partials())
+            if (name.starts_with("keep-")) return in(partial_area_name) / name;
+        ADD_FAILURE() << "nothing is kept";
+        return {};
     }
 
     std::string folder_path() const { return (home / "in").string(); }
@@ -557,7 +620,7 @@ TEST_F(filesystem_sink, clears_what_a_crash_left_but_nothing_of_the_living) {
     put(area / "new-0123", "left by a crash");
     put(area / "keep-0123", "recent");
     put(area / "keep-4567", "old");
-    fs::last_write_time(area / "keep-4567", fs::file_time_type::clock::now() - 8 * 24h);
+    age(area / "keep-4567", 8 * 24h);
     put(area / "notes", "not ours to judge");
     sink second(chosen);
     EXPECT_THAT(partials(), UnorderedElementsAre(mine[0], "keep-0123", "notes"));
@@ -570,21 +633,20 @@ TEST_F(filesystem_sink, clears_what_nobody_resumes_while_it_runs) {
     const auto path = in(partial_area_name);
     put(path / "keep-0123", "recent");
     put(path / "keep-4567", "old");
-    fs::last_write_time(path / "keep-4567", fs::file_time_type::clock::now() - 8 * 24h);
+    age(path / "keep-4567", 8 * 24h);
     while (fs::exists(path / "keep-4567")) std::this_thread::yield();
     EXPECT_THAT(partials(), ElementsAre("keep-0123"));
 }
 
 TEST_F(filesystem_sink, never_clears_what_is_worked_on) {
     const folder_tree tree(folder_path(), durability::lazy);
-    partial_area area(tree, 1s, 1ms);
+    partial_area area(tree, 1h, 1ms);
     const auto path = in(partial_area_name);
     put(path / "keep-01", "0123");
     const auto at_work = area.open_kept("01", 10);
     ASSERT_EQ(at_work.present, 4u);
     put(path / "keep-02", "left");
-    for (const auto* name : {"keep-01", "keep-02"})
-        fs::last_write_time(path / name, fs::file_time_type::clock::now() - 24h);
+    for (const auto* name : {"keep-01", "keep-02"}) age(path / name, 24h);
     while (fs::exists(path / "keep-02")) std::this_thread::yield();
     EXPECT_THAT(partials(), ElementsAre("keep-01"));
 }
@@ -592,15 +654,184 @@ TEST_F(filesystem_sink, never_clears_what_is_worked_on) {
 TEST_F(filesystem_sink, the_lifetime_of_what_is_kept_runs_from_the_last_write) {
     sink into(chosen);
     const auto what = resumable("a", 10);
-    auto item = begin(into, what);
-    item->write(as_bytes("0123"));
-    item->abort(delivery::partial::keep);
-    const auto kept = in(partial_area_name) / partials().at(0);
-    const auto written = fs::file_time_type::clock::now() - 24h;
-    fs::last_write_time(kept, written);
+    const auto kept = cut(into, what, "0123");
+    const auto written = stat_of(kept).st_ctim;
+    await_other_change_time_than(kept);
     // Who comes back and sends nothing does not make it younger.
     begin(into, what)->abort(delivery::partial::keep);
-    EXPECT_EQ(fs::last_write_time(kept), written);
+    EXPECT_EQ(stat_of(kept).st_ctim.tv_sec, written.tv_sec);
+    EXPECT_EQ(stat_of(kept).st_ctim.tv_nsec, written.tv_nsec);
+}
+
+TEST_F(filesystem_sink, the_age_of_what_is_kept_is_not_the_senders_time) {
+    sink into(chosen);
+    const auto what = resumable("a", 10);
+    const auto kept = cut(into, what, "0123");
+    for (const auto by : {-1000 * 24h, 1000 * 24h}) {
+        fs::last_write_time(kept, fs::file_time_type::clock::now() + by);
+        { sink again(chosen); }
+        ASSERT_TRUE(fs::exists(kept));
+        age(kept, 8 * 24h);
+        { sink again(chosen); }
+        EXPECT_THAT(partials(), IsEmpty());
+        forget_ages();
+        cut(into, what, "0123");
+    }
+}
+
+TEST_F(filesystem_sink, where_the_clock_was_set_back_the_age_counts_from_now) {
+    sink into(chosen);
+    const auto kept = cut(into, resumable("a", 10), "0123");
+    const auto before = stat_of(kept).st_ctim;
+    await_other_change_time_than(kept);
+    age(kept, -24h);
+    sink again(chosen);
+    const auto after = stat_of(kept).st_ctim;
+    EXPECT_TRUE(after.tv_sec != before.tv_sec || after.tv_nsec != before.tv_nsec);
+}
+
+// ---- What a receiver leaves that is killed while a delivery ends ----
+
+constexpr std::array<mode_t, 6> awkward_modes = {0444, 0400, 0200, 0000, 0111, 0755};
+
+TEST_F(filesystem_sink, goes_on_with_what_has_the_senders_mode_already) {
+    for (const auto mode : awkward_modes) {
+        sink into(chosen);
+        auto what = resumable("a" + std::to_string(mode), 6);
+        what.mode = mode;
+        const auto kept = cut(into, what, "012");
+        ASSERT_EQ(::chmod(kept.c_str(), mode), 0);
+        {
+            const auto item = begin(into, what);
+            ASSERT_EQ(item->offset(), 3u) << mode;
+            EXPECT_EQ(stat_of(kept).st_mode & 07777, 0600u);
+            item->write(as_bytes("345"));
+            EXPECT_EQ(finish(*item), "stored as " + what.name);
+        }
+        EXPECT_EQ(stat_of(in(what.name)).st_mode & 0777, mode & ~022u);
+        ASSERT_EQ(::chmod(in(what.name).c_str(), 0600), 0);
+        EXPECT_EQ(content_of(in(what.name)), "012345");
+        EXPECT_THAT(partials(), IsEmpty());
+    }
+}
+
+TEST_F(filesystem_sink, a_start_mends_what_has_the_senders_mode_already) {
+    sink into(chosen);
+    for (const auto mode : awkward_modes) {
+        const auto kept = cut(into, resumable("a", 6), "012");
+        ASSERT_EQ(::chmod(kept.c_str(), mode), 0);
+        sink again(chosen);
+        EXPECT_EQ(stat_of(kept).st_mode & 07777, 0600u) << mode;
+        fs::remove(kept);
+    }
+}
+
+TEST_F(filesystem_sink, clears_files_of_any_mode) {
+    sink into(chosen);
+    const auto area = in(partial_area_name);
+    put(area / "notes", "not ours to judge, and what keeps the folder");
+    for (const auto mode : awkward_modes)
+        for (const auto* name : {"new-01", "keep-01"}) {
+            put(area / name, "x");
+            ASSERT_EQ(::chmod((area / name).c_str(), mode), 0);
+            age(area / name, 8 * 24h);
+            sink again(chosen);
+            EXPECT_THAT(partials(), ElementsAre("notes")) << name << " of mode " << mode;
+            forget_ages();
+        }
+}
+
+TEST_F(filesystem_sink, clears_what_is_no_file) {
+    sink into(chosen);
+    const auto area = in(partial_area_name);
+    put(home / "outside/victim", "precious");
+    fs::create_symlink(home / "outside/victim", area / "new-01");
+    fs::create_symlink("nowhere", area / "new-02");
+    fs::create_directory(area / "new-03");
+    ASSERT_EQ(::mkfifo((area / "new-04").c_str(), 0), 0);
+    fs::create_hard_link(home / "outside/victim", area / "new-05");
+    sink again(chosen);
+    EXPECT_THAT(partials(), IsEmpty());
+    EXPECT_EQ(content_of(home / "outside/victim"), "precious");
+}
+
+TEST_F(filesystem_sink, what_can_never_be_gone_on_with_is_no_obstacle) {
+    const auto victim = home / "outside/victim";
+    std::map<std::string, std::function<void(const fs::path&)>> obstacles = {
+        {"link", [&](const auto& path) { fs::create_symlink(victim, path); }},
+        {"dangling link", [&](const auto& path) { fs::create_symlink("nowhere", path); }},
+        {"folder", [&](const auto& path) { fs::create_directory(path); }},
+        {"locked folder",
+         [&](const auto& path) {
+             fs::create_directory(path);
+             ::chmod(path.c_str(), 0);
+         }},
+        {"fifo", [&](const auto& path) { ::mkfifo(path.c_str(), 0600); }},
+        {"second name", [&](const auto& path) { fs::create_hard_link(victim, path); }},
+        {"second name of a read-only file",
+         [&](const auto& path) {
+             ::chmod(victim.c_str(), 0400);
+             fs::create_hard_link(victim, path);
+         }},
+    };
+    if (::geteuid() == 0)  // or else there is none to make
+        obstacles["another user's file"] = [&](const auto& path) {
+            put(path, "their");
+            ASSERT_EQ(::chown(path.c_str(), 65534, 65534), 0);
+        };
+    put(victim, "precious");
+    for (const auto& [kind, make] : obstacles) {
+        sink into(chosen);
+        const auto what = resumable(kind, 6);
+        const auto kept = cut(into, what, "012");
+        fs::remove(kept);
+        make(kept);
+        {
+            const auto item = begin(into, what);
+            EXPECT_EQ(item->offset(), 0u) << kind;
+            item->write(as_bytes("012"));
+            item->abort(delivery::partial::keep);
+        }
+        const auto item = begin(into, what);
+        EXPECT_EQ(item->offset(), 3u) << kind << ": what comes now cannot be kept";
+        item->write(as_bytes("345"));
+        EXPECT_EQ(finish(*item), "stored as " + kind);
+        EXPECT_EQ(content_of(in(kind)), "012345");
+        EXPECT_EQ(content_of(victim), "precious");
+        EXPECT_EQ(stat_of(victim).st_mode & 0200, kind == "second name of a read-only file" ? 0u : 0200u);
+        EXPECT_THAT(partials(), ElementsAre(StartsWith("new-"))) << kind;
+        sink again(chosen);
+        EXPECT_THAT(partials(), IsEmpty()) << kind;
+        ::chmod(victim.c_str(), 0600);
+    }
+}
+
+TEST_F(filesystem_sink, what_may_be_an_ending_deliverys_is_left_alone) {
+    const folder_tree tree(folder_path(), durability::lazy);
+    partial_area area(tree, 1h);
+    const auto path = in(partial_area_name);
+    for (const auto* name : {"keep-01", "keep-02", "new-01", "new-02"}) put(path / name, "x");
+    fs::create_symlink("nowhere", path / "new-03");
+    ::chmod((path / "keep-01").c_str(), 0000);
+    ::chmod((path / "new-01").c_str(), 0000);
+    age(path / "keep-02", 2h);
+    {
+        const auto held = area.hold(), by_another = area.hold();
+        const partial_area other(tree, 1h);
+        EXPECT_THAT(partials(), UnorderedElementsAre("keep-01", "new-01", "new-02", "new-03"))
+            << "only a kept file's lock shows that it is nobody's";
+        // Root opens everything, and the file's lock shows that nobody works on it.
+        auto wanted = area.open_kept("01", 10);
+        EXPECT_EQ(wanted.may_be_kept, ::geteuid() == 0);
+        wanted = {};
+        EXPECT_EQ(stat_of(path / "keep-01").st_mode & 07777, ::geteuid() == 0 ? 0600u : 0u);
+    }
+    for (const auto& name : partials())
+        if (name.starts_with("new-") && fs::is_regular_file(path / name) && fs::file_size(path / name) == 0)
+            fs::remove(path / name);  // what open_kept() made instead
+    const partial_area other(tree, 1h);
+    EXPECT_THAT(partials(), ElementsAre("keep-01"));
+    EXPECT_TRUE(area.open_kept("01", 10).may_be_kept);
 }
 
 TEST_F(filesystem_sink, a_lifetime_of_nothing_keeps_nothing) {
