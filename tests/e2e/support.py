@@ -2,17 +2,21 @@
 
 Nothing here sleeps to let something happen: everything waits for what it is told of, up to LIMIT seconds.
 """
+import atexit
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import termios
 import threading
 import time
@@ -24,6 +28,11 @@ PLUGINS = BIN.parent.parent / "lib" / "wherry"
 SANITIZED = os.environ.get("WHERRY_SANITIZED", "") not in ("", "0")
 LIMIT = 90 if SANITIZED else 45
 AM_ROOT = os.geteuid() == 0
+# Root is to run the receivers as an ordinary user, who may not open every file.
+AS_USER = AM_ROOT and os.environ.get("WHERRY_TEST_AS_USER", "") not in ("", "0")
+NOBODY = 65534
+BECOME_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--pdeathsig", "KILL", "--"]
+KILL_AT = BIN.parent.parent / "tests" / "kill-at.so"
 
 # Where sink-filesystem keeps what is not finished.
 PARTIAL = b".wherry-partial"
@@ -95,6 +104,36 @@ def in_namespace(kind, *check):
     knows, and are refused."""
     command = ["unshare", kind, "--"]
     return command if subprocess.run([*command, *check], capture_output=True).returncode == 0 else []
+
+
+@functools.cache
+def for_everyone():
+    """A folder with the program, its plugins and what kills it, where an ordinary user can reach them."""
+    folder = Path(tempfile.mkdtemp(prefix="wherry-e2e-program."))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    for path in (BIN, *PLUGINS.glob("*.so"), *([KILL_AT] if KILL_AT.exists() else [])):
+        copy = folder / path.relative_to(BIN.parent.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    return folder
+
+
+def give_to_user(path):
+    """Makes a file, or a folder with all that is in it, the ordinary user's."""
+    os.lchown(path, NOBODY, NOBODY)
+    for at, folders, files in os.walk(path):
+        for name in folders + files:
+            os.lchown(os.path.join(at, name), NOBODY, NOBODY)
+
+
+def killed_at(call):
+    """The wrapper of a receiver that is killed at this call; see tests/support/kill_at.c for its name."""
+    library = for_everyone() / "tests" / KILL_AT.name if AS_USER else KILL_AT
+    assert library.exists()
+    # Loaded before the sanitizer, on purpose.
+    sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return ["env", f"LD_PRELOAD={library}", f"WHERRY_TEST_KILL={call}", f"ASAN_OPTIONS={sanitizer}"]
 
 
 class Process:
@@ -573,6 +612,8 @@ class Place:
 
     def authorize(self, sender="sender", receiver="receiver"):
         self.run("authorize", "--home", self.home(receiver), self.home(sender) / "identity.pub")
+        if AS_USER:
+            give_to_user(self.home(receiver))
 
     # -- the two sides --
 
@@ -581,7 +622,16 @@ class Place:
         for sender in authorized:
             self.authorize(sender, home)
         folder = folder or self.received
-        command = [*wrapper, BIN, "receive", "--home", self.home(home), "--json",
+        program = BIN
+        if AS_USER:
+            program = for_everyone() / BIN.relative_to(BIN.parent.parent)
+            wrapper = [*BECOME_NOBODY, *wrapper]
+            self.folder.chmod(0o755)
+            os.chown(self.folder, NOBODY, NOBODY)
+            give_to_user(self.home(home))
+            if os.path.lexists(folder):
+                give_to_user(folder)
+        command = [*wrapper, program, "receive", "--home", self.home(home), "--json",
                    "--filesystem.directory", folder, *options, address]
         if "--sink" in options:
             command.remove("--filesystem.directory")
