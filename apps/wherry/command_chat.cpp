@@ -14,6 +14,7 @@
 #include "item_sender.hpp"
 #include "line_editor.hpp"
 #include "send_report.hpp"
+#include "standard_streams.hpp"
 #include "stopper.hpp"
 #include "wherry/text.hpp"
 
@@ -397,6 +398,7 @@ exit_code run(application& with) {
     if (!plain_arguments(options).empty())
         throw error(errc::bad_input,
                     "chat takes no argument but --to ADDRESS; files are sent with /file, or by: wherry send");
+    require_readable_input("for the lines of the chat");
     chat one(with, options);
     return one.run();
 }

@@ -8,6 +8,7 @@
 #include "dialer.hpp"
 #include "item_sender.hpp"
 #include "send_report.hpp"
+#include "standard_streams.hpp"
 #include "stopper.hpp"
 #include "wherry/exchange.hpp"
 #include "wherry/limits.hpp"
@@ -57,6 +58,7 @@ sending_plan make_plan(const effective_options& options) {
         } else if (option.empty() && value == "-") {
             if (has_stdin) throw error(errc::bad_input, "'-' is given twice, but there is one standard input");
             has_stdin = true;
+            require_readable_input("for '-'");
             plan.add_stdin(options.text("name"));
         } else if (option.empty()) {
             if (value.empty()) throw error(errc::bad_input, "the name of a file to send is empty");

@@ -5,11 +5,13 @@
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "application.hpp"
 #include "internal.hpp"
 #include "log.hpp"
+#include "standard_streams.hpp"
 #include "wherry/conformance.hpp"
 #include "wherry/error.hpp"
 #include "wherry/text.hpp"
@@ -213,6 +215,11 @@ private:
 }  // namespace wherry::app
 
 int main(int argc, char** argv) {
+    if (!wherry::app::open_closed_standard_streams()) {
+        constexpr std::string_view text = "wherry: error: a closed standard stream cannot be opened on /dev/null\n";
+        [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
+        return wherry::app::to_status(wherry::app::exit_code::local_io);
+    }
     // A process of wherry check-plugin.
     if (argc == 3 && argv[1] == wherry::conformance::child_argument) return wherry::conformance::run_as_child(argv[2]);
     try {

@@ -1,0 +1,29 @@
+#include "standard_streams.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "wherry/error.hpp"
+
+namespace wherry::app {
+
+bool open_closed_standard_streams() noexcept {
+    // In this order: open() takes the lowest number that is free.
+    for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(stream, F_GETFD) != -1 || errno != EBADF) continue;
+        // What nobody will read must not pass for shown, nor an input that is not there for an empty one.
+        if (::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) != stream) return false;
+    }
+    return true;
+}
+
+void require_readable_input(const std::string& purpose) {
+    const int flags = ::fcntl(STDIN_FILENO, F_GETFL);
+    if (flags != -1 && (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY) return;
+    throw error(errc::io, "standard input cannot be read " + purpose +
+                              ", for it is closed or open only for writing; redirect a file or a pipe to it");
+}
+
+}  // namespace wherry::app
