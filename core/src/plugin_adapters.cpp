@@ -19,9 +19,10 @@ using instance_pointer = std::shared_ptr<plugin_instance>;
 // As abi::checked. A C++ exception that a plugin lets out, which it must not, is a failure of this call, where the
 // plugin's own frames can be unwound; nobody can promise more.
 template <class Call>
-void checked(const std::string& who, Call&& call) {
+void checked(const plugin_instance& of, plugin_function which, Call&& call) {
     constexpr const char* complaint = "let a C++ exception out, which is a bug in the plugin: ";
-    abi::checked(who, [&](wherry_error* e) -> wherry_status {
+    abi::checked(of.name, [&](wherry_error* e) -> wherry_status {
+        const call_note note(of.calls, which);
         try {
             return call(e);
         } catch (const std::exception& thrown) {
@@ -30,6 +31,13 @@ void checked(const std::string& who, Call&& call) {
             return abi::fill(*e, errc::internal, complaint + std::string("one of unknown type"));
         }
     });
+}
+
+// The same for a function that cannot fail.
+template <class Call>
+auto noted(const plugin_instance& of, plugin_function which, Call&& call) {
+    const call_note note(of.calls, which);
+    return call();
 }
 
 std::uint32_t as_milliseconds(std::chrono::milliseconds time) noexcept {
@@ -43,12 +51,16 @@ std::string text_or_empty(const char* text) { return text ? text : ""; }
 class adapted_connection final : public connection {
 public:
     adapted_connection(instance_pointer of, void* handle)
-        : of_(std::move(of)), handle_(handle), address_(text_or_empty(table_.peer_address(handle))) {}
-    ~adapted_connection() override { table_.connection_close(handle_); }
+        : of_(std::move(of)), handle_(handle), address_(noted(*of_, plugin_function::peer_address, [&] {
+              return text_or_empty(table_.peer_address(handle));
+          })) {}
+    ~adapted_connection() override {
+        noted(*of_, plugin_function::connection_close, [&] { table_.connection_close(handle_); });
+    }
 
     std::size_t read_some(mutable_bytes into) override {
         std::size_t length = 0;
-        checked(of_->name,
+        checked(*of_, plugin_function::read_some,
                 [&](wherry_error* e) { return table_.read_some(handle_, into.data(), into.size(), &length, e); });
         if (length > into.size()) throw error(errc::internal, of_->name + ": read more than it was given room for");
         return length;
@@ -60,24 +72,32 @@ public:
         while (!pieces.empty()) {
             const auto now = pieces.first(std::min(few, pieces.size()));
             for (std::size_t i = 0; i < now.size(); ++i) rows[i] = {now[i].data(), now[i].size()};
-            checked(of_->name, [&](wherry_error* e) { return table_.write_all(handle_, rows.data(), now.size(), e); });
+            checked(*of_, plugin_function::write_all,
+                    [&](wherry_error* e) { return table_.write_all(handle_, rows.data(), now.size(), e); });
             pieces = pieces.subspan(now.size());
         }
     }
 
     void shutdown_write() override {
-        checked(of_->name, [&](wherry_error* e) { return table_.shutdown_write(handle_, e); });
+        checked(*of_, plugin_function::shutdown_write,
+                [&](wherry_error* e) { return table_.shutdown_write(handle_, e); });
     }
 
     void set_read_timeout(std::chrono::milliseconds timeout) noexcept override {
-        table_.set_read_timeout(handle_, as_milliseconds(timeout));
+        noted(*of_, plugin_function::set_read_timeout,
+              [&] { table_.set_read_timeout(handle_, as_milliseconds(timeout)); });
     }
     void set_write_timeout(std::chrono::milliseconds timeout) noexcept override {
-        table_.set_write_timeout(handle_, as_milliseconds(timeout));
+        noted(*of_, plugin_function::set_write_timeout,
+              [&] { table_.set_write_timeout(handle_, as_milliseconds(timeout)); });
     }
-    void abort() noexcept override { table_.abort(handle_); }
+    void abort() noexcept override {
+        noted(*of_, plugin_function::connection_abort, [&] { table_.abort(handle_); });
+    }
     std::string_view peer_address() const noexcept override { return address_; }
-    std::size_t record_bytes() const noexcept override { return table_.record_bytes(handle_); }
+    std::size_t record_bytes() const noexcept override {
+        return noted(*of_, plugin_function::record_bytes, [&] { return table_.record_bytes(handle_); });
+    }
 
 private:
     const instance_pointer of_;
@@ -89,16 +109,22 @@ private:
 class adapted_listener final : public listener {
 public:
     adapted_listener(instance_pointer of, void* handle)
-        : of_(std::move(of)), handle_(handle), address_(text_or_empty(table_.listener_address(handle))) {}
-    ~adapted_listener() override { table_.listener_close(handle_); }
+        : of_(std::move(of)), handle_(handle), address_(noted(*of_, plugin_function::listener_address, [&] {
+              return text_or_empty(table_.listener_address(handle));
+          })) {}
+    ~adapted_listener() override {
+        noted(*of_, plugin_function::listener_close, [&] { table_.listener_close(handle_); });
+    }
 
     std::unique_ptr<connection> accept() override {
         void* handle = nullptr;
-        checked(of_->name, [&](wherry_error* e) { return table_.accept(handle_, &handle, e); });
+        checked(*of_, plugin_function::accept, [&](wherry_error* e) { return table_.accept(handle_, &handle, e); });
         return std::make_unique<adapted_connection>(of_, handle);
     }
     std::string_view address() const noexcept override { return address_; }
-    void abort() noexcept override { table_.listener_abort(handle_); }
+    void abort() noexcept override {
+        noted(*of_, plugin_function::listener_abort, [&] { table_.listener_abort(handle_); });
+    }
 
 private:
     const instance_pointer of_;
@@ -125,13 +151,15 @@ public:
 
     std::unique_ptr<connection> connect(const std::string& address) override {
         void* handle = nullptr;
-        checked(of_->name, [&](wherry_error* e) { return table_.connect(of_->handle, address.c_str(), &handle, e); });
+        checked(*of_, plugin_function::connect,
+                [&](wherry_error* e) { return table_.connect(of_->handle, address.c_str(), &handle, e); });
         return std::make_unique<adapted_connection>(of_, handle);
     }
 
     std::unique_ptr<listener> listen(const std::string& address) override {
         void* handle = nullptr;
-        checked(of_->name, [&](wherry_error* e) { return table_.listen(of_->handle, address.c_str(), &handle, e); });
+        checked(*of_, plugin_function::listen,
+                [&](wherry_error* e) { return table_.listen(of_->handle, address.c_str(), &handle, e); });
         return std::make_unique<adapted_listener>(of_, handle);
     }
 
@@ -150,7 +178,7 @@ public:
                 return 1;
             }
         };
-        checked(of_->name,
+        checked(*of_, plugin_function::discover,
                 [&](wherry_error* e) { return table_.discover(of_->handle, as_milliseconds(limit), &state, tell, e); });
         if (state.thrown) std::rethrow_exception(state.thrown);
     }
@@ -178,7 +206,7 @@ public:
                                              abi::guard(nullptr,
                                                         [&] { static_cast<pairing_agent*>(context)->show(code); });
                                          }};
-        checked(of_->name, [&](wherry_error* e) {
+        checked(*of_, plugin_function::pair, [&](wherry_error* e) {
             return table_.pair(of_->handle, address.c_str(), as_milliseconds(limit), &agent, e);
         });
     }
@@ -217,25 +245,31 @@ identity as_cpp(const wherry_identity& c) {
 class adapted_session final : public cipher_session {
 public:
     adapted_session(instance_pointer of, void* handle)
-        : of_(std::move(of)), handle_(handle), overhead_(table_.overhead(handle)) {
+        : of_(std::move(of)),
+          handle_(handle),
+          overhead_(noted(*of_, plugin_function::overhead, [&] { return table_.overhead(handle); })) {
         wherry_identity peer{};
-        table_.peer(handle_, &peer);
+        noted(*of_, plugin_function::peer, [&] { table_.peer(handle_, &peer); });
         peer_ = as_cpp(peer);
-        description_ = text_or_empty(table_.describe(handle_));
+        description_ = noted(*of_, plugin_function::describe, [&] { return text_or_empty(table_.describe(handle_)); });
     }
-    ~adapted_session() override { table_.session_close(handle_); }
+    ~adapted_session() override {
+        noted(*of_, plugin_function::session_close, [&] { table_.session_close(handle_); });
+    }
 
     void finish_handshake(stream& link) override {
         const auto c_link = as_c(link);
-        checked(of_->name, [&](wherry_error* e) { return table_.finish_handshake(handle_, &c_link, e); });
+        checked(*of_, plugin_function::finish_handshake,
+                [&](wherry_error* e) { return table_.finish_handshake(handle_, &c_link, e); });
     }
     std::size_t overhead() const noexcept override { return overhead_; }
     void seal(mutable_bytes record, std::size_t length) override {
-        checked(of_->name, [&](wherry_error* e) { return table_.seal(handle_, record.data(), length, e); });
+        checked(*of_, plugin_function::seal,
+                [&](wherry_error* e) { return table_.seal(handle_, record.data(), length, e); });
     }
     mutable_bytes open(mutable_bytes record) override {
         std::size_t length = 0;
-        checked(of_->name,
+        checked(*of_, plugin_function::open,
                 [&](wherry_error* e) { return table_.open(handle_, record.data(), record.size(), &length, e); });
         if (length > record.size()) throw error(errc::internal, of_->name + ": opened to more than was sealed");
         return record.first(length);
@@ -275,7 +309,7 @@ public:
         };
         const auto c_link = as_c(link);
         void* handle = nullptr;
-        checked(of_->name,
+        checked(*of_, plugin_function::handshake,
                 [&](wherry_error* e) { return table_.handshake(of_->handle, &request, &c_link, &handle, e); });
         auto session = std::make_unique<adapted_session>(of_, handle);
         if (session->overhead() > limits::max_record_overhead_bytes)
@@ -284,7 +318,10 @@ public:
         return session;
     }
 
-    bool is_insecure() const noexcept override { return table_.is_insecure && table_.is_insecure(of_->handle) != 0; }
+    bool is_insecure() const noexcept override {
+        return table_.is_insecure &&
+               noted(*of_, plugin_function::is_insecure, [&] { return table_.is_insecure(of_->handle) != 0; });
+    }
 
 private:
     const instance_pointer of_;
@@ -324,7 +361,7 @@ public:
         if (!table_.read_back) throw error(errc::internal, of_->name + ": offers to resume but cannot read back");
         const auto mine = turn(*of_);
         std::size_t length = 0;
-        checked(of_->name, [&](wherry_error* e) {
+        checked(*of_, plugin_function::read_back, [&](wherry_error* e) {
             return table_.read_back(handle_, position, into.data(), into.size(), &length, e);
         });
         if (length > into.size()) throw error(errc::internal, of_->name + ": read more than it was given room for");
@@ -333,20 +370,21 @@ public:
 
     void write(const_bytes bytes) override {
         const auto mine = turn(*of_);
-        checked(of_->name, [&](wherry_error* e) { return table_.write(handle_, bytes.data(), bytes.size(), e); });
+        checked(*of_, plugin_function::write,
+                [&](wherry_error* e) { return table_.write(handle_, bytes.data(), bytes.size(), e); });
     }
 
     void finish(response& answer) override {
         const auto c_answer = as_c(answer);
         const auto mine = turn(*of_);
         has_ended_ = true;
-        checked(of_->name, [&](wherry_error* e) { return table_.finish(handle_, &c_answer, e); });
+        checked(*of_, plugin_function::finish, [&](wherry_error* e) { return table_.finish(handle_, &c_answer, e); });
     }
 
     bool finishes_at_once() const noexcept override {
         if (!table_.finishes_at_once) return false;
         const auto mine = turn(*of_);
-        return table_.finishes_at_once(handle_) != 0;
+        return noted(*of_, plugin_function::finishes_at_once, [&] { return table_.finishes_at_once(handle_) != 0; });
     }
 
     group_commit* commits_with() noexcept override { return group_; }
@@ -360,7 +398,8 @@ public:
     void abort(partial what_came) noexcept override {
         if (std::exchange(has_ended_, true)) return;
         const auto mine = turn(*of_);
-        table_.abort(handle_, what_came == partial::keep ? 1 : 0);
+        noted(*of_, plugin_function::delivery_abort,
+              [&] { table_.abort(handle_, what_came == partial::keep ? 1 : 0); });
     }
 
 private:
@@ -400,13 +439,14 @@ public:
         std::uint64_t offset = 0;
         {
             const auto mine = turn(*of_);
-            checked(of_->name, [&](wherry_error* e) { return table_.begin(of_->handle, &c, &handle, &offset, e); });
+            checked(*of_, plugin_function::begin,
+                    [&](wherry_error* e) { return table_.begin(of_->handle, &c, &handle, &offset, e); });
         }
         return std::make_unique<adapted_delivery>(of_, handle, offset, table_.finish_group ? this : nullptr);
     }
 
     void interrupt() noexcept override {
-        if (table_.interrupt) table_.interrupt(of_->handle);
+        if (table_.interrupt) noted(*of_, plugin_function::interrupt, [&] { table_.interrupt(of_->handle); });
     }
 
 private:
@@ -437,7 +477,8 @@ private:
         {
             const auto mine = turn(*of_);
             try {
-                table_.finish_group(of_->handle, endings.data(), endings.size());
+                noted(*of_, plugin_function::finish_group,
+                      [&] { table_.finish_group(of_->handle, endings.data(), endings.size()); });
             } catch (...) {
                 // As in checked(): those that it had not come to are the failures.
             }
@@ -447,7 +488,7 @@ private:
 
     std::optional<error> failure_of(wherry_ending& ended) const noexcept {
         try {
-            checked(of_->name, [&](wherry_error* e) {
+            abi::checked(of_->name, [&](wherry_error* e) {
                 if (ended.status == WHERRY_INTERNAL && ended.error.text[0] == '\0')
                     return abi::fill(*e, errc::internal, "did not say how a delivery of a group ended");
                 if (ended.status != WHERRY_OK) *e = ended.error;

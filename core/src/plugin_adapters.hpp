@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "call_note.hpp"
 #include "wherry/cipher.hpp"
 #include "wherry/plugin.h"
 #include "wherry/sink.hpp"
@@ -19,13 +20,17 @@ struct plugin_instance {
     using function_table = std::variant<wherry_transport_functions, wherry_cipher_functions, wherry_sink_functions>;
 
     plugin_instance(std::shared_ptr<const void> library, const wherry_instance_functions& lifecycle,
-                    const function_table& functions, void* handle, std::string name)
+                    const function_table& functions, void* handle, std::string name, const noted_plugin& calls)
         : library(std::move(library)),
           lifecycle(lifecycle),
           functions(functions),
           handle(handle),
-          name(std::move(name)) {}
-    ~plugin_instance() { lifecycle.destroy(handle); }
+          name(std::move(name)),
+          calls(calls) {}
+    ~plugin_instance() {
+        const call_note note(calls, plugin_function::destroy);
+        lifecycle.destroy(handle);
+    }
     plugin_instance(const plugin_instance&) = delete;
     plugin_instance& operator=(const plugin_instance&) = delete;
 
@@ -34,6 +39,7 @@ struct plugin_instance {
     const function_table functions;  // of its kind
     void* const handle;              // whatever create() gave: null, too, of a plugin that keeps no state
     std::string name;
+    const noted_plugin& calls;
     std::unique_ptr<std::mutex> serial;  // set for a plugin that wants one call at a time
 };
 

@@ -274,6 +274,15 @@ struct services {
 
 // The shared object and what it needs to outlive.
 struct library {
+    explicit library(const noted_plugin& calls) noexcept : calls(calls) {}
+    ~library() {
+        const call_note note(calls, plugin_function::unload);
+        object.unload();
+    }
+    library(const library&) = delete;
+    library& operator=(const library&) = delete;
+
+    const noted_plugin& calls;
     std::shared_ptr<services> given;
     boost::dll::shared_library object;
 };
@@ -289,12 +298,18 @@ constexpr auto load_mode = loading;
 class loaded_plugin final : public plugin {
 public:
     loaded_plugin(fs::path path, plugin_kind kind, std::string_view name, std::shared_ptr<services> given)
-        : path_(std::move(path)), kind_(kind), library_(std::make_shared<library>()) {
+        : path_(std::move(path)),
+          kind_(kind),
+          calls_(noted_plugin::find(to_string(kind), name)),
+          library_(std::make_shared<library>(calls_)) {
         const auto real = require_safe(path_);
         require_exported_descriptor(path_, real);
         library_->given = std::move(given);
         boost::dll::fs::error_code problem;
-        library_->object.load(boost::dll::fs::path(real.string()), problem, load_mode);
+        {
+            const call_note note(calls_, plugin_function::load);
+            library_->object.load(boost::dll::fs::path(real.string()), problem, load_mode);
+        }
         if (problem) {
             // Boost has a number for it, the loader knows which library or symbol it is about.
             const char* const reason = ::dlerror();
@@ -338,11 +353,13 @@ private:
                                                  name_ + "' has no such option; see: wherry plugins " + name_);
         }
         void* handle = nullptr;
-        abi::checked(name_, [&](wherry_error* e) { return lifecycle_.create(&library_->given->table, &handle, e); });
-        auto instance = std::make_shared<plugin_instance>(library_, lifecycle_, functions_, handle, name_);
+        checked(plugin_function::create,
+                [&](wherry_error* e) { return lifecycle_.create(&library_->given->table, &handle, e); });
+        auto instance = std::make_shared<plugin_instance>(library_, lifecycle_, functions_, handle, name_, calls_);
         if (is_serial_) instance->serial = std::make_unique<std::mutex>();
         for (const auto& option : options_) configure(*instance, option, values);
-        abi::checked(name_, [&](wherry_error* e) { return lifecycle_.configure_done(instance->handle, e); });
+        checked(plugin_function::configure_done,
+                [&](wherry_error* e) { return lifecycle_.configure_done(instance->handle, e); });
         return instance;
     }
 
@@ -360,13 +377,20 @@ private:
             if (option.is_secret) throw error(errc::bad_input, "--" + name_ + "." + option.name + ": bad value");
             throw e.within("--" + name_ + "." + option.name);
         }
-        abi::checked(name_, [&](wherry_error* e) {
+        checked(plugin_function::configure, [&](wherry_error* e) {
             return lifecycle_.configure(instance.handle, option.name.c_str(), value.c_str(), e);
         });
     }
 
+    template <class Call>
+    void checked(plugin_function which, Call&& call) const {
+        const call_note note(calls_, which);
+        abi::checked(name_, std::forward<Call>(call));
+    }
+
     const fs::path path_;
     const plugin_kind kind_;
+    const noted_plugin& calls_;
     const std::shared_ptr<library> library_;
     std::string name_, version_, summary_;
     bool is_serial_ = false;

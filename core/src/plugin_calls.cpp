@@ -1,0 +1,140 @@
+#include "wherry/plugin_calls.hpp"
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <utility>
+
+#include "call_note.hpp"
+
+namespace wherry {
+
+namespace {
+
+constexpr std::array<const char*, static_cast<std::size_t>(plugin_function::count_)> function_names = {
+    "load",
+    "create",
+    "configure",
+    "configure_done",
+    "destroy",
+    "connect",
+    "listen",
+    "discover",
+    "pair",
+    "accept",
+    "listener_address",
+    "listener_abort",
+    "listener_close",
+    "read_some",
+    "write_all",
+    "shutdown_write",
+    "set_read_timeout",
+    "set_write_timeout",
+    "abort",
+    "peer_address",
+    "record_bytes",
+    "connection_close",
+    "is_insecure",
+    "handshake",
+    "finish_handshake",
+    "overhead",
+    "seal",
+    "open",
+    "peer",
+    "describe",
+    "session_close",
+    "begin",
+    "write",
+    "finish",
+    "finishes_at_once",
+    "finish_group",
+    "abort",
+    "read_back",
+    "interrupt",
+    "unload",
+};
+static_assert(function_names.back() != nullptr, "each function has its name");
+
+std::atomic<call_slot*> first_slot{nullptr};
+
+// Gives the slot back when the thread ends.
+struct slot_holder {
+    call_slot* slot = nullptr;
+    ~slot_holder() {
+        if (slot != nullptr) slot->is_taken.store(false, std::memory_order_release);
+    }
+};
+thread_local slot_holder held;
+
+struct all_noted {
+    std::mutex mutex;
+    std::map<std::pair<std::string, std::string>, std::unique_ptr<const noted_plugin>, std::less<>> plugins;
+};
+
+all_noted& noted() {
+    static auto* const only = new all_noted;
+    return *only;
+}
+
+}  // namespace
+
+std::atomic<bool> call_slot::is_noting{false};
+constinit thread_local call_slot* call_slot::mine = nullptr;
+
+call_slot* call_slot::take() noexcept {
+    call_slot* slot = first_slot.load(std::memory_order_acquire);
+    for (; slot != nullptr; slot = slot->next) {
+        bool is_taken = false;
+        if (slot->is_taken.compare_exchange_strong(is_taken, true, std::memory_order_acquire)) break;
+    }
+    if (slot == nullptr) {
+        slot = new (std::nothrow) call_slot;
+        if (slot == nullptr) return nullptr;
+        slot->next = first_slot.load(std::memory_order_relaxed);
+        while (
+            !first_slot.compare_exchange_weak(slot->next, slot, std::memory_order_release, std::memory_order_relaxed)) {
+        }
+    }
+    held.slot = mine = slot;
+    return slot;
+}
+
+noted_plugin::noted_plugin(std::string_view kind, std::string_view name) : kind_(kind), name_(name) {
+    for (std::size_t i = 0; i < calls_.size(); ++i) calls_[i] = {kind_.c_str(), name_.c_str(), function_names[i]};
+}
+
+const noted_plugin& noted_plugin::find(std::string_view kind, std::string_view name) {
+    auto& all = noted();
+    const std::lock_guard lock(all.mutex);
+    auto& found = all.plugins[{std::string(kind), std::string(name)}];
+    if (!found) found = std::make_unique<const noted_plugin>(kind, name);
+    return *found;
+}
+
+void note_plugin_calls() noexcept { call_slot::is_noting = true; }
+
+std::vector<ongoing_call> ongoing_plugin_calls() {
+    std::vector<ongoing_call> found;
+    for (const auto* slot = first_slot.load(std::memory_order_acquire); slot != nullptr; slot = slot->next) {
+        const auto number = slot->number.load(std::memory_order_acquire);
+        if (const auto* const what = slot->current.load(std::memory_order_acquire))
+            found.push_back({what, slot, number});
+    }
+    return found;
+}
+
+const plugin_call* plugin_call_of_this_thread() noexcept {
+    const auto* const slot = call_slot::of_this_thread();
+    return slot != nullptr ? slot->current.load(std::memory_order_relaxed) : nullptr;
+}
+
+std::string names_of_loaded_plugins() {
+    auto& all = noted();
+    const std::lock_guard lock(all.mutex);
+    std::string names;
+    for (const auto& [key, plugin] : all.plugins) names += (names.empty() ? "" : ", ") + key.first + " " + key.second;
+    return names;
+}
+
+}  // namespace wherry
