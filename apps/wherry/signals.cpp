@@ -47,6 +47,8 @@ signal_watcher::signal_watcher(std::function<void(unsigned)> otherwise) : otherw
     wake_fd = write_end_.get();
     thread_ = std::thread([this] { watch(); });
     handle(SIGPIPE, SIG_IGN);
+    // A write beyond the limit of a file's size (ulimit -f) fails with EFBIG instead, and only it.
+    handle(SIGXFSZ, SIG_IGN);
     handle(SIGINT, on_signal);
     handle(SIGTERM, on_signal);
     // Of a closed terminal; nohup has it ignored, and so it stays.

@@ -10,7 +10,7 @@
 namespace wherry::app {
 
 // Hears SIGINT, SIGTERM and SIGHUP for the whole program, on a thread of its own, where ordinary code may run. SIGPIPE
-// is ignored from then on, and all of them after its end. One at a time.
+// and SIGXFSZ are ignored from then on, and all of them after its end. One at a time.
 class signal_watcher {
 public:
     // `otherwise` is called, with how many signals have come, while no scope is active. It may end the program.

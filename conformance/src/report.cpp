@@ -72,7 +72,8 @@ void report_to(shared_report& where) {
         action.sa_flags = SA_SIGINFO | SA_ONSTACK;
         ::sigaction(signal, &action, nullptr);
     }
-    ::signal(SIGPIPE, SIG_IGN);
+    // As wherry has them.
+    for (const int signal : {SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_IGN);
 }
 
 shared_report& current_report() noexcept { return *report; }

@@ -174,7 +174,7 @@ private:
         ::posix_spawnattr_setsigmask(&attributes, &none);
         sigset_t usual;
         ::sigemptyset(&usual);
-        for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::sigaddset(&usual, signal);
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ}) ::sigaddset(&usual, signal);
         ::posix_spawnattr_setsigdefault(&attributes, &usual);
         // A group of its own, so that what it starts ends with it.
         ::posix_spawnattr_setpgroup(&attributes, 0);

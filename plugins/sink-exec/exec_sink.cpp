@@ -205,7 +205,7 @@ private:
         const auto reason = std::generic_category().message(code);
         sink_.log_(log_level::warning,
                    "exec: " + title() + " cannot be stored in " + sink_.spool_.folder().native() + ": " + reason);
-        throw error(code == ENOSPC || code == EDQUOT ? errc::exhausted : errc::io,
+        throw error(code == ENOSPC || code == EDQUOT || code == EFBIG ? errc::exhausted : errc::io,
                     "it cannot be stored until the receiver's command runs: " + reason, code);
     }
 

@@ -196,7 +196,9 @@ folder_tree::reason folder_tree::explain(int code) const {
     switch (code) {
         case ENOSPC: return {errc::exhausted, "the disk that holds " + shown_ + " is full; make space there"};
         case EDQUOT: return {errc::exhausted, "the disk quota for " + shown_ + " is used up; make space there"};
-        case EFBIG: return {errc::exhausted, "the file system of " + shown_ + " takes no file that large"};
+        case EFBIG:
+            return {errc::exhausted, "the file system of " + shown_ +
+                                         ", or the receiver's own limit (ulimit -f), takes no file that large"};
         case EMFILE:
         case ENFILE: return {errc::exhausted, "too many files are open; try again later"};
         case ENOMEM: return {errc::exhausted, "the system is out of memory; try again later"};

@@ -206,3 +206,26 @@ def test_key_that_is_taken_back_counts_for_every_sink(place):
         "identity.pub").read_text().split()[2])
     place.send(receiver, "--message", "two", code=5)
     receiver.stop_well()
+
+
+# ---- a limit of the process ----
+
+
+@pytest.mark.parametrize("sink", ["filesystem", "exec"])
+def test_file_beyond_the_size_that_the_receiver_may_write(place, sink):
+    """Only that file fails; what others send meanwhile goes on."""
+    options = ["--sink", "exec", "--exec.command", "sha256sum"] if sink == "exec" else []
+    receiver = place.receiver(*options, wrapper=["prlimit", "--fsize=1000000", "--"], authorized=("sender", "other"))
+    other = place.sender(receiver, "-", "--name", "other", home="other", stdin=subprocess.PIPE)
+    other.process.stdin.write(b"begun before")
+    other.process.stdin.flush()
+    receiver.expect_event("offer", name="other")
+    sent = place.send(receiver, place.file("big", content(2_000_000)), place.file("small", content(1000)), code=SOME)
+    big, small = in_order(sent)
+    assert big["status"] == "exhausted" and "arge" in big["error"], big
+    assert small["ok"], small
+    with other.process.stdin as pipe:
+        pipe.write(b" and ended after")
+    other.ended(OK)
+    assert receiver.stop() == OK
+    assert place.litter() == []
