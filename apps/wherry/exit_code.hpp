@@ -16,6 +16,7 @@ enum class exit_code : int {
     local_io = 7,       // a source or a key file cannot be read, nothing can be written, or listened on
     integrity = 8,      // altered on the way, or not the protocol
     nonconforming = 9,  // a plugin fails its check
+    plugin = 10,        // a plugin ended the program, or kept it from ending
     interrupted = 130   // SIGINT or SIGTERM ended it before it was done
 };
 

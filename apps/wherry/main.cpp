@@ -10,10 +10,12 @@
 
 #include "application.hpp"
 #include "internal.hpp"
+#include "last_resort.hpp"
 #include "log.hpp"
 #include "standard_streams.hpp"
 #include "wherry/conformance.hpp"
 #include "wherry/error.hpp"
+#include "wherry/plugin_calls.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {
@@ -222,12 +224,16 @@ int main(int argc, char** argv) {
     }
     // A process of wherry check-plugin.
     if (argc == 3 && argv[1] == wherry::conformance::child_argument) return wherry::conformance::run_as_child(argv[2]);
+    wherry::note_plugin_calls();
+    wherry::app::guard_exit();
+    auto code = wherry::app::exit_code::internal;
     try {
         wherry::app::program program;
-        return wherry::app::to_status(program.run({argv + std::min(argc, 1), argv + argc}));
+        code = program.run({argv + std::min(argc, 1), argv + argc});
     } catch (const std::exception& e) {
         const std::string text = std::string("wherry: error: ") + e.what() + "\n";
         [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
-        return wherry::app::to_status(wherry::app::exit_code::internal);
     }
+    wherry::app::end_exit_guard();
+    return wherry::app::to_status(code);
 }

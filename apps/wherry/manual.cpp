@@ -10,7 +10,7 @@ namespace wherry::app {
 
 namespace {
 
-constexpr std::array<std::pair<exit_code, const char*>, 11> exit_codes = {{
+constexpr std::array<std::pair<exit_code, const char*>, 12> exit_codes = {{
     {exit_code::delivered, "All was delivered, or done; or a receiver was told to end."},
     {exit_code::internal, "Unexpected: a bug."},
     {exit_code::usage, "Usage: an option, an argument, the configuration or a plugin is wrong, or not found."},
@@ -23,6 +23,7 @@ constexpr std::array<std::pair<exit_code, const char*>, 11> exit_codes = {{
      "Local input or output: a source or key file cannot be read, nothing can be written, or listened on."},
     {exit_code::integrity, "Integrity or protocol: altered on the way, or the peer does not follow the protocol."},
     {exit_code::nonconforming, "A plugin does not pass check-plugin."},
+    {exit_code::plugin, "A plugin ended the program, or kept it from ending."},
     {exit_code::interrupted, "A sender, a search or a pairing was interrupted."},
 }};
 

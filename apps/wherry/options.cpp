@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "last_resort.hpp"
 #include "wherry/error.hpp"
 #include "wherry/home.hpp"
 #include "wherry/text.hpp"
@@ -23,6 +24,13 @@ namespace fs = std::filesystem;
 namespace {
 
 [[noreturn]] void fail(const std::string& text) { throw error(errc::bad_input, text); }
+
+// A plugin that is made may from now on be called, and end the program.
+template <class Made>
+Made guarded(Made made) {
+    renew_exit_guard();
+    return made;
+}
 
 std::string option_name(plugin_kind kind) { return std::string(to_string(kind)); }
 
@@ -371,13 +379,13 @@ std::optional<std::string> effective_options::plugin_value(plugin_kind kind, std
 }
 
 std::unique_ptr<transport> effective_options::make_transport() const {
-    return chosen(plugin_kind::transport).make_transport(values_of(plugin_kind::transport));
+    return guarded(chosen(plugin_kind::transport).make_transport(values_of(plugin_kind::transport)));
 }
 std::unique_ptr<cipher> effective_options::make_cipher() const {
-    return chosen(plugin_kind::cipher).make_cipher(values_of(plugin_kind::cipher));
+    return guarded(chosen(plugin_kind::cipher).make_cipher(values_of(plugin_kind::cipher)));
 }
 std::unique_ptr<sink> effective_options::make_sink(std::string_view part) const {
-    return chosen_for(part).make_sink(values_of(chosen_for(part)));
+    return guarded(chosen_for(part).make_sink(values_of(chosen_for(part))));
 }
 
 // ---- The first pass ----

@@ -38,7 +38,7 @@ KILL_AT = BIN.parent.parent / "tests" / "kill-at.so"
 PARTIAL = b".wherry-partial"
 
 # Exit codes, as docs/command-line.md has them.
-OK, BUG, USAGE, SOME, REFUSED, NOT_TRUSTED, LINK, LOCAL, INTEGRITY, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 130
+OK, BUG, USAGE, SOME, REFUSED, NOT_TRUSTED, LINK, LOCAL, INTEGRITY, PLUGIN, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 130
 
 
 def scaled(count):

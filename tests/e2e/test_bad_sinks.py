@@ -1,5 +1,7 @@
 """A receiver whose sink is wrong: what the sender hears of it, and that the rest is served all the same."""
-from support import BIN, OK, SOME, USAGE, content
+import pytest
+
+from support import BIN, LINK, OK, PLUGIN, SOME, USAGE, content
 
 FIXTURES = BIN.parent.parent / "tests" / "plugins"
 
@@ -56,3 +58,46 @@ def test_sink_of_another_abi_is_told_at_the_start(place):
     ended = place.run("receive", "--home", place.home("receiver"), "--plugin-dir", FIXTURES / "faulty-sink-has_another_abi",
                       "--sink", "faulty", "127.0.0.1:0", code=USAGE)
     assert b"says plugin ABI 7 inside, this wherry speaks 1" in ended.err
+
+
+# ---- A plugin that ends the process ----
+
+
+@pytest.mark.parametrize("how, said", [
+    ("exit", b"the sink ending, in its finish, ended the program by exit()"),
+    ("quick-exit", b"the sink ending, in its finish, ended the program by exit()"),
+    ("thread", rb"one of the plugins that are loaded (cipher hybrid, sink ending, transport tcp), outside of all calls,"),
+])
+def test_sink_that_ends_the_process(place, how, said):
+    receiver = place.receiver("--plugin-dir", FIXTURES / "ending", "--sink", "ending", "--ending.in", "finish",
+                              "--ending.how", how)
+    sent = place.send(receiver, place.file("cargo", content(1000)), code=LINK)
+    assert [result["ok"] for result in sent.results] == [False]
+    receiver.ended(PLUGIN)
+    assert said in receiver.err and b"counts as not delivered" in receiver.err, receiver
+
+
+def test_sink_whose_own_process_ends(place):
+    receiver = place.receiver("--plugin-dir", FIXTURES / "ending", "--sink", "ending", "--ending.how", "fork")
+    place.send(receiver, place.file("cargo", content(1000)))
+    assert receiver.stop() == OK
+    assert b"exit()" not in receiver.err, receiver
+
+
+def test_sink_that_ends_the_process_before_it_is_ready(place):
+    ended = place.run("receive", "--home", place.home("receiver"), "--plugin-dir", FIXTURES / "ending", "--sink",
+                      "ending", "--ending.in", "configure_done", "127.0.0.1:0", code=PLUGIN)
+    assert b"the sink ending, in its configure_done, ended the program by exit()" in ended.err, ended
+
+
+def test_transport_that_ends_the_sender(place):
+    """0 would say that all was delivered."""
+    ended = place.run("send", "--home", place.home("sender"), "--plugin-dir", FIXTURES / "ending-transport", "--to",
+                      "ending://somewhere", place.file("cargo", content(1000)), code=PLUGIN)
+    assert b"the transport ending, in its connect, ended the program by exit()" in ended.err, ended
+
+
+def test_plugin_that_ends_the_process_when_it_is_loaded(place):
+    ended = place.run("plugins", "--home", place.home("sender"), "--plugin-dir", FIXTURES / "faulty-sink-ends_when_loaded",
+                      code=PLUGIN)
+    assert b"the sink faulty, in its load, ended the program by exit()" in ended.err, ended

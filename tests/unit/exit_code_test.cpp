@@ -16,6 +16,7 @@ TEST(exit_codes, tell_who_failed) {
     EXPECT_EQ(to_status(exit_code_for(errc::integrity, side::remote)), 8);
     EXPECT_EQ(to_status(exit_code_for(errc::internal, side::here)), 1);
     EXPECT_EQ(to_status(exit_code_for(errc::cancelled, side::here)), 130);
+    EXPECT_EQ(to_status(exit_code::plugin), 10);
 }
 
 }  // namespace

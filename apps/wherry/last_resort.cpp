@@ -1,0 +1,80 @@
+#include "last_resort.hpp"
+
+#include <signal.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <string>
+
+#include "wherry/plugin_calls.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+std::atomic<int> final_status{0};
+std::atomic<bool> is_ending{false};
+// Of the process whose exit is guarded; 0: none is. What a plugin forks may exit as it likes.
+std::atomic<pid_t> guarded_process{0};
+
+void on_alarm(int) { ::_exit(final_status); }
+
+// Standard error may be a pipe that is full, or a terminal that is stopped.
+void end_within_a_second() noexcept {
+    struct sigaction action {};
+    action.sa_handler = on_alarm;
+    ::sigaction(SIGALRM, &action, nullptr);
+    sigset_t alarm;
+    ::sigemptyset(&alarm);
+    ::sigaddset(&alarm, SIGALRM);
+    ::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
+    const itimerval second{{0, 0}, {1, 0}};
+    ::setitimer(ITIMER_REAL, &second, nullptr);
+}
+
+void on_exit_call() {
+    if (guarded_process != ::getpid()) return;
+    std::string culprit;
+    if (const auto* const call = plugin_call_of_this_thread())
+        culprit = std::string("the ") + call->kind + " " + call->plugin + ", in its " + call->function + ",";
+    else if (const auto names = names_of_loaded_plugins(); !names.empty())
+        culprit = "one of the plugins that are loaded (" + names + "), outside of all calls,";
+    else
+        end_at_once(exit_code::internal, "this should not happen: exit() was called");
+    end_at_once(exit_code::plugin, culprit +
+                                       " ended the program by exit(), which is a bug in the plugin; what was not "
+                                       "answered counts as not delivered; use another one, or have it mended");
+}
+
+}  // namespace
+
+void end_at_once(exit_code code, std::string_view sentence) noexcept {
+    // Of two that come to this at the same time one is heard.
+    while (is_ending.exchange(true)) ::pause();
+    final_status = to_status(code);
+    end_within_a_second();
+    try {
+        const auto text =
+            (::isatty(STDERR_FILENO) != 0 ? "\nwherry: error: " : "wherry: error: ") + std::string(sentence) + "\n";
+        [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
+    } catch (const std::exception&) {
+        // There is no memory for a sentence.
+    }
+    ::_exit(final_status);
+}
+
+void guard_exit() noexcept {
+    guarded_process = ::getpid();
+    renew_exit_guard();
+    std::at_quick_exit(on_exit_call);
+}
+
+void renew_exit_guard() noexcept {
+    if (guarded_process != 0) std::atexit(on_exit_call);
+}
+
+void end_exit_guard() noexcept { guarded_process = 0; }
+
+}  // namespace wherry::app
