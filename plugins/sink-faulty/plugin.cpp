@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -5,29 +7,54 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "wherry/sdk.hpp"
 #include "wrapped_plugin.hpp"
 
 namespace {
 
-// Which calls fail, and how. Counts over all deliveries of one instance.
+// Which calls of a function are meant. Counts over all deliveries of one instance.
+// Thread-safety: all functions from any thread.
+class chosen_calls {
+public:
+    chosen_calls(std::string function, const wherry::settings& given)
+        : which_(std::move(function)), at_(given.bytes("at")), every_(given.bytes("every")) {}
+
+    // Counts a call of `function`. True if it is meant.
+    bool has(std::string_view function) {
+        if (function != which_) return false;
+        const auto number = ++count_;
+        return number == at_ || (every_ > 0 && number > at_ && (number - at_) % every_ == 0);
+    }
+
+private:
+    const std::string which_;
+    const std::uint64_t at_, every_;
+    std::atomic<std::uint64_t> count_{0};
+};
+
+// Which calls fail, and how, and which ones hang.
 // Thread-safety: all functions from any thread.
 class failing_calls {
 public:
     explicit failing_calls(const wherry::settings& given)
-        : which_(given.text("fail")),
-          at_(given.bytes("at")),
-          every_(given.bytes("every")),
+        : failing_(given.text("fail"), given),
+          hanging_(given.text("hang"), given),
           code_(code_of(given.text("status"))),
           text_(given.text("text")) {}
 
-    // Counts a call of `function`, and throws if it is one that is to fail.
+    // Counts a call of `function`. Throws if it is one that is to fail; does not return if it is one that is to hang.
     void count(std::string_view function) {
-        if (function != which_) return;
-        const auto number = ++count_;
-        if (number == at_ || (every_ > 0 && number > at_ && (number - at_) % every_ == 0))
-            throw wherry::error(code_, text_);
+        hang_in(function);
+        if (failing_.has(function)) throw wherry::error(code_, text_);
+    }
+
+    // The same for a function that cannot fail.
+    void hang_in(std::string_view function) noexcept {
+        if (!hanging_.has(function)) return;
+        for (;;) ::pause();
     }
 
 private:
@@ -37,11 +64,9 @@ private:
         throw wherry::error(wherry::errc::internal, "the status '" + word + "' is missing");
     }
 
-    const std::string which_;
-    const std::uint64_t at_, every_;
+    chosen_calls failing_, hanging_;
     const wherry::errc code_;
     const std::string text_;
-    std::atomic<std::uint64_t> count_{0};
 };
 
 // Time that passes unless the program ends.
@@ -97,7 +122,10 @@ public:
         inner_->finish(answer);
     }
 
-    void abort(partial what_came) noexcept override { inner_->abort(what_came); }
+    void abort(partial what_came) noexcept override {
+        failing_.hang_in("abort");
+        inner_->abort(what_came);
+    }
 
 private:
     const std::unique_ptr<wherry::delivery> inner_;
@@ -125,6 +153,9 @@ class faulty_sink final : public wherry::sink {
 public:
     faulty_sink(const wherry::settings& given, const wherry::host_services& host)
         : failing_(given), delay_(given.duration("finish-delay")), inner_(make_inner(given, host)) {}
+    ~faulty_sink() override { failing_.hang_in("destroy"); }
+    faulty_sink(const faulty_sink&) = delete;
+    faulty_sink& operator=(const faulty_sink&) = delete;
 
     std::unique_ptr<wherry::delivery> begin(const wherry::offer& what, const wherry::offering_peer& from) override {
         failing_.count("begin");
@@ -132,6 +163,7 @@ public:
     }
 
     void interrupt() noexcept override {
+        failing_.hang_in("interrupt");
         delay_.interrupt();
         inner_->interrupt();
     }
@@ -151,13 +183,16 @@ constexpr wherry_option options[] = {
                           WHERRY_OPTION_SECRET),
     wherry::path_option("plugin-dir", nullptr, "a folder to look for it first"),
     wherry::choice_option("fail", "none|begin|write|finish", "none", "which of the sink's functions fails"),
-    wherry::integer_option("at", "1", "the first call of it that fails, counted over all deliveries", 1, many),
-    wherry::integer_option("every", "0", "then the call so many behind it fails, too, and so on; 0: no other", 0, many),
+    wherry::integer_option("at", "1", "the first call of it that fails or hangs, counted over all deliveries", 1, many),
+    wherry::integer_option("every", "0", "then the call so many behind it does so, too, and so on; 0: no other", 0,
+                           many),
     wherry::choice_option("status",
                           "bad_input|auth_failed|disconnected|timed_out|exhausted|unsupported|io|internal|integrity|"
                           "protocol|refused|cancelled",
                           "io", "how it fails"),
     wherry::string_option("text", "the sink failed on purpose (sink faulty)", "what it says then"),
+    wherry::choice_option("hang", "none|begin|write|finish|abort|interrupt|destroy", "none",
+                          "which of the sink's functions does not return, whatever happens"),
     wherry::duration_option("finish-delay", "0", "how long finish waits before anything else", 0, 86'400'000),
 };
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -20,12 +22,19 @@ struct faults {
     // The way that cuts and flips concern.
     bool concern_reads = true, concern_writes = true;
 
+    // The function that never returns, whatever happens; of connections only those that have faults hang.
+    enum class call { none, connect, accept, stop_accepting, read, write, abort } hang = call::none;
+
     std::uint64_t connections = 0;  // only the first so many have faults; 0: all
     std::uint64_t seed = 1;
 
+    void hang_in(call function) const noexcept {
+        while (function != call::none && function == hang) ::pause();
+    }
+
     bool any() const noexcept {
         return delay.count() > 0 || rate > 0 || cut_after || corrupt_after || cut_chance > 0 || corrupt_chance > 0 ||
-               has_short_reads;
+               has_short_reads || hang != call::none;
     }
 };
 

@@ -134,6 +134,7 @@ void faulty_connection::wait_for_turn(lane& of) {
 }
 
 std::size_t faulty_connection::read_some(mutable_bytes into) {
+    wanted_.hang_in(faults::call::read);
     require_uncut();
     if (wanted_.delay.count() > 0) wait_until(clock::now() + wanted_.delay);
     if (in_.begin_call()) cut_and_fail("before a read, behind " + bytes_text(in_.position(), "read"));
@@ -155,6 +156,7 @@ std::size_t faulty_connection::read_some(mutable_bytes into) {
 }
 
 void faulty_connection::write_all(std::span<const const_bytes> pieces) {
+    wanted_.hang_in(faults::call::write);
     require_uncut();
     if (wanted_.delay.count() > 0) wait_until(clock::now() + wanted_.delay);
     if (out_.begin_call()) cut_and_fail("before a write, behind " + bytes_text(out_.position(), "written"));
@@ -202,6 +204,7 @@ void faulty_connection::shutdown_write() {
 }
 
 void faulty_connection::abort() noexcept {
+    wanted_.hang_in(faults::call::abort);
     {
         const std::lock_guard lock(mutex_);
         is_over_ = true;

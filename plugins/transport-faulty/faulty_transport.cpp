@@ -15,9 +15,15 @@ public:
     faulty_listener(std::unique_ptr<listener> inner, std::shared_ptr<fitter> with)
         : fitter_(std::move(with)), inner_(std::move(inner)) {}
 
-    std::unique_ptr<connection> accept() override { return fitter_->fit(inner_->accept()); }
+    std::unique_ptr<connection> accept() override {
+        fitter_->wanted().hang_in(faults::call::accept);
+        return fitter_->fit(inner_->accept());
+    }
     std::string_view address() const noexcept override { return inner_->address(); }
-    void abort() noexcept override { inner_->abort(); }
+    void abort() noexcept override {
+        fitter_->wanted().hang_in(faults::call::stop_accepting);
+        inner_->abort();
+    }
 
 private:
     const std::shared_ptr<fitter> fitter_;
@@ -28,6 +34,7 @@ faulty_transport::faulty_transport(std::unique_ptr<transport> inner, const fault
     : fitter_(std::make_shared<fitter>(wanted, std::move(told))), inner_(std::move(inner)) {}
 
 std::unique_ptr<connection> faulty_transport::connect(const std::string& address) {
+    fitter_->wanted().hang_in(faults::call::connect);
     return fitter_->fit(inner_->connect(address));
 }
 

@@ -34,6 +34,7 @@ private:
     public:
         fitter(const faults& wanted, faulty_connection::tell told) : wanted_(wanted), told_(std::move(told)) {}
         std::unique_ptr<connection> fit(std::unique_ptr<connection> inner);
+        const faults& wanted() const noexcept { return wanted_; }
 
     private:
         const faults wanted_;

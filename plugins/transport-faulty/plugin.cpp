@@ -16,6 +16,16 @@ std::uint64_t any_seed() {
     return 1 + device() % 999'999'999;
 }
 
+wherry::faulty::faults::call call_of(const std::string& word) {
+    using call = wherry::faulty::faults::call;
+    if (word == "connect") return call::connect;
+    if (word == "accept") return call::accept;
+    if (word == "listener_abort") return call::stop_accepting;
+    if (word == "read_some") return call::read;
+    if (word == "write_all") return call::write;
+    return word == "abort" ? call::abort : call::none;
+}
+
 wherry::faulty::faults read(const wherry::settings& given) {
     wherry::faulty::faults wanted;
     wanted.delay = given.duration("delay");
@@ -27,6 +37,7 @@ wherry::faulty::faults read(const wherry::settings& given) {
     wanted.has_short_reads = given.boolean("short-reads");
     wanted.concern_reads = given.text("direction") != "write";
     wanted.concern_writes = given.text("direction") != "read";
+    wanted.hang = call_of(given.text("hang"));
     wanted.connections = given.bytes("connections");
     wanted.seed = given.bytes("seed");
     if (wanted.seed == 0) wanted.seed = any_seed();
@@ -98,6 +109,8 @@ constexpr wherry_option options[] = {
                            million),
     wherry::choice_option("direction", "both|read|write", "both", "the way that cuts and flips concern"),
     wherry::boolean_option("short-reads", "false", "reads give fewer bytes than there are"),
+    wherry::choice_option("hang", "none|connect|accept|listener_abort|read_some|write_all|abort", "none",
+                          "which function of it never returns, whatever happens"),
     wherry::integer_option("connections", "0", "only so many connections have faults, those after them none; 0 for all",
                            0, any_size),
     wherry::integer_option("seed", "0", "chooses bits, lengths and chances; 0 takes a random one, and says which", 0,
