@@ -39,7 +39,11 @@ public:
           dialer_(with, options),
           report_(with, plan_, dialer_.how().content_compression, send_report::kind::talk),
           items_(options, plan_, report_, repeats::possible),
-          stopper_(report_),
+          stopper_(report_,
+                   [this] {
+                       // Ctrl-C at the prompt ends what is sent, but not the chat.
+                       if (is_stopped_) with_.signals.end_within(std::chrono::milliseconds(0));
+                   }),
           signals_(with.signals, [this](unsigned) { on_signal(); }) {}
 
     exit_code run() {

@@ -191,7 +191,10 @@ exit_code run(application& with) {
     }
 
     std::atomic<bool> is_interrupted{false};
-    const signal_watcher::scope watching(with.signals, [&](unsigned) { is_interrupted = true; });
+    const signal_watcher::scope watching(with.signals, [&](unsigned) {
+        is_interrupted = true;
+        with.signals.end_within(std::chrono::seconds(0));
+    });
     const auto is_cancelled = [&] { return is_interrupted.load(); };
 
     check checking(with, what);

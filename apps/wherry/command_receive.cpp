@@ -70,6 +70,7 @@ public:
         receive_report report(with_, is_raw_, [&] {
             if (!options_.boolean("once")) return;
             is_over = true;
+            with_.signals.end_within(stop_grace);
             if (auto* const serving = running.load()) serving->stop(stop_grace);
         });
         const sender_gate gate(
@@ -100,6 +101,7 @@ public:
         {
             const signal_watcher::scope stop(with_.signals, [&](unsigned count) {
                 is_stopped = true;
+                with_.signals.end_within(count == 1 ? stop_grace : 0s);
                 if (count == 1) with_.note("stopping; what is in flight has 10 s to end (once more: at once)");
                 serving.stop(count == 1 ? stop_grace : 0s);
             });

@@ -25,7 +25,9 @@ namespace {
 class interruption {
 public:
     interruption(signal_watcher& signals, send_report& report)
-        : report_(report), stopper_(report), scope_(signals, [this](unsigned) { interrupt(); }) {}
+        : report_(report),
+          stopper_(report, [&signals] { signals.end_within(std::chrono::milliseconds(0)); }),
+          scope_(signals, [this](unsigned) { interrupt(); }) {}
 
     bool has_come() const noexcept { return has_come_; }
     exchange_stopper& stopper() noexcept { return stopper_; }

@@ -4,11 +4,10 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <string>
-
-#include "wherry/plugin_calls.hpp"
 
 namespace wherry::app {
 
@@ -32,6 +31,19 @@ void end_within_a_second() noexcept {
     ::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
     const itimerval second{{0, 0}, {1, 0}};
     ::setitimer(ITIMER_REAL, &second, nullptr);
+}
+
+// In looks. A command that sink exec ends has two seconds for it.
+constexpr unsigned longest_call = 30, longest_end = 100;
+
+// "the sink faulty did not return from its finish, nor the transport tcp from its accept"
+std::string complaint_about(const std::vector<const plugin_call*>& calls) {
+    constexpr std::size_t most_named = 4;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(calls.size(), most_named); ++i)
+        text += (i > 0 ? ", nor the " : "the ") + std::string(calls[i]->kind) + " " + calls[i]->plugin +
+                (i > 0 ? " from its " : " did not return from its ") + calls[i]->function;
+    return text;
 }
 
 void on_exit_call() {
@@ -63,6 +75,32 @@ void end_at_once(exit_code code, std::string_view sentence) noexcept {
         // There is no memory for a sentence.
     }
     ::_exit(final_status);
+}
+
+void ending_watch::look(keeper who) {
+    ++looks_;
+    std::vector<seen_call> seen;
+    std::vector<const plugin_call*> hung, hung_waiting;
+    for (const auto& call : ongoing_plugin_calls()) {
+        const auto known =
+            std::find_if(seen_.begin(), seen_.end(), [&](const seen_call& one) { return one.call == call; });
+        seen.push_back({call, known == seen_.end() ? 1 : known->looks + 1});
+        if (seen.back().looks <= longest_call) continue;
+        auto& kind = call.what->may_wait ? hung_waiting : hung;
+        if (std::find(kind.begin(), kind.end(), call.what) == kind.end()) kind.push_back(call.what);
+    }
+    seen_ = std::move(seen);
+    // What may wait does so for something else to be done, if that is what hangs.
+    if (hung.empty() && who == keeper::anything) hung = std::move(hung_waiting);
+    if (!hung.empty())
+        end_at_once(exit_code::plugin,
+                    complaint_about(hung) +
+                        ", so the program ends without it; what was not answered counts as not delivered, and what a "
+                        "receiver has of that is cleaned up at its next start");
+    if (looks_ > (who == keeper::handler ? longest_call : longest_end))
+        end_at_once(exit_code::interrupted,
+                    "something keeps the program from its end, perhaps an output that nobody reads; it ends all the "
+                    "same, and what was not answered counts as not delivered");
 }
 
 void guard_exit() noexcept {

@@ -1,13 +1,15 @@
 #include "signals.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <stdexcept>
+#include <utility>
 
+#include "last_resort.hpp"
 #include "wherry/error.hpp"
 
 namespace wherry::app {
@@ -17,7 +19,11 @@ namespace {
 // A signal's handler can reach nothing but what is global.
 std::atomic<int> wake_fd{-1};
 
-constexpr char stop_watching = 0;
+// In the pipe, beside the numbers of signals.
+constexpr char stop_hearing = 0, nothing_new = 127;
+
+// More that nobody has come to would change nothing.
+constexpr std::size_t most_waiting = 64;
 
 void on_signal(int signal) {
     const char signal_came = static_cast<char>(signal);
@@ -36,6 +42,20 @@ void handle(int signal, void (*handler)(int)) {
     ::sigaction(signal, &action, nullptr);
 }
 
+// What comes out of the pipe until then.
+char next_from(int pipe, std::chrono::steady_clock::time_point until) {
+    using clock = std::chrono::steady_clock;
+    int timeout = -1;
+    if (until != clock::time_point::max()) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
+        timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000));
+    }
+    pollfd news{pipe, POLLIN, 0};
+    char what = nothing_new;
+    if (::poll(&news, 1, timeout) == 1 && ::read(pipe, &what, 1) != 1) what = nothing_new;
+    return what;
+}
+
 }  // namespace
 
 signal_watcher::signal_watcher(std::function<void(unsigned)> otherwise) : otherwise_(std::move(otherwise)) {
@@ -45,7 +65,14 @@ signal_watcher::signal_watcher(std::function<void(unsigned)> otherwise) : otherw
     write_end_.reset(ends[1]);
     ::fcntl(write_end_.get(), F_SETFL, O_NONBLOCK);
     wake_fd = write_end_.get();
-    thread_ = std::thread([this] { watch(); });
+    waiting_.reserve(most_waiting);
+    handling_thread_ = std::thread([this] { handle_all(); });
+    try {
+        hearing_thread_ = std::thread([this] { hear(); });
+    } catch (...) {
+        stop_handling();
+        throw;
+    }
     handle(SIGPIPE, SIG_IGN);
     // A write beyond the limit of a file's size (ulimit -f) fails with EFBIG instead, and only it.
     handle(SIGXFSZ, SIG_IGN);
@@ -64,11 +91,12 @@ signal_watcher::~signal_watcher() {
         ::sigaction(signal, nullptr, &before);
         if (before.sa_handler == on_signal) handle(signal, SIG_IGN);
     }
+    stop_handling();
     wake_fd = -1;
-    // The pipe may be full of signals; then the watcher is awake and will make room.
-    while (::write(write_end_.get(), &stop_watching, 1) < 0 && (errno == EINTR || errno == EAGAIN))
+    // The pipe may be full of signals; then the thread is awake and will make room.
+    while (::write(write_end_.get(), &stop_hearing, 1) < 0 && (errno == EINTR || errno == EAGAIN))
         std::this_thread::yield();
-    thread_.join();
+    hearing_thread_.join();
 }
 
 unsigned signal_watcher::count() const {
@@ -76,20 +104,77 @@ unsigned signal_watcher::count() const {
     return count_;
 }
 
-void signal_watcher::watch() {
-    char what = 0;
+void signal_watcher::end_within(std::chrono::milliseconds grace) noexcept {
+    const auto end = (clock::now() + grace).time_since_epoch().count();
+    auto known = end_at_.load();
+    while (end < known && !end_at_.compare_exchange_weak(known, end)) {
+    }
+    // Where the pipe is full the thread is awake.
+    [[maybe_unused]] const auto ignored = ::write(write_end_.get(), &nothing_new, 1);
+}
+
+// Nothing in here waits for what a plugin, or a reader of the output, can hold up.
+void signal_watcher::hear() {
+    ending_watch ending, stuck;
+    std::uint64_t stuck_in = 0;
+    auto next_look = clock::time_point::max();
     for (;;) {
-        const auto got = ::read(read_end_.get(), &what, 1);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0 || what == stop_watching) return;
+        const char what = next_from(read_end_.get(), next_look);
+        if (what == stop_hearing) return;
+        bool is_stuck = false;
+        {
+            const std::lock_guard lock(waiting_mutex_);
+            if (what != nothing_new && waiting_.size() < most_waiting) waiting_.push_back(what);
+            is_stuck = is_handling_ && !waiting_.empty();
+            if (!is_stuck || stuck_in != handled_) stuck = {};
+            stuck_in = handled_;
+        }
+        has_news_.notify_all();
+
+        const auto now = clock::now();
+        const clock::time_point end{clock::duration(end_at_.load())};
+        const bool is_to_have_ended = now >= end;
+        if (now >= next_look) {
+            if (is_stuck) stuck.look(ending_watch::keeper::handler);
+            if (is_to_have_ended) ending.look(ending_watch::keeper::anything);
+            next_look = clock::time_point::max();
+        }
+        next_look = std::min(next_look, is_to_have_ended || is_stuck ? now + ending_watch::interval : end);
+    }
+}
+
+void signal_watcher::handle_all() {
+    for (;;) {
+        int signal = 0;
+        {
+            std::unique_lock news(waiting_mutex_);
+            is_handling_ = false;
+            has_news_.wait(news, [this] { return is_over_ || !waiting_.empty(); });
+            if (is_over_) return;
+            signal = waiting_.front();
+            waiting_.erase(waiting_.begin());
+            is_handling_ = true;
+            ++handled_;
+        }
         const std::lock_guard lock(mutex_);
-        latest_ = what;
+        latest_ = signal;
         ++count_;
         if (handler_)
             handler_(++count_in_scope_);
+        else if (end_at_ != clock::time_point::max().time_since_epoch().count())
+            end_within(std::chrono::milliseconds(0));
         else
             otherwise_(count_);
     }
+}
+
+void signal_watcher::stop_handling() {
+    {
+        const std::lock_guard lock(waiting_mutex_);
+        is_over_ = true;
+    }
+    has_news_.notify_all();
+    handling_thread_.join();
 }
 
 signal_watcher::scope::scope(signal_watcher& watcher, std::function<void(unsigned)> handler) : watcher_(watcher) {

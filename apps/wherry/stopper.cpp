@@ -29,15 +29,21 @@ exchange_stopper::scope::~scope() {
 void exchange_stopper::stop(const std::function<void()>& otherwise) {
     const std::lock_guard lock(mutex_);
     if (exchange_ == nullptr || ++count_ > 2) return otherwise();
-    if (count_ > 1) return exchange_->abort();
+    if (count_ > 1) return cut();
     exchange_->cancel();
     report_.stop_reading();
     // Over a link that stands still nothing can be cancelled in order.
     patience_ = std::jthread([this](std::stop_token stopped) {
         std::unique_lock waiting(mutex_);
         changed_.wait_for(waiting, stopped, cancel_grace, [this] { return exchange_ == nullptr; });
-        if (exchange_ != nullptr) exchange_->abort();
+        if (exchange_ != nullptr) cut();
     });
+}
+
+// Under `mutex_`.
+void exchange_stopper::cut() {
+    is_cut_();
+    exchange_->abort();
 }
 
 }  // namespace wherry::app

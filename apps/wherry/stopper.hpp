@@ -4,6 +4,7 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "send_report.hpp"
 #include "wherry/exchange.hpp"
@@ -15,8 +16,8 @@ namespace wherry::app {
 // Thread-safety: stop() from any thread.
 class exchange_stopper {
 public:
-    // `report` outlives it.
-    explicit exchange_stopper(send_report& report) noexcept : report_(report) {}
+    // `report` outlives it. `is_cut` is called before the link is cut, from which a plugin may not come back.
+    exchange_stopper(send_report& report, std::function<void()> is_cut) : report_(report), is_cut_(std::move(is_cut)) {}
 
     // While it lives, this exchange is what stop() stops. One at a time.
     class scope {
@@ -34,7 +35,10 @@ public:
     void stop(const std::function<void()>& otherwise);
 
 private:
+    void cut();
+
     send_report& report_;
+    const std::function<void()> is_cut_;
     std::mutex mutex_;
     std::condition_variable_any changed_;
     exchange* exchange_ = nullptr;

@@ -352,11 +352,12 @@ struct exchange_server::implementation {
         const std::lock_guard lock(mutex);
         cut_at = std::min(cut_at, clock::now() + grace);
         if (!std::exchange(is_stopping, true)) {
-            from.abort();
             for (auto& peer : peers) {
                 drain(peer);
                 peer.has_turn.notify_one();
             }
+            // Behind that, for a listener may fail to come back from it.
+            from.abort();
         }
         changed.notify_all();
         rush_eases.notify_all();

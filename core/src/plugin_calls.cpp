@@ -12,49 +12,54 @@ namespace wherry {
 
 namespace {
 
-constexpr std::array<const char*, static_cast<std::size_t>(plugin_function::count_)> function_names = {
-    "load",
-    "create",
-    "configure",
-    "configure_done",
-    "destroy",
-    "connect",
-    "listen",
-    "discover",
-    "pair",
-    "accept",
-    "listener_address",
-    "listener_abort",
-    "listener_close",
-    "read_some",
-    "write_all",
-    "shutdown_write",
-    "set_read_timeout",
-    "set_write_timeout",
-    "abort",
-    "peer_address",
-    "record_bytes",
-    "connection_close",
-    "is_insecure",
-    "handshake",
-    "finish_handshake",
-    "overhead",
-    "seal",
-    "open",
-    "peer",
-    "describe",
-    "session_close",
-    "begin",
-    "write",
-    "finish",
-    "finishes_at_once",
-    "finish_group",
-    "abort",
-    "read_back",
-    "interrupt",
-    "unload",
+struct described_function {
+    const char* name;
+    bool may_wait;
 };
-static_assert(function_names.back() != nullptr, "each function has its name");
+
+constexpr std::array<described_function, static_cast<std::size_t>(plugin_function::count_)> functions = {{
+    {"load", false},
+    {"create", false},
+    {"configure", false},
+    {"configure_done", false},
+    {"destroy", false},
+    {"connect", true},
+    {"listen", false},
+    {"discover", true},
+    {"pair", true},
+    {"accept", true},
+    {"listener_address", false},
+    {"listener_abort", false},
+    {"listener_close", false},
+    {"read_some", true},
+    {"write_all", true},
+    {"shutdown_write", true},
+    {"set_read_timeout", false},
+    {"set_write_timeout", false},
+    {"abort", false},
+    {"peer_address", false},
+    {"record_bytes", false},
+    {"connection_close", false},
+    {"is_insecure", false},
+    {"handshake", true},
+    {"finish_handshake", true},
+    {"overhead", false},
+    {"seal", false},
+    {"open", false},
+    {"peer", false},
+    {"describe", false},
+    {"session_close", false},
+    {"begin", false},
+    {"write", false},
+    {"finish", false},
+    {"finishes_at_once", false},
+    {"finish_group", false},
+    {"abort", false},
+    {"read_back", false},
+    {"interrupt", false},
+    {"unload", false},
+}};
+static_assert(functions.back().name != nullptr, "each function has its name");
 
 std::atomic<call_slot*> first_slot{nullptr};
 
@@ -101,7 +106,8 @@ call_slot* call_slot::take() noexcept {
 }
 
 noted_plugin::noted_plugin(std::string_view kind, std::string_view name) : kind_(kind), name_(name) {
-    for (std::size_t i = 0; i < calls_.size(); ++i) calls_[i] = {kind_.c_str(), name_.c_str(), function_names[i]};
+    for (std::size_t i = 0; i < calls_.size(); ++i)
+        calls_[i] = {kind_.c_str(), name_.c_str(), functions[i].name, functions[i].may_wait};
 }
 
 const noted_plugin& noted_plugin::find(std::string_view kind, std::string_view name) {

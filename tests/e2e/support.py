@@ -310,6 +310,11 @@ class Terminal:
         self.output += piece
         return bool(piece)
 
+    def read_for(self, seconds):
+        """Reads what comes within that time, if anything does."""
+        if select.select([self.descriptor], [], [], seconds)[0]:
+            self._read(time.monotonic() + LIMIT)
+
     def expect(self, pattern):
         """Waits for output that matches, and returns it and all before."""
         return self.expect_after(0, pattern)

@@ -141,9 +141,11 @@ private:
 
     void interrupt(unsigned count) {
         if (count > 2) ::_exit(to_status(exit_code::interrupted));
+        const std::chrono::milliseconds grace = count == 1 ? stop_grace : std::chrono::seconds(0);
+        with_.signals.end_within(grace);
         const std::lock_guard lock(mutex_);
         progress_.wants_stop = true;
-        cut_at_ = std::chrono::steady_clock::now() + (count == 1 ? stop_grace : std::chrono::seconds(0));
+        cut_at_ = std::chrono::steady_clock::now() + grace;
         changed_.notify_all();
     }
 

@@ -111,7 +111,9 @@ public:
     exit_code run() {
         std::atomic<exchange_server*> running{nullptr};
         bench_observer observer(with_, probe_, [&] {
-            if (how_ == serving::once) running.load()->stop(stop_grace);
+            if (how_ != serving::once) return;
+            with_.signals.end_within(stop_grace);
+            running.load()->stop(stop_grace);
         });
         const sender_gate gate(
             accepted_, cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
@@ -134,6 +136,7 @@ public:
         {
             const signal_watcher::scope stop(with_.signals, [&](unsigned count) {
                 is_stopped = true;
+                with_.signals.end_within(count == 1 ? stop_grace : 0s);
                 serving_all.stop(count == 1 ? stop_grace : 0s);
             });
             tell_listening(from->address());

@@ -13,6 +13,7 @@ struct plugin_call {
     const char* kind;      // "sink"
     const char* plugin;    // its name
     const char* function;  // as in plugin.h; "load" and "unload" of its code
+    bool may_wait;         // for a peer or a person, as long as nothing aborts it
 };
 
 // What one thread is in; where a function of a plugin leads to one of another, the inner one.
