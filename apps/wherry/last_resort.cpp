@@ -20,8 +20,9 @@ std::atomic<pid_t> guarded_process{0};
 
 void on_alarm(int) { ::_exit(final_status); }
 
-// Standard error may be a pipe that is full, or a terminal that is stopped.
-void end_within_a_second() noexcept {
+// Whatever holds this thread up until then.
+void end_by_alarm(exit_code code, int seconds) noexcept {
+    final_status = to_status(code);
     struct sigaction action {};
     action.sa_handler = on_alarm;
     ::sigaction(SIGALRM, &action, nullptr);
@@ -29,8 +30,8 @@ void end_within_a_second() noexcept {
     ::sigemptyset(&alarm);
     ::sigaddset(&alarm, SIGALRM);
     ::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
-    const itimerval second{{0, 0}, {1, 0}};
-    ::setitimer(ITIMER_REAL, &second, nullptr);
+    const itimerval once{{0, 0}, {seconds, 0}};
+    ::setitimer(ITIMER_REAL, &once, nullptr);
 }
 
 // In looks. A command that sink exec ends has two seconds for it.
@@ -65,8 +66,8 @@ void on_exit_call() {
 void end_at_once(exit_code code, std::string_view sentence) noexcept {
     // Of two that come to this at the same time one is heard.
     while (is_ending.exchange(true)) ::pause();
-    final_status = to_status(code);
-    end_within_a_second();
+    // Standard error may be a pipe that is full, or a terminal that is stopped.
+    end_by_alarm(code, 1);
     try {
         const auto text =
             (::isatty(STDERR_FILENO) != 0 ? "\nwherry: error: " : "wherry: error: ") + std::string(sentence) + "\n";
@@ -78,6 +79,8 @@ void end_at_once(exit_code code, std::string_view sentence) noexcept {
 }
 
 void ending_watch::look(keeper who) {
+    // A thread that hangs with the heap's lock would keep this one from memory.
+    if (looks_ == 0 && who == keeper::anything) end_by_alarm(exit_code::interrupted, 15);
     ++looks_;
     std::vector<seen_call> seen;
     std::vector<const plugin_call*> hung, hung_waiting;
