@@ -67,7 +67,7 @@ def test_sink_of_another_abi_is_told_at_the_start(place):
     ("exit", b"the sink ending, in its finish, ended the program by exit()"),
     ("quick-exit", b"the sink ending, in its finish, ended the program by exit()"),
     ("thread", rb"one of the plugins that are loaded (cipher hybrid, sink ending, transport tcp), outside of all calls,"),
-])
+], ids=["exit", "quick-exit", "thread"])
 def test_sink_that_ends_the_process(place, how, said):
     receiver = place.receiver("--plugin-dir", FIXTURES / "ending", "--sink", "ending", "--ending.in", "finish",
                               "--ending.how", how)
