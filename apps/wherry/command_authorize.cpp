@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 // Lines begin with the type of the key, as no sensible name of a file does.
 bool is_key_line(const std::string& argument) {
-    return argument.starts_with("ssh-") && argument.find(' ') != argument.npos;
+    return argument.starts_with("ssh-") && argument.find_first_of(" \t") != argument.npos;
 }
 
 // One after the other, so that one bad file does not keep the good ones out.

@@ -3,6 +3,7 @@
 #include "wherry/keys/known_hosts.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/text.hpp"
+#include "wherry/trust.hpp"
 
 namespace wherry::app {
 
@@ -98,8 +99,7 @@ private:
     }
 
     void warn(const std::filesystem::path& file, const std::vector<keys::skipped_line>& skipped) {
-        for (const auto& [number, why] : skipped)
-            with_.log->warn("{} line {} is passed over: {}", file.string(), number, printable(why));
+        for (const auto& line : skipped) with_.log->warn("{}", skipped_text(file, line));
     }
 
     application& with_;

@@ -76,7 +76,8 @@ public:
         const sender_gate gate(
             accepted_, cipher_ && cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
             {[&](const identity& peer) { report.refused(peer); },
-             [&](const std::string& why) { with_.log->error("no sender can be let in: {}", printable(why)); }});
+             [&](const std::string& why) { with_.log->error("no sender can be let in: {}", printable(why)); },
+             [&](const std::string& text) { with_.log->warn("{}", text); }});
         gated_sink gated(sinks_.all(), gate);
         message_tee into(gated, report);
         raise_descriptor_limit();
@@ -105,7 +106,7 @@ public:
                 if (count == 1) with_.note("stopping; what is in flight has 10 s to end (once more: at once)");
                 serving.stop(count == 1 ? stop_grace : 0s);
             });
-            tell_listening(from->address());
+            tell_listening(from->address(), gate);
             serving.run();
         }
         const auto code = is_over && !is_stopped ? report.outcome() : exit_code::delivered;
@@ -124,7 +125,7 @@ private:
         }
     }
 
-    void tell_listening(std::string_view address) {
+    void tell_listening(std::string_view address, const sender_gate& gate) {
         const auto& transport_name = options_.chosen(plugin_kind::transport).name();
         const auto destination = transport_name + "://" + std::string(address);
         const auto own = is_raw_ || cipher_->is_insecure() ? std::nullopt : own_public_key(with_, options_);
@@ -154,16 +155,13 @@ private:
                 "by nothing else",
                 printable(destination));
         } else if (!cipher_->is_insecure()) {
-            tell_authorized();
+            tell_authorized(gate);
         }
     }
 
-    void tell_authorized() {
+    void tell_authorized(const sender_gate& gate) {
         try {
-            const auto listing = accepted_.read();
-            for (const auto& [number, why] : listing.skipped)
-                with_.log->warn("{} line {} is passed over: {}", accepted_.path().string(), number, printable(why));
-            if (listing.entries.empty())
+            if (gate.count_keys() == 0)
                 with_.log->warn(
                     "no key is authorised yet, so nobody can send; let a sender in with: wherry authorize "
                     "KEYFILE (its identity.pub), or with the line that it prints");

@@ -8,7 +8,11 @@
 namespace wherry::app {
 
 dialer::dialer(application& with, const effective_options& options)
-    : with_(with), options_(options), transport_(options.make_transport()), cipher_(options.make_cipher()) {
+    : with_(with),
+      options_(options),
+      transport_(options.make_transport()),
+      cipher_(options.make_cipher()),
+      skipped_([this](const std::string& text) { with_.log->warn("{}", text); }) {
     address_ = split_destination(options.text("to")).address;
     if (address_.empty())
         throw error(errc::bad_input, options.given("to").written + " names no address; write, say, tcp://host:9417");
@@ -40,7 +44,7 @@ std::unique_ptr<session> dialer::connect(link_probe* probe) {
     const auto keyless = cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse;
     const auto policy = options_.boolean("accept-new-peer") ? first_contact::remember : first_contact::report;
     const keys::known_hosts known(keys::known_hosts_path(with_.home()));
-    receiver_check check(known, canonical_, keyless, policy);
+    receiver_check check(known, canonical_, keyless, policy, skipped_);
     try {
         return meet(check, probe);
     } catch (const error&) {
@@ -50,7 +54,7 @@ std::unique_ptr<session> dialer::connect(link_probe* probe) {
     // The connection is gone by now: the receiver need not wait for a person to make up their mind.
     ask_about(check);
     check.remember();
-    receiver_check again(known, canonical_, keyless, first_contact::report);
+    receiver_check again(known, canonical_, keyless, first_contact::report, skipped_);
     try {
         return meet(again, probe);
     } catch (const error&) {
@@ -67,7 +71,7 @@ std::shared_ptr<connection> dialer::dial(link_probe* probe) {
 std::unique_ptr<session> dialer::open(std::shared_ptr<connection> link, link_probe* probe) {
     const auto keyless = cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse;
     const keys::known_hosts known(keys::known_hosts_path(with_.home()));
-    receiver_check check(known, canonical_, keyless, first_contact::report);
+    receiver_check check(known, canonical_, keyless, first_contact::report, skipped_);
     return session::open(role::initiator, std::move(link), protection(probe),
                          options_.chosen(plugin_kind::cipher).name(), check.verifier(), how().timing);
 }

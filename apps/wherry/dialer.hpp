@@ -65,6 +65,7 @@ private:
     std::string canonical_;  // what the receiver's key is known under
     const std::unique_ptr<transport> transport_;
     const std::unique_ptr<cipher> cipher_;
+    skipped_lines skipped_;
     bool has_met_ = false;
 };
 

@@ -18,6 +18,14 @@ const authorized_keys::entry* find_in(const authorized_keys::listing& in, const 
     return at == in.entries.end() ? nullptr : &*at;
 }
 
+authorized_keys::listing parse_at(const std::filesystem::path& path, std::string_view text) {
+    try {
+        return authorized_keys::parse(text);
+    } catch (const error& e) {
+        throw e.within(path.string());
+    }
+}
+
 // Lines that do not parse are never removed: nobody knows whose they are.
 std::size_t remove_if(const std::filesystem::path& path, const std::function<bool(const public_key_line&)>& matches) {
     std::size_t removed = 0;
@@ -31,6 +39,7 @@ std::size_t remove_if(const std::filesystem::path& path, const std::function<boo
         return true;
     };
     edit_file(path, rules, [&](std::string_view text) -> std::optional<std::string> {
+        parse_at(path, text);  // throws for what is no text
         auto kept = without_lines(text, drop);
         if (removed == 0) return std::nullopt;
         return kept;
@@ -41,6 +50,9 @@ std::size_t remove_if(const std::filesystem::path& path, const std::function<boo
 }  // namespace
 
 authorized_keys::listing authorized_keys::parse(std::string_view text) {
+    // A line that is not believed lets nobody in, whatever a person sees; but this is of an encoding that we do not
+    // read.
+    if (const auto place = text.find('\0'); place != text.npos) throw no_text(errc::bad_input, text, place);
     authorized_keys::listing found;
     each_line(text, [&](std::size_t number, std::string_view line) {
         const auto inner = trimmed(line);
@@ -57,7 +69,7 @@ authorized_keys::listing authorized_keys::parse(std::string_view text) {
 
 authorized_keys::listing authorized_keys::read() const {
     const auto content = read_file(path_, rules);
-    return content ? parse({content->data(), content->size()}) : listing{};
+    return content ? parse_at(path_, {content->data(), content->size()}) : listing{};
 }
 
 std::optional<std::string> authorized_keys::find(const public_key& key) const {
@@ -70,7 +82,7 @@ change authorized_keys::add(const public_key& key, std::string_view comment) con
     const auto line = key.line(comment);
     auto result = change::not_needed;
     edit_file(path_, rules, [&](std::string_view text) -> std::optional<std::string> {
-        if (find_in(parse(text), key)) return std::nullopt;
+        if (find_in(parse_at(path_, text), key)) return std::nullopt;
         result = change::made;
         return with_line(text, line);
     });

@@ -20,7 +20,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// What has run out may be there again in a moment.
 [[noreturn]] void fail(errc code, const std::string& what, int number) {
+    if (number == EMFILE || number == ENFILE || number == ENOMEM) code = errc::exhausted;
     throw error(code, what + ": " + std::generic_category().message(number), number);
 }
 
@@ -183,8 +185,11 @@ std::optional<secret_text> read_file(const fs::path& path, const file_rules& rul
     // Without O_NONBLOCK a pipe of that name would hold us for ever.
     const unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
     if (fd.get() < 0) {
-        if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
-        fail(errc::io, "cannot open the " + std::string(rules.what) + " " + text_of(path), errno);
+        const auto why = errno;
+        std::error_code ignored;
+        // Behind a link there was a file once, on a disk that is away, say: that is not as if there had never been one.
+        if ((why == ENOENT || why == ENOTDIR) && !fs::is_symlink(path, ignored)) return std::nullopt;
+        fail(errc::io, "cannot open the " + std::string(rules.what) + " " + text_of(path), why);
     }
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) fail(errc::io, "cannot look at " + text_of(path), errno);

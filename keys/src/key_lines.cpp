@@ -12,15 +12,16 @@ namespace wherry::keys {
 namespace {
 
 constexpr std::size_t max_public_key_file_bytes = 64 * 1024;
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+
+bool is_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+}  // namespace
 
 bool is_control(char c) noexcept {
     const auto code = static_cast<unsigned char>(c);
     return code < 0x20 || code == 0x7f;
 }
-
-bool is_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-}  // namespace
 
 void check_comment(std::string_view comment) {
     if (comment.size() > max_comment_bytes)
@@ -32,9 +33,10 @@ void check_comment(std::string_view comment) {
 }
 
 std::string_view take_word(std::string_view& rest) noexcept {
-    const auto end = std::min(rest.find(' '), rest.size());
-    const auto word = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+    constexpr std::string_view blanks = " \t";
+    const auto word = rest.substr(0, rest.find_first_of(blanks));
+    rest.remove_prefix(word.size());
+    rest.remove_prefix(std::min(rest.find_first_not_of(blanks), rest.size()));
     return word;
 }
 
@@ -46,7 +48,16 @@ std::string_view trimmed(std::string_view text) noexcept {
 
 bool is_remark(std::string_view trimmed_line) noexcept { return trimmed_line.empty() || trimmed_line.front() == '#'; }
 
+error no_text(errc code, std::string_view text, std::size_t place) {
+    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(place), '\n');
+    constexpr std::string_view digits = "0123456789abcdef";
+    const auto value = static_cast<unsigned char>(text[place]);
+    return error(code, "line " + std::to_string(line) + " holds the control character 0x" + digits[value >> 4] +
+                           digits[value & 15] + ", so this is no text file; save it as plain UTF-8 text");
+}
+
 void each_line(std::string_view text, const std::function<void(std::size_t, std::string_view)>& visit) {
+    if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
     for (std::size_t number = 1; !text.empty(); ++number) {
         const auto end = std::min(text.find('\n'), text.size());
         visit(number, text.substr(0, end));
@@ -76,9 +87,8 @@ public_key_line parse_public_key_line(std::string_view line) {
         throw error(errc::bad_input, "it is no line with a public key, which begins with ssh-ed25519 or ssh-rsa");
     if (encoded.size() > (max_key_blob_bytes + 2) / 3 * 4) throw error(errc::bad_input, "the public key is too long");
     auto key = public_key::from_blob(from_base64(encoded));
-    // Catches the rest: a type that is not the key's own, blanks where none belong, comments that are not allowed.
-    if (key.line(rest) != line)
-        throw error(errc::bad_input, "the line's type does not fit its key, or blanks are doubled");
+    if (algorithm != key.algorithm()) throw error(errc::bad_input, "the line's type does not fit its key");
+    check_comment(rest);
     return {std::move(key), std::string(rest)};
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "wherry/error.hpp"
 #include "wherry/keys/public_key.hpp"
 
 namespace wherry::keys {
@@ -13,7 +14,10 @@ namespace wherry::keys {
 // control characters, no blank at either end.
 void check_comment(std::string_view comment);
 
-// Takes the text up to the next blank off `rest`, and the blank.
+// ASCII, U+007F included.
+bool is_control(char c) noexcept;
+
+// Takes the text up to the next blank or tab off `rest`, and all of those that follow it.
 std::string_view take_word(std::string_view& rest) noexcept;
 
 // Without blanks and line ends at both ends.
@@ -22,7 +26,11 @@ std::string_view trimmed(std::string_view text) noexcept;
 // True for a line that holds nothing: blank, or with '#' first.
 bool is_remark(std::string_view trimmed_line) noexcept;
 
-// Calls visit(number from 1, line without its line end) for each line.
+// What to throw for a file that holds a character which no text has at this place.
+error no_text(errc code, std::string_view text, std::size_t place);
+
+// Calls visit(number from 1, line without its line end) for each line. A byte order mark at the beginning is no part of
+// the first.
 void each_line(std::string_view text, const std::function<void(std::size_t number, std::string_view line)>& visit);
 
 // Appends a line; one that lacks its line end before it gets it.

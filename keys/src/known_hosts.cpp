@@ -24,10 +24,51 @@ bool may_stand_in_an_address(char c) noexcept {
     return code > 0x20 && code != 0x7f;
 }
 
+bool is_graphic(char c) noexcept { return c > 0x20 && c < 0x7f; }
+
+// Canonical addresses are in lower case; what people write may not be.
+std::string lower_case(std::string_view text) {
+    std::string lower(text);
+    for (char& c : lower)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return lower;
+}
+
+bool is_same_address(std::string_view one, std::string_view other) {
+    return one.size() == other.size() && lower_case(one) == lower_case(other);
+}
+
+// Whether they differ in nothing but what is hardly seen, such as a blank of another kind that came with pasted text.
+bool looks_like(std::string_view written, std::string_view address) {
+    auto seen = lower_case(written);
+    std::erase_if(seen, [](char c) { return !is_graphic(c); });
+    return seen == lower_case(address) && !is_same_address(written, address);
+}
+
+// Whether a line that cannot be read is about this address. In doubt it is.
+bool is_about(std::string_view unread, std::string_view address) {
+    const auto begin = std::find_if(unread.begin(), unread.end(), is_graphic);
+    unread.remove_prefix(static_cast<std::size_t>(begin - unread.begin()));
+    return is_same_address(unread.substr(0, address.size()), address) &&
+           (unread.size() == address.size() || !is_graphic(unread[address.size()]));
+}
+
 void check_address(std::string_view address) {
     if (address.empty() || address.size() > max_address_bytes || address.front() == '#' ||
         !std::all_of(address.begin(), address.end(), may_stand_in_an_address))
         throw error(errc::bad_input, "the address is empty, too long, or has a character that no address has");
+    const auto mark = address.find("://");
+    if (mark == 0 || mark == address.npos || address.find("://", mark + 1) != address.npos)
+        throw error(errc::bad_input, "it does not begin with one address, such as tcp://host:9417");
+}
+
+// An editor may take other characters for the end of a line than we do, so a person would see other lines.
+void require_text(std::string_view text) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        const bool ends_a_line = c == '\n' || (c == '\r' && i + 1 < text.size() && text[i + 1] == '\n');
+        if (is_control(c) && c != '\t' && !ends_a_line) throw no_text(errc::auth_failed, text, i);
+    }
 }
 
 host_line parse_host_line(std::string_view line) {
@@ -40,16 +81,41 @@ host_line parse_host_line(std::string_view line) {
 known_hosts::verdict judge(const known_hosts::listing& all, std::string_view address, const public_key& key) {
     auto verdict = known_hosts::verdict::unknown;
     for (const auto& entry : all.entries) {
-        if (entry.address != address) continue;
+        if (!is_same_address(entry.address, address)) continue;
         if (entry.key == key) return known_hosts::verdict::known;
         verdict = known_hosts::verdict::changed;
     }
     return verdict;
 }
 
+// Before a receiver counts as never met.
+void require_no_doubt(const known_hosts::listing& all, std::string_view address, const std::filesystem::path& path) {
+    const auto fail = [&](std::size_t line, const std::string& how) {
+        throw error(errc::auth_failed, "line " + std::to_string(line) + " of " + path.string() + " is about " +
+                                           std::string(address) + " and " + how);
+    };
+    for (std::size_t i = 0; i < all.unread.size(); ++i)
+        if (is_about(all.unread[i], address))
+            fail(all.skipped[i].number,
+                 "cannot be read, so its key cannot be compared; mend it, or forget it with: wherry keys --remove '" +
+                     std::string(address) + "'");
+    for (const auto& entry : all.entries)
+        if (looks_like(entry.address, address))
+            fail(entry.line, "has a character in the address that does not belong there; mend or delete the line");
+}
+
+known_hosts::listing parse_at(const std::filesystem::path& path, std::string_view text) {
+    try {
+        return known_hosts::parse(text);
+    } catch (const error& e) {
+        throw e.within(path.string());
+    }
+}
+
 }  // namespace
 
 known_hosts::listing known_hosts::parse(std::string_view text) {
+    require_text(text);
     known_hosts::listing found;
     each_line(text, [&](std::size_t number, std::string_view line) {
         const auto inner = trimmed(line);
@@ -59,8 +125,7 @@ known_hosts::listing known_hosts::parse(std::string_view text) {
             found.entries.push_back({number, std::move(address), std::move(key.key), std::move(key.comment)});
         } catch (const error& e) {
             found.skipped.push_back({number, e.what()});
-            auto rest = inner;
-            found.damaged.emplace_back(take_word(rest));
+            found.unread.emplace_back(inner);
         }
     });
     return found;
@@ -68,25 +133,19 @@ known_hosts::listing known_hosts::parse(std::string_view text) {
 
 known_hosts::listing known_hosts::read() const {
     const auto content = read_file(path_, rules);
-    return content ? parse({content->data(), content->size()}) : listing{};
+    return content ? parse_at(path_, {content->data(), content->size()}) : listing{};
 }
 
 std::vector<public_key> known_hosts::find(std::string_view address) const {
     std::vector<public_key> found;
     for (auto& entry : read().entries)
-        if (entry.address == address) found.push_back(std::move(entry.key));
+        if (is_same_address(entry.address, address)) found.push_back(std::move(entry.key));
     return found;
 }
 
-known_hosts::verdict known_hosts::check(std::string_view address, const public_key& key) const {
-    const auto all = read();
+known_hosts::verdict known_hosts::check(const listing& all, std::string_view address, const public_key& key) const {
     const auto found = judge(all, address, key);
-    if (found == known_hosts::verdict::unknown &&
-        std::find(all.damaged.begin(), all.damaged.end(), address) != all.damaged.end())
-        throw error(errc::auth_failed, "the line about " + std::string(address) + " in " + path_.string() +
-                                           " cannot be read, so its key cannot be compared; mend it, or forget it "
-                                           "with: wherry keys --remove '" +
-                                           std::string(address) + "'");
+    if (found == verdict::unknown) require_no_doubt(all, address, path_);
     return found;
 }
 
@@ -95,11 +154,13 @@ change known_hosts::remember(std::string_view address, const public_key& key, st
     const auto line = std::string(address) + ' ' + key.line(comment);
     auto result = change::not_needed;
     edit_file(path_, rules, [&](std::string_view text) -> std::optional<std::string> {
-        const auto now = judge(parse(text), address, key);
+        const auto all = parse_at(path_, text);
+        const auto now = judge(all, address, key);
         if (now == verdict::known) return std::nullopt;
         if (now == verdict::changed)
             throw error(errc::auth_failed, "another key is known for " + std::string(address) + " in " +
                                                path_.string() + "; if the change is meant, remove that line first");
+        require_no_doubt(all, address, path_);
         result = change::made;
         return with_line(text, line);
     });
@@ -107,21 +168,23 @@ change known_hosts::remember(std::string_view address, const public_key& key, st
 }
 
 std::size_t known_hosts::remove(std::string_view address_or_fingerprint) const {
+    if (address_or_fingerprint.empty()) return 0;
     std::size_t removed = 0;
     const auto drop = [&](std::string_view line) {
         const auto inner = trimmed(line);
         if (is_remark(inner)) return false;
         try {
             const auto [address, key] = parse_host_line(inner);
-            if (address != address_or_fingerprint && key.key.fingerprint() != address_or_fingerprint) return false;
+            if (!is_same_address(address, address_or_fingerprint) && key.key.fingerprint() != address_or_fingerprint)
+                return false;
         } catch (const error&) {
-            auto rest = inner;
-            if (take_word(rest) != address_or_fingerprint) return false;
+            if (!is_about(inner, address_or_fingerprint)) return false;
         }
         ++removed;
         return true;
     };
     edit_file(path_, rules, [&](std::string_view text) -> std::optional<std::string> {
+        parse_at(path_, text);  // throws for what is no text
         auto kept = without_lines(text, drop);
         if (removed == 0) return std::nullopt;
         return kept;

@@ -106,6 +106,9 @@ struct endpoint::parts {
     const endpoint_options options;
     const fs::path home;
     const plugin_host plugins;
+    mutable skipped_lines skipped{[this](const std::string& text) {
+        if (options.log) options.log(host_environment::level::warning, text);
+    }};
     mutable std::mutex protection_mutex;
     mutable std::shared_ptr<cipher> made;
     mutable file_version made_with;
@@ -144,6 +147,8 @@ keys::change endpoint::trust(std::string_view destination, std::string_view publ
     return keys::known_hosts(keys::known_hosts_path(home()))
         .remember(find_route(destination).canonical, line.key, line.comment);
 }
+
+skipped_lines& endpoint::skipped() const noexcept { return parts_->skipped; }
 
 endpoint::route endpoint::find_route(std::string_view destination) const {
     auto parts = split_destination(destination);

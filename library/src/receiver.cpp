@@ -37,7 +37,8 @@ struct receiver::implementation {
                 },
                 [this](const std::string& why) {
                     tell(here, host_environment::level::error, "no sender can be let in: " + printable(why));
-                }}),
+                },
+                [this](const std::string& text) { tell(here, host_environment::level::warning, text); }}),
           gated(own ? *own : *into, gate),
           from(route.link->listen(route.address)),
           address(route.scheme + "://" + std::string(from->address())),

@@ -348,7 +348,8 @@ private:
 
     std::unique_ptr<session> connect() {
         receiver_check check(keys::known_hosts(keys::known_hosts_path(here_.home())), to_.canonical,
-                             cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse, options_.new_peer);
+                             cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse, options_.new_peer,
+                             here_.skipped());
         try {
             return session::open(role::initiator, to_.link->connect(to_.address), *cipher_, here_.options().cipher,
                                  check.verifier(), options_.timing);
@@ -375,7 +376,7 @@ private:
     std::unique_ptr<session> open(std::shared_ptr<connection> link) override {
         receiver_check check(keys::known_hosts(keys::known_hosts_path(here_.home())), to_.canonical,
                              cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
-                             first_contact::report);
+                             first_contact::report, here_.skipped());
         return session::open(role::initiator, std::move(link), *cipher_, here_.options().cipher, check.verifier(),
                              options_.timing);
     }

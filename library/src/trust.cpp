@@ -33,6 +33,30 @@ std::string with_port(const std::string& address, const std::string& port) {
 
 }  // namespace
 
+std::string skipped_text(const std::filesystem::path& file, const keys::skipped_line& line) {
+    return printable(file.native()) + " line " + std::to_string(line.number) +
+           " is passed over: " + printable(line.why);
+}
+
+void skipped_lines::tell(const std::filesystem::path& file, const std::vector<keys::skipped_line>& lines) {
+    std::unique_lock lock(mutex_, std::defer_lock);
+    for (const auto& line : lines) {
+        const auto text = skipped_text(file, line);
+        lock.lock();
+        const bool is_new = told_.insert(text).second;
+        lock.unlock();
+        if (is_new) tell_(text);
+    }
+}
+
+keys::authorized_keys::listing sender_gate::read() const {
+    auto all = accepted_.read();
+    skipped_.tell(accepted_.path(), all.skipped);
+    return all;
+}
+
+std::size_t sender_gate::count_keys() const { return read().entries.size(); }
+
 std::string sender_gate::verify(const identity& peer) const {
     require_keys(peer, keyless_);
     if (peer.public_key.empty()) return {};
@@ -40,7 +64,9 @@ std::string sender_gate::verify(const identity& peer) const {
     // Not when it was answered: the file may have changed since it was read.
     const auto asked = clock::now();
     try {
-        label = accepted_.find(keys::parse_public_key_line(peer.public_key).key);
+        const auto key = keys::parse_public_key_line(peer.public_key).key;
+        for (const auto& entry : read().entries)
+            if (!label && entry.key == key) label = entry.comment;
     } catch (const error& e) {
         tell_.cannot_check(e.what());
         throw error(errc::auth_failed,
@@ -75,7 +101,9 @@ std::string receiver_check::verify(const identity& peer) {
         found_ = finding::known;
         return {};
     }
-    switch (known_.check(destination_, keys::parse_public_key_line(peer.public_key).key)) {
+    const auto all = known_.read();
+    skipped_.tell(known_.path(), all.skipped);
+    switch (known_.check(all, destination_, keys::parse_public_key_line(peer.public_key).key)) {
         case keys::known_hosts::verdict::known: found_ = finding::known; return destination_;
         case keys::known_hosts::verdict::unknown:
             if (policy_ == first_contact::remember) {

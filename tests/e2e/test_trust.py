@@ -83,6 +83,50 @@ def test_changed_key_is_refused_with_a_warning(place):
     assert len(place.arrived()) == 2
 
 
+@pytest.mark.parametrize("gap, why", [("\t", b"has changed"), ("  ", b"has changed"), ("\f", b"no text file"),
+                                      ("\u00a0", b"cannot be read"), (" \u00a0", b"cannot be read")])
+def test_changed_key_is_refused_however_the_words_of_its_line_are_parted(place, gap, why):
+    receiver = place.receiver()
+    known = place.home("sender") / "known_hosts"
+    public = (place.home("bob") / "identity.pub").read_text().split()
+    line = gap.join([f"TCP://{receiver.address}", *public[:2]]) + "\n"
+    known.write_text(line)
+    known.chmod(0o600)
+    sent = place.plain_send(receiver, "--accept-new-peer", "--message", "x", code=NOT_TRUSTED)
+    assert why in sent.err
+    assert known.read_text() == line
+    assert place.arrived() == []
+
+
+def test_line_that_is_not_understood_is_told_once_by_who_sends(place):
+    receiver = place.receiver()
+    known = place.home("sender") / "known_hosts"
+    known.write_text("no receiver\n")
+    known.chmod(0o600)
+    sent = place.plain_send(receiver, "--accept-new-peer", "--streams", "3", "--message", "x",
+                            place.file("cargo", content(3_000_000)))
+    assert sent.err.count(b"known_hosts line 1 is passed over") == 1
+    listed = place.run("keys", "--home", place.home("sender"))
+    assert listed.err.count(b"known_hosts line 1 is passed over") == 1
+    assert len(place.arrived()) == 2
+
+
+def test_line_that_is_not_understood_is_told_once_by_who_receives(place):
+    accepted = place.home("receiver") / "authorized_keys"
+    place.authorize()
+    with open(accepted, "a") as file:
+        file.write("no key\n")
+    receiver = place.receiver()
+    place.send(receiver, "--message", "one")
+    with open(accepted, "a") as file:  # while it runs
+        file.write("ssh-dss AAAA\n")
+    place.send(receiver, "--message", "two")
+    place.send(receiver, "--message", "three")
+    receiver.stop_well()
+    for line in (b"line 2", b"line 3"):
+        assert receiver.err.count(b"authorized_keys " + line + b" is passed over") == 1, receiver
+
+
 def test_unauthorised_sender_is_told_and_the_receiver_says_how_to_authorise(place):
     receiver = place.receiver(authorized=())
     file = place.file("cargo", content(100_000))

@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <fstream>
 #include <iterator>
 #include <thread>
@@ -87,6 +89,41 @@ TEST_F(authorized_keys_test, skips_bad_lines_and_tells_which) {
     EXPECT_EQ(all.skipped[0].number, 3u);
     EXPECT_EQ(all.skipped[1].number, 5u);
     EXPECT_THAT(all.skipped[1].why, HasSubstr("ssh-ed25519 or ssh-rsa"));
+}
+
+TEST_F(authorized_keys_test, words_are_parted_by_blanks_and_tabs) {
+    const auto encoded = a_.line().substr(a_.line().find(' ') + 1);
+    write("\xef\xbb\xbf\tssh-ed25519\t" + encoded + "  the  lab\t\r\n");
+    EXPECT_EQ(keys_.find(a_), "the  lab");
+    EXPECT_EQ(keys_.remove("the  lab"), 1u);
+}
+
+TEST_F(authorized_keys_test, with_a_nul_is_refused_and_left_as_it_is) {
+    const auto text = a_.line() + "\n#" + std::string(1, '\0') + "\n";
+    write(text);
+    EXPECT_THAT(error_of([&] { keys_.find(a_); }).what(), HasSubstr("line 2 holds the control character 0x00"));
+    EXPECT_EQ(error_of([&] { keys_.add(b_); }).code(), errc::bad_input);
+    EXPECT_EQ(error_of([&] { keys_.remove(a_); }).code(), errc::bad_input);
+    EXPECT_EQ(content(), text);
+}
+
+TEST_F(authorized_keys_test, skips_a_line_with_another_control_character) {
+    write(a_.line() + " bell\a\n" + b_.line("b") + "\r" + r_.line() + "\n");
+    EXPECT_EQ(keys_.read().entries.size(), 0u);
+    EXPECT_EQ(keys_.read().skipped.size(), 2u);
+}
+
+TEST_F(authorized_keys_test, without_a_descriptor_left_tells_so) {
+    keys_.add(a_);
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    auto none = before;
+    none.rlim_cur = 0;
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    const auto failure = error_of([&] { keys_.find(a_); });
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_EQ(failure.code(), errc::exhausted);
+    EXPECT_EQ(failure.system_error(), EMFILE);
 }
 
 TEST_F(authorized_keys_test, does_not_accept_a_key_whose_options_it_would_ignore) {

@@ -111,8 +111,113 @@ TEST_F(known_hosts_test, a_line_that_cannot_be_read_is_not_taken_for_none) {
     EXPECT_EQ(hosts_.check(tcp_, a_), verdict::unknown);
 }
 
+// Nothing is known for other addresses, and nothing is stored for this one.
+void expect_refusal(const known_hosts& hosts, const std::string& address, const public_key& key) {
+    EXPECT_EQ(error_of([&] { hosts.check(address, key); }).code(), errc::auth_failed);
+    EXPECT_EQ(error_of([&] { hosts.remember(address, key); }).code(), errc::auth_failed);
+}
+
+TEST_F(known_hosts_test, words_are_parted_by_blanks_and_tabs) {
+    const auto encoded = a_.line().substr(a_.line().find(' ') + 1);
+    for (const std::string gap : {"  ", "\t", "\t \t"}) {
+        write(gap + tcp_ + gap + "ssh-ed25519" + gap + encoded + gap + "lab  one\t\n");
+        EXPECT_EQ(hosts_.check(tcp_, a_), verdict::known) << gap;
+        EXPECT_EQ(hosts_.check(tcp_, b_), verdict::changed) << gap;
+        EXPECT_EQ(error_of([&] { hosts_.remember(tcp_, b_); }).code(), errc::auth_failed) << gap;
+        EXPECT_EQ(hosts_.read().entries.at(0).comment, "lab  one") << gap;
+    }
+}
+
+TEST_F(known_hosts_test, any_other_gap_behind_the_address_refuses) {
+    for (const std::string gap : {"\xc2\xa0", " \xc2\xa0", "\xc2\xa0 ", "\xe2\x80\x8b ", "\xe3\x80\x80", "\xa0", ""}) {
+        const auto text = tcp_ + gap + a_.line() + "\n";
+        write(text);
+        // Without any gap it is about an address of another name, which is told.
+        if (gap.empty())
+            EXPECT_EQ(hosts_.read().skipped.size(), 1u);
+        else
+            expect_refusal(hosts_, tcp_, b_);
+        EXPECT_EQ(hosts_.check("tcp://192.168.1.5:941", b_), verdict::unknown);
+        EXPECT_EQ(hosts_.check("tcp://192.168.1.5:94170", b_), verdict::unknown);
+        EXPECT_EQ(content(), text);
+    }
+}
+
+TEST_F(known_hosts_test, a_line_that_ends_behind_the_address_or_begins_with_what_is_not_seen_refuses) {
+    for (const auto& line : {tcp_, "\xef\xbb\xbf" + tcp_ + " " + a_.line(), "\xc2\xa0" + tcp_ + " ssh-dss AAAA"}) {
+        write("# remark\n" + line + "\n");
+        expect_refusal(hosts_, tcp_, b_);
+        EXPECT_EQ(hosts_.check(rfcomm_, b_), verdict::unknown);
+    }
+}
+
+TEST_F(known_hosts_test, letters_of_an_address_are_of_either_case) {
+    write("TCP://Host.Example:9417 " + a_.line() + "\nRfcomm://X ssh-dss AAAA\n");
+    EXPECT_EQ(hosts_.check("tcp://host.example:9417", a_), verdict::known);
+    EXPECT_EQ(hosts_.check("tcp://host.example:9417", b_), verdict::changed);
+    EXPECT_THAT(hosts_.find("tcp://host.example:9417"), ElementsAre(a_));
+    expect_refusal(hosts_, "rfcomm://x", b_);
+    EXPECT_EQ(hosts_.remove("tcp://host.example:9417"), 1u);
+    EXPECT_EQ(hosts_.remove("rfcomm://x"), 1u);
+}
+
+TEST_F(known_hosts_test, addresses_beyond_ascii_are_told_apart) {
+    hosts_.remember("rfcomm://caf\xc3\xa9", a_);
+    EXPECT_EQ(hosts_.check("rfcomm://caf\xc3\xa8", b_), verdict::unknown);
+    EXPECT_EQ(hosts_.check("rfcomm://caf\xc3\xa9", b_), verdict::changed);
+}
+
+TEST_F(known_hosts_test, skips_a_byte_order_mark_at_the_beginning) {
+    write("\xef\xbb\xbf" + tcp_ + " " + a_.line() + "\r\n" + rfcomm_ + " " + b_.line() + "\r\n");
+    EXPECT_EQ(hosts_.check(tcp_, b_), verdict::changed);
+    EXPECT_EQ(hosts_.check(rfcomm_, b_), verdict::known);
+    EXPECT_TRUE(hosts_.read().skipped.empty());
+    EXPECT_EQ(hosts_.remove(tcp_), 1u);
+    EXPECT_EQ(hosts_.check(rfcomm_, b_), verdict::known);
+}
+
+TEST_F(known_hosts_test, that_is_no_text_refuses_and_says_where) {
+    std::string wide = "\xff\xfe";
+    for (const char c : tcp_ + " " + a_.line() + "\n") wide.append(1, c).append(1, '\0');
+    const std::string texts[] = {"# seen\n" + rfcomm_ + " " + a_.line() + "\x1b\n",
+                                 "# seen\r" + tcp_ + " " + a_.line() + "\n",  // shown as two lines
+                                 "# seen\n# \x0b\n",
+                                 tcp_ + "\f" + a_.line() + "\n",
+                                 tcp_ + " " + a_.line() + "\r",
+                                 "# \x7f",
+                                 wide};
+    for (const auto& text : texts) {
+        write(text);
+        expect_refusal(hosts_, tcp_, b_);
+        EXPECT_THAT(error_of([&] { hosts_.read(); }).what(), HasSubstr(file_.string() + ": line "));
+        EXPECT_EQ(error_of([&] { hosts_.remove(tcp_); }).code(), errc::auth_failed);
+        EXPECT_EQ(content(), text);
+    }
+    write(texts[0]);
+    EXPECT_THAT(error_of([&] { hosts_.read(); }).what(), HasSubstr("line 2 holds the control character 0x1b"));
+}
+
+TEST_F(known_hosts_test, lines_that_say_nothing_of_an_address_are_told_with_their_number) {
+    write("host:9417 " + a_.line() + "\n@revoked " + tcp_ + " " + a_.line() + "\ntcp://a:1,tcp://b:2 " + a_.line() +
+          "\n");
+    const auto all = hosts_.read();
+    EXPECT_TRUE(all.entries.empty());
+    ASSERT_EQ(all.skipped.size(), 3u);
+    ASSERT_EQ(all.unread.size(), 3u);
+    EXPECT_EQ(all.skipped[2].number, 3u);
+    EXPECT_EQ(all.unread[0], "host:9417 " + a_.line());
+    EXPECT_THAT(all.skipped[0].why, HasSubstr("does not begin with one address"));
+}
+
+TEST_F(known_hosts_test, behind_a_link_to_nothing_is_not_taken_for_empty) {
+    std::filesystem::create_symlink(folder_ / "away" / "known_hosts", file_);
+    EXPECT_EQ(error_of([&] { hosts_.check(tcp_, a_); }).code(), errc::io);
+    EXPECT_EQ(error_of([&] { hosts_.remember(tcp_, a_); }).code(), errc::io);
+    EXPECT_TRUE(std::filesystem::is_symlink(file_));
+}
+
 TEST_F(known_hosts_test, refuses_addresses_that_would_break_the_line) {
-    for (const auto* address : {"", "a b", "a\nb", "a\tb", "#a"})
+    for (const auto* address : {"", "a b", "a\nb", "a\tb", "#a", "host:9417", "://host", "tcp://a:1,tcp://b:2"})
         EXPECT_EQ(error_of([&] { hosts_.remember(address, a_); }).code(), errc::bad_input) << address;
     EXPECT_EQ(error_of([&] { hosts_.remember(std::string(max_address_bytes + 1, 'a'), a_); }).code(), errc::bad_input);
 }
@@ -128,7 +233,8 @@ TEST_F(known_hosts_test, loses_nothing_when_many_remember_at_once) {
     std::vector<std::thread> running;
     for (int t = 0; t < threads; ++t)
         running.emplace_back([&, t] {
-            for (int i = 0; i < each; ++i) known_hosts(file_).remember(std::to_string(t) + ':' + std::to_string(i), a_);
+            for (int i = 0; i < each; ++i)
+                known_hosts(file_).remember("tcp://" + std::to_string(t) + ':' + std::to_string(i), a_);
         });
     for (auto& thread : running) thread.join();
     EXPECT_EQ(hosts_.read().entries.size(), static_cast<std::size_t>(threads * each));

@@ -80,6 +80,7 @@ protected:
     }
 
     test::temporary_folder folder_;
+    std::vector<std::string> warnings_;  // kept by a test
     endpoint alice_, bob_;
     std::string alice_key_;
     std::mutex mutex_;
@@ -219,6 +220,33 @@ TEST_F(library_test, receivers_are_recognised) {
     EXPECT_EQ(changed.code(), errc::auth_failed);
     EXPECT_THAT(changed.what(), HasSubstr("has changed"));
     EXPECT_EQ(items_.size(), 2u);
+}
+
+TEST_F(library_test, lines_of_key_files_that_are_not_understood_are_told_once) {
+    const auto add_nonsense = [&](const std::string& file) {
+        std::ofstream(folder_ / file, std::ios::app) << "nonsense\n";
+        std::filesystem::permissions(folder_ / file,
+                                     std::filesystem::perms::owner_write | std::filesystem::perms::owner_read);
+    };
+    const auto with_log = [&](const std::string& name) {
+        auto options = options_at(name);
+        options.log = [&](host_environment::level level, const std::string& text) {
+            const std::lock_guard lock(mutex_);
+            if (level == host_environment::level::warning) warnings_.push_back(text);
+        };
+        return endpoint(options);
+    };
+    bob_ = with_log("bob");
+    alice_ = with_log("alice");
+    add_nonsense("bob/authorized_keys");
+    add_nonsense("alice/known_hosts");
+    start(keep());
+    EXPECT_TRUE(send({message("one")}).ok());
+    EXPECT_TRUE(send({message("two")}).ok());
+    inbox_->stop();
+    inbox_->wait();
+    EXPECT_THAT(warnings_, testing::UnorderedElementsAre(HasSubstr("known_hosts line 1 is passed over"),
+                                                         HasSubstr("authorized_keys line 2 is passed over")));
 }
 
 TEST_F(library_test, senders_are_let_in_by_their_keys) {

@@ -5,7 +5,9 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <thread>
+#include <vector>
 
 #include "recording_sink.hpp"
 #include "temporary_folder.hpp"
@@ -25,17 +27,20 @@ protected:
     sender_gate gate(keyless_peers keyless = keyless_peers::refuse) {
         return sender_gate(keys::authorized_keys(home_ / "authorized_keys"), keyless,
                            {[this](const identity& who) { refused_ += who.fingerprint; },
-                            [this](const std::string& why) { cannot_check_ += why; }});
+                            [this](const std::string& why) { cannot_check_ += why; },
+                            [this](const std::string& text) { skipped_lines_.push_back(text); }});
     }
     receiver_check check(first_contact policy = first_contact::report) {
         return receiver_check(keys::known_hosts(home_ / "known_hosts"), "tcp://host:9417", keyless_peers::refuse,
-                              policy);
+                              policy, skipped_);
     }
     static keys::public_key key_of(const identity& who) { return keys::parse_public_key_line(who.public_key).key; }
 
     const test::temporary_folder made_;
     const fs::path home_ = made_.path();
     std::string refused_, cannot_check_;
+    std::vector<std::string> skipped_lines_;
+    skipped_lines skipped_{[this](const std::string& text) { skipped_lines_.push_back(text); }};
 };
 
 template <class Call>
@@ -116,6 +121,42 @@ TEST_F(trust_test, gate_is_shut_if_the_file_cannot_be_used) {
             << "the peer is not told of our folders";
     }
     EXPECT_THAT(cannot_check_, HasSubstr("authorized_keys"));
+}
+
+TEST_F(trust_test, gate_tells_a_line_that_is_not_understood_once) {
+    const auto known = new_identity();
+    const keys::authorized_keys file(home_ / "authorized_keys");
+    file.add(key_of(known), "laptop");
+    const auto one = gate();
+    EXPECT_EQ(one.count_keys(), 1u);
+    EXPECT_THAT(skipped_lines_, testing::IsEmpty());
+    std::ofstream(file.path(), std::ios::app) << "no key\n";  // while it runs
+    one.verify(known);
+    one.verify(known);
+    EXPECT_EQ(one.count_keys(), 1u);
+    EXPECT_THAT(skipped_lines_,
+                testing::ElementsAre(HasSubstr("authorized_keys line 2 is passed over: it is no line")));
+    std::ofstream(file.path(), std::ios::app) << "nor this\n";
+    one.verify(known);
+    EXPECT_THAT(skipped_lines_, testing::ElementsAre(HasSubstr("line 2"), HasSubstr("line 3")));
+}
+
+TEST_F(trust_test, lines_of_known_hosts_that_are_not_understood_are_told_once) {
+    std::ofstream(home_ / "known_hosts") << "nonsense\n";
+    const auto peer = new_identity();
+    check(first_contact::remember).verify(peer);
+    check().verify(peer);
+    EXPECT_THAT(skipped_lines_,
+                testing::ElementsAre(HasSubstr("known_hosts line 1 is passed over: it does not begin")));
+}
+
+TEST_F(trust_test, line_about_the_receiver_that_cannot_be_read_is_no_first_contact) {
+    std::ofstream(home_ / "known_hosts") << "tcp://host:9417\xc2\xa0" << new_identity().public_key << "\n";
+    for (const auto policy : {first_contact::report, first_contact::remember}) {
+        auto refused = check(policy);
+        expect_auth_failure([&] { refused.verify(new_identity()); });
+        EXPECT_EQ(refused.found(), receiver_check::finding::nothing) << "nobody is asked whether to trust it";
+    }
 }
 
 TEST_F(trust_test, peers_without_a_key) {

@@ -118,7 +118,8 @@ public:
         const sender_gate gate(
             accepted_, cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
             {[this](const identity& peer) { refused(peer); },
-             [this](const std::string& why) { with_.log->error("no sender can be let in: {}", printable(why)); }});
+             [this](const std::string& why) { with_.log->error("no sender can be let in: {}", printable(why)); },
+             [this](const std::string& text) { with_.log->warn("{}", text); }});
         gated_sink gated(probe_.watched_sink(), gate);
 
         server_protocol protocol;

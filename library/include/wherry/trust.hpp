@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,24 @@ namespace wherry {
 // A peer without a key, which only a cipher that protects nothing has.
 enum class keyless_peers { refuse, accept };
 
+// "FILE line 3 is passed over: WHY", for people.
+std::string skipped_text(const std::filesystem::path& file, const keys::skipped_line& line);
+
+// Tells of lines of key files that are not understood, each once for as long as this lives.
+// Thread-safety: all functions from any thread, which the callback comes from.
+class skipped_lines {
+public:
+    using callback = std::function<void(const std::string& text)>;
+
+    explicit skipped_lines(callback tell) : tell_(std::move(tell)) {}
+    void tell(const std::filesystem::path& file, const std::vector<keys::skipped_line>& lines);
+
+private:
+    const callback tell_;
+    std::mutex mutex_;
+    std::set<std::string> told_;
+};
+
 // Whom a receiver lets in: the keys in authorized_keys, which is read anew for each peer.
 // Thread-safety: all functions from any thread; the callbacks come from the threads of connections.
 class sender_gate {
@@ -28,16 +47,19 @@ public:
     struct callbacks {
         std::function<void(const identity& peer)> refused;         // its key is not in the file
         std::function<void(const std::string& why)> cannot_check;  // the file cannot be used; nobody is let in
+        skipped_lines::callback skipped;                           // a line of it is not understood
     };
 
     sender_gate(keys::authorized_keys accepted, keyless_peers keyless, callbacks tell)
-        : accepted_(std::move(accepted)), keyless_(keyless), tell_(std::move(tell)) {}
+        : accepted_(std::move(accepted)), keyless_(keyless), tell_(std::move(tell)), skipped_(tell_.skipped) {}
 
     // For a receiver; borrows this.
     peer_verifier verifier() const {
         return [this](const identity& peer) { return verify(peer); };
     }
 
+    // How many keys there are to let in, before anyone comes. Throws error if the file cannot be used.
+    std::size_t count_keys() const;
     // The label of the peer's key. Throws error(errc::auth_failed).
     std::string verify(const identity& peer) const;
     // Whether that was asked, with this key, within that time, and it was let in when it was asked last.
@@ -46,9 +68,12 @@ public:
 private:
     using clock = std::chrono::steady_clock;
 
+    keys::authorized_keys::listing read() const;
+
     const keys::authorized_keys accepted_;
     const keyless_peers keyless_;
     const callbacks tell_;
+    mutable skipped_lines skipped_;
     mutable std::mutex mutex_;
     mutable std::map<std::string, clock::time_point, std::less<>> let_in_;  // when last, by public key
 };
@@ -76,9 +101,15 @@ enum class first_contact { report, remember };
 // Thread-safety: verify() by one thread; the rest when that is done.
 class receiver_check {
 public:
-    // `destination` as canonical_destination gives it.
-    receiver_check(keys::known_hosts known, std::string destination, keyless_peers keyless, first_contact policy)
-        : known_(std::move(known)), destination_(std::move(destination)), keyless_(keyless), policy_(policy) {}
+    // `destination` as canonical_destination gives it. `skipped` tells of lines that are not understood; it outlives
+    // this.
+    receiver_check(keys::known_hosts known, std::string destination, keyless_peers keyless, first_contact policy,
+                   skipped_lines& skipped)
+        : known_(std::move(known)),
+          destination_(std::move(destination)),
+          keyless_(keyless),
+          policy_(policy),
+          skipped_(skipped) {}
 
     // For a session; borrows this.
     peer_verifier verifier() {
@@ -105,6 +136,7 @@ private:
     const std::string destination_;
     const keyless_peers keyless_;
     const first_contact policy_;
+    skipped_lines& skipped_;
     finding found_ = finding::nothing;
     std::optional<identity> peer_;
 };
