@@ -78,8 +78,7 @@ public:
             {[&](const identity& peer) { report.refused(peer); },
              [&](const std::string& why) { with_.log->error("no sender can be let in: {}", printable(why)); },
              [&](const std::string& text) { with_.log->warn("{}", text); }});
-        gated_sink gated(sinks_.all(), gate);
-        message_tee into(gated, report);
+        message_tee into(sinks_.all(), report);
         raise_descriptor_limit();
 
         server_protocol protocol;

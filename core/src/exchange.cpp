@@ -56,7 +56,7 @@ struct exchange::implementation final : private answer_reader::steps {
           gate(observer),
           writer(*over, options.timing.ping_interval,
                  wants_more(*over, options) ? link_writer::numbering::ordered : link_writer::numbering::none),
-          incoming(*over, into, writer, gate, known),
+          incoming(*over, into, writer, gate, known, options.verify),
           answers(*this, short_time),
           outgoing(*over, options, writer, gate, answers) {
         if (wants_more(*over, options))

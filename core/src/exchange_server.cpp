@@ -259,8 +259,10 @@ struct exchange_server::implementation {
                                     protocol.verify, options.timing);
         observer.connected(peer.id, opened->peer_address(), opened->peer(), opened->describe());
         forwarding_observer forward(observer, peer.id);
-        exchange trading(std::move(opened), &into, {options.timing, exchange_options::digest::none}, forward,
-                         &deliveries, joinable{joins, peer.id});
+        exchange_options how;
+        how.timing = options.timing;
+        how.verify = protocol.verify;
+        exchange trading(std::move(opened), &into, std::move(how), forward, &deliveries, joinable{joins, peer.id});
         const published serving(peer, peer.trading, trading);
         // Before it waits for its turn, for what it may want to join has a place, and does not end without it.
         take_place(peer);

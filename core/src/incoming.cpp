@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "as_error.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -46,12 +47,13 @@ auto of_sink(Call&& call) {
 }  // namespace
 
 incoming_transfers::incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer,
-                                       delivery_registry* known)
+                                       delivery_registry* known, peer_verifier verify)
     : over_(over),
       into_(into),
       writer_(writer),
       observer_(observer),
       known_(known),
+      verify_(std::move(verify)),
       number_(known ? known->new_connection() : 0),
       heard_(std::make_shared<last_heard>(std::chrono::steady_clock::now())),
       answers_(writer.make_small_record()),
@@ -68,6 +70,7 @@ void incoming_transfers::give_up() noexcept { has_given_up_ = true; }
 
 incoming_transfers::admission incoming_transfers::deal_with_record() {
     expanded_in_record_ = 0;
+    is_record_welcome_ = false;
     return admission(*this);
 }
 
@@ -81,6 +84,29 @@ void incoming_transfers::flush(alone what) {
 }
 
 bool incoming_transfers::is_drained() noexcept { return is_draining_ && open_count_ == 0; }
+
+// Why nothing is taken from the peer, which was welcome when it came. From any thread.
+std::optional<error> incoming_transfers::find_objection() {
+    if (!verify_) return std::nullopt;
+    const std::lock_guard lock(verify_mutex_);
+    if (unwelcome_) return unwelcome_;
+    try {
+        verify_(over_.peer());
+        return std::nullopt;
+    } catch (const std::exception& e) {
+        const auto why = as_error(e);
+        // Else a folder of a thousand files would be refused, and that told, a thousand times.
+        if (why.code() == errc::auth_failed) unwelcome_ = why;
+        return why;
+    }
+}
+
+// Once for all that is in a record: it has come at one time.
+void incoming_transfers::require_welcome() {
+    if (is_record_welcome_) return;
+    if (const auto objection = find_objection()) throw *objection;
+    is_record_welcome_ = true;
+}
 
 incoming_transfers::admission incoming_transfers::admit() {
     admission admitted(*this);
@@ -117,6 +143,7 @@ void incoming_transfers::on_offer(const frame& got) {
     std::optional<accept_frame> proposal;
     try {
         if (!into_) throw error(errc::refused, "this side only sends");
+        require_welcome();
         item.admitted = admit();
         if (const auto earlier = claim(item, offered)) {
             delivery_result again;
@@ -292,6 +319,7 @@ void incoming_transfers::on_end(const frame& got) {
             throw error(errc::integrity, "the content is not as long as the sender had offered");
         if (item->digest && (!content.digest || *content.digest != item->digest->value()))
             throw error(errc::integrity, "the content does not match the sender's digest");
+        if (item->into->finishes_at_once()) require_welcome();
     } catch (const error& e) {
         return end_with(got.transfer, e);
     }
@@ -299,7 +327,7 @@ void incoming_transfers::on_end(const frame& got) {
     ended.id = got.transfer;
     ended.item = std::move(open_.extract(got.transfer).mapped());
     if (ended.item.into->finishes_at_once()) {
-        finish_and_tell({&ended, 1});
+        finish_and_tell({&ended, 1}, std::nullopt);
         return answer(answers_, ended.id, ended.result);
     }
     post_alone();
@@ -343,11 +371,14 @@ bool incoming_transfers::go_together(const finishing& one, const finishing& othe
     return one.commits_with && one.commits_with == other.commits_with;
 }
 
-void incoming_transfers::finish_and_tell(std::span<finishing> ended) {
-    if (has_given_up()) {
+// With an objection nothing is finished.
+void incoming_transfers::finish_and_tell(std::span<finishing> ended, std::optional<error> objection) {
+    if (has_given_up()) objection = shutting_down();
+    if (objection) {
         for (auto& one : ended) {
-            one.item.into->abort(one.item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);
-            one.result = failed(shutting_down());
+            const bool may_go_on = one.item.what.wants_resume && objection->code() == errc::disconnected;
+            one.item.into->abort(may_go_on ? delivery::partial::keep : delivery::partial::drop);
+            one.result = failed(*objection);
         }
     } else if (ended.size() == 1) {
         finish_one(ended.front());
@@ -369,7 +400,7 @@ void incoming_transfers::finish_and_tell(std::span<finishing> ended) {
 // On a thread of the queue, or that of finish_alone(), as flush_finished().
 void incoming_transfers::finish(std::span<finishing> ended) noexcept {
     try {
-        finish_and_tell(ended);
+        finish_and_tell(ended, find_objection());
     } catch (const std::exception&) {
         over_.link().abort();
     }

@@ -38,9 +38,9 @@ public:
     static constexpr std::chrono::milliseconds finish_patience{20};
 
     // `into` may be null: then every offer is refused.
-    // `known` may be null.
+    // `known` may be null. `verify` may be empty; see exchange_options.
     incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer,
-                       delivery_registry* known);
+                       delivery_registry* known, peer_verifier verify);
     ~incoming_transfers();
 
     void on_offer(const frame& got);
@@ -124,6 +124,8 @@ private:
         delivery_result result;
     };
 
+    std::optional<error> find_objection();
+    void require_welcome();
     admission admit();
     transfer* find(const frame& about);
     std::optional<delivery_registry::outcome> claim(transfer& item, const offer_frame& offered);
@@ -138,7 +140,7 @@ private:
     void post(finishing ended);
     void post_alone();
     void await_all_finished() noexcept;
-    void finish_and_tell(std::span<finishing> ended);
+    void finish_and_tell(std::span<finishing> ended, std::optional<error> objection);
     void finish(std::span<finishing> ended) noexcept;
     static void finish_one(finishing& ended) noexcept;
     static void finish_group(std::span<finishing> ended) noexcept;
@@ -153,6 +155,10 @@ private:
     link_writer& writer_;
     observer_gate& observer_;
     delivery_registry* const known_;
+    const peer_verifier verify_;
+    std::mutex verify_mutex_;         // over asking, and the next
+    std::optional<error> unwelcome_;  // since when it was asked last
+    bool is_record_welcome_ = false;  // used by the thread that reads
     const delivery_registry::connection_number number_;
     const std::shared_ptr<last_heard> heard_;
     std::set<delivery_registry::connection_number> living_;

@@ -1,7 +1,5 @@
 #include "wherry/endpoint.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <map>
 #include <mutex>
@@ -9,6 +7,7 @@
 
 #include "wherry/home.hpp"
 #include "wherry/keys/authorized_keys.hpp"
+#include "wherry/keys/file_version.hpp"
 #include "wherry/keys/known_hosts.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/keys/private_key.hpp"
@@ -49,25 +48,6 @@ std::optional<std::string> default_port(const plugin& transport, const option_va
     return row->default_value;
 }
 
-// Tells whether a file is still the one that it was, by what a change of it changes; nothing of it is read.
-struct file_version {
-    static file_version of(const fs::path& file) noexcept {
-        struct stat status {};
-        if (::stat(file.c_str(), &status) != 0) return {};
-        return {status.st_dev,          status.st_ino,         status.st_size,        status.st_mtim.tv_sec,
-                status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec};
-    }
-    bool operator==(const file_version&) const = default;
-
-    dev_t device = 0;
-    ino_t inode = 0;
-    off_t bytes = 0;
-    time_t modified_s = 0;
-    long modified_ns = 0;
-    time_t changed_s = 0;
-    long changed_ns = 0;
-};
-
 }  // namespace
 
 struct endpoint::parts {
@@ -95,7 +75,7 @@ struct endpoint::parts {
     std::shared_ptr<cipher> protection() const {
         // Held while it is made: who comes meanwhile shall not ask for the passphrase, too.
         const std::lock_guard lock(protection_mutex);
-        const auto key_file = file_version::of(identity());
+        const auto key_file = keys::file_version::of(identity());
         if (!made || made_with != key_file) {
             made = load(plugin_kind::cipher, options.cipher)->make_cipher(options.cipher_options);
             made_with = key_file;
@@ -111,7 +91,7 @@ struct endpoint::parts {
     }};
     mutable std::mutex protection_mutex;
     mutable std::shared_ptr<cipher> made;
-    mutable file_version made_with;
+    mutable keys::file_version made_with;
     mutable std::mutex mutex;
     mutable std::map<std::pair<plugin_kind, std::string>, std::shared_ptr<const plugin>> loaded;
 };

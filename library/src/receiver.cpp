@@ -39,10 +39,9 @@ struct receiver::implementation {
                     tell(here, host_environment::level::error, "no sender can be let in: " + printable(why));
                 },
                 [this](const std::string& text) { tell(here, host_environment::level::warning, text); }}),
-          gated(own ? *own : *into, gate),
           from(route.link->listen(route.address)),
           address(route.scheme + "://" + std::string(from->address())),
-          server(*from, gated, protocol(),
+          server(*from, own ? *own : *into, protocol(),
                  {options.max_connections, server_options().max_unproved, options.max_streams, options.timing},
                  options.observer != nullptr ? *options.observer : nobody()) {}
 
@@ -60,7 +59,6 @@ struct receiver::implementation {
     const std::shared_ptr<cipher> protection;
     const std::unique_ptr<callback_sink> own;
     const sender_gate gate;
-    gated_sink gated;
     const std::unique_ptr<listener> from;
     const std::string address;
     exchange_server server;

@@ -1,6 +1,8 @@
 #include "wherry/trust.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "wherry/error.hpp"
 #include "wherry/text.hpp"
@@ -9,7 +11,8 @@ namespace wherry {
 
 namespace {
 
-constexpr std::chrono::seconds ask_again_after{1};
+// Long enough for an editor that has emptied the file to fill it, and for the clock of a file system to tick.
+constexpr std::chrono::milliseconds settle_time{100};
 
 void require_keys(const identity& peer, keyless_peers keyless) {
     if (peer.public_key.empty() && keyless == keyless_peers::refuse)
@@ -49,49 +52,60 @@ void skipped_lines::tell(const std::filesystem::path& file, const std::vector<ke
     }
 }
 
-keys::authorized_keys::listing sender_gate::read() const {
-    auto all = accepted_.read();
+std::shared_ptr<const sender_gate::reading> sender_gate::read() const {
+    const auto now = std::chrono::system_clock::now();
+    auto fresh = std::make_shared<reading>();
+    fresh->version = keys::file_version::of(accepted_.path());
+    const auto all = accepted_.read();
     skipped_.tell(accepted_.path(), all.skipped);
-    return all;
+    for (const auto& entry : all.entries) fresh->labels.emplace(entry.key.line(), entry.comment);
+    if (fresh->version != keys::file_version() && fresh->version.changed_before(now - settle_time)) {
+        const std::lock_guard lock(mutex_);
+        last_ = fresh;
+    }
+    return fresh;
 }
 
-std::size_t sender_gate::count_keys() const { return read().entries.size(); }
+std::shared_ptr<const sender_gate::reading> sender_gate::last_reading() const {
+    const std::lock_guard lock(mutex_);
+    return last_;
+}
+
+std::size_t sender_gate::count_keys() const { return read()->labels.size(); }
+
+// The label of the key with this line.
+std::optional<std::string> sender_gate::find(const std::string& key) const {
+    const auto label_in = [&](const reading& in) {
+        const auto found = in.labels.find(key);
+        return found == in.labels.end() ? std::nullopt : std::optional(found->second);
+    };
+    const auto last = last_reading();
+    if (last && last->version == keys::file_version::of(accepted_.path())) return label_in(*last);
+    auto label = label_in(*read());
+    if (label || !last || !label_in(*last)) return label;
+    std::this_thread::sleep_for(settle_time);
+    return label_in(*read());
+}
 
 std::string sender_gate::verify(const identity& peer) const {
     require_keys(peer, keyless_);
     if (peer.public_key.empty()) return {};
     std::optional<std::string> label;
-    // Not when it was answered: the file may have changed since it was read.
-    const auto asked = clock::now();
     try {
-        const auto key = keys::parse_public_key_line(peer.public_key).key;
-        for (const auto& entry : read().entries)
-            if (!label && entry.key == key) label = entry.comment;
+        label = find(peer.public_key);
+        if (!label) {
+            // A cipher may write a key in another way than we do.
+            const auto line = keys::parse_public_key_line(peer.public_key).key.line();
+            if (line != peer.public_key) label = find(line);
+        }
     } catch (const error& e) {
         tell_.cannot_check(e.what());
         throw error(errc::auth_failed,
                     "the receiver cannot check keys at the moment; its owner finds the reason in its log");
     }
-    std::unique_lock lock(mutex_);
-    if (label) {
-        let_in_[peer.public_key] = asked;
-        return *label;
-    }
-    let_in_.erase(peer.public_key);
-    lock.unlock();
+    if (label) return *label;
     tell_.refused(peer);
     throw error(errc::auth_failed, "the receiver does not accept the key " + peer.fingerprint);
-}
-
-bool sender_gate::let_in_within(std::chrono::milliseconds time, const identity& peer) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = let_in_.find(peer.public_key);
-    return found != let_in_.end() && clock::now() - found->second < time;
-}
-
-std::unique_ptr<delivery> gated_sink::begin(const offer& what, const offering_peer& from) {
-    if (!from.who.public_key.empty() && !gate_.let_in_within(ask_again_after, from.who)) gate_.verify(from.who);
-    return inner_.begin(what, from);
 }
 
 std::string receiver_check::verify(const identity& peer) {

@@ -6,7 +6,7 @@ import pytest
 
 import peer
 from peer import Peer
-from support import BUG, NOT_TRUSTED, OK, USAGE, content
+from support import BUG, NOT_TRUSTED, OK, USAGE, HoldAt, content
 
 
 def fingerprint(place, home):
@@ -154,6 +154,29 @@ def test_authorising_takes_effect_without_a_restart_and_so_does_revoking(place):
     place.run("keys", "--home", place.home("receiver"), "--remove", fingerprint(place, "sender"))
     place.send(receiver, "--message", "too late", code=NOT_TRUSTED)
     assert len(place.arrived()) == 1
+
+
+def test_revoking_counts_for_a_connection_that_is_open(place):
+    receiver = place.receiver()
+    link = HoldAt(1_500_000)
+    through = place.link(receiver, to_receiver=lambda: link)
+    place.send(receiver, "--message", "in time")
+    large = place.file("large", content(3_000_000))
+    folder = place.folder / "folder"
+    folder.mkdir()
+    for number in range(300):
+        (folder / str(number)).write_bytes(b"x")
+    sender = place.sender(through, "--compress", "none", large, folder)
+    link.wait()
+    place.run("keys", "--home", place.home("receiver"), "--remove", fingerprint(place, "sender"))
+    link.release()
+    sender.ended(NOT_TRUSTED)
+    assert {result["status"] for result in sender.results} == {"auth_failed"}
+    assert len(sender.results) == 302
+    assert len(place.arrived()) == 1 and place.litter() == []
+    receiver.stop_well()
+    assert len(receiver.told("refused_peer")) == 1
+    assert receiver.err.count(b"wherry authorize") == 1
 
 
 def test_receiver_without_authorised_keys_says_how_to_add_one(place):

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "error_of.hpp"
 #include "temporary_folder.hpp"
 #include "test_data.hpp"
+#include "wherry/keys/file_version.hpp"
 #include "wherry/keys/private_key.hpp"
 
 namespace wherry::keys {
@@ -124,6 +126,27 @@ TEST_F(authorized_keys_test, without_a_descriptor_left_tells_so) {
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
     EXPECT_EQ(failure.code(), errc::exhausted);
     EXPECT_EQ(failure.system_error(), EMFILE);
+}
+
+TEST_F(authorized_keys_test, has_another_version_after_each_change) {
+    using clock = std::chrono::system_clock;
+    EXPECT_EQ(file_version::of(file_), file_version());
+    write("one");
+    const auto first = file_version::of(file_);
+    EXPECT_EQ(file_version::of(file_), first);
+    EXPECT_NE(first, file_version());
+    EXPECT_TRUE(first.changed_before(clock::now() + std::chrono::hours(1)));
+    EXPECT_FALSE(first.changed_before(clock::now() - std::chrono::hours(1)));
+    // Another file of the same size in its place, and with the same time.
+    std::ofstream(folder_ / "other") << "two";
+    std::filesystem::last_write_time(folder_ / "other", std::filesystem::last_write_time(file_));
+    std::filesystem::rename(folder_ / "other", file_);
+    const auto second = file_version::of(file_);
+    EXPECT_NE(second, first);
+    std::ofstream(file_, std::ios::app) << "x";
+    EXPECT_NE(file_version::of(file_), second);
+    std::filesystem::create_symlink(file_, folder_ / "link");
+    EXPECT_EQ(file_version::of(folder_ / "link"), file_version::of(file_));
 }
 
 TEST_F(authorized_keys_test, does_not_accept_a_key_whose_options_it_would_ignore) {

@@ -9,6 +9,7 @@
 #include <deque>
 #include <future>
 #include <mutex>
+#include <set>
 #include <span>
 #include <thread>
 
@@ -186,6 +187,7 @@ class grouping_sink final : public sink, public group_commit {
 public:
     std::unique_ptr<delivery> begin(const offer& what, const offering_peer&) override {
         if (what.name == "last") {
+            if (on_last) on_last();
             const std::lock_guard lock(mutex_);
             has_last_ = true;
             changed_.notify_all();
@@ -210,6 +212,8 @@ public:
         const std::lock_guard lock(mutex_);
         return groups_;
     }
+    std::function<void()> on_last;         // before anything is finished
+    std::atomic<std::size_t> dropped = 0;  // without an end
 
 private:
     struct item final : delivery {
@@ -224,7 +228,9 @@ private:
             end(name, answer);
         }
         group_commit* commits_with() noexcept override { return name.starts_with("alone") ? nullptr : &into; }
-        void abort(partial) noexcept override {}
+        void abort(partial what_came) noexcept override {
+            if (what_came == partial::drop) ++into.dropped;
+        }
 
         grouping_sink& into;
         const std::string name;
@@ -307,6 +313,121 @@ TEST_F(exchange_test, what_is_of_no_group_or_large_is_finished_by_itself) {
     EXPECT_FALSE(finish());
     EXPECT_EQ(grouping.groups().size(), names.size() + 1);
     for (const auto& name : names) EXPECT_EQ(as_text(at_sender_.answers.at(name).response), "this was " + name);
+}
+
+// A peer that is welcome until it is said otherwise.
+struct welcome {
+    exchange_options options() {
+        exchange_options chosen;
+        chosen.verify = [this](const identity& peer) {
+            EXPECT_EQ(peer.fingerprint, "SHA256:plain");
+            if (!is_over) return std::string("label");
+            ++refusals;
+            throw error(refused_with, "the key was taken back");
+        };
+        return chosen;
+    }
+    std::atomic<bool> is_over = false;
+    std::atomic<int> refusals = 0;
+    errc refused_with = errc::auth_failed;
+};
+
+TEST_F(exchange_test, what_is_under_way_when_the_peer_loses_its_welcome_leaves_nothing) {
+    welcome one;
+    sink_.on_call = [&](const std::string& call, const std::string& name) {
+        if (call == "write" && name == "open") one.is_over = true;
+    };
+    connect({}, {}, one.options());
+    text_source before("before", "x"), open("open", pattern(3'000'000));
+    open.resumable();
+    sender_->send(before);
+    sender_->settle();
+    sender_->send(open);
+    for (const auto* name : {"later", "later still"}) {
+        text_source item(name, "x");
+        sender_->send(item);
+    }
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_TRUE(at_sender_.answers.at("before").ok());
+    for (const auto* name : {"open", "later", "later still"})
+        for (const auto& result : {at_sender_.answers.at(name), at_receiver_.deliveries.at(name)}) {
+            EXPECT_EQ(result.failure, errc::auth_failed) << name;
+            EXPECT_EQ(result.text, "the key was taken back");
+        }
+    EXPECT_EQ(sink_.finished().size(), 1u);
+    EXPECT_TRUE(sink_.has_call("drop open"));
+    EXPECT_TRUE(sink_.partials().empty());
+    EXPECT_FALSE(sink_.has_call("begin later"));
+    EXPECT_EQ(one.refusals, 1) << "that it has lost its welcome is asked, and told, once";
+}
+
+TEST_F(exchange_test, what_waits_to_be_finished_as_a_group_when_the_peer_loses_its_welcome_is_not) {
+    welcome one;
+    grouping_sink grouping;
+    into_ = &grouping;
+    grouping.on_last = [&] { one.is_over = true; };
+    connect({}, {}, one.options());
+    constexpr std::size_t count = limits::max_finishing_threads + 12;
+    for (std::size_t i = 0; i < count; ++i) {
+        text_source item("good" + std::to_string(i), "x");
+        sender_->send(item);
+    }
+    text_source last("last", "x");
+    sender_->send(last);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    std::set<std::string> finished;
+    for (const auto& group : grouping.groups()) finished.insert(group.begin(), group.end());
+    for (const auto& [name, result] : at_sender_.answers)
+        EXPECT_EQ(result.failure, finished.contains(name) ? std::nullopt : std::optional(errc::auth_failed)) << name;
+    EXPECT_EQ(finished.size() + grouping.dropped, count + 1);
+    EXPECT_GE(grouping.dropped, 12u);
+    EXPECT_EQ(one.refusals, 1);
+}
+
+TEST_F(exchange_test, what_is_finished_at_once_is_not_when_the_peer_loses_its_welcome) {
+    struct quick_sink final : sink {
+        struct quick_delivery final : delivery {
+            explicit quick_delivery(quick_sink& in) : of(in) {}
+            void write(const_bytes) override { of.lose_welcome(); }
+            void finish(response&) override { ++of.finished; }
+            bool finishes_at_once() const noexcept override { return true; }
+            void abort(partial) noexcept override { ++of.aborted; }
+            quick_sink& of;
+        };
+        std::unique_ptr<delivery> begin(const offer&, const offering_peer&) override {
+            return std::make_unique<quick_delivery>(*this);
+        }
+        std::function<void()> lose_welcome;
+        int finished = 0, aborted = 0;
+    } quick;
+    welcome one;
+    quick.lose_welcome = [&] { one.is_over = true; };
+    into_ = &quick;
+    connect({}, {}, one.options());
+    text_source item("large", pattern(3'000'000));  // in more than one record
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    EXPECT_EQ(at_sender_.answers.at("large").failure, errc::auth_failed);
+    EXPECT_EQ(quick.finished, 0);
+    EXPECT_EQ(quick.aborted, 1);
+}
+
+TEST_F(exchange_test, peer_that_could_not_be_looked_up_is_looked_up_again) {
+    welcome one;
+    one.refused_with = errc::exhausted;
+    one.is_over = true;
+    connect({}, {}, one.options());
+    text_source first("first", "x"), second("second", "x");
+    sender_->send(first);
+    sender_->settle();
+    one.is_over = false;
+    sender_->send(second);
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(at_sender_.answers.at("first").failure, errc::exhausted);
+    EXPECT_TRUE(at_sender_.answers.at("second").ok());
 }
 
 // A command that holds a lock until its input ends, and one behind it that takes its input only when it has the lock.

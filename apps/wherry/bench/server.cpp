@@ -120,7 +120,6 @@ public:
             {[this](const identity& peer) { refused(peer); },
              [this](const std::string& why) { with_.log->error("no sender can be let in: {}", printable(why)); },
              [this](const std::string& text) { with_.log->warn("{}", text); }});
-        gated_sink gated(probe_.watched_sink(), gate);
 
         server_protocol protocol;
         protocol.protection = &probe_.watched_cipher();
@@ -131,7 +130,7 @@ public:
         how.timing = session_options_of(options_);
 
         const auto from = probe_.watch(listen());
-        exchange_server serving_all(*from, gated, protocol, how, observer);
+        exchange_server serving_all(*from, probe_.watched_sink(), protocol, how, observer);
         running = &serving_all;
         bool is_stopped = false;
         {

@@ -114,6 +114,11 @@ struct exchange_options {
     // first join while it is sending already. The opener is wanted where there are more; it outlives the exchange.
     std::size_t streams = 1;
     stream_opener* opener = nullptr;
+    // Asked again about the peer when it offers something, and before a delivery is finished, for it may have lost its
+    // welcome since the handshake. If this throws, the delivery leaves nothing, and the peer is told why. After
+    // error(errc::auth_failed) nothing more is taken from the peer, nor asked: it has to connect anew. One thread calls
+    // it at a time. Empty: nobody is asked.
+    peer_verifier verify = {};
 };
 
 class delivery_registry;

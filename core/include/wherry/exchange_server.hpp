@@ -49,7 +49,9 @@ struct server_protocol {
     // raw.idle_timeout is let go; one that is silent later has to make room when others wait for a place.
     cipher* protection = nullptr;
     std::string cipher_name;
-    peer_verifier verify;  // called from many threads
+    // Asked about each peer in its handshake, and again for each of its deliveries (see exchange_options); called from
+    // many threads.
+    peer_verifier verify;
     receive_all_options raw;
     bool raw_once = false;  // one delivery a connection: the first end of one is the connection's, too
 };

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -14,8 +13,8 @@
 
 #include "wherry/cipher.hpp"
 #include "wherry/keys/authorized_keys.hpp"
+#include "wherry/keys/file_version.hpp"
 #include "wherry/keys/known_hosts.hpp"
-#include "wherry/sink.hpp"
 
 namespace wherry {
 
@@ -40,7 +39,8 @@ private:
     std::set<std::string> told_;
 };
 
-// Whom a receiver lets in: the keys in authorized_keys, which is read anew for each peer.
+// Whom a receiver lets in: the keys in authorized_keys, which is looked at each time, and read anew when it is another.
+// A key that has just vanished from it is looked for once more after a moment, for an editor may be about to write it.
 // Thread-safety: all functions from any thread; the callbacks come from the threads of connections.
 class sender_gate {
 public:
@@ -62,35 +62,23 @@ public:
     std::size_t count_keys() const;
     // The label of the peer's key. Throws error(errc::auth_failed).
     std::string verify(const identity& peer) const;
-    // Whether that was asked, with this key, within that time, and it was let in when it was asked last.
-    bool let_in_within(std::chrono::milliseconds time, const identity& peer) const;
 
 private:
-    using clock = std::chrono::steady_clock;
+    struct reading {
+        keys::file_version version;
+        std::map<std::string, std::string, std::less<>> labels;  // by the line of the key, without comment
+    };
 
-    keys::authorized_keys::listing read() const;
+    std::optional<std::string> find(const std::string& key) const;
+    std::shared_ptr<const reading> read() const;
+    std::shared_ptr<const reading> last_reading() const;
 
     const keys::authorized_keys accepted_;
     const keyless_peers keyless_;
     const callbacks tell_;
     mutable skipped_lines skipped_;
     mutable std::mutex mutex_;
-    mutable std::map<std::string, clock::time_point, std::less<>> let_in_;  // when last, by public key
-};
-
-// Asks the gate again when something is offered, so that a key that was taken back counts for connections that are
-// open, too; not if its key was let in within the last second. Thread-safety: as a sink.
-class gated_sink final : public sink {
-public:
-    // Both outlive this.
-    gated_sink(sink& inner, const sender_gate& gate) noexcept : inner_(inner), gate_(gate) {}
-
-    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
-    void interrupt() noexcept override { inner_.interrupt(); }
-
-private:
-    sink& inner_;
-    const sender_gate& gate_;
+    mutable std::shared_ptr<const reading> last_;  // good as long as the file is of its version
 };
 
 // What to do with a receiver that was never met before.
