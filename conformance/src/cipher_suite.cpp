@@ -138,6 +138,7 @@ struct stream_end {
 struct verifier {
     std::string label = "a friend";
     bool refuses = false;
+    bool cannot_tell = false;
     int asked = 0;
     identity seen = {};
 };
@@ -265,6 +266,7 @@ public:
                     returned_text("verify_peer", peer->algorithm), returned_text("verify_peer", peer->public_key),
                     returned_text("verify_peer", peer->fingerprint), returned_text("verify_peer", peer->label)};
                 if (self.refuses) throw error(errc::auth_failed, "nobody knows this key");
+                if (self.cannot_tell) throw error(errc::exhausted, "no descriptor is left to look the key up");
                 require(capacity > self.label.size(), "verify_peer() was given no room for a label of " +
                                                           std::to_string(self.label.size()) + " bytes");
                 std::copy_n(self.label.c_str(), self.label.size() + 1, label);
@@ -450,6 +452,21 @@ void who_is_not_welcome_is_told_why(context& given) {
             both.initiator.failure->told() + "; it should be auth_failed");
 }
 
+void who_cannot_be_judged_is_told_nothing(context& given) {
+    cipher_check c(given);
+    if (!c.has_identities()) skip("it has no identities");
+    memory_link link;
+    verifier welcoming, exhausted;
+    exhausted.cannot_tell = true;
+    const auto both = c.run_both(link, welcoming, exhausted);
+    require(both.responder.failure && both.initiator.failure,
+            "a handshake succeeds though verify_peer() of the responder could not tell");
+    require(both.responder.failure->code == errc::exhausted,
+            both.responder.failure->told() + "; it should be exhausted");
+    require(both.initiator.failure->code == errc::disconnected,
+            both.initiator.failure->told() + "; it should be disconnected, for nothing was decided");
+}
+
 // Handshakes with one place damaged, at up to about `places` of each direction.
 void damaged_handshakes(cipher_check& c, std::uint64_t places, std::uint64_t damage::*what, const std::string& word) {
     memory_link whole;
@@ -631,6 +648,8 @@ constexpr std::array suite = {
                both_sides_must_have_said_the_same_before},
     check_case{"who_is_not_welcome_is_told_why", "verify_peer's reason reaches the peer",
                who_is_not_welcome_is_told_why},
+    check_case{"who_cannot_be_judged_is_told_nothing", "verify_peer lacked descriptors, memory or threads",
+               who_cannot_be_judged_is_told_nothing},
     check_case{"a_handshake_that_is_cut_fails", "at any byte", a_handshake_that_is_cut_fails},
     check_case{"a_handshake_that_was_altered_fails", "at any byte", a_handshake_that_was_altered_fails},
     check_case{"records_of_any_size_pass_in_both_directions", "from 0 bytes to the largest record",

@@ -1,7 +1,9 @@
 #include "wherry/trust.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <new>
 #include <thread>
 
 #include "wherry/error.hpp"
@@ -13,10 +15,29 @@ namespace {
 
 // Long enough for an editor that has emptied the file to fill it, and for the clock of a file system to tick.
 constexpr std::chrono::milliseconds settle_time{100};
+// How long a look at the keys waits for descriptors, memory or threads, and how often it tries: a handshake has 20 s.
+constexpr std::chrono::seconds reserve_patience{3};
+constexpr std::chrono::milliseconds look_again_after{20};
 
 void require_keys(const identity& peer, keyless_peers keyless) {
     if (peer.public_key.empty() && keyless == keyless_peers::refuse)
         throw error(errc::auth_failed, "the peer has shown no key");
+}
+
+// Tries again for a while where the system has too little of something at the moment. Throws errc::exhausted where that
+// does not help.
+template <class Call>
+auto when_not_exhausted(Call&& call) {
+    for (const auto end = std::chrono::steady_clock::now() + reserve_patience;;) {
+        try {
+            return call();
+        } catch (const error& e) {
+            if (e.code() != errc::exhausted || std::chrono::steady_clock::now() >= end) throw;
+        } catch (const std::bad_alloc&) {
+            if (std::chrono::steady_clock::now() >= end) throw error(errc::exhausted, "out of memory", ENOMEM);
+        }
+        std::this_thread::sleep_for(look_again_after);
+    }
 }
 
 std::string lower_case(std::string_view text) {
@@ -92,14 +113,19 @@ std::string sender_gate::verify(const identity& peer) const {
     if (peer.public_key.empty()) return {};
     std::optional<std::string> label;
     try {
-        label = find(peer.public_key);
-        if (!label) {
+        label = when_not_exhausted([&] {
+            const auto found = find(peer.public_key);
+            if (found) return found;
             // A cipher may write a key in another way than we do.
             const auto line = keys::parse_public_key_line(peer.public_key).key.line();
-            if (line != peer.public_key) label = find(line);
-        }
+            return line == peer.public_key ? found : find(line);
+        });
     } catch (const error& e) {
         tell_.cannot_check(e.what());
+        // That says nothing about the peer.
+        if (e.code() == errc::exhausted)
+            throw error(errc::exhausted, "the receiver has too many files open to check keys; try again later",
+                        e.system_error());
         throw error(errc::auth_failed,
                     "the receiver cannot check keys at the moment; its owner finds the reason in its log");
     }

@@ -304,6 +304,14 @@ TEST(trust, an_error_of_another_kind_also_refuses) {
     EXPECT_EQ(result.responder.code(), errc::io);
 }
 
+TEST(trust, who_cannot_tell_at_the_moment_refuses_nobody) {
+    side_setup responder;
+    responder.verify = [](const wherry::identity&) -> std::string { throw error(errc::exhausted, "no descriptor"); };
+    const auto result = run_pair({}, responder);
+    EXPECT_EQ(result.initiator.code(), errc::disconnected);
+    EXPECT_EQ(result.responder.code(), errc::exhausted);
+}
+
 TEST(trust, both_sides_must_have_the_same_prologue) {
     side_setup initiator, responder;
     responder.prologue = "another";

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -72,19 +74,18 @@ TEST_F(trust_test, gate_reads_the_file_each_time) {
     expect_auth_failure([&] { one.verify(late); });
 }
 
-// Takes every descriptor that is left for as long as it lives.
-class no_descriptors {
+// Makes each reading of the keys fail at once while it lives: others could write their folder. The file stays as it is.
+class unusable_folder {
 public:
-    no_descriptors() {
-        ::getrlimit(RLIMIT_NOFILE, &before_);
-        auto none = before_;
-        none.rlim_cur = 0;
-        ::setrlimit(RLIMIT_NOFILE, &none);
+    explicit unusable_folder(fs::path folder) : folder_(std::move(folder)) {
+        fs::permissions(folder_, fs::perms::others_write, fs::perm_options::add);
     }
-    ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+    ~unusable_folder() { fs::permissions(folder_, fs::perms::others_write, fs::perm_options::remove); }
+    unusable_folder(const unusable_folder&) = delete;
+    unusable_folder& operator=(const unusable_folder&) = delete;
 
 private:
-    rlimit before_{};
+    const fs::path folder_;
 };
 
 bool lets_in(const sender_gate& gate, const identity& who) {
@@ -97,10 +98,10 @@ bool lets_in(const sender_gate& gate, const identity& who) {
 }
 
 // Waits until a change of the file is so long ago that what was read of it counts.
-void wait_until_it_is_read_no_more(const sender_gate& gate, const identity& known) {
+void wait_until_it_is_read_no_more(const sender_gate& gate, const identity& known, const fs::path& home) {
     for (;;) {
         gate.verify(known);
-        const no_descriptors none;
+        const unusable_folder unusable(home);
         if (lets_in(gate, known)) return;
         std::this_thread::yield();
     }
@@ -111,9 +112,9 @@ TEST_F(trust_test, gate_reads_a_file_that_stays_as_it_is_once) {
     const keys::authorized_keys file(home_ / "authorized_keys");
     file.add(key_of(known), "laptop");
     const auto one = gate();
-    wait_until_it_is_read_no_more(one, known);
+    wait_until_it_is_read_no_more(one, known, home_);
     {
-        const no_descriptors none;
+        const unusable_folder unusable(home_);
         EXPECT_EQ(one.verify(known), "laptop");
         refused_.clear();
         EXPECT_FALSE(lets_in(one, stranger));
@@ -135,14 +136,14 @@ TEST_F(trust_test, gate_reads_a_file_that_changed_just_now_again) {
         const auto begin = std::chrono::steady_clock::now();
         std::ofstream(home_ / "authorized_keys") << known.public_key << "\n";
         one.verify(known);
-        const no_descriptors none;
+        const unusable_folder unusable(home_);
         const bool was_let_in = lets_in(one, known);
         was_quick = std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(50);
         if (was_quick) {
             EXPECT_FALSE(was_let_in);
         }
     }
-    EXPECT_THAT(cannot_check_, HasSubstr("cannot open the list of authorised keys"));
+    EXPECT_THAT(cannot_check_, HasSubstr("is open to other users"));
 }
 
 TEST_F(trust_test, gate_takes_no_file_for_the_one_before_it) {
@@ -169,7 +170,7 @@ TEST_F(trust_test, key_that_vanishes_while_an_editor_writes_the_file_is_still_le
                           {[](const identity&) { ADD_FAILURE() << "was refused"; }, [](const std::string&) {},
                            // The file was read while it was half written.
                            [&](const std::string&) { std::ofstream(path) << known.public_key << " again\n"; }});
-    wait_until_it_is_read_no_more(one, known);
+    wait_until_it_is_read_no_more(one, known, home_);
     std::ofstream(path) << known.public_key.substr(0, 20);
     EXPECT_EQ(one.verify(known), "again");
 }
@@ -231,6 +232,58 @@ TEST_F(trust_test, line_about_the_receiver_that_cannot_be_read_is_no_first_conta
         expect_auth_failure([&] { refused.verify(new_identity()); });
         EXPECT_EQ(refused.found(), receiver_check::finding::nothing) << "nobody is asked whether to trust it";
     }
+}
+
+// No descriptor can be had while it lives, as far as the limit may be lowered for this process.
+class no_descriptors {
+public:
+    no_descriptors() {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        auto none = before_;
+        none.rlim_cur = 0;
+        ::setrlimit(RLIMIT_NOFILE, &none);
+    }
+    ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+    no_descriptors(const no_descriptors&) = delete;
+    no_descriptors& operator=(const no_descriptors&) = delete;
+
+private:
+    rlimit before_{};
+};
+
+TEST_F(trust_test, gate_that_cannot_look_refuses_nobody) {
+    const auto known = new_identity();
+    keys::authorized_keys(home_ / "authorized_keys").add(key_of(known), "laptop");
+    const auto one = gate();
+    errc code{};
+    std::string text;
+    {
+        const no_descriptors now;
+        try {
+            one.verify(known);
+        } catch (const error& e) {
+            code = e.code();
+            text = e.what();
+        }
+    }
+    EXPECT_EQ(code, errc::exhausted) << text;
+    EXPECT_EQ(text.find(home_.native()), std::string::npos) << "the peer is not told of our folders";
+    EXPECT_EQ(refused_, "");
+    EXPECT_THAT(cannot_check_, HasSubstr("authorized_keys"));
+    EXPECT_EQ(one.verify(known), "laptop");
+}
+
+TEST_F(trust_test, gate_waits_until_it_can_look) {
+    const auto known = new_identity();
+    keys::authorized_keys(home_ / "authorized_keys").add(key_of(known), "laptop");
+    const auto one = gate();
+    std::optional<no_descriptors> now(std::in_place);
+    auto let_in = std::async(std::launch::async, [&] { return one.verify(known); });
+    // It has tried by then, or tries later with success: either way it must not have failed.
+    const auto has_ended = let_in.wait_for(std::chrono::milliseconds(50)) == std::future_status::ready;
+    now.reset();
+    EXPECT_FALSE(has_ended);
+    EXPECT_EQ(let_in.get(), "laptop");
 }
 
 TEST_F(trust_test, peers_without_a_key) {

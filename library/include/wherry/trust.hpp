@@ -45,9 +45,10 @@ private:
 class sender_gate {
 public:
     struct callbacks {
-        std::function<void(const identity& peer)> refused;         // its key is not in the file
-        std::function<void(const std::string& why)> cannot_check;  // the file cannot be used; nobody is let in
-        skipped_lines::callback skipped;                           // a line of it is not understood
+        std::function<void(const identity& peer)> refused;  // its key is not in the file
+        // The file cannot be used; nobody is let in, at least not now.
+        std::function<void(const std::string& why)> cannot_check;
+        skipped_lines::callback skipped;  // a line of it is not understood
     };
 
     sender_gate(keys::authorized_keys accepted, keyless_peers keyless, callbacks tell)
@@ -60,7 +61,8 @@ public:
 
     // How many keys there are to let in, before anyone comes. Throws error if the file cannot be used.
     std::size_t count_keys() const;
-    // The label of the peer's key. Throws error(errc::auth_failed).
+    // The label of the peer's key. Throws error: auth_failed; exhausted where the file could not be read for want of
+    // descriptors or memory, although it waited for that for 3 s, which says nothing about the peer.
     std::string verify(const identity& peer) const;
 
 private:

@@ -223,12 +223,14 @@ private:
         link_.write_all(framed(message_type::answer, sealed));
     }
 
-    // Decides about the peer and tells it. Returns the label that the host knows it by.
+    // Decides about the peer and tells it. Returns the label that the host knows it by. Where nothing could be decided
+    // the peer is not told anything: to it that is a lost link, after which it may try again.
     std::string answered(const secret_bytes& key, const wherry::identity& peer, const peer_verifier& verify) {
         std::string label;
         try {
             label = verify(peer);
         } catch (const error& refusal) {
+            if (refusal.code() == errc::exhausted) throw;
             try {
                 send_answer(key, {answer::verdict::refused, plain_reason(refusal.what())});
             } catch (const error&) {

@@ -19,6 +19,7 @@ enum class fault {
     asks_twice,
     lets_everybody_in,
     tells_no_reason,
+    refuses_when_it_cannot_tell,
     reads_too_far,
     shares_a_key,
     has_no_name,
@@ -169,6 +170,7 @@ wherry_status shake(const instance& self, const wherry_handshake* how, const whe
     if ((status = read_exactly(stream, &tag, sizeof tag, error)) != WHERRY_OK) return status;
     if ((status = check_tag(it, 'I', tag, error)) != WHERRY_OK) return status;
     status = verify(how, it, error);
+    if (status == WHERRY_EXHAUSTED && here != fault::refuses_when_it_cannot_tell) return status;
     if (status != WHERRY_OK) {
         const std::string reason = here == fault::tells_no_reason ? "no" : error->text;
         const char said[] = {'N', static_cast<char>(reason.size() & 0x7F)};
