@@ -106,6 +106,7 @@ public:
                 serving.stop(count == 1 ? stop_grace : 0s);
             });
             tell_listening(from->address(), gate);
+            if (const auto shortage = serving.shortage(); !shortage.empty()) with_.log->warn("{}", shortage);
             serving.run();
         }
         const auto code = is_over && !is_stopped ? report.outcome() : exit_code::delivered;

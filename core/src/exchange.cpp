@@ -13,6 +13,7 @@
 #include "answer_reader.hpp"
 #include "as_error.hpp"
 #include "crew.hpp"
+#include "descriptor_reserve.hpp"
 #include "further_streams.hpp"
 #include "incoming.hpp"
 #include "join_registry.hpp"
@@ -50,13 +51,14 @@ constexpr std::chrono::seconds close_wait{2};
 // Ties the two directions to one link: frames go out through one writer, and come in through one reader.
 struct exchange::implementation final : private answer_reader::steps {
     implementation(std::unique_ptr<session> given, sink* into, exchange_options options, exchange_observer& observer,
-                   delivery_registry* known, std::optional<joinable> by)
+                   delivery_registry* known, std::optional<joinable> by, const descriptor_reserve* reserve)
         : over(std::move(given)),
           joins(by),
+          reserve(reserve),
           gate(observer),
           writer(*over, options.timing.ping_interval,
                  wants_more(*over, options) ? link_writer::numbering::ordered : link_writer::numbering::none),
-          incoming(*over, into, writer, gate, known, options.verify),
+          incoming(*over, into, writer, gate, known, options.verify, reserve),
           answers(*this, short_time),
           outgoing(*over, options, writer, gate, answers) {
         if (wants_more(*over, options))
@@ -400,6 +402,10 @@ struct exchange::implementation final : private answer_reader::steps {
         if (joins)
             granted.count =
                 static_cast<std::uint16_t>(std::min<std::size_t>(wanted.count, joins->at.max_streams() - 1));
+        // A quarter of what is free at the most, at two descriptors each.
+        if (reserve)
+            granted.count =
+                static_cast<std::uint16_t>(std::min<std::size_t>(granted.count, reserve->free_beside() / 8));
         // Who reads ahead has records that belong in front of what the others bring.
         if (ahead) granted.count = 0;
         if (granted.count > 0) {
@@ -429,6 +435,7 @@ struct exchange::implementation final : private answer_reader::steps {
 
     const std::unique_ptr<session> over;
     const std::optional<joinable> joins;
+    const descriptor_reserve* const reserve;
     observer_gate gate;
     link_writer writer;
     incoming_transfers incoming;
@@ -463,8 +470,8 @@ delivery_id make_delivery_id() {
 }
 
 exchange::exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer,
-                   delivery_registry* known, std::optional<joinable> by)
-    : implementation_(std::make_unique<implementation>(std::move(over), into, options, observer, known, by)) {}
+                   delivery_registry* known, std::optional<joinable> by, const descriptor_reserve* reserve)
+    : implementation_(std::make_unique<implementation>(std::move(over), into, options, observer, known, by, reserve)) {}
 
 exchange::~exchange() = default;
 

@@ -2,17 +2,21 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <exception>
 #include <list>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "as_error.hpp"
 #include "crew.hpp"
 #include "delivery_registry.hpp"
+#include "descriptor_reserve.hpp"
 #include "join_registry.hpp"
 #include "raw_receiver.hpp"
 
@@ -23,9 +27,9 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 // When descriptors or threads have run out, a connection that ends may bring some back; so may other programs.
-constexpr std::chrono::milliseconds exhausted_pause{200};
-// What an honest peer needs at the very most, before it may have to make room.
-constexpr std::chrono::seconds unproved_grace{3};
+constexpr std::chrono::milliseconds exhausted_pause{50};
+// How long a peer need not make room. A sender speaks as soon as it is connected, and its proof is one round trip away.
+constexpr std::chrono::milliseconds unproved_grace{250};
 // Peers that come at the same moment are dealt with a few at a time, as far as they are quick: a thousand that all wait
 // for one another take longer, and more memory and threads, than a thousand in a row. Who takes longer than this holds
 // up nobody.
@@ -34,15 +38,50 @@ constexpr std::size_t least_at_once = 16, at_once_for_each_processor = 8;
 // Proved peers that wait for a place, in places.
 constexpr std::size_t waiting_for_each_place = 16;
 
+// Notes whether the peer has said anything.
+class watched_connection final : public connection {
+public:
+    using connection::write_all;
+
+    explicit watched_connection(std::unique_ptr<connection> inner) : inner_(std::move(inner)) {}
+
+    bool has_heard() const noexcept { return has_heard_.load(std::memory_order_relaxed); }
+
+    std::size_t read_some(mutable_bytes into) override {
+        const auto count = inner_->read_some(into);
+        if (!has_heard()) has_heard_ = true;
+        return count;
+    }
+    void write_all(std::span<const const_bytes> pieces) override { inner_->write_all(pieces); }
+    void shutdown_write() override { inner_->shutdown_write(); }
+    void set_read_timeout(std::chrono::milliseconds timeout) noexcept override { inner_->set_read_timeout(timeout); }
+    void set_write_timeout(std::chrono::milliseconds timeout) noexcept override { inner_->set_write_timeout(timeout); }
+    void abort() noexcept override { inner_->abort(); }
+    std::string_view peer_address() const noexcept override { return inner_->peer_address(); }
+    std::size_t record_bytes() const noexcept override { return inner_->record_bytes(); }
+
+private:
+    const std::unique_ptr<connection> inner_;
+    std::atomic<bool> has_heard_{false};
+};
+
+// What the limit of descriptors leaves of what was wished for: an eighth of them for the reserve, a quarter for peers
+// that have not proved themselves, a quarter for those that have, the rest for deliveries. A connection takes two.
+server_options within_limit(server_options wished, std::size_t limit) {
+    wished.max_connections = std::min(wished.max_connections, std::max<std::size_t>(limit / 16, 1));
+    wished.max_unproved = std::min(wished.max_unproved, std::max<std::size_t>(limit / 8, 1));
+    return wished;
+}
+
 }  // namespace
 
 struct exchange_server::implementation {
     // One peer, from accept to the end. Its thread is the only one to change it, except under `mutex`.
     struct served {
         connection_id id;
-        std::shared_ptr<connection> link;
+        std::shared_ptr<watched_connection> link;
         crew::task thread;
-        std::mutex mutex;
+        mutable std::mutex mutex;
         exchange* trading = nullptr;     // while it serves, as the next
         raw_receiver* taking = nullptr;  // instead, of a raw peer
         bool is_draining = false;
@@ -77,15 +116,32 @@ struct exchange_server::implementation {
         : from(from),
           into(into),
           protocol(std::move(protocol)),
-          options(options),
+          wished(options),
+          options(within_limit(options, reserve.limit())),
+          most_waiting(std::min(waiting_for_each_place * this->options.max_connections,
+                                std::max<std::size_t>(reserve.limit() / 16, 1))),
           observer(observer),
           joins(options.max_streams) {}
 
+    std::string shortage() const {
+        if (options.max_connections == wished.max_connections) return {};
+        return "this process may have only " + std::to_string(reserve.limit()) + " descriptors open, so it serves " +
+               std::to_string(options.max_connections) + " senders at once instead of " +
+               std::to_string(wished.max_connections) + "; raise the limit to " +
+               std::to_string(16 * wished.max_connections) + " (ulimit -n, or LimitNOFILE= of a systemd service)";
+    }
+
     void run() {
-        while (wait_for_a_place()) {
+        // Accepted, and without a thread yet.
+        std::shared_ptr<watched_connection> next;
+        while (wait_for_a_place(next != nullptr)) {
             try {
-                std::shared_ptr<connection> link = from.accept();
-                start(std::move(link));
+                if (next) {
+                    start(next);
+                    next.reset();
+                } else {
+                    next = std::make_shared<watched_connection>(from.accept());
+                }
             } catch (const error& e) {
                 if (e.code() == errc::cancelled) break;
                 if (e.code() != errc::exhausted) {
@@ -94,20 +150,22 @@ struct exchange_server::implementation {
                     throw;
                 }
                 std::unique_lock lock(mutex);
+                make_room();
                 changed.wait_for(lock, exhausted_pause);
             }
         }
+        next.reset();
         end_all();
     }
 
-    // Before the next peer is accepted. False once it is stopping.
-    bool wait_for_a_place() {
+    // Before the next peer is accepted, and again before its thread begins. False once it is stopping.
+    bool wait_for_a_place(bool is_accepted) {
         std::unique_lock lock(mutex);
         for (;;) {
             reap(lock);
             if (is_stopping) return false;
             // Peers that proved themselves may crowd; who comes then waits outside.
-            if (count(phase::waiting) >= waiting_for_each_place * options.max_connections) {
+            if (count(phase::waiting) >= most_waiting) {
                 changed.wait(lock);
                 continue;
             }
@@ -116,25 +174,36 @@ struct exchange_server::implementation {
                 rush_eases.wait_until(lock, *until, [&] { return to_end_first == 0 || is_stopping; });
                 continue;
             }
-            // Those that make room are as good as gone.
-            if (count(phase::unproved) < options.max_unproved) return true;
-            const auto oldest = std::find_if(peers.begin(), peers.end(), [](const served& peer) {
-                return peer.at == phase::unproved && !peer.makes_room;
-            });
-            if (oldest == peers.end()) {
-                changed.wait(lock);
-            } else if (clock::now() - oldest->since < unproved_grace) {
-                changed.wait_until(lock, oldest->since + unproved_grace);
-            } else {
-                --count(phase::unproved);
-                oldest->makes_room = true;
-                const std::lock_guard peer_lock(oldest->mutex);
-                if (oldest->link) oldest->link->abort();
-            }
+            // Nobody makes room before there is somebody to make it for.
+            const bool is_crowded = is_accepted && count(phase::unproved) >= options.max_unproved;
+            const bool lacks_descriptors = !is_accepted && !reserve.is_half_free();
+            if (!is_crowded && !lacks_descriptors) return true;
+            // Who makes room is as good as gone, and not counted; its descriptors are there a little later.
+            if (!make_room() || lacks_descriptors) changed.wait_for(lock, exhausted_pause);
         }
     }
 
-    // Under `mutex`, as the next four.
+    // Has a peer that has not proved itself make room for the next: the oldest that has not said anything, or else one
+    // by lot. Where strangers come faster than a sender's round trip is long, the oldest would always be that sender.
+    // False if there is none that has had its time.
+    bool make_room() {
+        std::vector<served*> silent, others;
+        const auto now = clock::now();
+        for (auto& peer : peers) {
+            if (peer.at != phase::unproved || peer.makes_room || now - peer.since < unproved_grace) continue;
+            const std::lock_guard peer_lock(peer.mutex);
+            if (peer.link) (peer.link->has_heard() ? others : silent).push_back(&peer);
+        }
+        if (silent.empty() && others.empty()) return false;
+        auto& chosen = silent.empty() ? *others[lot() % others.size()] : *silent.front();
+        --count(phase::unproved);
+        chosen.makes_room = true;
+        const std::lock_guard peer_lock(chosen.mutex);
+        if (chosen.link) chosen.link->abort();
+        return true;
+    }
+
+    // Under `mutex`, as the next four and make_room().
 
     // When the next peer is accepted at the latest, if many came just now and are still there.
     std::optional<clock::time_point> end_of_rush() const {
@@ -208,7 +277,7 @@ struct exchange_server::implementation {
         return !peers.empty();
     }
 
-    void start(std::shared_ptr<connection> link) {
+    void start(std::shared_ptr<watched_connection> link) {
         const std::lock_guard lock(mutex);
         auto& peer = peers.emplace_back();
         peer.place = std::prev(peers.end());
@@ -262,7 +331,8 @@ struct exchange_server::implementation {
         exchange_options how;
         how.timing = options.timing;
         how.verify = protocol.verify;
-        exchange trading(std::move(opened), &into, std::move(how), forward, &deliveries, joinable{joins, peer.id});
+        exchange trading(std::move(opened), &into, std::move(how), forward, &deliveries, joinable{joins, peer.id},
+                         &reserve);
         const published serving(peer, peer.trading, trading);
         // Before it waits for its turn, for what it may want to join has a place, and does not end without it.
         take_place(peer);
@@ -368,7 +438,9 @@ struct exchange_server::implementation {
     listener& from;
     sink& into;
     const server_protocol protocol;
-    const server_options options;
+    const descriptor_reserve reserve;
+    const server_options wished, options;
+    const std::size_t most_waiting;  // proved peers without a place
     server_observer& observer;
     delivery_registry deliveries;
     join_registry joins;
@@ -383,6 +455,7 @@ struct exchange_server::implementation {
     std::list<served> ended;              // whose threads are to be joined
     std::array<std::size_t, 6> counts{};  // of peers, by phase
     std::deque<served*> in_line;          // wait for their turn
+    std::minstd_rand lot{std::random_device{}()};
     connection_id next_id = 1;
     bool is_stopping = false;
     clock::time_point cut_at = clock::time_point::max();
@@ -393,6 +466,8 @@ exchange_server::exchange_server(listener& from, sink& into, server_protocol pro
     : implementation_(std::make_unique<implementation>(from, into, std::move(protocol), options, observer)) {}
 
 exchange_server::~exchange_server() = default;
+
+std::string exchange_server::shortage() const { return implementation_->shortage(); }
 
 void exchange_server::run() { implementation_->run(); }
 

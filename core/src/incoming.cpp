@@ -14,12 +14,18 @@ namespace wherry {
 
 namespace {
 
+using clock = std::chrono::steady_clock;
+
 constexpr std::size_t read_back_bytes = std::size_t{256} << 10;
 // A response goes out in pieces that each fit a record that is small enough for any link.
 constexpr std::size_t response_piece_bytes = 4096;
 
 // What is larger takes long by itself, and nothing small should wait for it in one group.
 constexpr std::uint64_t most_grouped_bytes = std::uint64_t{1} << 20;
+
+// How long a delivery waits for descriptors that others hold before it is refused, and how often it looks.
+constexpr std::chrono::seconds descriptor_patience{10};
+constexpr std::chrono::milliseconds descriptor_look{10};
 
 // As much as zstd expands at a time.
 constexpr std::size_t expanded_piece_bytes = std::size_t{128} << 10;
@@ -47,7 +53,8 @@ auto of_sink(Call&& call) {
 }  // namespace
 
 incoming_transfers::incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer,
-                                       delivery_registry* known, peer_verifier verify)
+                                       delivery_registry* known, peer_verifier verify,
+                                       const descriptor_reserve* reserve)
     : over_(over),
       into_(into),
       writer_(writer),
@@ -56,6 +63,7 @@ incoming_transfers::incoming_transfers(session& over, sink* into, link_writer& w
       verify_(std::move(verify)),
       number_(known ? known->new_connection() : 0),
       heard_(std::make_shared<last_heard>(std::chrono::steady_clock::now())),
+      reserve_(reserve),
       answers_(writer.make_small_record()),
       finished_answers_(writer.make_small_record()),
       to_finish_(
@@ -76,6 +84,7 @@ incoming_transfers::admission incoming_transfers::deal_with_record() {
 
 void incoming_transfers::flush(alone what) {
     if (what == alone::begun) post_alone();
+    open_what_was_postponed();
     to_finish_.begin();
     writer_.transmit(answers_);
     if (!open_.empty()) return;
@@ -111,13 +120,16 @@ void incoming_transfers::require_welcome() {
 incoming_transfers::admission incoming_transfers::admit() {
     admission admitted(*this);
     if (is_draining_) throw shutting_down();
-    if (open_.size() >= limits::max_open_transfers)
+    if (open_.size() + postponed_.size() >= limits::max_open_transfers)
         throw error(errc::exhausted, "too many transfers are open on this connection");
     return admitted;
 }
 
 // The transfer that a frame is about; null if it has ended already, for frames that were on their way then.
 incoming_transfers::transfer* incoming_transfers::find(const frame& about) {
+    const auto postponed =
+        std::find_if(postponed_.begin(), postponed_.end(), [&](const auto& one) { return one.id == about.transfer; });
+    if (postponed != postponed_.end()) open_postponed(postponed);
     if (const auto found = open_.find(about.transfer); found != open_.end()) return &found->second;
     if (about.transfer == 0 || about.transfer > last_offered_ || is_numbered_by(over_.side(), about.transfer))
         throw error(errc::protocol, "the peer goes on with a transfer that it never offered");
@@ -140,18 +152,27 @@ void incoming_transfers::on_offer(const frame& got) {
         return refuse(got.transfer, item, e);
     }
     item.what = offered.what;
-    std::optional<accept_frame> proposal;
     try {
         if (!into_) throw error(errc::refused, "this side only sends");
         require_welcome();
         item.admitted = admit();
+    } catch (const error& e) {
+        return refuse(got.transfer, item, e);
+    }
+    if (!must_be_postponed(item.what)) return open(got.transfer, std::move(item), offered);
+    postponed_.push_back({got.transfer, std::move(item), std::move(offered), clock::now()});
+}
+
+void incoming_transfers::open(transfer_id id, transfer item, const offer_frame& offered) {
+    std::optional<accept_frame> proposal;
+    try {
         if (const auto earlier = claim(item, offered)) {
             delivery_result again;
             again.failure = earlier->failure;
             again.text = earlier->text;
             again.outcome = earlier->word;
             again.response = earlier->response;
-            return answer(answers_, got.transfer, again);
+            return answer(answers_, id, again);
         }
         begin(item);
         if (offered.digest == digest_kind::sha256) item.digest.emplace();
@@ -161,13 +182,36 @@ void incoming_transfers::on_offer(const frame& got) {
         // What was there before stays, unless it was just found to be no good.
         const bool may_go_on = item.what.wants_resume && e.code() == errc::disconnected;
         if (item.into) item.into->abort(may_go_on ? delivery::partial::keep : delivery::partial::drop);
-        return refuse(got.transfer, item, e);
+        return refuse(id, item, e);
     }
-    auto& begun = open_.emplace(got.transfer, std::move(item)).first->second;
+    auto& begun = open_.emplace(id, std::move(item)).first->second;
     // From here on what is there is kept if the link fails, this answer's writing included.
-    if (proposal) writer_.put(answers_, frame_type::accept, 0, got.transfer, encode(*proposal));
+    if (proposal) writer_.put(answers_, frame_type::accept, 0, id, encode(*proposal));
     if (begun.awaits_confirmation) return;
-    observer_.tell([&](auto& o) { o.receiving(got.transfer, begun.what, begun.resumed_from); });
+    observer_.tell([&](auto& o) { o.receiving(id, begun.what, begun.resumed_from); });
+}
+
+// Who announces many files ahead waits for the answer to each. That answer may wait, too, so that all senders together
+// do not hold more open than there is room for; each always has one that it can go on with.
+bool incoming_transfers::must_be_postponed(const offer& what) const noexcept {
+    if (!what.wants_resume || !reserve_) return false;
+    return !postponed_.empty() || (!open_.empty() && reserve_->free_beside() == 0);
+}
+
+void incoming_transfers::open_postponed(std::deque<postponed_offer>::iterator which) {
+    auto one = std::move(*which);
+    postponed_.erase(which);
+    open(one.id, std::move(one.item), one.offered);
+}
+
+void incoming_transfers::open_what_was_postponed() {
+    while (!postponed_.empty()) {
+        // A sender that waits for all answers before it sends anything says PING meanwhile, so this is looked at.
+        const bool has_waited = clock::now() - postponed_.front().since >= descriptor_patience;
+        if (!open_.empty() && !has_waited && reserve_->free_beside() == 0) return;
+        post_alone();
+        open_postponed(postponed_.begin());
+    }
 }
 
 // Makes sure that no other connection works on what is offered; or tells how it ended before.
@@ -184,18 +228,45 @@ std::optional<delivery_registry::outcome> incoming_transfers::claim(transfer& it
 }
 
 void incoming_transfers::peer_took_leave() {
-    if (!open_.empty()) throw error(errc::protocol, "the peer took leave in the middle of a transfer");
+    if (!open_.empty() || !postponed_.empty())
+        throw error(errc::protocol, "the peer took leave in the middle of a transfer");
     await_all_finished();
     if (known_) known_->forget(number_, over_.peer());
 }
 
+// Where descriptors are scarce, what has come whole over this connection is finished first. Who has nothing of the kind
+// takes from the reserve, so that no two connections wait for each other.
 void incoming_transfers::begin(transfer& item) {
-    item.into->begin([&] {
-        return of_sink([&] { return into_->begin(item.what, {over_.peer_address(), over_.peer()}); });
-    });
+    std::optional<clock::time_point> until;
+    for (;;) {
+        const auto taking = reserve_ ? reserve_->take_few() : std::nullopt;
+        const bool may_wait = unanswered_ > 0;
+        try {
+            if (taking || !reserve_ || !may_wait) {
+                item.into->begin([&] {
+                    return of_sink([&] { return into_->begin(item.what, {over_.peer_address(), over_.peer()}); });
+                });
+                break;
+            }
+        } catch (const error& e) {
+            if (!is_want_of_descriptors(e)) throw;
+            if (!until) until = clock::now() + descriptor_patience;
+            if (!may_wait && clock::now() >= *until) throw;
+        }
+        await_descriptors();
+    }
     item.resumed_from = item.have = item.into->offset();
     const auto most = item.what.wants_resume ? item.what.size.value_or(item.have) : 0;
     if (item.have > most) throw error(errc::internal, "the sink resumes from where it cannot");
+}
+
+// One of this connection's deliveries has ended, or another's may have.
+void incoming_transfers::await_descriptors() {
+    if (must_stop()) throw shutting_down();
+    to_finish_.begin();
+    writer_.transmit(answers_);
+    std::unique_lock lock(finished_mutex_);
+    one_has_ended_.wait_for(lock, descriptor_look);
 }
 
 // Says what is there already, with its digest, which the sender compares with that of its source.
@@ -331,7 +402,7 @@ void incoming_transfers::on_end(const frame& got) {
         return answer(answers_, ended.id, ended.result);
     }
     post_alone();
-    if (++unanswered_ == 1 && open_.empty())
+    if (++unanswered_ == 1 && open_.empty() && postponed_.empty())
         alone_ = std::move(ended);
     else
         post(std::move(ended));
@@ -376,7 +447,7 @@ void incoming_transfers::finish_and_tell(std::span<finishing> ended, std::option
     if (has_given_up()) objection = shutting_down();
     if (objection) {
         for (auto& one : ended) {
-            const bool may_go_on = one.item.what.wants_resume && objection->code() == errc::disconnected;
+            const bool may_go_on = one.item.what.wants_resume && objection->code() != errc::auth_failed;
             one.item.into->abort(may_go_on ? delivery::partial::keep : delivery::partial::drop);
             one.result = failed(*objection);
         }
@@ -412,6 +483,7 @@ void incoming_transfers::finish(std::span<finishing> ended) noexcept {
             --unanswered_;
             answer(finished_answers_, one.id, one.result);
         }
+        one_has_ended_.notify_one();
     } catch (const std::exception&) {
         // The reader finds out why.
         over_.link().abort();
@@ -500,6 +572,8 @@ void incoming_transfers::end_with(transfer_id id, const error& why) {
 }
 
 void incoming_transfers::drop_all(const error& why) noexcept {
+    for (auto& one : std::exchange(postponed_, {}))
+        observer_.tell([&](auto& o) { o.delivered(one.id, one.item.what, failed(why)); });
     for (auto& [id, item] : std::exchange(open_, {})) {
         // Only what was verified has been written, so it is good to go on from.
         if (item.into) item.into->abort(item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,6 +16,7 @@
 
 #include "collected_response.hpp"
 #include "delivery_registry.hpp"
+#include "descriptor_reserve.hpp"
 #include "digest.hpp"
 #include "frame.hpp"
 #include "link_writer.hpp"
@@ -38,9 +41,9 @@ public:
     static constexpr std::chrono::milliseconds finish_patience{20};
 
     // `into` may be null: then every offer is refused.
-    // `known` may be null. `verify` may be empty; see exchange_options.
+    // `known` and `reserve` may be null. `verify` may be empty; see exchange_options.
     incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer,
-                       delivery_registry* known, peer_verifier verify);
+                       delivery_registry* known, peer_verifier verify, const descriptor_reserve* reserve);
     ~incoming_transfers();
 
     void on_offer(const frame& got);
@@ -68,7 +71,7 @@ public:
     std::shared_ptr<last_heard> heard() const noexcept { return heard_; }
 
     // Whether nothing is open, and nothing that has ended is still to be answered.
-    bool empty() const noexcept { return open_.empty() && unanswered_ == 0; }
+    bool empty() const noexcept { return open_.empty() && postponed_.empty() && unanswered_ == 0; }
     // The link is gone: ends what is open, and keeps what a resume can go on from. Waits for what has come whole to be
     // finished.
     void drop_all(const error& why) noexcept;
@@ -124,10 +127,23 @@ private:
         delivery_result result;
     };
 
+    // An offer that waits until a descriptor may be had for it. Its sender waits for an answer before it sends any.
+    struct postponed_offer {
+        transfer_id id = 0;
+        transfer item;
+        offer_frame offered;
+        std::chrono::steady_clock::time_point since;
+    };
+
     std::optional<error> find_objection();
     void require_welcome();
     admission admit();
     transfer* find(const frame& about);
+    void open(transfer_id id, transfer item, const offer_frame& offered);
+    bool must_be_postponed(const offer& what) const noexcept;
+    void open_postponed(std::deque<postponed_offer>::iterator which);
+    void open_what_was_postponed();
+    void await_descriptors();
     std::optional<delivery_registry::outcome> claim(transfer& item, const offer_frame& offered);
     void begin(transfer& item);
     static void store(transfer& item, const_bytes content);
@@ -162,8 +178,10 @@ private:
     const delivery_registry::connection_number number_;
     const std::shared_ptr<last_heard> heard_;
     std::set<delivery_registry::connection_number> living_;
+    const descriptor_reserve* const reserve_;
     record_buffer answers_;
     std::map<transfer_id, transfer> open_;
+    std::deque<postponed_offer> postponed_;  // the oldest first
     transfer_id last_offered_ = 0;
     std::uint64_t expanded_in_record_ = 0;
     // Kept as long as transfers are open, so that many small ones can share them.
@@ -177,6 +195,7 @@ private:
     std::atomic<std::size_t> open_count_ = 0;
 
     std::atomic<std::size_t> unanswered_ = 0;  // that have come whole
+    std::condition_variable one_has_ended_;    // of those
     std::mutex finished_mutex_;                // over the two that follow
     record_buffer finished_answers_;
     std::vector<admission> finished_;  // until their answers are out

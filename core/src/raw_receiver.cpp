@@ -9,10 +9,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "as_error.hpp"
 #include "collected_response.hpp"
+#include "descriptor_reserve.hpp"
 #include "observer_gate.hpp"
 
 namespace wherry {
@@ -26,6 +28,9 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds longest_wait = 1s;
 // Long enough to see what has arrived already.
 constexpr std::chrono::milliseconds glance = 1ms;
+// How long a delivery waits for descriptors, and how often it tries.
+constexpr std::chrono::seconds descriptor_patience = 10s;
+constexpr std::chrono::milliseconds descriptor_look = 50ms;
 
 // What a raw peer sends has no name of its own.
 std::string raw_name(connection_id connection, transfer_id number) {
@@ -131,9 +136,21 @@ private:
         by_.link_.set_read_timeout(by_.limits_.idle_timeout);
         what_.kind = item_kind::data;
         what_.name = raw_name(by_.id_, number_);
-        const identity nobody;
-        going_into_ = by_.into_.begin(what_, {by_.link_.peer_address(), nobody});
+        going_into_ = begin_in_sink();
         by_.observer_.receiving(by_.id_, number_, what_, 0);
+    }
+
+    // Waits for descriptors, for nobody would send this again.
+    std::unique_ptr<delivery> begin_in_sink() const {
+        const identity nobody;
+        for (const auto until = clock::now() + descriptor_patience;;) {
+            try {
+                return by_.into_.begin(what_, {by_.link_.peer_address(), nobody});
+            } catch (const error& e) {
+                if (!is_want_of_descriptors(e) || by_.is_draining_ || by_.is_cut_ || clock::now() >= until) throw;
+            }
+            std::this_thread::sleep_for(descriptor_look);
+        }
     }
 
     raw_receiver& by_;

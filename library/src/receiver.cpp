@@ -43,7 +43,10 @@ struct receiver::implementation {
           address(route.scheme + "://" + std::string(from->address())),
           server(*from, own ? *own : *into, protocol(),
                  {options.max_connections, server_options().max_unproved, options.max_streams, options.timing},
-                 options.observer != nullptr ? *options.observer : nobody()) {}
+                 options.observer != nullptr ? *options.observer : nobody()) {
+        if (const auto shortage = server.shortage(); !shortage.empty())
+            tell(here, host_environment::level::warning, shortage);
+    }
 
     server_protocol protocol() const {
         server_protocol chosen;

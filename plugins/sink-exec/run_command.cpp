@@ -9,10 +9,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <limits>
 #include <optional>
 #include <system_error>
+#include <thread>
 
 #include "wherry/error.hpp"
 #include "wherry/unique_fd.hpp"
@@ -26,8 +29,28 @@ using clock = std::chrono::steady_clock;
 // What a descendant that has outlived the command may still write while its pipe is emptied: no more than pipes hold.
 constexpr std::size_t most_drained_bytes = std::size_t{1} << 20;
 
+// How long a command waits for descriptors, and how often it looks.
+constexpr std::chrono::seconds descriptor_patience{10};
+constexpr std::chrono::milliseconds descriptor_look{10};
+
 [[noreturn]] void fail(int code) {
-    throw error(errc::io, "the receiver's command cannot be run: " + std::generic_category().message(code), code);
+    // What this process, or another one, may give back soon.
+    const bool is_exhausted = code == EMFILE || code == ENFILE || code == EAGAIN || code == ENOMEM;
+    throw error(is_exhausted ? errc::exhausted : errc::io,
+                "the receiver's command cannot be run: " + std::generic_category().message(code), code);
+}
+
+// What has come whole waits for descriptors that others give back.
+template <class Call>
+auto when_there_are_descriptors(Call&& call) {
+    for (const auto until = clock::now() + descriptor_patience;;) {
+        try {
+            return call();
+        } catch (const error& e) {
+            if ((e.system_error() != EMFILE && e.system_error() != ENFILE) || clock::now() >= until) throw;
+        }
+        std::this_thread::sleep_for(descriptor_look);
+    }
 }
 
 void check(int code) {
@@ -187,13 +210,16 @@ int poll_timeout(std::optional<clock::time_point> until) {
 }  // namespace
 
 ended_command run_command(const command_call& call, const run_limits& limits) {
-    auto out = make_pipe(), err = make_pipe();
+    auto out = when_there_are_descriptors(make_pipe), err = when_there_are_descriptors(make_pipe);
     child running(spawn(call, out.write, err.write));
     out.write.reset();
     err.write.reset();
-    // By number, for glibc 2.36 declares pidfd_open() without C linkage.
-    const unique_fd over(static_cast<int>(::syscall(SYS_pidfd_open, running.pid(), 0)));
-    if (!over.is_open()) fail(errno);
+    const auto over = when_there_are_descriptors([&] {
+        // By number, for glibc 2.36 declares pidfd_open() without C linkage.
+        unique_fd opened(static_cast<int>(::syscall(SYS_pidfd_open, running.pid(), 0)));
+        if (!opened.is_open()) fail(errno);
+        return opened;
+    });
 
     collector output(std::move(out.read), limits.max_output_bytes);
     collector complaints(std::move(err.read), limits.max_complaint_bytes);

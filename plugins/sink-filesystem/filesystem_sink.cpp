@@ -157,7 +157,7 @@ public:
         const auto held = sink_.partials_.hold();
         set_attributes(sink_.tree_, partial_.fd.get(), what_, 0, attempt_);
         sink_.tree_.sync(partial_.fd.get(), attempt_);
-        const auto folder = sink_.tree_.open_folder(parents_of(components_), folder_tree::missing::make);
+        const auto folder = sink_.tree_.make_folder_in_the_end(parents_of(components_));
         place(folder.get());
         try {
             sink_.tree_.sync(folder.get(), attempt_);
@@ -452,35 +452,56 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
         set_attributes(file.sink_.tree_, file.partial_.fd.get(), file.what_, 0, file.attempt_);
     });
     each([](file_delivery& file, ending&) { file.sink_.tree_.sync(file.partial_.fd.get(), file.attempt_); });
+    const auto place_of = [&](const ending& one) -> auto& {
+        return places[static_cast<std::size_t>(&one - all.data())];
+    };
+    // Makes durable what was placed so far, and lets go of the folders.
+    const auto end_placing = [&] {
+        for (const auto& folder : folders) {
+            int code = 0;
+            try {
+                static_cast<file_delivery&>(*folder.first->of).sink_.tree_.sync(folder.fd.get(), {});
+                continue;
+            } catch (const error& e) {
+                code = e.system_error();
+            }
+            each([&](file_delivery& file, ending& one) {
+                if (place_of(one) == &folder) file.sink_.tree_.fail(file.attempt_, code);
+            });
+        }
+        each([&](file_delivery& file, ending& one) {
+            if (place_of(one)) file.confirm(*one.answer);
+        });
+        // The last one first, for it may have taken the place of an earlier one.
+        for (std::size_t i = all.size(); i-- > 0;)
+            if (all[i].failure && places[i])
+                all[i].failure =
+                    static_cast<file_delivery&>(*all[i].of).taken_back(places[i]->fd.get(), *all[i].failure);
+        std::fill(places.begin(), places.end(), nullptr);
+        folders.clear();
+    };
+    const auto open_next = [&](const folder_tree& tree, const ending& one) {
+        if (!folders.empty()) try {
+                return tree.open_folder(parents(one), folder_tree::missing::make);
+            } catch (const error& e) {
+                if (!is_want_of_descriptors(e)) throw;
+                // Groups that all hold some must not wait for each other.
+                end_placing();
+            }
+        return tree.make_folder_in_the_end(parents(one));
+    };
     each([&](file_delivery& file, ending& one) {
         auto into = std::find_if(folders.begin(), folders.end(), [&](const auto& known) {
             return std::ranges::equal(parents(*known.first), parents(one));
         });
         if (into == folders.end()) {
-            auto fd = file.sink_.tree_.open_folder(parents(one), folder_tree::missing::make);
+            auto fd = open_next(file.sink_.tree_, one);
             into = folders.insert(folders.end(), {&one, std::move(fd)});
         }
         file.place(into->fd.get());
-        places[static_cast<std::size_t>(&one - all.data())] = &*into;
+        place_of(one) = &*into;
     });
-    for (const auto& folder : folders) {
-        int code = 0;
-        try {
-            static_cast<file_delivery&>(*folder.first->of).sink_.tree_.sync(folder.fd.get(), {});
-            continue;
-        } catch (const error& e) {
-            code = e.system_error();
-        }
-        each([&](file_delivery& file, ending& one) {
-            if (places[static_cast<std::size_t>(&one - all.data())] == &folder)
-                file.sink_.tree_.fail(file.attempt_, code);
-        });
-    }
-    each([](file_delivery& file, ending& one) { file.confirm(*one.answer); });
-    // The last one first, for it may have taken the place of an earlier one.
-    for (std::size_t i = all.size(); i-- > 0;)
-        if (all[i].failure && places[i])
-            all[i].failure = static_cast<file_delivery&>(*all[i].of).taken_back(places[i]->fd.get(), *all[i].failure);
+    end_placing();
 }
 
 // ---- Folders ----
@@ -501,8 +522,8 @@ public:
     }
 
     void finish(response& answer) override {
-        const auto parent = tree_.open_folder(parents_of(components_), folder_tree::missing::make);
-        const auto folder = tree_.open_folder(components_, folder_tree::missing::make);
+        const auto parent = tree_.make_folder_in_the_end(parents_of(components_));
+        const auto folder = tree_.make_folder_in_the_end(components_);
         struct stat now {};
         if (::fstat(folder.get(), &now) != 0) tree_.fail(attempt_, errno);
         // A folder that was there before keeps its attributes: others may have theirs in it. In a new one this side

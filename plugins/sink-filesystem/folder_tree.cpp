@@ -7,10 +7,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <memory>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include "item_name.hpp"
@@ -23,6 +25,9 @@ namespace {
 constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 constexpr mode_t private_folder = 0700;
 constexpr std::size_t most_remembered = 100'000;
+// How long what has come whole waits for descriptors, and how often it looks.
+constexpr std::chrono::seconds descriptor_patience{10};
+constexpr std::chrono::milliseconds descriptor_look{10};
 
 // umask() itself can only be read by changing it, which other threads would feel.
 mode_t current_umask() {
@@ -129,6 +134,25 @@ unique_fd folder_tree::open_folder(std::span<const std::string> components, miss
     return current;
 }
 
+unique_fd folder_tree::make_folder_in_the_end(std::span<const std::string> components) const {
+    return when_descriptors_are_free([&] { return open_folder(components, missing::make); });
+}
+
+unique_fd when_descriptors_are_free(const std::function<unique_fd()>& open) {
+    for (const auto until = std::chrono::steady_clock::now() + descriptor_patience;;) {
+        try {
+            return open();
+        } catch (const error& e) {
+            if (!is_want_of_descriptors(e) || std::chrono::steady_clock::now() >= until) throw;
+        }
+        std::this_thread::sleep_for(descriptor_look);
+    }
+}
+
+bool is_want_of_descriptors(const error& e) noexcept {
+    return e.system_error() == EMFILE || e.system_error() == ENFILE;
+}
+
 unique_fd folder_tree::make_folder(int parent, const std::string& name) const {
     const std::lock_guard one_at_a_time(making_);
     struct count {
@@ -139,7 +163,13 @@ unique_fd folder_tree::make_folder(int parent, const std::string& name) const {
     const bool made = ::mkdirat(parent, name.c_str(), private_folder) == 0;
     if (!made && errno != EEXIST) return {};
     auto folder = open_component(parent, name);
-    if (!folder.is_open() || !made) return folder;
+    if (!made) return folder;
+    if (!folder.is_open()) {
+        const int code = errno;
+        ::unlinkat(parent, name.c_str(), AT_REMOVEDIR);  // as below
+        errno = code;
+        return folder;
+    }
     try {
         sync(parent, "cannot store in " + shown_);
     } catch (const error&) {
@@ -236,12 +266,17 @@ int link_exclusively(int from_folder, const std::string& from, int to_folder, co
 
 void for_each_entry(int from, const std::string& path, const std::function<void(int, const std::string&)>& visit) {
     unique_fd fd(uninterrupted([&] { return ::openat(from, path.c_str(), folder_flags | O_NOFOLLOW); }));
-    if (!fd.is_open()) return;
+    const auto require_means = [] {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+            throw error(errc::exhausted, "a folder cannot be looked through: " + std::generic_category().message(errno),
+                        errno);
+    };
+    if (!fd.is_open()) return require_means();
     struct closer {
         void operator()(DIR* entries) const noexcept { ::closedir(entries); }
     };
     const std::unique_ptr<DIR, closer> entries(::fdopendir(fd.get()));
-    if (!entries) return;
+    if (!entries) return require_means();
     const int folder = fd.release();
     while (const auto* entry = ::readdir(entries.get())) {
         const std::string name(entry->d_name);

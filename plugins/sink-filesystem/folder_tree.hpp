@@ -43,6 +43,8 @@ public:
     // by a descriptor that is not open. Throws error(errc::refused) where something else has one of the names.
     enum class missing { make, tell };
     unique_fd open_folder(std::span<const std::string> components, missing what_then) const;
+    // The same for what has come whole, with missing::make: waits up to 10 s for descriptors that others give back.
+    unique_fd make_folder_in_the_end(std::span<const std::string> components) const;
 
     // The entry itself, a symbolic link included; none where there is none.
     std::optional<struct stat> look_at(int folder, const std::string& name) const;
@@ -94,8 +96,14 @@ int link_exclusively(int from_folder, const std::string& from, int to_folder, co
 // Opens the next component. REQUIRES: the component holds no '/'.
 unique_fd open_component(int parent, const std::string& component) noexcept;
 
+// Whether it failed for want of descriptors, which others give back.
+bool is_want_of_descriptors(const error& e) noexcept;
+
+// What `open` returns. Where descriptors lack it is called again, for up to 10 s. Only for what has come whole.
+unique_fd when_descriptors_are_free(const std::function<unique_fd()>& open);
+
 // Calls visit(descriptor of the folder, name) for each entry of the folder at `path` beneath `from`, but for "." and
-// "..". A folder that cannot be read has none.
+// "..". A folder that cannot be read has none; throws error(errc::exhausted) for want of descriptors or memory.
 void for_each_entry(int from, const std::string& path,
                     const std::function<void(int folder, const std::string& name)>& visit);
 

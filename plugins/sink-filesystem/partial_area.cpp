@@ -140,9 +140,11 @@ std::string partial_area::new_name() { return new_names_ + std::to_string(++last
 
 unique_fd partial_area::hold() {
     const auto area = folder();
-    auto held = lock_area(area->get(), LOCK_SH);
-    if (!held.is_open()) tree_.fail("cannot store in " + tree_.shown(), errno);
-    return held;
+    return when_descriptors_are_free([&] {
+        auto held = lock_area(area->get(), LOCK_SH);
+        if (!held.is_open()) tree_.fail("cannot store in " + tree_.shown(), errno);
+        return held;
+    });
 }
 
 // Opens and locks. The descriptor is not open where another has the lock or the name changed hands meanwhile.

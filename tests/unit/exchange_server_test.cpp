@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <future>
 #include <thread>
 
+#include "error_of.hpp"
 #include "memory_listener.hpp"
 #include "plain_cipher.hpp"
 #include "recording_sink.hpp"
@@ -156,6 +159,85 @@ TEST_F(exchange_server_test, silent_peers_do_not_keep_others_out) {
         return failure.has_value();
     });
     EXPECT_THAT(failure->what(), HasSubstr("others were waiting"));
+}
+
+TEST_F(exchange_server_test, who_has_spoken_stays_longer_than_who_is_silent) {
+    server_options options;
+    options.max_unproved = 2;
+    start(options);
+    const auto speaker = listener_.connect();
+    speaker->write_all(as_bytes("\x89"));
+    const auto silent = listener_.connect();
+    EXPECT_TRUE(send("x", "1").ok());
+    // One has made room, and it is that one.
+    std::byte none{};
+    EXPECT_EQ(silent->read_some({&none, 1}), 0u);
+    observer_.wait_until([&] { return observer_.ends.size() == 2; });
+    EXPECT_EQ(std::count_if(observer_.ends.begin(), observer_.ends.end(), [](const auto& end) { return !!end; }), 1);
+}
+
+TEST_F(exchange_server_test, nobody_makes_room_before_somebody_comes) {
+    server_options options;
+    options.max_unproved = 1;
+    start(options);
+    const auto silent = listener_.connect();
+    silent->set_read_timeout(std::chrono::milliseconds(500));
+    std::byte none{};
+    EXPECT_EQ(test::error_of([&] { silent->read_some({&none, 1}); }).code(), errc::timed_out);
+    EXPECT_TRUE(send("x", "1").ok());
+    EXPECT_EQ(silent->read_some({&none, 1}), 0u);
+}
+
+// A sink that has two descriptors.
+TEST_F(exchange_server_test, a_delivery_waits_for_what_its_own_sender_has_under_way) {
+    std::atomic<int> open = 0, refused = 0;
+    sink_.on_call = [&](const std::string& call, const std::string&) {
+        if (call == "begin" && ++open > 2) {
+            --open;
+            ++refused;
+            throw error(errc::exhausted, "too many files are open", EMFILE);
+        }
+        if (call == "answered") --open;
+    };
+    start();
+    struct : exchange_observer {
+        void answered(transfer_id, const offer&, const delivery_result& r) override { delivered += r.ok() ? 1 : 0; }
+        int delivered = 0;
+    } answers;
+    auto over = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
+    exchange sending(std::move(over), nullptr, {}, answers);
+    for (int i = 0; i < 100; ++i) {
+        text_source item(std::to_string(i), "content");
+        sending.send(item);
+    }
+    sending.finish();
+    EXPECT_EQ(answers.delivered, 100);
+    EXPECT_EQ(sink_.finished().size(), 100u);
+    EXPECT_GT(refused, 0);
+}
+
+TEST_F(exchange_server_test, a_raw_delivery_waits_for_descriptors) {
+    std::atomic<int> left = 3;
+    sink_.on_call = [&](const std::string& call, const std::string&) {
+        if (call == "begin" && left-- > 0) throw error(errc::exhausted, "too many files are open", EMFILE);
+    };
+    start({}, true);
+    auto raw = listener_.connect();
+    raw->write_all(as_bytes("word"));
+    raw->shutdown_write();
+    observer_.wait_until([&] { return !observer_.results.empty(); });
+    EXPECT_TRUE(observer_.results[0].second.ok());
+    EXPECT_EQ(left, -1);
+}
+
+TEST_F(exchange_server_test, a_process_with_enough_descriptors_lacks_nothing) {
+    server_options options;
+    options.max_connections = 1;
+    start(options);
+    EXPECT_EQ(server_->shortage(), "");
+    options.max_connections = 100'000'000;
+    const exchange_server wishful(listener_, sink_, {}, options, observer_);
+    EXPECT_THAT(wishful.shortage(), HasSubstr("instead of 100000000; raise the limit to 1600000000"));
 }
 
 TEST_F(exchange_server_test, a_crowd_of_silent_peers_holds_up_nobody) {

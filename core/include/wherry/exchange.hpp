@@ -122,6 +122,7 @@ struct exchange_options {
 };
 
 class delivery_registry;
+class descriptor_reserve;
 class join_registry;
 
 // What an exchange of a server is known by, to further connections that are to join it.
@@ -138,9 +139,10 @@ class exchange {
 public:
     // `into` may be null: then what the peer offers is refused. `known` is what exchanges of one receiver share, so
     // that they know of each other's deliveries; null: nobody does. All that is referred to outlives the exchange.
-    // Without `by` further connections cannot join.
+    // Without `by` further connections cannot join. Without `reserve` deliveries may take the last descriptors.
     exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer,
-             delivery_registry* known = nullptr, std::optional<joinable> by = std::nullopt);
+             delivery_registry* known = nullptr, std::optional<joinable> by = std::nullopt,
+             const descriptor_reserve* reserve = nullptr);
     // Ends the exchange; what is in flight is aborted on both sides.
     ~exchange();
     exchange(const exchange&) = delete;

@@ -57,10 +57,12 @@ struct server_protocol {
 };
 
 struct server_options {
+    // Both numbers are less where the process may have few descriptors: a sixteenth and an eighth of its limit.
+
     // Served at once; further peers, proved welcome, wait for one of these to end.
     std::size_t max_connections = 256;
-    // Peers that have not proved themselves yet. When there are that many, the oldest makes room for the next, if it
-    // has had three seconds: who says nothing cannot keep others out.
+    // Peers that have not proved themselves yet. When there are that many, the oldest that has not said anything makes
+    // room for the next, or else one by lot; each has a quarter of a second for itself.
     std::size_t max_unproved = 1024;
     // Connections that may carry one sender's exchange, 1 to limits::max_streams. Those beyond the first do not count
     // above.
@@ -71,12 +73,16 @@ struct server_options {
 // Serves many senders at once, each on a thread of its own.
 class exchange_server {
 public:
-    // All references outlive the server.
+    // All references outlive the server. It goes by the limit of descriptors that the process has now.
     exchange_server(listener& from, sink& into, server_protocol protocol, server_options options,
                     server_observer& observer);
     ~exchange_server();
     exchange_server(const exchange_server&) = delete;
     exchange_server& operator=(const exchange_server&) = delete;
+
+    // Nothing, or a sentence for who runs it: the process may have so few descriptors that fewer are served at once
+    // than the options wish.
+    std::string shortage() const;
 
     // Accepts until stop(), then returns when every connection has ended. Throws if the listener failed.
     void run();

@@ -1,0 +1,119 @@
+"""A receiver that may have few descriptors: it waits for what it holds itself, keeps some for what must not fail, and lets
+no stranger shut others out."""
+import os
+import resource
+import socket
+
+import pytest
+
+from support import LINK, OK, content, scaled
+
+MIB = 1 << 20
+
+
+def few(limit):
+    """What lets a program have that many descriptors."""
+    return ["prlimit", f"--nofile={limit}:{limit}", "--"]
+
+
+def send_folders(place, receiver, count, files):
+    """So many senders at once, without --retry, each with a folder of these files: {name: content}."""
+    for number in range(count):
+        for name, data in files.items():
+            place.file(f"{number}/from-{number}/{name}", b"%d " % number + data)
+    senders = [place.sender(receiver, place.folder / f"source/{number}/from-{number}") for number in range(count)]
+    for sender in senders:
+        sender.ended(OK)
+    for number in range(count):
+        for name, data in files.items():
+            assert (place.received / f"from-{number}/{name}").read_bytes() == b"%d " % number + data
+    receiver.stop_well()
+    assert b"not received" not in receiver.err
+    assert place.litter() == []
+
+
+# ---- Deliveries ----
+
+
+@pytest.mark.parametrize("limit", [64, 256, 1024])
+def test_many_senders_of_many_small_files(place, limit):
+    receiver = place.receiver(wrapper=few(limit))
+    send_folders(place, receiver, 12, {f"{number}": b"%d" % number * 50 for number in range(scaled(300))})
+
+
+def test_files_that_each_have_a_folder_of_their_own(place):
+    """Those are finished together, with all their folders open."""
+    receiver = place.receiver(wrapper=few(96))
+    send_folders(place, receiver, 8, {f"{number}/file": b"%d" % number for number in range(scaled(150))})
+
+
+def test_files_that_are_announced_ahead(place):
+    """A sender announces sixteen that may be resumed; all of them together are more than the receiver may have open."""
+    receiver = place.receiver(wrapper=few(64))
+    large = content(MIB, b"large")
+    send_folders(place, receiver, 4, {f"{number}": large for number in range(20)})
+
+
+def test_raw_deliveries(place):
+    receiver = place.receiver("--raw", wrapper=few(64))
+    peers = [socket.create_connection(receiver.endpoint) for _ in range(30)]
+    for peer in peers:
+        peer.sendall(b"raw")
+        peer.shutdown(socket.SHUT_WR)
+    receiver.wait_until(lambda: len(receiver.told("result")) == len(peers), "the end of every delivery")
+    assert len(receiver.delivered()) == len(peers)
+    for peer in peers:
+        peer.close()
+    receiver.stop_well()
+
+
+# ---- Strangers ----
+
+
+@pytest.mark.parametrize("word", [b"", b"\x89wherry\n"], ids=["silent", "begun"])
+def test_strangers_shut_nobody_out(place, word):
+    """More of them than the receiver may have descriptors."""
+    limit = 256
+    receiver = place.receiver(wrapper=few(limit))
+    strangers = []
+    for _ in range(limit + 50):
+        strangers.append(socket.create_connection(receiver.endpoint))
+        strangers[-1].sendall(word)
+    place.send(receiver, place.file("cargo", b"1"))
+    place.send(receiver, place.file("more", b"2"))
+    for stranger in strangers:
+        stranger.close()
+    assert place.arrived() == [b"cargo", b"more"]
+    receiver.stop_well()
+
+
+def test_who_cannot_look_a_key_up_refuses_nobody(place):
+    receiver = place.receiver()
+    _, hard = before = resource.prlimit(receiver.pid, resource.RLIMIT_NOFILE)
+    used = {int(name) for name in os.listdir(f"/proc/{receiver.pid}/fd")}
+    free = min(set(range(len(used) + 1)) - used)
+    # One is left, for the connection.
+    resource.prlimit(receiver.pid, resource.RLIMIT_NOFILE, (free + 1, hard))
+    sent = place.send(receiver, place.file("cargo", b"1"), code=LINK)
+    assert b"trust" not in sent.err and b"accept the key" not in sent.err, sent
+    assert {result["status"] for result in sent.results} == {"disconnected"}
+    # The connection that was given up has left its number free again.
+    sender = place.sender(receiver, place.file("again", b"2"), "--retry", "20", "--handshake-timeout", "1s")
+    sender.expect_event("retry")
+    resource.prlimit(receiver.pid, resource.RLIMIT_NOFILE, before)
+    sender.ended(OK)
+    assert place.arrived() == [b"again"]
+    receiver.stop_well()
+    assert receiver.told("refused_peer") == []
+
+
+# ---- What is said at the start ----
+
+
+def test_low_limit_is_said_at_the_start(place):
+    receiver = place.receiver(wrapper=few(128))
+    receiver.expect(r"may have only 128 descriptors open, so it serves 8 senders at once instead of 256; .*ulimit -n")
+    receiver.stop_well()
+    receiver = place.receiver("--max-connections", "8", wrapper=few(128))
+    receiver.stop_well()
+    assert b"descriptors" not in receiver.err
