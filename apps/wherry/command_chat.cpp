@@ -44,7 +44,9 @@ public:
                        // Ctrl-C at the prompt ends what is sent, but not the chat.
                        if (is_stopped_) with_.signals.end_within(std::chrono::milliseconds(0));
                    }),
-          signals_(with.signals, [this](unsigned) { on_signal(); }) {}
+          signals_(with.signals, [this](unsigned) { on_signal(); }) {
+        if (dialer_.retries().is_on()) report_.hold_back_want_of_room();
+    }
 
     exit_code run() {
         std::optional<error> failure;
@@ -174,18 +176,25 @@ private:
         for (;;) {
             const auto failure = attempt();
             if (!failure) return settle();
-            close();
+            // The receiver had no room, and the connection is as good as before.
+            const auto held = report_.first_cut();
+            const bool is_full = failure->code() == errc::exhausted && held && held->code() == errc::exhausted;
+            if (!is_full) close();
             if (is_stopped_) throw interrupted();
             if (failure->code() == errc::cancelled) return give_up();
-            if (!is_link_failure(failure->code())) throw *failure;
+            if (!is_full && !is_link_failure(failure->code())) throw *failure;
             if (!items_.has_anything_left(pending_)) return settle();
             if (report_.made_progress()) may_connect_at_once = true;
-            if (may_connect_at_once) {
+            if (may_connect_at_once && !is_full) {
                 may_connect_at_once = false;
                 report_.retrying(*failure, {1, 1, std::chrono::milliseconds(0)});
                 continue;
             }
             const auto next = schedule.after_failure(retry_schedule::progress::none);
+            if (!next && is_full) {
+                report_.abandon_rest(*failure);
+                return settle();
+            }
             if (!next) throw *failure;
             report_.retrying(*failure, *next);
             if (wait(next->wait)) continue;

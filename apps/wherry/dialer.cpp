@@ -143,8 +143,9 @@ std::vector<command_option> dialer_options(std::vector<command_option> own) {
     const std::vector<command_option> rest = {
         on_by_default(flag("resume", "go on with files, from 1 MiB on, of which the receiver has a part")),
         command_line_only(flag("no-resume", "begin every file anew, and leave no part of one that is cut")),
-        integer_option("retry", "N", "try again, up to N times in a row, when the link is lost or not there", "0", 0,
-                       1'000'000),
+        integer_option("retry", "N",
+                       "try again, up to N times in a row, when the link is lost or not there, or there is no room",
+                       "0", 0, 1'000'000),
         choice_option("digest", {"none", "sha256"}, "none",
                       "have the receiver compare a digest of each item's whole content"),
         choice_option("compress", {"auto", "zstd", "none"}, "auto",

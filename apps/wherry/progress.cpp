@@ -265,6 +265,12 @@ bool progress_meter::end(transfer_key which) {
     return true;
 }
 
+void progress_meter::withdraw(transfer_key which) {
+    const std::lock_guard lock(mutex_);
+    active_.erase(which);
+    has_changed_ = true;
+}
+
 void progress_meter::withdraw_all() {
     const std::lock_guard lock(mutex_);
     active_.clear();

@@ -208,11 +208,19 @@ void send_report::streams(std::size_t joined, std::size_t wanted, const std::str
 }
 
 void send_report::settle(std::size_t item, transfer_id id, const offer& what, const delivery_result& result) {
-    // A receiver that is about to end says so by a status of its own, and may be back soon.
-    if (!result.ok() && is_link_failure(*result.failure) &&
-        (!result.is_remote || result.failure == errc::disconnected)) {
+    if (!result.ok() && is_cut_off(*result.failure, result.is_remote)) {
         const std::lock_guard lock(mutex_);
         cut_[item] = {id, what, result};
+        return;
+    }
+    if (!result.ok() && holds_back_ && is_want_of_room(*result.failure, result.is_remote)) {
+        progress_.withdraw(key_of(id));
+        const std::lock_guard lock(mutex_);
+        const auto before = cut_.find(item);
+        // That there is no room takes nothing back of an earlier attempt.
+        const bool was_uncertain = before != cut_.end() && before->second.result.is_uncertain;
+        auto& held = cut_[item] = {id, what, result};
+        held.result.is_uncertain = was_uncertain;
         return;
     }
     if (!progress_.end(key_of(id))) progress_.skip(what.size.value_or(0));
@@ -233,7 +241,11 @@ bool send_report::may_have_arrived(std::size_t item) const {
 std::optional<error> send_report::first_cut() const {
     const std::lock_guard lock(mutex_);
     if (cut_.empty()) return std::nullopt;
-    const auto& result = cut_.begin()->second.result;
+    auto first = std::find_if(cut_.begin(), cut_.end(), [](const auto& one) {
+        return is_cut_off(*one.second.result.failure, one.second.result.is_remote);
+    });
+    if (first == cut_.end()) first = cut_.begin();
+    const auto& result = first->second.result;
     return error(*result.failure, result.is_remote ? "the receiver says: " + result.text : result.text);
 }
 

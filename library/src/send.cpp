@@ -28,11 +28,13 @@ double random_share() {
     return std::uniform_real_distribution<double>(0, 1)(numbers);
 }
 
-// What is known of each item so far. What was cut off with a link is held back: another attempt may settle it.
+// What is known of each item so far. What was cut off with a link is held back: another attempt may settle it. So is
+// what the receiver had no room for, if there are further attempts.
 class result_book final : public exchange_observer, public item_results {
 public:
-    result_book(const sending_plan& plan, const std::function<void(const send_progress&)>& progress)
-        : progress_(progress), entries_(plan.items.size()) {
+    enum class attempts { one, several };
+    result_book(const sending_plan& plan, const std::function<void(const send_progress&)>& progress, attempts planned)
+        : progress_(progress), holds_back_(planned == attempts::several), entries_(plan.items.size()) {
         for (std::size_t i = 0; i < entries_.size(); ++i) {
             entries_[i].result.kind = plan.items[i].kind;
             entries_[i].result.name = plan.items[i].name;
@@ -131,10 +133,14 @@ public:
         early_.clear();
     }
 
+    // A failure of the link comes before an answer.
     std::optional<error> first_cut() const {
         const std::lock_guard lock(mutex_);
-        const auto found =
-            std::find_if(entries_.begin(), entries_.end(), [](const entry& one) { return one.at == state::cut; });
+        const auto is_cut = [](const entry& one) { return one.at == state::cut; };
+        auto found = std::find_if(entries_.begin(), entries_.end(), [&](const entry& one) {
+            return is_cut(one) && is_cut_off(*one.result.failure, one.result.is_remote);
+        });
+        if (found == entries_.end()) found = std::find_if(entries_.begin(), entries_.end(), is_cut);
         if (found == entries_.end()) return std::nullopt;
         return error(*found->result.failure,
                      (found->result.is_remote ? "the receiver says: " : "") + found->result.text);
@@ -165,7 +171,7 @@ public:
     }
 
 private:
-    enum class state { open, cut, settled };
+    enum class state { open, cut, settled };  // cut: held back
     struct entry {
         item_result result;
         state at = state::open;
@@ -180,12 +186,15 @@ private:
     // All under `mutex_`.
     void settle(std::size_t item, const delivery_result& result) {
         auto& entry = entries_[item];
+        const bool is_cut = !result.ok() && is_cut_off(*result.failure, result.is_remote);
+        const bool is_full = !result.ok() && holds_back_ && is_want_of_room(*result.failure, result.is_remote);
+        // That there is no room takes nothing back of an earlier attempt.
+        const bool was_uncertain = entry.at == state::cut && entry.result.is_uncertain;
         static_cast<delivery_result&>(entry.result) = result;
-        // A receiver that is about to end says so by a status of its own, and may be back soon.
-        const bool is_cut = !result.ok() && is_link_failure(*result.failure) &&
-                            (!result.is_remote || result.failure == errc::disconnected);
-        entry.at = is_cut ? state::cut : state::settled;
-        has_progressed_ = has_progressed_ || !is_cut;
+        if (is_full && was_uncertain) entry.result.is_uncertain = true;
+        const bool is_held_back = is_cut || is_full;
+        entry.at = is_held_back ? state::cut : state::settled;
+        has_progressed_ = has_progressed_ || !is_held_back;
     }
 
     void fail(std::size_t item, const error& why) {
@@ -201,6 +210,7 @@ private:
     }
 
     const std::function<void(const send_progress&)>& progress_;
+    const bool holds_back_;
     mutable std::mutex mutex_;
     std::vector<entry> entries_;  // by item
     std::map<transfer_id, transfer> active_;
@@ -259,7 +269,8 @@ public:
           plan_(plan),
           to_(here.find_route(destination)),
           cipher_(here.protection()),
-          book_(plan, options.progress),
+          book_(plan, options.progress,
+                options.retry > 0 ? result_book::attempts::several : result_book::attempts::one),
           retries_(options.retry, random_share),
           items_(plan, book_, options.resume, retries_.is_on() ? repeats::possible : repeats::no) {
         if (options.streams < 1 || options.streams > limits::max_streams)

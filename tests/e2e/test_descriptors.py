@@ -1,12 +1,13 @@
 """A receiver that may have few descriptors: it waits for what it holds itself, keeps some for what must not fail, and lets
-no stranger shut others out."""
+no stranger shut others out. A sender that is told of such a want tries again."""
 import os
 import resource
 import socket
 
 import pytest
 
-from support import LINK, OK, content, scaled
+from support import LINK, OK, REFUSED, SOME, content, scaled, sha256
+from test_sources import seen_by, small_disk
 
 MIB = 1 << 20
 
@@ -117,3 +118,81 @@ def test_low_limit_is_said_at_the_start(place):
     receiver = place.receiver("--max-connections", "8", wrapper=few(128))
     receiver.stop_well()
     assert b"descriptors" not in receiver.err
+
+
+# ---- Trying again ----
+
+
+def test_full_disk_costs_the_attempts(place):
+    receiver = place.receiver(wrapper=small_disk(place, "4m"))
+    large = [place.file(f"large-{number}", content(9 * MIB)) for number in range(3)]
+    sent = place.send(receiver, "--retry", "2", *large, code=REFUSED)
+    assert [(told["status"], told["attempt"]) for told in sent.told("retry")] == [("exhausted", 1), ("exhausted", 2)]
+    assert [result["status"] for result in sent.results] == ["exhausted"] * 3
+    assert len(receiver.told("result")) == 9
+    # What else is sent counts once.
+    sent = place.send(receiver, "--retry", "1", *large, place.file("small", b"fits"), code=SOME)
+    assert [told["attempt"] for told in sent.told("retry")] == [1]
+    assert sorted(result["status"] for result in sent.results) == ["exhausted"] * 3 + ["ok"]
+    assert place.arrived(seen_by(receiver, place.received)) == [b"small"]
+    receiver.stop_well()
+
+
+def test_full_disk_that_gets_room(place):
+    receiver = place.receiver(wrapper=small_disk(place, "4m"))
+    folder = seen_by(receiver, place.received)
+    with open(os.path.join(folder, "ballast"), "wb") as ballast:
+        ballast.write(content(3 * MIB))
+    file = place.file("cargo", content(2 * MIB))
+    sender = place.sender(receiver, "--retry", "5", file, place.file("small", b"1"))
+    sender.expect_event("retry")
+    os.unlink(os.path.join(folder, "ballast"))
+    sender.ended(OK)
+    assert sorted(result["status"] for result in sender.results) == ["ok", "ok"]
+    assert sha256(os.path.join(folder, "cargo")) == sha256(file)
+    assert place.arrived(folder) == [b"cargo", b"small"]
+    receiver.stop_well()
+
+
+def test_without_retry_it_is_told_at_once(place):
+    receiver = place.receiver(wrapper=small_disk(place, "4m"))
+    sent = place.send(receiver, place.file("large", content(9 * MIB)), code=REFUSED)
+    assert sent.told("retry") == [] and len(receiver.told("result")) == 1
+    receiver.stop_well()
+
+
+def exhausted_once(place):
+    """A receiver whose command says at its end that it lacks something (EX_TEMPFAIL), the first time."""
+    return place.receiver("--sink", "exec", "--exec.shell", "--exec.command",
+                          f"test -e {place.folder}/tried && cat || {{ touch {place.folder}/tried; exit 75; }}")
+
+
+def test_sink_is_asked_again_for_what_it_had_no_room_for(place):
+    receiver = exhausted_once(place)
+    sent = place.send(receiver, "--retry", "1", "--message", "ahoy")
+    assert [told["status"] for told in sent.told("retry")] == ["exhausted"]
+    assert [result["response"] for result in sent.results] == ["ahoy"]
+    receiver.stop_well()
+
+
+def test_standard_input_is_not_sent_again(place):
+    receiver = exhausted_once(place)
+    sent = place.send(receiver, "--retry", "1", "-", input=b"ahoy", code=REFUSED)
+    result, = sent.results
+    assert result["status"] == "exhausted" and "cannot be read again" in result["error"]
+    receiver.stop_well()
+
+
+def test_chat_sends_the_line_again(place):
+    receiver = exhausted_once(place)
+    chat = place.run("chat", "--home", place.home("sender"), "--accept-new-peer", "--retry", "1", "--to",
+                     f"tcp://{receiver.address}", input=b"first\nsecond\n")
+    assert [word for word in chat.out.split() if word in (b"first", b"second")] == [b"first", b"second"]
+    assert len(receiver.told("connected")) == 1
+    receiver.stop_well()
+    place.folder.joinpath("tried").unlink()
+    receiver = exhausted_once(place)
+    chat = place.run("chat", "--home", place.home("sender"), "--accept-new-peer", "--to", f"tcp://{receiver.address}",
+                     input=b"first\nsecond\n", code=SOME)
+    assert b"exit status 75" in chat.err
+    receiver.stop_well()

@@ -464,6 +464,32 @@ TEST_F(library_test, sender_tries_again_until_the_receiver_is_there) {
     EXPECT_EQ(items_[0].text(), "at last");
 }
 
+TEST_F(library_test, sender_tries_again_what_the_receiver_had_no_room_for) {
+    std::atomic<int> asked = 0;
+    start([&](const received_item& item) -> reply {
+        if (item.text() == "large" && ++asked < 3) throw error(errc::exhausted, "no room");
+        return {};
+    });
+    send_options options;
+    options.retry = 2;
+    const auto sent = wherry::send(alice_, inbox_->address(), {message("small"), message("large")}, options);
+    EXPECT_TRUE(sent.ok());
+    EXPECT_EQ(asked, 3);
+    // Without, it is an answer as any.
+    asked = 0;
+    const auto once = wherry::send(alice_, inbox_->address(), {message("small"), message("large")});
+    EXPECT_TRUE(once.items[0].ok());
+    EXPECT_EQ(once.items[1].failure, errc::exhausted);
+    EXPECT_EQ(asked, 1);
+    // It ends, and the last answer is what is told.
+    asked = -1'000;
+    options.retry = 1;
+    const auto in_vain = wherry::send(alice_, inbox_->address(), {message("large")}, options);
+    EXPECT_EQ(in_vain.items[0].failure, errc::exhausted);
+    EXPECT_TRUE(in_vain.items[0].is_remote);
+    EXPECT_EQ(asked, -998);
+}
+
 TEST_F(library_test, waiting_to_try_again_can_be_stopped) {
     start(keep());
     const auto address = inbox_->address();

@@ -10,6 +10,19 @@ namespace {
 using std::chrono::milliseconds;
 using progress = retry_schedule::progress;
 
+TEST(retry, what_another_attempt_may_mend) {
+    EXPECT_TRUE(is_cut_off(errc::disconnected, false));
+    EXPECT_TRUE(is_cut_off(errc::timed_out, false));
+    EXPECT_TRUE(is_cut_off(errc::disconnected, true));  // the receiver is about to end
+    EXPECT_FALSE(is_cut_off(errc::timed_out, true));    // its sink waited in vain
+    EXPECT_TRUE(is_want_of_room(errc::exhausted, true));
+    EXPECT_FALSE(is_want_of_room(errc::exhausted, false));
+    for (const auto code : {errc::refused, errc::auth_failed, errc::io, errc::integrity, errc::unsupported}) {
+        EXPECT_FALSE(is_cut_off(code, true) || is_cut_off(code, false));
+        EXPECT_FALSE(is_want_of_room(code, true));
+    }
+}
+
 TEST(retry_schedule, waits_longer_each_time_up_to_a_minute) {
     retry_schedule schedule(9, [] { return 0.0; });
     std::vector<std::int64_t> waits;
