@@ -1,5 +1,7 @@
 #include "application.hpp"
 
+#include <sys/resource.h>
+
 #include <utility>
 
 #include "progress.hpp"
@@ -125,6 +127,13 @@ std::string describe_answer(std::string_view outcome, const_bytes response) {
     if (text.empty()) return word;
     if (text.find('\n') == text.npos) return word + ": " + printable(text);
     return word + ":\n" + indented(text);
+}
+
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 json progress_fields(const progress_state& state) {

@@ -1,5 +1,3 @@
-#include <sys/resource.h>
-
 #include <atomic>
 
 #include "application.hpp"
@@ -41,14 +39,6 @@ private:
     const std::unique_ptr<sink> files_, messages_;
     routing_sink routed_;
 };
-
-// A descriptor for each connection and for each file under way: as many as the system lets us have.
-void raise_descriptor_limit() {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 class receiving {
 public:

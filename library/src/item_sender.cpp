@@ -1,5 +1,7 @@
 #include "wherry/item_sender.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <deque>
 
@@ -13,6 +15,13 @@ constexpr std::uint64_t least_bytes_to_resume = std::uint64_t{1} << 20;
 constexpr std::size_t announced_ahead = 16;
 // How far behind the current item those may be.
 constexpr std::size_t looked_ahead = 1024;
+
+// Each holds its file open: an eighth of what this process may have open at the most.
+std::size_t most_announced_ahead() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return announced_ahead;
+    return static_cast<std::size_t>(std::clamp<rlim_t>(limit.rlim_cur / 8, 1, announced_ahead));
+}
 
 }  // namespace
 
@@ -67,12 +76,13 @@ delivery_attempt item_sender::attempt_at(std::size_t index, const source& from) 
 
 void item_sender::send(exchange& over, std::size_t first) {
     const auto& items = plan_.items;
+    const auto most_ahead = most_announced_ahead();
     std::deque<waiting> ahead;
     std::size_t next_to_announce = first;
     for (auto i = first; i < items.size(); ++i) {
         if (items[i].problem || results_.has_result(i)) continue;
         next_to_announce = std::max(next_to_announce, i);
-        for (; next_to_announce < items.size() && next_to_announce < i + looked_ahead && ahead.size() < announced_ahead;
+        for (; next_to_announce < items.size() && next_to_announce < i + looked_ahead && ahead.size() < most_ahead;
              ++next_to_announce) {
             if (items[next_to_announce].problem || results_.has_result(next_to_announce) ||
                 !wants_resume(items[next_to_announce]))

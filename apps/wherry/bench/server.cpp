@@ -129,6 +129,7 @@ public:
         how.max_streams = limits::max_streams;
         how.timing = session_options_of(options_);
 
+        raise_descriptor_limit();
         const auto from = probe_.watch(listen());
         exchange_server serving_all(*from, probe_.watched_sink(), protocol, how, observer);
         running = &serving_all;
@@ -140,6 +141,7 @@ public:
                 serving_all.stop(count == 1 ? stop_grace : 0s);
             });
             tell_listening(from->address());
+            if (const auto shortage = serving_all.shortage(); !shortage.empty()) with_.log->warn("{}", shortage);
             serving_all.run();
         }
         const auto code = how_ == serving::once && !is_stopped ? observer.outcome() : exit_code::delivered;
