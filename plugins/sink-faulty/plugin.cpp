@@ -153,11 +153,15 @@ class faulty_sink final : public wherry::sink {
 public:
     faulty_sink(const wherry::settings& given, const wherry::host_services& host)
         : failing_(given), delay_(given.duration("finish-delay")), inner_(make_inner(given, host)) {}
-    ~faulty_sink() override { failing_.hang_in("destroy"); }
+    // An instance that only had its options checked is destroyed like any other.
+    ~faulty_sink() override {
+        if (was_used_) failing_.hang_in("destroy");
+    }
     faulty_sink(const faulty_sink&) = delete;
     faulty_sink& operator=(const faulty_sink&) = delete;
 
     std::unique_ptr<wherry::delivery> begin(const wherry::offer& what, const wherry::offering_peer& from) override {
+        was_used_ = true;
         failing_.count("begin");
         return std::make_unique<faulty_delivery>(inner_->begin(what, from), failing_, delay_);
     }
@@ -171,6 +175,7 @@ public:
 private:
     failing_calls failing_;
     interruptible_delay delay_;
+    std::atomic<bool> was_used_{false};
     const std::unique_ptr<wherry::sink> inner_;
 };
 
