@@ -79,7 +79,7 @@ std::vector<std::string> plain_arguments(const effective_options& options);
 // Throws error(errc::bad_input) for a cipher that protects nothing, unless --insecure was given; warns if it was.
 void require_secure(const application& with, const effective_options& options, const cipher& used);
 
-// For a receiver: a descriptor for each connection and for each file under way, as many as the system lets us have.
+// Raises the limit of descriptors to what the system allows: a receiver needs some for each connection and open file.
 void raise_descriptor_limit();
 
 // This side's public key as far as it can be told without the private one: nothing if its file cannot be read.

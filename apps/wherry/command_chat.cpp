@@ -41,11 +41,11 @@ public:
           items_(options, plan_, report_, repeats::possible),
           stopper_(report_,
                    [this] {
-                       // Ctrl-C at the prompt ends what is sent, but not the chat.
+                       // Ctrl-C at the prompt cancels the transfer, but does not end the chat.
                        if (is_stopped_) with_.signals.end_within(std::chrono::milliseconds(0));
                    }),
           signals_(with.signals, [this](unsigned) { on_signal(); }) {
-        if (dialer_.retries().is_on()) report_.hold_back_want_of_room();
+        if (dialer_.retries().is_on()) report_.hold_back_exhausted();
     }
 
     exit_code run() {
@@ -176,7 +176,7 @@ private:
         for (;;) {
             const auto failure = attempt();
             if (!failure) return settle();
-            // The receiver had no room, and the connection is as good as before.
+            // If the receiver had no room, the connection can still be used.
             const auto held = report_.first_cut();
             const bool is_full = failure->code() == errc::exhausted && held && held->code() == errc::exhausted;
             if (!is_full) close();

@@ -225,8 +225,8 @@ const command& receive_command() {
                             std::to_string(limits::usual_streams), 1, limits::max_streams),
              command_line_only(flag("once", "end after the first connection")),
              flag("raw",
-                  "take whatever comes, each silence or close ends one delivery: no protocol, cipher or keys; only "
-                  "the link vouches for such a peer"),
+                  "store all bytes that a peer sends, each silence or close ends one delivery: no protocol, cipher or "
+                  "keys; only the link vouches for such a peer"),
              flag("raw-once", "with --raw: close a connection after its first delivery"),
              duration_option("raw-idle-timeout", "5s", "with --raw: silence that ends a delivery; 0 waits for ever", 0,
                              86'400'000),

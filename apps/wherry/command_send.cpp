@@ -86,7 +86,7 @@ public:
           items_(options, plan_, report_, retries_.is_on() ? repeats::possible : repeats::no) {}
 
     exit_code run() {
-        if (retries_.is_on()) report_.hold_back_want_of_room();
+        if (retries_.is_on()) report_.hold_back_exhausted();
         report_.tell_skipped();
         exit_code code = exit_code::internal;
         {
@@ -137,7 +137,7 @@ private:
             if (stop.has_come() || !retries_.is_on() || !items_.has_anything_left()) throw *failure;
             const auto made = report_.made_progress() ? retry_schedule::progress::some : retry_schedule::progress::none;
             const auto next = retries_.after_failure(made);
-            // The receiver's last answers are the items' own; there is nothing else to tell.
+            // The items get the receiver's last answers as their results.
             if (!next && failure->code() == errc::exhausted) return report_.abandon_rest(*failure);
             if (!next) throw *failure;
             items_.give_up_what_cannot_be_read_again();

@@ -15,12 +15,12 @@ namespace {
 
 std::atomic<int> final_status{0};
 std::atomic<bool> is_ending{false};
-// Of the process whose exit is guarded; 0: none is. What a plugin forks may exit as it likes.
+// The process whose exit is guarded; 0: none. A process that a plugin forks may call exit().
 std::atomic<pid_t> guarded_process{0};
 
 void on_alarm(int) { ::_exit(final_status); }
 
-// Whatever holds this thread up until then.
+// Ends the process by a timer, even if this thread is blocked until then.
 void end_by_alarm(exit_code code, int seconds) noexcept {
     final_status = to_status(code);
     struct sigaction action {};
@@ -34,7 +34,7 @@ void end_by_alarm(exit_code code, int seconds) noexcept {
     ::setitimer(ITIMER_REAL, &once, nullptr);
 }
 
-// In looks. A command that sink exec ends has two seconds for it.
+// Numbers of looks. A call may need more than two seconds: sink exec gives a command that long to end.
 constexpr unsigned longest_call = 30, longest_end = 100;
 
 // "the sink faulty did not return from its finish, nor the transport tcp from its accept"
@@ -49,22 +49,22 @@ std::string complaint_about(const std::vector<const plugin_call*>& calls) {
 
 void on_exit_call() {
     if (guarded_process != ::getpid()) return;
-    std::string culprit;
+    std::string subject;
     if (const auto* const call = plugin_call_of_this_thread())
-        culprit = std::string("the ") + call->kind + " " + call->plugin + ", in its " + call->function + ",";
+        subject = std::string("the ") + call->kind + " " + call->plugin + ", in its " + call->function + ",";
     else if (const auto names = names_of_loaded_plugins(); !names.empty())
-        culprit = "one of the plugins that are loaded (" + names + "), outside of all calls,";
+        subject = "one of the plugins that are loaded (" + names + "), outside of all calls,";
     else
         end_at_once(exit_code::internal, "this should not happen: exit() was called");
-    end_at_once(exit_code::plugin, culprit +
+    end_at_once(exit_code::plugin, subject +
                                        " ended the program by exit(), which is a bug in the plugin; what was not "
-                                       "answered counts as not delivered; use another one, or have it mended");
+                                       "answered counts as not delivered; use another plugin, or have this one mended");
 }
 
 }  // namespace
 
 void end_at_once(exit_code code, std::string_view sentence) noexcept {
-    // Of two that come to this at the same time one is heard.
+    // Only the first of several threads prints its sentence.
     while (is_ending.exchange(true)) ::pause();
     // Standard error may be a pipe that is full, or a terminal that is stopped.
     end_by_alarm(code, 1);
@@ -73,14 +73,14 @@ void end_at_once(exit_code code, std::string_view sentence) noexcept {
             (::isatty(STDERR_FILENO) != 0 ? "\nwherry: error: " : "wherry: error: ") + std::string(sentence) + "\n";
         [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
     } catch (const std::exception&) {
-        // There is no memory for a sentence.
+        // Without memory there is no message.
     }
     ::_exit(final_status);
 }
 
-void ending_watch::look(keeper who) {
-    // A thread that hangs with the heap's lock would keep this one from memory.
-    if (looks_ == 0 && who == keeper::anything) end_by_alarm(exit_code::interrupted, 15);
+void ending_watch::look(keeper kept_by) {
+    // The timer ends the process if this thread blocks: a thread that hangs may hold the lock of the heap.
+    if (looks_ == 0 && kept_by == keeper::anything) end_by_alarm(exit_code::interrupted, 15);
     ++looks_;
     std::vector<seen_call> seen;
     std::vector<const plugin_call*> hung, hung_waiting;
@@ -93,17 +93,18 @@ void ending_watch::look(keeper who) {
         if (std::find(kind.begin(), kind.end(), call.what) == kind.end()) kind.push_back(call.what);
     }
     seen_ = std::move(seen);
-    // What may wait does so for something else to be done, if that is what hangs.
-    if (hung.empty() && who == keeper::anything) hung = std::move(hung_waiting);
+    // A call that may wait probably waits for the hung one, so it is named only if there is no other.
+    if (hung.empty() && kept_by == keeper::anything) hung = std::move(hung_waiting);
     if (!hung.empty())
         end_at_once(exit_code::plugin,
                     complaint_about(hung) +
-                        ", so the program ends without it; what was not answered counts as not delivered, and what a "
-                        "receiver has of that is cleaned up at its next start");
-    if (looks_ > (who == keeper::handler ? longest_call : longest_end))
-        end_at_once(exit_code::interrupted,
-                    "something keeps the program from its end, perhaps an output that nobody reads; it ends all the "
-                    "same, and what was not answered counts as not delivered");
+                        ", so the program ends without it; what was not answered counts as not delivered, and a "
+                        "receiver removes what is left of it at its next start");
+    if (looks_ > (kept_by == keeper::handler ? longest_call : longest_end))
+        end_at_once(
+            exit_code::interrupted,
+            "the program cannot end, perhaps because nobody reads its output; it is ended now, and what was not "
+            "answered counts as not delivered");
 }
 
 void guard_exit() noexcept {

@@ -7,29 +7,28 @@
 #include "exit_code.hpp"
 #include "wherry/plugin_calls.hpp"
 
-// The end of the process where a plugin ends it, or keeps it from ending.
+// Ends the process, with a message, when a plugin calls exit() or keeps the process from ending.
 namespace wherry::app {
 
-// Ends the process with `code` within a second, whatever its threads are in and whichever locks they hold. `sentence`
-// goes to standard error if that takes it by then. From any thread.
+// Ends the process with `code` within a second, even if its threads hang or hold locks. Writes `sentence` to standard
+// error, unless that blocks. From any thread.
 [[noreturn]] void end_at_once(exit_code code, std::string_view sentence) noexcept;
 
-// Looks again and again at what keeps a process that should have ended, and ends it at once when that has lasted for
-// three seconds in a function of a plugin, or for ten in anything else: with exit_code::plugin and a sentence that
-// names the plugin and the function, or with exit_code::interrupted. Counted in looks, so that a process that stood
-// still, or whose machine is busy, is not ended for that. Used by one thread; it waits for no lock of the program.
+// Ends a process that should have ended but does not. After three seconds in one call of a plugin it ends the process
+// with exit_code::plugin and a sentence that names the plugin and the function; after ten seconds for another reason,
+// with exit_code::interrupted. It counts looks instead of time, so that a stopped process or a busy machine ends
+// nothing. Used by one thread; waits for no lock of the program.
 class ending_watch {
 public:
     static constexpr std::chrono::milliseconds interval{100};
 
     enum class keeper {
-        anything,  // all that a plugin does was cut off before
-        handler,   // of a signal: it is to return within three seconds, and functions that wait for a peer are not to
-                   // blame
+        anything,  // the whole program, after all transfers were cut
+        handler,   // a signal's handler, which must return within three seconds; calls that may wait do not count
     };
 
-    // Once in each interval. May not return.
-    void look(keeper who);
+    // Call it once in each interval. It does not return if it ends the process.
+    void look(keeper kept_by);
 
 private:
     struct seen_call {
@@ -41,15 +40,15 @@ private:
     unsigned looks_ = 0;
 };
 
-// From now on exit() and quick_exit(), called by anybody but the return of main(), end the process with
-// exit_code::plugin and a sentence that names the plugin. Only for main().
+// Makes exit() and quick_exit() end the process with exit_code::plugin and a sentence that names the plugin, until
+// end_exit_guard(). Only for main().
 void guard_exit() noexcept;
 
-// To be called when a plugin has been made, so that the guard comes before what the plugin does at an exit, and before
-// anything that other threads may still use is destroyed. Does nothing without guard_exit().
+// Registers the guard again, to be called when a plugin has been made. Then exit() calls the guard before the plugin's
+// own handlers, and before it destroys objects that other threads still use. Does nothing without guard_exit().
 void renew_exit_guard() noexcept;
 
-// main() returns: exit() is in order now.
+// Ends the guard before main() returns, which calls exit().
 void end_exit_guard() noexcept;
 
 }  // namespace wherry::app

@@ -25,7 +25,7 @@ namespace {
 
 [[noreturn]] void fail(const std::string& text) { throw error(errc::bad_input, text); }
 
-// A plugin that is made may from now on be called, and end the program.
+// Renews the exit guard for a new plugin, which may call exit() from now on.
 template <class Made>
 Made guarded(Made made) {
     renew_exit_guard();

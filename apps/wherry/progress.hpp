@@ -79,9 +79,9 @@ public:
     void advance(transfer_key which, std::uint64_t position);
     // Its whole size counts as done, whether it was moved or not; false if it never began.
     bool end(transfer_key which);
-    // It was cut, and may begin again.
+    // Forgets a transfer that was cut and may begin again.
     void withdraw(transfer_key which);
-    // The same for all that is in flight.
+    // The same for all transfers in flight.
     void withdraw_all();
     // An item that never began.
     void skip(std::uint64_t size);

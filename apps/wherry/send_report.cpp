@@ -213,11 +213,11 @@ void send_report::settle(std::size_t item, transfer_id id, const offer& what, co
         cut_[item] = {id, what, result};
         return;
     }
-    if (!result.ok() && holds_back_ && is_want_of_room(*result.failure, result.is_remote)) {
+    if (!result.ok() && holds_back_ && is_out_of_room(*result.failure, result.is_remote)) {
         progress_.withdraw(key_of(id));
         const std::lock_guard lock(mutex_);
         const auto before = cut_.find(item);
-        // That there is no room takes nothing back of an earlier attempt.
+        // An earlier attempt may have delivered it, although this one found no room.
         const bool was_uncertain = before != cut_.end() && before->second.result.is_uncertain;
         auto& held = cut_[item] = {id, what, result};
         held.result.is_uncertain = was_uncertain;

@@ -44,14 +44,14 @@ public:
 
     // ---- For a further attempt, when the connection of the one before is gone ----
 
-    // From now on answers that the receiver has no room are held back, as what was cut off is.
-    void hold_back_want_of_room() noexcept { holds_back_ = true; }
+    // Holds back answers that the receiver has no room, from now on, like items that were cut off.
+    void hold_back_exhausted() noexcept { holds_back_ = true; }
     // Items that were cut off have no result: they are held back until abandon_rest(), or until another attempt has
     // settled them.
     bool has_result(std::size_t item) const override;
     // All of it was sent, and the answer was lost.
     bool may_have_arrived(std::size_t item) const override;
-    // Why the first of what is held back was, a failure of the link before an answer; nothing if there is none.
+    // Returns the first failure that is held back: one of the link if there is any, else an answer.
     std::optional<error> first_cut() const;
     // The item cannot be sent again, and gets its result now. `why` is told behind why it was cut off.
     void give_up(std::size_t item, const std::string& why) override;
@@ -97,7 +97,7 @@ private:
     const sending_plan& plan_;
     const exchange_options::compression compression_;
     const kind kind_;
-    std::atomic<bool> holds_back_ = false;  // answers, too
+    std::atomic<bool> holds_back_ = false;  // also answers of status exhausted
 
     mutable std::mutex mutex_;
     std::optional<progress_clock::time_point> began_;  // the first item
@@ -110,7 +110,7 @@ private:
         offer what;
         delivery_result result;
     };
-    std::map<std::size_t, cut> cut_;                 // by item, without a result: what is held back
+    std::map<std::size_t, cut> cut_;                 // by item: results that are held back
     std::map<std::size_t, std::uint64_t> furthest_;  // by item: the most that the receiver was found to have
     bool made_progress_ = false;
     std::size_t delivered_ = 0, failed_ = 0;

@@ -19,10 +19,10 @@ namespace {
 // A signal's handler can reach nothing but what is global.
 std::atomic<int> wake_fd{-1};
 
-// In the pipe, beside the numbers of signals.
-constexpr char stop_hearing = 0, nothing_new = 127;
+// Bytes in the pipe that are not numbers of signals.
+constexpr char stop_watching = 0, nothing_new = 127;
 
-// More that nobody has come to would change nothing.
+// More unhandled signals than these are dropped, because a third one has no further effect.
 constexpr std::size_t most_waiting = 64;
 
 void on_signal(int signal) {
@@ -42,7 +42,7 @@ void handle(int signal, void (*handler)(int)) {
     ::sigaction(signal, &action, nullptr);
 }
 
-// What comes out of the pipe until then.
+// Returns the next byte from the pipe; nothing_new if none comes in time.
 char next_from(int pipe, std::chrono::steady_clock::time_point until) {
     using clock = std::chrono::steady_clock;
     int timeout = -1;
@@ -60,7 +60,7 @@ char next_from(int pipe, std::chrono::steady_clock::time_point until) {
 
 signal_watcher::signal_watcher(std::function<void(unsigned)> otherwise) : otherwise_(std::move(otherwise)) {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) throw error(errc::exhausted, "no pipe can be made to hear signals with", errno);
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw error(errc::exhausted, "no pipe can be made to watch signals with", errno);
     read_end_.reset(ends[0]);
     write_end_.reset(ends[1]);
     ::fcntl(write_end_.get(), F_SETFL, O_NONBLOCK);
@@ -68,13 +68,13 @@ signal_watcher::signal_watcher(std::function<void(unsigned)> otherwise) : otherw
     waiting_.reserve(most_waiting);
     handling_thread_ = std::thread([this] { handle_all(); });
     try {
-        hearing_thread_ = std::thread([this] { hear(); });
+        watching_thread_ = std::thread([this] { watch(); });
     } catch (...) {
         stop_handling();
         throw;
     }
     handle(SIGPIPE, SIG_IGN);
-    // A write beyond the limit of a file's size (ulimit -f) fails with EFBIG instead, and only it.
+    // Ignored, so that a write beyond the limit of a file's size (ulimit -f) fails with EFBIG and ends nothing else.
     handle(SIGXFSZ, SIG_IGN);
     handle(SIGINT, on_signal);
     handle(SIGTERM, on_signal);
@@ -93,10 +93,10 @@ signal_watcher::~signal_watcher() {
     }
     stop_handling();
     wake_fd = -1;
-    // The pipe may be full of signals; then the thread is awake and will make room.
-    while (::write(write_end_.get(), &stop_hearing, 1) < 0 && (errno == EINTR || errno == EAGAIN))
+    // The pipe may be full of signals; then the thread is reading it.
+    while (::write(write_end_.get(), &stop_watching, 1) < 0 && (errno == EINTR || errno == EAGAIN))
         std::this_thread::yield();
-    hearing_thread_.join();
+    watching_thread_.join();
 }
 
 unsigned signal_watcher::count() const {
@@ -109,18 +109,18 @@ void signal_watcher::end_within(std::chrono::milliseconds grace) noexcept {
     auto known = end_at_.load();
     while (end < known && !end_at_.compare_exchange_weak(known, end)) {
     }
-    // Where the pipe is full the thread is awake.
+    // If the pipe is full, the thread is awake and sees the new end.
     [[maybe_unused]] const auto ignored = ::write(write_end_.get(), &nothing_new, 1);
 }
 
-// Nothing in here waits for what a plugin, or a reader of the output, can hold up.
-void signal_watcher::hear() {
+// Waits for no lock that a hung plugin, or a full output, can hold.
+void signal_watcher::watch() {
     ending_watch ending, stuck;
     std::uint64_t stuck_in = 0;
     auto next_look = clock::time_point::max();
     for (;;) {
         const char what = next_from(read_end_.get(), next_look);
-        if (what == stop_hearing) return;
+        if (what == stop_watching) return;
         bool is_stuck = false;
         {
             const std::lock_guard lock(waiting_mutex_);

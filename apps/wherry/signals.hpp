@@ -14,13 +14,13 @@
 
 namespace wherry::app {
 
-// Hears SIGINT, SIGTERM and SIGHUP for the whole program. What is to be done then runs on a thread of its own, where
-// ordinary code may run; another thread hears them, and ends the program where that code, or all the rest, does not
-// come back. SIGPIPE and SIGXFSZ are ignored from then on, and all of them after its end. One at a time.
+// Handles SIGINT, SIGTERM and SIGHUP for the whole program. A handler runs on a thread of its own, where ordinary code
+// may run. A second thread watches for signals, and ends the program if a handler, or the program itself, hangs.
+// SIGPIPE and SIGXFSZ are ignored from then on, and all of these signals after its end. One at a time.
 class signal_watcher {
 public:
-    // `otherwise` is called, with how many signals have come, while no scope is active and no end was set. It may end
-    // the program.
+    // `otherwise` is called with the number of signals so far, while no scope is active and end_within() was not
+    // called. It may end the program.
     explicit signal_watcher(std::function<void(unsigned count)> otherwise);
     ~signal_watcher();
     signal_watcher(const signal_watcher&) = delete;
@@ -29,17 +29,17 @@ public:
     // How many have come.
     unsigned count() const;
     bool is_interrupted() const { return count() > 0; }
-    // Which of them is, or was the last to be, handled; 0: none. Also from a handler.
+    // Returns the signal that is being handled, or was handled last; 0: none. Also from a handler.
     int latest() const noexcept { return latest_; }
 
-    // The program is to end, and cuts off by itself what it does, when `grace` is over. What keeps it from that then is
-    // left behind, as ending_watch says. Of several calls the earliest end counts, and a signal outside of all
-    // scopes makes it now. From any thread, also a handler's.
+    // Tells that the program will cut its transfers after `grace`, and then end. If it does not end, ending_watch ends
+    // it. The earliest end of several calls counts; a signal outside of all scopes sets it to now. From any thread,
+    // also a handler's.
     void end_within(std::chrono::milliseconds grace) noexcept;
 
     // While it lives, signals go to `handler`, with how many have come since it began; its destructor returns when the
-    // handler is not running. If signals had come before, the handler is called at once. Where a handler does not
-    // return, and a further signal waits for it, the process ends without it.
+    // handler is not running. If signals had come before, the handler is called at once. If a handler hangs and a
+    // further signal waits, ending_watch ends the process.
     class scope {
     public:
         scope(signal_watcher& watcher, std::function<void(unsigned count)> handler);
@@ -54,29 +54,29 @@ public:
 private:
     using clock = std::chrono::steady_clock;
 
-    void hear();
+    void watch();
     void handle_all();
     void stop_handling();
 
-    mutable std::mutex mutex_;  // held while a handler runs; never taken by the thread that hears
+    mutable std::mutex mutex_;  // held while a handler runs; never taken by the watching thread
     std::function<void(unsigned)> otherwise_;
     std::function<void(unsigned)> handler_;
     std::atomic<int> latest_{0};
     unsigned count_ = 0;
     unsigned count_in_scope_ = 0;
 
-    // Between the thread that hears and the one that handles.
+    // Shared by the watching thread and the handling one, under `waiting_mutex_`.
     std::mutex waiting_mutex_;
     std::condition_variable has_news_;
     std::vector<int> waiting_;   // signals that are not handled yet
-    std::uint64_t handled_ = 0;  // the one that is being handled included
+    std::uint64_t handled_ = 0;  // how many, including the one that is being handled
     bool is_handling_ = false;
     bool is_over_ = false;
 
     std::atomic<clock::rep> end_at_{std::numeric_limits<clock::rep>::max()};
     unique_fd read_end_;
     unique_fd write_end_;
-    std::thread handling_thread_, hearing_thread_;
+    std::thread handling_thread_, watching_thread_;
 };
 
 }  // namespace wherry::app

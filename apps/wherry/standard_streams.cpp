@@ -13,7 +13,7 @@ bool open_closed_standard_streams() noexcept {
     // In this order: open() takes the lowest number that is free.
     for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         if (::fcntl(stream, F_GETFD) != -1 || errno != EBADF) continue;
-        // What nobody will read must not pass for shown, nor an input that is not there for an empty one.
+        // Opened the wrong way, so that writing or reading fails: else output would seem shown, and input empty.
         if (::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) != stream) return false;
     }
     return true;

@@ -42,7 +42,7 @@ void exchange_stopper::stop(const std::function<void()>& otherwise) {
 
 // Under `mutex_`.
 void exchange_stopper::cut() {
-    is_cut_();
+    before_cut_();
     exchange_->abort();
 }
 

@@ -16,8 +16,9 @@ namespace wherry::app {
 // Thread-safety: stop() from any thread.
 class exchange_stopper {
 public:
-    // `report` outlives it. `is_cut` is called before the link is cut, from which a plugin may not come back.
-    exchange_stopper(send_report& report, std::function<void()> is_cut) : report_(report), is_cut_(std::move(is_cut)) {}
+    // `report` outlives it. `before_cut` is called before the link is cut, because a plugin may hang in that.
+    exchange_stopper(send_report& report, std::function<void()> before_cut)
+        : report_(report), before_cut_(std::move(before_cut)) {}
 
     // While it lives, this exchange is what stop() stops. One at a time.
     class scope {
@@ -38,7 +39,7 @@ private:
     void cut();
 
     send_report& report_;
-    const std::function<void()> is_cut_;
+    const std::function<void()> before_cut_;
     std::mutex mutex_;
     std::condition_variable_any changed_;
     exchange* exchange_ = nullptr;

@@ -452,7 +452,7 @@ void who_is_not_welcome_is_told_why(context& given) {
             both.initiator.failure->told() + "; it should be auth_failed");
 }
 
-void who_cannot_be_judged_is_told_nothing(context& given) {
+void a_peer_that_cannot_be_judged_is_told_nothing(context& given) {
     cipher_check c(given);
     if (!c.has_identities()) skip("it has no identities");
     memory_link link;
@@ -460,7 +460,7 @@ void who_cannot_be_judged_is_told_nothing(context& given) {
     exhausted.cannot_tell = true;
     const auto both = c.run_both(link, welcoming, exhausted);
     require(both.responder.failure && both.initiator.failure,
-            "a handshake succeeds though verify_peer() of the responder could not tell");
+            "a handshake succeeds although verify_peer() of the responder could not decide");
     require(both.responder.failure->code == errc::exhausted,
             both.responder.failure->told() + "; it should be exhausted");
     require(both.initiator.failure->code == errc::disconnected,
@@ -648,8 +648,8 @@ constexpr std::array suite = {
                both_sides_must_have_said_the_same_before},
     check_case{"who_is_not_welcome_is_told_why", "verify_peer's reason reaches the peer",
                who_is_not_welcome_is_told_why},
-    check_case{"who_cannot_be_judged_is_told_nothing", "verify_peer lacked descriptors, memory or threads",
-               who_cannot_be_judged_is_told_nothing},
+    check_case{"a_peer_that_cannot_be_judged_is_told_nothing", "verify_peer lacked descriptors or memory",
+               a_peer_that_cannot_be_judged_is_told_nothing},
     check_case{"a_handshake_that_is_cut_fails", "at any byte", a_handshake_that_is_cut_fails},
     check_case{"a_handshake_that_was_altered_fails", "at any byte", a_handshake_that_was_altered_fails},
     check_case{"records_of_any_size_pass_in_both_directions", "from 0 bytes to the largest record",

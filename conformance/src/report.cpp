@@ -72,7 +72,7 @@ void report_to(shared_report& where) {
         action.sa_flags = SA_SIGINFO | SA_ONSTACK;
         ::sigaction(signal, &action, nullptr);
     }
-    // As wherry has them.
+    // As wherry does, so that a plugin sees the same errors.
     for (const int signal : {SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_IGN);
 }
 

@@ -11,7 +11,7 @@
 
 namespace wherry {
 
-// Names of what a plugin is called for, as in plugin.h.
+// The functions of plugins that are recorded, as plugin.h names them.
 enum class plugin_function : std::size_t {
     load,
     create,
@@ -56,10 +56,11 @@ enum class plugin_function : std::size_t {
     count_
 };
 
-// What notes point to: it lives as long as the process, for another thread may read it at any moment.
+// The plugin_call of each function of one plugin. It lives as long as the process, because another thread may read it
+// at any moment.
 class noted_plugin {
 public:
-    // The same one for the same kind and name.
+    // Returns the same object for the same kind and name; makes it at the first call.
     static const noted_plugin& find(std::string_view kind, std::string_view name);
 
     const plugin_call& call_of(plugin_function which) const noexcept { return calls_[static_cast<std::size_t>(which)]; }
@@ -73,14 +74,14 @@ private:
     std::array<plugin_call, static_cast<std::size_t>(plugin_function::count_)> calls_{};
 };
 
-// Where a thread has its notes. It is never freed, and used by one thread after the other.
+// A thread's current call. A slot is never freed: when its thread has ended, another thread takes it.
 struct call_slot {
     std::atomic<const plugin_call*> current{nullptr};
     std::atomic<std::uint64_t> number{0};
     std::atomic<bool> is_taken{true};
     call_slot* next = nullptr;
 
-    // This thread's; null while nothing is noted, or where there is no memory for one.
+    // Returns this thread's slot; null if recording is off, or memory for a slot is lacking.
     static call_slot* of_this_thread() noexcept {
         if (!is_noting.load(std::memory_order_relaxed)) return nullptr;
         return mine != nullptr ? mine : take();
@@ -94,14 +95,14 @@ private:
     static constinit thread_local call_slot* mine;
 };
 
-// While it lives, its thread is in this function of a plugin.
+// Records, while it lives, that its thread is in this function of the plugin.
 class call_note {
 public:
-    call_note(const noted_plugin& of, plugin_function which) noexcept : slot_(call_slot::of_this_thread()) {
+    call_note(const noted_plugin& plugin, plugin_function which) noexcept : slot_(call_slot::of_this_thread()) {
         if (slot_ == nullptr) return;
         before_ = slot_->current.load(std::memory_order_relaxed);
         slot_->number.store(slot_->number.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-        slot_->current.store(&of.call_of(which), std::memory_order_release);
+        slot_->current.store(&plugin.call_of(which), std::memory_order_release);
     }
     ~call_note() {
         if (slot_ != nullptr) slot_->current.store(before_, std::memory_order_release);

@@ -290,7 +290,7 @@ void claimed_delivery::write(const_bytes bytes) {
 }
 
 void claimed_delivery::remember(const error* failure, const collected_response& answer) {
-    // A sink that could not reach what is behind it, or had no room, may be asked again.
+    // A sink that could not reach its destination, or was out of room, may succeed at the next attempt.
     const bool counts = !failure || (failure->code() != errc::disconnected && failure->code() != errc::exhausted);
     // Before others can find that it is over: between the two they would deliver it again.
     if (shared_->id && counts) try {

@@ -11,9 +11,9 @@ namespace wherry {
 
 namespace {
 
-// What who takes a few takes at the most: a file, its folder, and one on the way there.
+// The most that a caller of take_few() opens: a file, its folder, and one folder on the path to it.
 constexpr std::size_t few = 3;
-// A share of what is free may be taken before the next look: what is not taken through the reserve changes it, too.
+// take_few() checks again after a sixteenth of the free descriptors, because others open descriptors without it.
 constexpr std::ptrdiff_t shares_of_free = 16;
 constexpr std::size_t unlimited = std::size_t{1} << 30;
 
@@ -42,7 +42,7 @@ std::ptrdiff_t descriptor_reserve::left() const noexcept {
     return static_cast<std::ptrdiff_t>(limit_) - static_cast<std::ptrdiff_t>(used);
 }
 
-std::size_t descriptor_reserve::free_beside() const noexcept {
+std::size_t descriptor_reserve::free_beyond_reserve() const noexcept {
     return static_cast<std::size_t>(std::max<std::ptrdiff_t>(left(), 0));
 }
 
@@ -50,14 +50,14 @@ bool descriptor_reserve::is_half_free() const noexcept { return next_number() + 
 
 std::optional<descriptor_reserve::taking> descriptor_reserve::take_few() const noexcept {
     taking mine(*this);
-    if (--unlooked_ >= 0) return mine;
+    if (--unchecked_ >= 0) return mine;
     const auto free = left();
     if (free < 0) return std::nullopt;
-    unlooked_ = free / shares_of_free;
+    unchecked_ = free / shares_of_free;
     return mine;
 }
 
-bool is_want_of_descriptors(const error& e) noexcept {
+bool is_out_of_descriptors(const error& e) noexcept {
     return e.code() == errc::exhausted && (e.system_error() == EMFILE || e.system_error() == ENFILE);
 }
 

@@ -11,53 +11,53 @@
 
 namespace wherry {
 
-// Keeps some of this process's descriptors for what must not fail: looks at keys, and deliveries that have come whole.
-// The kernel gives the lowest number that is free. So a descriptor whose number is within the last ones of the limit
-// says that what is free is all reserve.
+// Reserves some of this process's descriptors for reads of key files and for deliveries that have come whole.
+// The kernel assigns the lowest free number. So if a new descriptor's number is one of the last below the limit, only
+// the reserve is free.
 // Thread-safety: all functions from any thread.
 class descriptor_reserve {
 public:
-    // For the limit that the process has now, or for another one.
+    // Uses the process's present limit, or the given one.
     descriptor_reserve();
     explicit descriptor_reserve(std::size_t limit);
 
     std::size_t limit() const noexcept { return limit_; }
 
-    // How many may be taken before only the reserve is left.
-    std::size_t free_beside() const noexcept;
-    // Whether at least half of the reserve is free. A server accepts up to there.
+    // Returns how many more may be opened before only the reserve is free.
+    std::size_t free_beyond_reserve() const noexcept;
+    // Whether at least half of the reserve is free. A server accepts connections only then.
     bool is_half_free() const noexcept;
 
-    // Held by who takes a few, from before it takes them until it has them.
+    // Counts a caller that is about to open a few descriptors, until it has opened them.
     class taking {
     public:
-        explicit taking(const descriptor_reserve& from) noexcept : from_(&from) { ++from.being_taken_; }
-        taking(taking&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+        explicit taking(const descriptor_reserve& reserve) noexcept : owner_(&reserve) { ++reserve.being_taken_; }
+        taking(taking&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)) {}
         taking& operator=(taking&&) = delete;
         ~taking() {
-            if (from_) --from_->being_taken_;
+            if (owner_) --owner_->being_taken_;
         }
 
     private:
-        const descriptor_reserve* from_;
+        const descriptor_reserve* owner_;
     };
-    // Nothing where that would touch the reserve. Costs next to nothing while many are free.
+    // Returns nothing if the reserve would be touched. Most calls make no system call while many descriptors are free.
     std::optional<taking> take_few() const noexcept;
 
 private:
-    // What a new descriptor would be numbered; the limit if there is none.
+    // Returns the number that a new descriptor would get; the limit if none is free.
     std::size_t next_number() const noexcept;
-    // Beside the reserve and what is just being taken; negative where that is not there.
+    // Returns how many are free beyond the reserve and beyond those being taken; negative if they are too few.
     std::ptrdiff_t left() const noexcept;
 
     const std::size_t limit_, reserve_;
     mutable std::mutex looking_;
     mutable unique_fd probe_;
-    mutable std::atomic<std::ptrdiff_t> unlooked_{0};  // that may be taken before the next look
+    mutable std::atomic<std::ptrdiff_t> unchecked_{0};  // calls of take_few() until the next check
     mutable std::atomic<std::size_t> being_taken_{0};
 };
 
-// Whether it failed for want of descriptors, which others give back.
-bool is_want_of_descriptors(const error& e) noexcept;
+// Whether the failure was a lack of descriptors. Other deliveries release theirs when they end.
+bool is_out_of_descriptors(const error& e) noexcept;
 
 }  // namespace wherry

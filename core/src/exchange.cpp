@@ -402,10 +402,10 @@ struct exchange::implementation final : private answer_reader::steps {
         if (joins)
             granted.count =
                 static_cast<std::uint16_t>(std::min<std::size_t>(wanted.count, joins->at.max_streams() - 1));
-        // A quarter of what is free at the most, at two descriptors each.
+        // At most a quarter of the free descriptors, two for each connection.
         if (reserve)
             granted.count =
-                static_cast<std::uint16_t>(std::min<std::size_t>(granted.count, reserve->free_beside() / 8));
+                static_cast<std::uint16_t>(std::min<std::size_t>(granted.count, reserve->free_beyond_reserve() / 8));
         // Who reads ahead has records that belong in front of what the others bring.
         if (ahead) granted.count = 0;
         if (granted.count > 0) {

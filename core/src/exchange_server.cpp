@@ -28,7 +28,8 @@ using clock = std::chrono::steady_clock;
 
 // When descriptors or threads have run out, a connection that ends may bring some back; so may other programs.
 constexpr std::chrono::milliseconds exhausted_pause{50};
-// How long a peer need not make room. A sender speaks as soon as it is connected, and its proof is one round trip away.
+// No peer is evicted sooner. A sender starts the handshake as soon as it is connected, and proves its key one round
+// trip later.
 constexpr std::chrono::milliseconds unproved_grace{250};
 // Peers that come at the same moment are dealt with a few at a time, as far as they are quick: a thousand that all wait
 // for one another take longer, and more memory and threads, than a thousand in a row. Who takes longer than this holds
@@ -38,7 +39,7 @@ constexpr std::size_t least_at_once = 16, at_once_for_each_processor = 8;
 // Proved peers that wait for a place, in places.
 constexpr std::size_t waiting_for_each_place = 16;
 
-// Notes whether the peer has said anything.
+// Records whether the peer has sent anything.
 class watched_connection final : public connection {
 public:
     using connection::write_all;
@@ -65,8 +66,9 @@ private:
     std::atomic<bool> has_heard_{false};
 };
 
-// What the limit of descriptors leaves of what was wished for: an eighth of them for the reserve, a quarter for peers
-// that have not proved themselves, a quarter for those that have, the rest for deliveries. A connection takes two.
+// Lowers the options to fit the limit of descriptors. An eighth is for the reserve, a quarter for peers that have not
+// proved themselves, a quarter for those that have (served or waiting), the rest for deliveries. A connection takes
+// two.
 server_options within_limit(server_options wished, std::size_t limit) {
     wished.max_connections = std::min(wished.max_connections, std::max<std::size_t>(limit / 16, 1));
     wished.max_unproved = std::min(wished.max_unproved, std::max<std::size_t>(limit / 8, 1));
@@ -82,14 +84,14 @@ struct exchange_server::implementation {
         std::shared_ptr<watched_connection> link;
         crew::task thread;
         mutable std::mutex mutex;
-        exchange* trading = nullptr;     // while it serves, as the next
-        raw_receiver* taking = nullptr;  // instead, of a raw peer
+        exchange* trading = nullptr;  // while it serves this peer
+        raw_receiver* raw = nullptr;  // the same for a raw peer, instead
         bool is_draining = false;
         // Under the server's mutex.
         std::list<served>::iterator place;
         enum class phase { unproved, waiting, served, joined, leaving, ended } at = phase::unproved;
         const clock::time_point since = clock::now();
-        bool makes_room = false;
+        bool is_evicted = false;
         std::condition_variable has_turn;
     };
     using phase = served::phase;
@@ -132,7 +134,7 @@ struct exchange_server::implementation {
     }
 
     void run() {
-        // Accepted, and without a thread yet.
+        // The connection that is accepted, but has no thread yet.
         std::shared_ptr<watched_connection> next;
         while (wait_for_a_place(next != nullptr)) {
             try {
@@ -150,7 +152,7 @@ struct exchange_server::implementation {
                     throw;
                 }
                 std::unique_lock lock(mutex);
-                make_room();
+                evict_one();
                 changed.wait_for(lock, exhausted_pause);
             }
         }
@@ -158,7 +160,7 @@ struct exchange_server::implementation {
         end_all();
     }
 
-    // Before the next peer is accepted, and again before its thread begins. False once it is stopping.
+    // Waits before the next peer is accepted, and again before its thread starts. Returns false once the server stops.
     bool wait_for_a_place(bool is_accepted) {
         std::unique_lock lock(mutex);
         for (;;) {
@@ -174,36 +176,36 @@ struct exchange_server::implementation {
                 rush_eases.wait_until(lock, *until, [&] { return to_end_first == 0 || is_stopping; });
                 continue;
             }
-            // Nobody makes room before there is somebody to make it for.
+            // A peer is evicted only for another one that was accepted.
             const bool is_crowded = is_accepted && count(phase::unproved) >= options.max_unproved;
             const bool lacks_descriptors = !is_accepted && !reserve.is_half_free();
             if (!is_crowded && !lacks_descriptors) return true;
-            // Who makes room is as good as gone, and not counted; its descriptors are there a little later.
-            if (!make_room() || lacks_descriptors) changed.wait_for(lock, exhausted_pause);
+            // An evicted peer does not count any more, but its descriptors are free a little later.
+            if (!evict_one() || lacks_descriptors) changed.wait_for(lock, exhausted_pause);
         }
     }
 
-    // Has a peer that has not proved itself make room for the next: the oldest that has not said anything, or else one
-    // by lot. Where strangers come faster than a sender's round trip is long, the oldest would always be that sender.
-    // False if there is none that has had its time.
-    bool make_room() {
+    // Evicts a peer that has not proved itself: the oldest one that has sent nothing, or else one at random. If the
+    // oldest one were evicted instead, a sender would always be evicted when strangers connect at short intervals.
+    // Returns false if all are within unproved_grace.
+    bool evict_one() {
         std::vector<served*> silent, others;
         const auto now = clock::now();
         for (auto& peer : peers) {
-            if (peer.at != phase::unproved || peer.makes_room || now - peer.since < unproved_grace) continue;
+            if (peer.at != phase::unproved || peer.is_evicted || now - peer.since < unproved_grace) continue;
             const std::lock_guard peer_lock(peer.mutex);
             if (peer.link) (peer.link->has_heard() ? others : silent).push_back(&peer);
         }
         if (silent.empty() && others.empty()) return false;
-        auto& chosen = silent.empty() ? *others[lot() % others.size()] : *silent.front();
+        auto& chosen = silent.empty() ? *others[random_engine() % others.size()] : *silent.front();
         --count(phase::unproved);
-        chosen.makes_room = true;
+        chosen.is_evicted = true;
         const std::lock_guard peer_lock(chosen.mutex);
         if (chosen.link) chosen.link->abort();
         return true;
     }
 
-    // Under `mutex`, as the next four and make_room().
+    // Under `mutex`, as the next four and evict_one().
 
     // When the next peer is accepted at the latest, if many came just now and are still there.
     std::optional<clock::time_point> end_of_rush() const {
@@ -217,7 +219,7 @@ struct exchange_server::implementation {
     // Everything that changes a peer's phase comes through here. Those that make room are as good as gone, and not
     // counted.
     void enter(served& peer, phase to) {
-        if (!peer.makes_room) --count(peer.at), ++count(to);
+        if (!peer.is_evicted) --count(peer.at), ++count(to);
         peer.at = to;
         if (to == phase::ended) {
             ended.splice(ended.end(), peers, peer.place);
@@ -320,7 +322,7 @@ struct exchange_server::implementation {
 
     bool was_asked_for_room(const served& peer) {
         const std::lock_guard lock(mutex);
-        return peer.makes_room;
+        return peer.is_evicted;
     }
 
     void serve_wherry(served& peer) {
@@ -346,7 +348,7 @@ struct exchange_server::implementation {
         trading.serve();
     }
 
-    // Lets stop() reach what serves a peer for as long as it lives.
+    // Lets stop() reach the object that serves a peer, for as long as that object lives.
     template <class Serving>
     class published {
     public:
@@ -367,16 +369,17 @@ struct exchange_server::implementation {
 
     void serve_raw(served& peer) {
         if (!wait_for_turn(peer))
-            throw error(errc::cancelled,
-                        "the receiver was stopped before it had a place; what it may have sent is not stored");
+            throw error(
+                errc::cancelled,
+                "the receiver was stopped before the peer had a place; bytes that it may have sent are not stored");
         observer.connected(peer.id, peer.link->peer_address(), identity(), "none (raw)");
-        raw_receiver taking(*peer.link, into, protocol, observer, peer.id, [&] { return gives_way(peer); });
-        const published serving(peer, peer.taking, taking);
-        taking.serve();
+        raw_receiver raw(*peer.link, into, protocol, observer, peer.id, [&] { return must_leave(peer); });
+        const published serving(peer, peer.raw, raw);
+        raw.serve();
     }
 
-    // Whether a silent peer has just left its place to one that waits: one for each.
-    bool gives_way(served& peer) {
+    // Releases a silent peer's place if another peer waits for one: one place for each. Returns whether it did.
+    bool must_leave(served& peer) {
         const std::lock_guard lock(mutex);
         if (in_line.empty()) return false;
         enter(peer, phase::leaving);
@@ -389,8 +392,8 @@ struct exchange_server::implementation {
         peer.is_draining = true;
         if (peer.trading)
             peer.trading->drain();
-        else if (peer.taking)
-            peer.taking->drain();
+        else if (peer.raw)
+            peer.raw->drain();
         else if (peer.link && protocol.protection)
             peer.link->abort();  // nothing was begun
     }
@@ -409,8 +412,8 @@ struct exchange_server::implementation {
             // An exchange gives up what waits to be finished, too.
             if (peer.trading)
                 peer.trading->abort();
-            else if (peer.taking)
-                peer.taking->abort();
+            else if (peer.raw)
+                peer.raw->abort();
             else if (peer.link)
                 peer.link->abort();
         }
@@ -428,7 +431,7 @@ struct exchange_server::implementation {
                 drain(peer);
                 peer.has_turn.notify_one();
             }
-            // Behind that, for a listener may fail to come back from it.
+            // Last, because a listener's plugin may hang in it.
             from.abort();
         }
         changed.notify_all();
@@ -440,7 +443,7 @@ struct exchange_server::implementation {
     const server_protocol protocol;
     const descriptor_reserve reserve;
     const server_options wished, options;
-    const std::size_t most_waiting;  // proved peers without a place
+    const std::size_t most_waiting;  // of proved peers without a place
     server_observer& observer;
     delivery_registry deliveries;
     join_registry joins;
@@ -455,7 +458,7 @@ struct exchange_server::implementation {
     std::list<served> ended;              // whose threads are to be joined
     std::array<std::size_t, 6> counts{};  // of peers, by phase
     std::deque<served*> in_line;          // wait for their turn
-    std::minstd_rand lot{std::random_device{}()};
+    std::minstd_rand random_engine{std::random_device{}()};
     connection_id next_id = 1;
     bool is_stopping = false;
     clock::time_point cut_at = clock::time_point::max();

@@ -23,9 +23,9 @@ constexpr std::size_t response_piece_bytes = 4096;
 // What is larger takes long by itself, and nothing small should wait for it in one group.
 constexpr std::uint64_t most_grouped_bytes = std::uint64_t{1} << 20;
 
-// How long a delivery waits for descriptors that others hold before it is refused, and how often it looks.
-constexpr std::chrono::seconds descriptor_patience{10};
-constexpr std::chrono::milliseconds descriptor_look{10};
+// A delivery waits so long for descriptors before it is refused, and retries at this interval.
+constexpr std::chrono::seconds descriptor_timeout{10};
+constexpr std::chrono::milliseconds descriptor_retry_interval{10};
 
 // As much as zstd expands at a time.
 constexpr std::size_t expanded_piece_bytes = std::size_t{128} << 10;
@@ -94,7 +94,7 @@ void incoming_transfers::flush(alone what) {
 
 bool incoming_transfers::is_drained() noexcept { return is_draining_ && open_count_ == 0; }
 
-// Why nothing is taken from the peer, which was welcome when it came. From any thread.
+// Returns why deliveries from the peer are refused, although its handshake succeeded. From any thread.
 std::optional<error> incoming_transfers::find_objection() {
     if (!verify_) return std::nullopt;
     const std::lock_guard lock(verify_mutex_);
@@ -104,13 +104,13 @@ std::optional<error> incoming_transfers::find_objection() {
         return std::nullopt;
     } catch (const std::exception& e) {
         const auto why = as_error(e);
-        // Else a folder of a thousand files would be refused, and that told, a thousand times.
+        // Otherwise a folder of a thousand files would be refused, and logged, a thousand times.
         if (why.code() == errc::auth_failed) unwelcome_ = why;
         return why;
     }
 }
 
-// Once for all that is in a record: it has come at one time.
+// Throws if the peer is not welcome any more. Checks once for a whole record, because all of it came at one time.
 void incoming_transfers::require_welcome() {
     if (is_record_welcome_) return;
     if (const auto objection = find_objection()) throw *objection;
@@ -191,11 +191,12 @@ void incoming_transfers::open(transfer_id id, transfer item, const offer_frame& 
     observer_.tell([&](auto& o) { o.receiving(id, begun.what, begun.resumed_from); });
 }
 
-// Who announces many files ahead waits for the answer to each. That answer may wait, too, so that all senders together
-// do not hold more open than there is room for; each always has one that it can go on with.
+// Whether to delay the answer to an offer, because only the reserve is left. A sender that announces files ahead waits
+// for each answer. While nothing is open, the oldest delayed offer is opened, so each sender can continue with one
+// file.
 bool incoming_transfers::must_be_postponed(const offer& what) const noexcept {
     if (!what.wants_resume || !reserve_) return false;
-    return !postponed_.empty() || (!open_.empty() && reserve_->free_beside() == 0);
+    return !postponed_.empty() || (!open_.empty() && reserve_->free_beyond_reserve() == 0);
 }
 
 void incoming_transfers::open_postponed(std::deque<postponed_offer>::iterator which) {
@@ -206,9 +207,9 @@ void incoming_transfers::open_postponed(std::deque<postponed_offer>::iterator wh
 
 void incoming_transfers::open_what_was_postponed() {
     while (!postponed_.empty()) {
-        // A sender that waits for all answers before it sends anything says PING meanwhile, so this is looked at.
-        const bool has_waited = clock::now() - postponed_.front().since >= descriptor_patience;
-        if (!open_.empty() && !has_waited && reserve_->free_beside() == 0) return;
+        // A sender that waits for all answers sends PING meanwhile, so this code runs again.
+        const bool has_waited = clock::now() - postponed_.front().since >= descriptor_timeout;
+        if (!open_.empty() && !has_waited && reserve_->free_beyond_reserve() == 0) return;
         post_alone();
         open_postponed(postponed_.begin());
     }
@@ -234,8 +235,8 @@ void incoming_transfers::peer_took_leave() {
     if (known_) known_->forget(number_, over_.peer());
 }
 
-// Where descriptors are scarce, what has come whole over this connection is finished first. Who has nothing of the kind
-// takes from the reserve, so that no two connections wait for each other.
+// Without free descriptors, the deliveries that have come whole over this connection are finished first. A connection
+// with no such delivery uses the reserve, so that no two connections wait for each other.
 void incoming_transfers::begin(transfer& item) {
     std::optional<clock::time_point> until;
     for (;;) {
@@ -249,8 +250,8 @@ void incoming_transfers::begin(transfer& item) {
                 break;
             }
         } catch (const error& e) {
-            if (!is_want_of_descriptors(e)) throw;
-            if (!until) until = clock::now() + descriptor_patience;
+            if (!is_out_of_descriptors(e)) throw;
+            if (!until) until = clock::now() + descriptor_timeout;
             if (!may_wait && clock::now() >= *until) throw;
         }
         await_descriptors();
@@ -260,13 +261,13 @@ void incoming_transfers::begin(transfer& item) {
     if (item.have > most) throw error(errc::internal, "the sink resumes from where it cannot");
 }
 
-// One of this connection's deliveries has ended, or another's may have.
+// Waits until a delivery of this connection has ended, or for a short time, because another connection's may have.
 void incoming_transfers::await_descriptors() {
     if (must_stop()) throw shutting_down();
     to_finish_.begin();
     writer_.transmit(answers_);
     std::unique_lock lock(finished_mutex_);
-    one_has_ended_.wait_for(lock, descriptor_look);
+    one_has_ended_.wait_for(lock, descriptor_retry_interval);
 }
 
 // Says what is there already, with its digest, which the sender compares with that of its source.
@@ -442,7 +443,7 @@ bool incoming_transfers::go_together(const finishing& one, const finishing& othe
     return one.commits_with && one.commits_with == other.commits_with;
 }
 
-// With an objection nothing is finished.
+// With an objection every delivery is aborted instead.
 void incoming_transfers::finish_and_tell(std::span<finishing> ended, std::optional<error> objection) {
     if (has_given_up()) objection = shutting_down();
     if (objection) {

@@ -127,7 +127,7 @@ private:
         delivery_result result;
     };
 
-    // An offer that waits until a descriptor may be had for it. Its sender waits for an answer before it sends any.
+    // An offer that waits for free descriptors. Its sender sends no content before the answer.
     struct postponed_offer {
         transfer_id id = 0;
         transfer item;
@@ -172,9 +172,9 @@ private:
     observer_gate& observer_;
     delivery_registry* const known_;
     const peer_verifier verify_;
-    std::mutex verify_mutex_;         // over asking, and the next
-    std::optional<error> unwelcome_;  // since when it was asked last
-    bool is_record_welcome_ = false;  // used by the thread that reads
+    std::mutex verify_mutex_;         // held while verify_ runs; guards unwelcome_
+    std::optional<error> unwelcome_;  // why verify_ refused the peer, which is final
+    bool is_record_welcome_ = false;  // the peer was checked for this record; only for the thread that reads
     const delivery_registry::connection_number number_;
     const std::shared_ptr<last_heard> heard_;
     std::set<delivery_registry::connection_number> living_;
@@ -195,7 +195,7 @@ private:
     std::atomic<std::size_t> open_count_ = 0;
 
     std::atomic<std::size_t> unanswered_ = 0;  // that have come whole
-    std::condition_variable one_has_ended_;    // of those
+    std::condition_variable one_has_ended_;    // one of the unanswered
     std::mutex finished_mutex_;                // over the two that follow
     record_buffer finished_answers_;
     std::vector<admission> finished_;  // until their answers are out

@@ -19,10 +19,10 @@ using instance_pointer = std::shared_ptr<plugin_instance>;
 // As abi::checked. A C++ exception that a plugin lets out, which it must not, is a failure of this call, where the
 // plugin's own frames can be unwound; nobody can promise more.
 template <class Call>
-void checked(const plugin_instance& of, plugin_function which, Call&& call) {
+void checked(const plugin_instance& instance, plugin_function which, Call&& call) {
     constexpr const char* complaint = "let a C++ exception out, which is a bug in the plugin: ";
-    abi::checked(of.name, [&](wherry_error* e) -> wherry_status {
-        const call_note note(of.calls, which);
+    abi::checked(instance.name, [&](wherry_error* e) -> wherry_status {
+        const call_note note(instance.calls, which);
         try {
             return call(e);
         } catch (const std::exception& thrown) {
@@ -35,8 +35,8 @@ void checked(const plugin_instance& of, plugin_function which, Call&& call) {
 
 // The same for a function that cannot fail.
 template <class Call>
-auto noted(const plugin_instance& of, plugin_function which, Call&& call) {
-    const call_note note(of.calls, which);
+auto noted(const plugin_instance& instance, plugin_function which, Call&& call) {
+    const call_note note(instance.calls, which);
     return call();
 }
 

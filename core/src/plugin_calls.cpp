@@ -63,7 +63,7 @@ static_assert(functions.back().name != nullptr, "each function has its name");
 
 std::atomic<call_slot*> first_slot{nullptr};
 
-// Gives the slot back when the thread ends.
+// Releases the slot when its thread ends.
 struct slot_holder {
     call_slot* slot = nullptr;
     ~slot_holder() {

@@ -24,15 +24,16 @@ namespace {
 using clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-// How soon a silent connection notices that it is to end. A read that ran out of time shows that nothing is lost then.
+// A silent connection notices within this time that it should end. Only a read that timed out ends it, so no bytes are
+// lost.
 constexpr std::chrono::milliseconds longest_wait = 1s;
-// Long enough to see what has arrived already.
+// The read timeout for bytes that have arrived already.
 constexpr std::chrono::milliseconds glance = 1ms;
-// How long a delivery waits for descriptors, and how often it tries.
-constexpr std::chrono::seconds descriptor_patience = 10s;
-constexpr std::chrono::milliseconds descriptor_look = 50ms;
+// A delivery waits so long for descriptors, and retries at this interval.
+constexpr std::chrono::seconds descriptor_timeout = 10s;
+constexpr std::chrono::milliseconds descriptor_retry_interval = 50ms;
 
-// What a raw peer sends has no name of its own.
+// Makes a name, because the data of a raw peer have none.
 std::string raw_name(connection_id connection, transfer_id number) {
     std::timespec now{};
     std::timespec_get(&now, TIME_UTC);
@@ -40,7 +41,7 @@ std::string raw_name(connection_id connection, transfer_id number) {
     gmtime_r(&now.tv_sec, &utc);
     std::array<char, 32> stamp{};
     std::strftime(stamp.data(), stamp.size(), "%Y%m%dT%H%M%S", &utc);
-    // Fine enough that no two are alike, not even across a restart.
+    // Microseconds, so that no two names are alike, even after a restart.
     std::array<char, 24> fraction{};
     std::snprintf(fraction.data(), fraction.size(), ".%06ldZ", now.tv_nsec / 1000);
     return "raw-" + std::string(stamp.data()) + fraction.data() + "-" + std::to_string(connection) + "-" +
@@ -54,12 +55,12 @@ error incomplete(const error& why) {
 
 }  // namespace
 
-// What a raw peer sends up to the next end: one delivery, or nothing.
+// A raw peer's data up to the next end: one delivery, or nothing.
 class raw_receiver::dump {
 public:
-    dump(raw_receiver& by, transfer_id number) : by_(by), number_(number) {}
+    dump(raw_receiver& receiver, transfer_id number) : receiver_(receiver), number_(number) {}
 
-    // Reads to the end, and stores what came, however it ended, for nobody will send it again.
+    // Reads to the end and stores what came, even if the end is a failure, because a raw peer sends nothing again.
     void take() {
         try {
             read();
@@ -72,10 +73,10 @@ public:
         }
     }
 
-    // Whether a first byte came.
+    // Whether the peer has sent a byte.
     bool has_begun() const noexcept { return has_begun_; }
     receive_end ended_by() const noexcept { return ended_by_; }
-    // Why the peer's part of it is not in order.
+    // Why the data are not complete; a failure of the sink is in result() only.
     const std::optional<error>& failure() const noexcept { return failure_; }
 
     // REQUIRES: has_begun().
@@ -90,21 +91,21 @@ public:
         told.outcome = std::move(answer_.outcome);
         told.response = std::move(answer_.bytes);
         told.bytes = bytes_;
-        // Where the sink failed before that, nothing of the peer's has ended it.
+        // A sink that fails earlier ends the delivery itself.
         if (!sink_failure_ || is_finishing_) told.ended_by = ended_by_;
         return told;
     }
     const offer& what() const noexcept { return what_; }
 
 private:
-    // Throws what the sink does.
+    // Throws only what the sink throws.
     void read() {
-        auto options = by_.limits_;
+        auto options = receiver_.limits_;
         options.idle_timeout =
             options.idle_timeout == 0ms ? longest_wait : std::min(options.idle_timeout, longest_wait);
         std::optional<error> of_sink;
         try {
-            const auto received = receive_all(by_.link_, options, [&](const_bytes piece) {
+            const auto received = receive_all(receiver_.link_, options, [&](const_bytes piece) {
                 try {
                     store(piece);
                 } catch (const std::exception& e) {
@@ -115,12 +116,14 @@ private:
             ended_by_ = received.how;
             if (ended_by_ == receive_end::limit)
                 failure_ = error(errc::exhausted, "the peer had more to send than the limit of " +
-                                                      std::to_string(by_.limits_.max_bytes) +
+                                                      std::to_string(receiver_.limits_.max_bytes) +
                                                       " bytes; the rest is not stored, and its connection is closed");
         } catch (const error& e) {
             if (of_sink) throw;
             ended_by_ = receive_end::cut;
-            failure_ = by_.is_cut_ ? error(errc::cancelled, "the receiver was stopped before the peer had ended") : e;
+            failure_ = receiver_.is_cut_
+                           ? error(errc::cancelled, "the receiver was stopped before the delivery had ended")
+                           : e;
         }
     }
 
@@ -128,32 +131,33 @@ private:
         if (!has_begun_) begin();
         going_into_->write(piece);
         bytes_ += piece.size();
-        by_.observer_.received_so_far(by_.id_, number_, bytes_);
+        receiver_.observer_.received_so_far(receiver_.id_, number_, bytes_);
     }
 
     void begin() {
         has_begun_ = true;
-        by_.link_.set_read_timeout(by_.limits_.idle_timeout);
+        receiver_.link_.set_read_timeout(receiver_.limits_.idle_timeout);
         what_.kind = item_kind::data;
-        what_.name = raw_name(by_.id_, number_);
+        what_.name = raw_name(receiver_.id_, number_);
         going_into_ = begin_in_sink();
-        by_.observer_.receiving(by_.id_, number_, what_, 0);
+        receiver_.observer_.receiving(receiver_.id_, number_, what_, 0);
     }
 
-    // Waits for descriptors, for nobody would send this again.
+    // Waits for descriptors, because a raw peer sends nothing again.
     std::unique_ptr<delivery> begin_in_sink() const {
         const identity nobody;
-        for (const auto until = clock::now() + descriptor_patience;;) {
+        for (const auto until = clock::now() + descriptor_timeout;;) {
             try {
-                return by_.into_.begin(what_, {by_.link_.peer_address(), nobody});
+                return receiver_.into_.begin(what_, {receiver_.link_.peer_address(), nobody});
             } catch (const error& e) {
-                if (!is_want_of_descriptors(e) || by_.is_draining_ || by_.is_cut_ || clock::now() >= until) throw;
+                if (!is_out_of_descriptors(e) || receiver_.is_draining_ || receiver_.is_cut_ || clock::now() >= until)
+                    throw;
             }
-            std::this_thread::sleep_for(descriptor_look);
+            std::this_thread::sleep_for(descriptor_retry_interval);
         }
     }
 
-    raw_receiver& by_;
+    raw_receiver& receiver_;
     const transfer_id number_;
     offer what_;
     std::unique_ptr<delivery> going_into_;
@@ -165,14 +169,14 @@ private:
 };
 
 raw_receiver::raw_receiver(connection& link, sink& into, const server_protocol& protocol, server_observer& observer,
-                           connection_id id, std::function<bool()> gives_way)
+                           connection_id id, std::function<bool()> must_leave)
     : link_(link),
       into_(into),
       limits_(protocol.raw),
       is_once_(protocol.raw_once),
       observer_(observer),
       id_(id),
-      gives_way_(std::move(gives_way)) {}
+      must_leave_(std::move(must_leave)) {}
 
 void raw_receiver::abort() noexcept {
     is_cut_ = true;
@@ -195,21 +199,21 @@ void raw_receiver::serve() {
         if (next.failure()) throw *next.failure();
         if (next.ended_by() != receive_end::idle || is_draining_) return;
         if (number == 1)
-            end_if_mute(connected_at);
-        else if (gives_way_())
+            end_if_silent(connected_at);
+        else if (must_leave_())
             throw error(errc::timed_out,
-                        "it was silent, and another peer waited for its place; raise --max-connections if its "
-                        "connection is to stay");
+                        "the peer was silent, and another peer waited for its place; raise --max-connections to keep "
+                        "silent peers connected");
     }
 }
 
-// Who connects and says nothing keeps no place.
-void raw_receiver::end_if_mute(clock::time_point since) const {
+// Throws if the peer has sent nothing for the idle timeout, so that it does not occupy a place.
+void raw_receiver::end_if_silent(clock::time_point since) const {
     if (limits_.idle_timeout > 0ms && clock::now() - since >= limits_.idle_timeout)
-        throw error(errc::timed_out, "it said nothing within the idle timeout");
+        throw error(errc::timed_out, "the peer said nothing within the idle timeout");
 }
 
-// What came while the one delivery was finished is not passed over in silence.
+// Throws if the peer has sent more while its one delivery was finished, because those bytes are lost.
 void raw_receiver::refuse_more() {
     link_.set_read_timeout(glance);
     std::byte more;
@@ -219,7 +223,8 @@ void raw_receiver::refuse_more() {
         if (e.code() == errc::timed_out) return;
         throw;
     }
-    throw error(errc::refused, "it sent more after the one delivery that a connection may have; that is not stored");
+    throw error(errc::refused,
+                "the peer sent more after the one delivery of its connection; those bytes are not stored");
 }
 
 }  // namespace wherry

@@ -8,29 +8,29 @@
 
 namespace wherry {
 
-// Serves one raw peer: its deliveries, one after the other. A silence ends a delivery, and the connection goes on.
+// Receives the deliveries of one raw peer, one after the other. A silence ends a delivery; the connection stays open.
 class raw_receiver {
 public:
-    // `gives_way` is asked now and then while a peer that has delivered something is silent: whether its connection is
-    // to end because others wait for its place. All that is referred to outlives the receiver.
+    // `must_leave` is called at intervals while a peer is silent that has delivered something. It returns true if the
+    // connection must end because others wait for its place. All that is referred to outlives the receiver.
     raw_receiver(connection& link, sink& into, const server_protocol& protocol, server_observer& observer,
-                 connection_id id, std::function<bool()> gives_way);
+                 connection_id id, std::function<bool()> must_leave);
     raw_receiver(const raw_receiver&) = delete;
     raw_receiver& operator=(const raw_receiver&) = delete;
 
-    // Returns when the peer has closed, when a failed delivery was told, or after drain() at the next silence. Throws
-    // error where the connection ends otherwise while no delivery is under way.
+    // Returns when the peer has closed, when a failed delivery was reported, or at the first silence after drain().
+    // Throws error if the connection ends for another reason while no delivery is under way.
     void serve();
 
-    // From any thread. What has arrived, and the delivery under way, is still taken.
+    // Ends serve() at the next silence: it still takes what has arrived, and the delivery under way. From any thread.
     void drain() noexcept { is_draining_ = true; }
-    // From any thread. Cuts the link.
+    // Cuts the link. From any thread.
     void abort() noexcept;
 
 private:
     class dump;
 
-    void end_if_mute(std::chrono::steady_clock::time_point since) const;
+    void end_if_silent(std::chrono::steady_clock::time_point since) const;
     void refuse_more();
 
     connection& link_;
@@ -39,7 +39,7 @@ private:
     const bool is_once_;
     server_observer& observer_;
     const connection_id id_;
-    const std::function<bool()> gives_way_;
+    const std::function<bool()> must_leave_;
     std::atomic<bool> is_draining_{false}, is_cut_{false};
 };
 

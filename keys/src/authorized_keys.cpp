@@ -39,7 +39,7 @@ std::size_t remove_if(const std::filesystem::path& path, const std::function<boo
         return true;
     };
     edit_file(path, rules, [&](std::string_view text) -> std::optional<std::string> {
-        parse_at(path, text);  // throws for what is no text
+        parse_at(path, text);  // throws if it is not a text file
         auto kept = without_lines(text, drop);
         if (removed == 0) return std::nullopt;
         return kept;
@@ -50,8 +50,7 @@ std::size_t remove_if(const std::filesystem::path& path, const std::function<boo
 }  // namespace
 
 authorized_keys::listing authorized_keys::parse(std::string_view text) {
-    // A line that is not believed lets nobody in, whatever a person sees; but this is of an encoding that we do not
-    // read.
+    // Another control character only makes its line invalid, which lets nobody in. A NUL shows another encoding.
     if (const auto place = text.find('\0'); place != text.npos) throw no_text(errc::bad_input, text, place);
     authorized_keys::listing found;
     each_line(text, [&](std::size_t number, std::string_view line) {

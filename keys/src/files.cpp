@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What has run out may be there again in a moment.
+// Descriptors and memory may be free again in a moment, so their lack has its own code.
 [[noreturn]] void fail(errc code, const std::string& what, int number) {
     if (number == EMFILE || number == ENFILE || number == ENOMEM) code = errc::exhausted;
     throw error(code, what + ": " + std::generic_category().message(number), number);
@@ -187,7 +187,7 @@ std::optional<secret_text> read_file(const fs::path& path, const file_rules& rul
     if (fd.get() < 0) {
         const auto why = errno;
         std::error_code ignored;
-        // Behind a link there was a file once, on a disk that is away, say: that is not as if there had never been one.
+        // A dangling link is an error: its target may be on a disk that is not mounted.
         if ((why == ENOENT || why == ENOTDIR) && !fs::is_symlink(path, ignored)) return std::nullopt;
         fail(errc::io, "cannot open the " + std::string(rules.what) + " " + text_of(path), why);
     }

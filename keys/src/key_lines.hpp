@@ -14,10 +14,10 @@ namespace wherry::keys {
 // control characters, no blank at either end.
 void check_comment(std::string_view comment);
 
-// ASCII, U+007F included.
+// Whether it is an ASCII control character, U+007F included.
 bool is_control(char c) noexcept;
 
-// Takes the text up to the next blank or tab off `rest`, and all of those that follow it.
+// Takes the first word off `rest`, and all blanks and tabs after it.
 std::string_view take_word(std::string_view& rest) noexcept;
 
 // Without blanks and line ends at both ends.
@@ -26,11 +26,10 @@ std::string_view trimmed(std::string_view text) noexcept;
 // True for a line that holds nothing: blank, or with '#' first.
 bool is_remark(std::string_view trimmed_line) noexcept;
 
-// What to throw for a file that holds a character which no text has at this place.
+// Makes the error for a control character at `place`, which shows that the file is not a text file.
 error no_text(errc code, std::string_view text, std::size_t place);
 
-// Calls visit(number from 1, line without its line end) for each line. A byte order mark at the beginning is no part of
-// the first.
+// Calls visit(number from 1, line without its line end) for each line. A byte order mark at the beginning is skipped.
 void each_line(std::string_view text, const std::function<void(std::size_t number, std::string_view line)>& visit);
 
 // Appends a line; one that lacks its line end before it gets it.

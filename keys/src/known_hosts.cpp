@@ -26,7 +26,7 @@ bool may_stand_in_an_address(char c) noexcept {
 
 bool is_graphic(char c) noexcept { return c > 0x20 && c < 0x7f; }
 
-// Canonical addresses are in lower case; what people write may not be.
+// Canonical addresses are in lower case; people may write them otherwise.
 std::string lower_case(std::string_view text) {
     std::string lower(text);
     for (char& c : lower)
@@ -38,14 +38,14 @@ bool is_same_address(std::string_view one, std::string_view other) {
     return one.size() == other.size() && lower_case(one) == lower_case(other);
 }
 
-// Whether they differ in nothing but what is hardly seen, such as a blank of another kind that came with pasted text.
+// Whether they differ only in characters that a person hardly sees, such as a no-break space in pasted text.
 bool looks_like(std::string_view written, std::string_view address) {
     auto seen = lower_case(written);
     std::erase_if(seen, [](char c) { return !is_graphic(c); });
     return seen == lower_case(address) && !is_same_address(written, address);
 }
 
-// Whether a line that cannot be read is about this address. In doubt it is.
+// Whether a line that cannot be parsed may be about this address.
 bool is_about(std::string_view unread, std::string_view address) {
     const auto begin = std::find_if(unread.begin(), unread.end(), is_graphic);
     unread.remove_prefix(static_cast<std::size_t>(begin - unread.begin()));
@@ -62,7 +62,7 @@ void check_address(std::string_view address) {
         throw error(errc::bad_input, "it does not begin with one address, such as tcp://host:9417");
 }
 
-// An editor may take other characters for the end of a line than we do, so a person would see other lines.
+// Throws for control characters: an editor may take them for line ends and show other lines than we parse.
 void require_text(std::string_view text) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
@@ -88,7 +88,7 @@ known_hosts::verdict judge(const known_hosts::listing& all, std::string_view add
     return verdict;
 }
 
-// Before a receiver counts as never met.
+// Throws if a line may be about this address, before the receiver counts as never met.
 void require_no_doubt(const known_hosts::listing& all, std::string_view address, const std::filesystem::path& path) {
     const auto fail = [&](std::size_t line, const std::string& how) {
         throw error(errc::auth_failed, "line " + std::to_string(line) + " of " + path.string() + " is about " +
@@ -184,7 +184,7 @@ std::size_t known_hosts::remove(std::string_view address_or_fingerprint) const {
         return true;
     };
     edit_file(path_, rules, [&](std::string_view text) -> std::optional<std::string> {
-        parse_at(path_, text);  // throws for what is no text
+        parse_at(path_, text);  // throws if it is not a text file
         auto kept = without_lines(text, drop);
         if (removed == 0) return std::nullopt;
         return kept;

@@ -16,7 +16,7 @@ constexpr std::size_t announced_ahead = 16;
 // How far behind the current item those may be.
 constexpr std::size_t looked_ahead = 1024;
 
-// Each holds its file open: an eighth of what this process may have open at the most.
+// Each announced item keeps its file open: they use at most an eighth of the limit of descriptors.
 std::size_t most_announced_ahead() {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return announced_ahead;

@@ -28,8 +28,8 @@ double random_share() {
     return std::uniform_real_distribution<double>(0, 1)(numbers);
 }
 
-// What is known of each item so far. What was cut off with a link is held back: another attempt may settle it. So is
-// what the receiver had no room for, if there are further attempts.
+// Records the state of each item. It holds back the result of an item that was cut off with the link, because another
+// attempt may settle it; also of one that the receiver had no room for, if further attempts are planned.
 class result_book final : public exchange_observer, public item_results {
 public:
     enum class attempts { one, several };
@@ -133,7 +133,7 @@ public:
         early_.clear();
     }
 
-    // A failure of the link comes before an answer.
+    // The first failure of the link; if there is none, the first answer that is held back.
     std::optional<error> first_cut() const {
         const std::lock_guard lock(mutex_);
         const auto is_cut = [](const entry& one) { return one.at == state::cut; };
@@ -171,7 +171,7 @@ public:
     }
 
 private:
-    enum class state { open, cut, settled };  // cut: held back
+    enum class state { open, cut, settled };  // cut: its result is held back
     struct entry {
         item_result result;
         state at = state::open;
@@ -187,8 +187,8 @@ private:
     void settle(std::size_t item, const delivery_result& result) {
         auto& entry = entries_[item];
         const bool is_cut = !result.ok() && is_cut_off(*result.failure, result.is_remote);
-        const bool is_full = !result.ok() && holds_back_ && is_want_of_room(*result.failure, result.is_remote);
-        // That there is no room takes nothing back of an earlier attempt.
+        const bool is_full = !result.ok() && holds_back_ && is_out_of_room(*result.failure, result.is_remote);
+        // An earlier attempt may have delivered it, although this one found no room.
         const bool was_uncertain = entry.at == state::cut && entry.result.is_uncertain;
         static_cast<delivery_result&>(entry.result) = result;
         if (is_full && was_uncertain) entry.result.is_uncertain = true;

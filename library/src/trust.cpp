@@ -13,22 +13,21 @@ namespace wherry {
 
 namespace {
 
-// Long enough for an editor that has emptied the file to fill it, and for the clock of a file system to tick.
+// An editor that has emptied the file fills it within this time, and a file system's clock ticks.
 constexpr std::chrono::milliseconds settle_time{100};
-// How long a look at the keys waits for descriptors, memory or threads, and how often it tries: a handshake has 20 s.
-constexpr std::chrono::seconds reserve_patience{3};
-constexpr std::chrono::milliseconds look_again_after{20};
+// A check of a key waits so long for descriptors or memory, of a handshake's 20 s, and retries at this interval.
+constexpr std::chrono::seconds exhausted_timeout{3};
+constexpr std::chrono::milliseconds retry_interval{20};
 
 void require_keys(const identity& peer, keyless_peers keyless) {
     if (peer.public_key.empty() && keyless == keyless_peers::refuse)
         throw error(errc::auth_failed, "the peer has shown no key");
 }
 
-// Tries again for a while where the system has too little of something at the moment. Throws errc::exhausted where that
-// does not help.
+// Retries `call` while descriptors or memory are lacking. Throws error(errc::exhausted) after exhausted_timeout.
 template <class Call>
 auto when_not_exhausted(Call&& call) {
-    for (const auto end = std::chrono::steady_clock::now() + reserve_patience;;) {
+    for (const auto end = std::chrono::steady_clock::now() + exhausted_timeout;;) {
         try {
             return call();
         } catch (const error& e) {
@@ -36,7 +35,7 @@ auto when_not_exhausted(Call&& call) {
         } catch (const std::bad_alloc&) {
             if (std::chrono::steady_clock::now() >= end) throw error(errc::exhausted, "out of memory", ENOMEM);
         }
-        std::this_thread::sleep_for(look_again_after);
+        std::this_thread::sleep_for(retry_interval);
     }
 }
 
@@ -94,7 +93,7 @@ std::shared_ptr<const sender_gate::reading> sender_gate::last_reading() const {
 
 std::size_t sender_gate::count_keys() const { return read()->labels.size(); }
 
-// The label of the key with this line.
+// Returns the label of the key with this line.
 std::optional<std::string> sender_gate::find(const std::string& key) const {
     const auto label_in = [&](const reading& in) {
         const auto found = in.labels.find(key);
@@ -116,15 +115,16 @@ std::string sender_gate::verify(const identity& peer) const {
         label = when_not_exhausted([&] {
             const auto found = find(peer.public_key);
             if (found) return found;
-            // A cipher may write a key in another way than we do.
+            // A cipher may format the same key differently.
             const auto line = keys::parse_public_key_line(peer.public_key).key.line();
             return line == peer.public_key ? found : find(line);
         });
     } catch (const error& e) {
         tell_.cannot_check(e.what());
-        // That says nothing about the peer.
+        // A lack of descriptors or memory says nothing about the peer.
         if (e.code() == errc::exhausted)
-            throw error(errc::exhausted, "the receiver has too many files open to check keys; try again later",
+            throw error(errc::exhausted,
+                        "the receiver lacks descriptors or memory to check keys at the moment; try again later",
                         e.system_error());
         throw error(errc::auth_failed,
                     "the receiver cannot check keys at the moment; its owner finds the reason in its log");

@@ -29,27 +29,27 @@ using clock = std::chrono::steady_clock;
 // What a descendant that has outlived the command may still write while its pipe is emptied: no more than pipes hold.
 constexpr std::size_t most_drained_bytes = std::size_t{1} << 20;
 
-// How long a command waits for descriptors, and how often it looks.
-constexpr std::chrono::seconds descriptor_patience{10};
-constexpr std::chrono::milliseconds descriptor_look{10};
+// A command waits so long for descriptors, and retries at this interval.
+constexpr std::chrono::seconds descriptor_timeout{10};
+constexpr std::chrono::milliseconds descriptor_retry_interval{10};
 
 [[noreturn]] void fail(int code) {
-    // What this process, or another one, may give back soon.
+    // This process, or another one, may release these soon.
     const bool is_exhausted = code == EMFILE || code == ENFILE || code == EAGAIN || code == ENOMEM;
     throw error(is_exhausted ? errc::exhausted : errc::io,
                 "the receiver's command cannot be run: " + std::generic_category().message(code), code);
 }
 
-// What has come whole waits for descriptors that others give back.
+// Retries `call` while descriptors are lacking, because its delivery has come whole and others release theirs.
 template <class Call>
 auto when_there_are_descriptors(Call&& call) {
-    for (const auto until = clock::now() + descriptor_patience;;) {
+    for (const auto until = clock::now() + descriptor_timeout;;) {
         try {
             return call();
         } catch (const error& e) {
             if ((e.system_error() != EMFILE && e.system_error() != ENFILE) || clock::now() >= until) throw;
         }
-        std::this_thread::sleep_for(descriptor_look);
+        std::this_thread::sleep_for(descriptor_retry_interval);
     }
 }
 

@@ -15,14 +15,14 @@
 
 namespace {
 
-// Which calls of a function are meant. Counts over all deliveries of one instance.
+// Selects the calls of one function by their number, counted over all deliveries of one instance.
 // Thread-safety: all functions from any thread.
 class chosen_calls {
 public:
     chosen_calls(std::string function, const wherry::settings& given)
         : which_(std::move(function)), at_(given.bytes("at")), every_(given.bytes("every")) {}
 
-    // Counts a call of `function`. True if it is meant.
+    // Counts a call of `function`. Returns true if it is selected.
     bool has(std::string_view function) {
         if (function != which_) return false;
         const auto number = ++count_;
@@ -35,7 +35,7 @@ private:
     std::atomic<std::uint64_t> count_{0};
 };
 
-// Which calls fail, and how, and which ones hang.
+// Selects the calls that fail, and how, and the calls that hang.
 // Thread-safety: all functions from any thread.
 class failing_calls {
 public:
@@ -45,7 +45,7 @@ public:
           code_(code_of(given.text("status"))),
           text_(given.text("text")) {}
 
-    // Counts a call of `function`. Throws if it is one that is to fail; does not return if it is one that is to hang.
+    // Counts a call of `function`. Throws if it is to fail; does not return if it is to hang.
     void count(std::string_view function) {
         hang_in(function);
         if (failing_.has(function)) throw wherry::error(code_, text_);
@@ -189,15 +189,14 @@ constexpr wherry_option options[] = {
     wherry::path_option("plugin-dir", nullptr, "a folder to look for it first"),
     wherry::choice_option("fail", "none|begin|write|finish", "none", "which of the sink's functions fails"),
     wherry::integer_option("at", "1", "the first call of it that fails or hangs, counted over all deliveries", 1, many),
-    wherry::integer_option("every", "0", "then the call so many behind it does so, too, and so on; 0: no other", 0,
-                           many),
+    wherry::integer_option("every", "0", "after it, every so many calls another one; 0: no other", 0, many),
     wherry::choice_option("status",
                           "bad_input|auth_failed|disconnected|timed_out|exhausted|unsupported|io|internal|integrity|"
                           "protocol|refused|cancelled",
                           "io", "how it fails"),
     wherry::string_option("text", "the sink failed on purpose (sink faulty)", "what it says then"),
     wherry::choice_option("hang", "none|begin|write|finish|abort|interrupt|destroy", "none",
-                          "which of the sink's functions does not return, whatever happens"),
+                          "which of the sink's functions never returns"),
     wherry::duration_option("finish-delay", "0", "how long finish waits before anything else", 0, 86'400'000),
 };
 

@@ -157,7 +157,7 @@ public:
         const auto held = sink_.partials_.hold();
         set_attributes(sink_.tree_, partial_.fd.get(), what_, 0, attempt_);
         sink_.tree_.sync(partial_.fd.get(), attempt_);
-        const auto folder = sink_.tree_.make_folder_in_the_end(parents_of(components_));
+        const auto folder = sink_.tree_.make_folder_at_finish(parents_of(components_));
         place(folder.get());
         try {
             sink_.tree_.sync(folder.get(), attempt_);
@@ -187,8 +187,8 @@ private:
                                             std::to_string(*what_.size) + " bytes came");
     }
 
-    // What a resume may need has the sender's attributes for as short a time as can be: its content is synced before
-    // them. Small files, which are worthless if their delivery is cut, are synced once.
+    // Syncs the content before the attributes are set, if a resume may need the file. The partial file then has the
+    // sender's attributes only for a short time. Other files are of no use after a cut, and are synced once.
     void sync_kept_content() const {
         if (partial_.may_be_kept) sink_.tree_.sync(partial_.fd.get(), attempt_);
     }
@@ -289,7 +289,7 @@ private:
                 errno = EISDIR;
                 return false;
             }
-            // The old file gets the partial file's name, which must not be one that a resume asks for.
+            // The old file gets the partial file's name, so that name must not be one that a resume opens.
             if (there) sink_.partials_.detach(partial_);
             const int result = there ? ::renameat2(from, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE)
                                      : rename_exclusively(from, partial_.name, folder, name);
@@ -297,14 +297,14 @@ private:
             struct stat old {};
             if (displaces_ && ::fstatat(from, partial_.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
                 S_ISDIR(old.st_mode)) {
-                // A folder has just got the name of the file that was looked at. Nobody is to lose what is in it.
+                // A folder has taken the name meanwhile: it goes back, because its content must not be lost.
                 displaces_ = false;
                 ::renameat2(from, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE);
                 errno = EISDIR;
                 return false;
             }
             if (result == 0) return true;
-            // Another delivery was quicker, or the old file has just gone.
+            // Another delivery has just made the file, or the old one has just been removed: try again.
             if (errno != (there ? ENOENT : EEXIST)) break;
         }
         // The file system cannot exchange.
@@ -312,20 +312,19 @@ private:
         return ::renameat(from, partial_.name.c_str(), folder, name.c_str()) == 0;
     }
 
-    // What the sender is not told to be there must not look as if it were. What to tell, where it does all the same.
+    // Takes the new file back, because a delivery that failed must not look stored. Returns what to tell the sender.
     error taken_back(int folder, const error& why) noexcept {
         if (take_back(folder)) return why;
         try {
             return error(why.code(),
-                         std::string(why.what()) + "; it cannot be taken back, and stays where a power cut may lose it",
+                         std::string(why.what()) + "; the new file cannot be taken back, and a power cut may lose it",
                          why.system_error());
         } catch (const std::bad_alloc&) {
             return why;
         }
     }
 
-    // Undoes place(), unless someone else has put another file there meanwhile. False if the new one may still be
-    // there.
+    // Undoes place(), unless another file has the name meanwhile. Returns false if the new file may still be there.
     bool take_back(int folder) noexcept {
         const auto& name = components_.back();
         struct stat ours {
@@ -336,13 +335,12 @@ private:
         else if (::fstat(partial_.fd.get(), &ours) == 0 && (ours.st_ino != there.st_ino || ours.st_dev != there.st_dev))
             is_away = true;
         else if (displaces_) {
-            // The new file is then the partial one again, and goes as such.
+            // The new file is the partial one again, and is removed as such.
             if (::renameat2(partial_.folder->get(), partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE) == 0)
                 return true;
         } else if (!is_all_there_is_)
             is_away = ::unlinkat(folder, name.c_str(), 0) == 0;
-        // The partial file's name is that of the old file, which stays until the area is cleared; or it is free, and
-        // may be another delivery's by now.
+        // Keeps the partial file's name from being removed: the old file has it, or another delivery may have it.
         partial_.fd.reset();
         return is_away;
     }
@@ -455,7 +453,7 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
     const auto place_of = [&](const ending& one) -> auto& {
         return places[static_cast<std::size_t>(&one - all.data())];
     };
-    // Makes durable what was placed so far, and lets go of the folders.
+    // Syncs all folders into which files were placed so far, and closes them.
     const auto end_placing = [&] {
         for (const auto& folder : folders) {
             int code = 0;
@@ -472,7 +470,7 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
         each([&](file_delivery& file, ending& one) {
             if (place_of(one)) file.confirm(*one.answer);
         });
-        // The last one first, for it may have taken the place of an earlier one.
+        // In reverse order, because a file may have replaced an earlier one.
         for (std::size_t i = all.size(); i-- > 0;)
             if (all[i].failure && places[i])
                 all[i].failure =
@@ -484,11 +482,11 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
         if (!folders.empty()) try {
                 return tree.open_folder(parents(one), folder_tree::missing::make);
             } catch (const error& e) {
-                if (!is_want_of_descriptors(e)) throw;
-                // Groups that all hold some must not wait for each other.
+                if (!is_out_of_descriptors(e)) throw;
+                // Releases this group's folders before it waits, so that no two groups wait for each other.
                 end_placing();
             }
-        return tree.make_folder_in_the_end(parents(one));
+        return tree.make_folder_at_finish(parents(one));
     };
     each([&](file_delivery& file, ending& one) {
         auto into = std::find_if(folders.begin(), folders.end(), [&](const auto& known) {
@@ -522,8 +520,8 @@ public:
     }
 
     void finish(response& answer) override {
-        const auto parent = tree_.make_folder_in_the_end(parents_of(components_));
-        const auto folder = tree_.make_folder_in_the_end(components_);
+        const auto parent = tree_.make_folder_at_finish(parents_of(components_));
+        const auto folder = tree_.make_folder_at_finish(components_);
         struct stat now {};
         if (::fstat(folder.get(), &now) != 0) tree_.fail(attempt_, errno);
         // A folder that was there before keeps its attributes: others may have theirs in it. In a new one this side

@@ -25,8 +25,8 @@ struct options {
     std::uint64_t quota = 0;
     // Lazy leaves it to the system when data reach the disk: faster, but a power cut may lose what was acknowledged.
     durability sync = durability::synced;
-    // How long what came of an interrupted file is kept for a resume, counted from its last change by this machine's
-    // clock; zero: not at all.
+    // How long a part of an interrupted file is kept for a resume; zero: not at all. It counts from the part's last
+    // change, by this machine's clock.
     std::chrono::milliseconds partial_lifetime{std::chrono::hours(7 * 24)};
 };
 

@@ -25,9 +25,9 @@ namespace {
 constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 constexpr mode_t private_folder = 0700;
 constexpr std::size_t most_remembered = 100'000;
-// How long what has come whole waits for descriptors, and how often it looks.
-constexpr std::chrono::seconds descriptor_patience{10};
-constexpr std::chrono::milliseconds descriptor_look{10};
+// A delivery that has come whole waits so long for descriptors, and retries at this interval.
+constexpr std::chrono::seconds descriptor_timeout{10};
+constexpr std::chrono::milliseconds descriptor_retry_interval{10};
 
 // umask() itself can only be read by changing it, which other threads would feel.
 mode_t current_umask() {
@@ -134,24 +134,22 @@ unique_fd folder_tree::open_folder(std::span<const std::string> components, miss
     return current;
 }
 
-unique_fd folder_tree::make_folder_in_the_end(std::span<const std::string> components) const {
+unique_fd folder_tree::make_folder_at_finish(std::span<const std::string> components) const {
     return when_descriptors_are_free([&] { return open_folder(components, missing::make); });
 }
 
 unique_fd when_descriptors_are_free(const std::function<unique_fd()>& open) {
-    for (const auto until = std::chrono::steady_clock::now() + descriptor_patience;;) {
+    for (const auto until = std::chrono::steady_clock::now() + descriptor_timeout;;) {
         try {
             return open();
         } catch (const error& e) {
-            if (!is_want_of_descriptors(e) || std::chrono::steady_clock::now() >= until) throw;
+            if (!is_out_of_descriptors(e) || std::chrono::steady_clock::now() >= until) throw;
         }
-        std::this_thread::sleep_for(descriptor_look);
+        std::this_thread::sleep_for(descriptor_retry_interval);
     }
 }
 
-bool is_want_of_descriptors(const error& e) noexcept {
-    return e.system_error() == EMFILE || e.system_error() == ENFILE;
-}
+bool is_out_of_descriptors(const error& e) noexcept { return e.system_error() == EMFILE || e.system_error() == ENFILE; }
 
 unique_fd folder_tree::make_folder(int parent, const std::string& name) const {
     const std::lock_guard one_at_a_time(making_);
@@ -268,8 +266,7 @@ void for_each_entry(int from, const std::string& path, const std::function<void(
     unique_fd fd(uninterrupted([&] { return ::openat(from, path.c_str(), folder_flags | O_NOFOLLOW); }));
     const auto require_means = [] {
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-            throw error(errc::exhausted, "a folder cannot be looked through: " + std::generic_category().message(errno),
-                        errno);
+            throw error(errc::exhausted, "a folder cannot be read: " + std::generic_category().message(errno), errno);
     };
     if (!fd.is_open()) return require_means();
     struct closer {

@@ -43,8 +43,8 @@ public:
     // by a descriptor that is not open. Throws error(errc::refused) where something else has one of the names.
     enum class missing { make, tell };
     unique_fd open_folder(std::span<const std::string> components, missing what_then) const;
-    // The same for what has come whole, with missing::make: waits up to 10 s for descriptors that others give back.
-    unique_fd make_folder_in_the_end(std::span<const std::string> components) const;
+    // The same with missing::make, for a delivery that has come whole: waits up to 10 s for free descriptors.
+    unique_fd make_folder_at_finish(std::span<const std::string> components) const;
 
     // The entry itself, a symbolic link included; none where there is none.
     std::optional<struct stat> look_at(int folder, const std::string& name) const;
@@ -52,7 +52,7 @@ public:
     // Writes down what the folder or file holds, unless lazy. `attempt` is for the message.
     void sync(int fd, std::string_view attempt) const;
 
-    // The same for all that the file system holds. False if that fails.
+    // Syncs the whole file system, unless lazy. Returns false if that fails.
     bool sync_disk() const noexcept;
 
     // Free bytes on the disk; none where the file system does not say.
@@ -96,14 +96,15 @@ int link_exclusively(int from_folder, const std::string& from, int to_folder, co
 // Opens the next component. REQUIRES: the component holds no '/'.
 unique_fd open_component(int parent, const std::string& component) noexcept;
 
-// Whether it failed for want of descriptors, which others give back.
-bool is_want_of_descriptors(const error& e) noexcept;
+// Whether the failure was a lack of descriptors. Other deliveries release theirs when they end.
+bool is_out_of_descriptors(const error& e) noexcept;
 
-// What `open` returns. Where descriptors lack it is called again, for up to 10 s. Only for what has come whole.
+// Returns what `open` returns; calls it again for up to 10 s while descriptors are lacking. Only for a delivery that
+// has come whole.
 unique_fd when_descriptors_are_free(const std::function<unique_fd()>& open);
 
 // Calls visit(descriptor of the folder, name) for each entry of the folder at `path` beneath `from`, but for "." and
-// "..". A folder that cannot be read has none; throws error(errc::exhausted) for want of descriptors or memory.
+// "..". A folder that cannot be read has none. Throws error(errc::exhausted) if descriptors or memory are lacking.
 void for_each_entry(int from, const std::string& path,
                     const std::function<void(int folder, const std::string& name)>& visit);
 

@@ -45,22 +45,22 @@ bool is_at(int folder, const std::string& name, const struct stat& file) noexcep
            named.st_dev == file.st_dev;
 }
 
-// Whether that is why open() fails for what has the name, and not for want of something.
+// Whether the entry itself makes open() fail, by its type or mode, and not a lack of resources.
 bool is_due_to_entry(int code) noexcept {
     return code == EACCES || code == EPERM || code == ELOOP || code == EISDIR || code == ENXIO || code == ETXTBSY;
 }
 
-// Whether a delivery can ever go on with it. A file that has another name, too, is stored already.
+// Whether a delivery can ever resume it. A file with a second name is stored already.
 bool is_usable(const struct stat& file) noexcept {
     return S_ISREG(file.st_mode) && file.st_nlink == 1 && file.st_uid == ::geteuid();
 }
 
 std::chrono::system_clock::duration age_of(const struct stat& file) {
-    // Not the time of the last write, which the sender sets.
+    // The change time, because the sender sets the time of the last write.
     return std::chrono::system_clock::now() - std::chrono::system_clock::from_time_t(file.st_ctime);
 }
 
-// A delivery that was killed left its mode; or the clock was set back, and the age is to count from now.
+// Whether a killed delivery left it with another mode, or the clock was set back, so that its age must start anew.
 bool is_to_be_mended(const struct stat& file) {
     return is_usable(file) && ((file.st_mode & 07777) != own_mode || age_of(file).count() < 0);
 }
@@ -69,13 +69,13 @@ unique_fd open_to_lock(int folder, const std::string& name) noexcept {
     return unique_fd(::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
 }
 
-// Whether a delivery works on it, as far as its own lock shows that.
+// Whether a delivery holds the file's own lock.
 bool is_locked(int folder, const std::string& name) noexcept {
     const auto file = open_to_lock(folder, name);
     return file.is_open() && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0;
 }
 
-// The area's own lock, on a descriptor of its own: not open, and errno, where that fails.
+// Takes the area's own lock, on a new descriptor. If that fails, the result is not open and errno is set.
 unique_fd lock_area(int area, int how) noexcept {
     unique_fd own(uninterrupted([&] { return ::openat(area, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
     if (own.is_open() && uninterrupted([&] { return ::flock(own.get(), how); }) != 0) own.reset();
@@ -170,7 +170,7 @@ partial_file partial_area::open_file(const std::string& name, int flags) {
         }
         struct stat now {};
         if (::fstat(file.fd.get(), &now) != 0) tree_.fail(attempt, errno);
-        // What nobody else knows the name of may be removed, but is not renamed.
+        // A new file's name is not compared: others may remove the file, but do not rename it.
         if (now.st_nlink == 0 || ((flags & O_EXCL) == 0 && !is_at(file.folder->get(), name, now))) return {};
         file.present = static_cast<std::uint64_t>(now.st_size);
         return file;
@@ -186,14 +186,14 @@ partial_file partial_area::make_new() {
     throw error(errc::internal, "cannot make a partial file in " + tree_.shown());
 }
 
-// Renames what stands under a kept file's name and can never be used.
+// Renames an entry that has a kept file's name and can never be used.
 bool partial_area::set_aside(int folder, const std::string& name) {
     return ::renameat(folder, name.c_str(), folder, new_name().c_str()) == 0;
 }
 
-// For what cannot be opened: gives it the mode that it had while it grew, or else sets it aside. False where a delivery
-// is ending, whose file it may be.
-bool partial_area::make_way(const std::string& name) {
+// Gives an entry that cannot be opened the mode of a partial file again, or else sets it aside. Returns false while a
+// delivery is ending, because the file may be its own.
+bool partial_area::make_openable(const std::string& name) {
     const auto area = folder();
     const auto alone = lock_area(area->get(), LOCK_EX | LOCK_NB);
     if (!alone.is_open()) return false;
@@ -204,22 +204,22 @@ bool partial_area::make_way(const std::string& name) {
     return set_aside(area->get(), name);
 }
 
-// A kept file, opened, locked and mended. Not open where another delivery has it, or may have it.
+// Opens, locks and mends a kept file. The result is not open if another delivery has the file, or may have it.
 partial_file partial_area::open_usable(const std::string& name, int flags) {
-    // Thrice: what is there is mended, or what is mended cannot be opened all the same and is set aside.
+    // At most three times: an entry that cannot be opened is mended, one that still cannot is set aside.
     for (int tries = 0; tries < 3; ++tries) try {
             auto file = open_file(name, flags);
             struct stat now {};
             if (!file.fd.is_open() || ::fstat(file.fd.get(), &now) != 0) return {};
             if (is_usable(now)) {
-                // Where there are no permission bits to set, it could be opened all the same.
+                // A failure is ignored: the file could be opened, and its file system may have no permission bits.
                 if (is_to_be_mended(now)) ::fchmod(file.fd.get(), own_mode);
                 return file;
             }
             if (!set_aside(file.folder->get(), name)) return {};
         } catch (const error& e) {
             if (!is_due_to_entry(e.system_error())) throw;
-            if (!make_way(name)) return {};
+            if (!make_openable(name)) return {};
         }
     return {};
 }
@@ -276,11 +276,12 @@ bool partial_area::may_stay(const std::string& name, const struct stat& file) co
     return lifetime_.count() > 0 && std::chrono::duration_cast<std::chrono::milliseconds>(age_of(file)) < lifetime_;
 }
 
-// `is_alone`: the area's lock is held alone.
+// Removes an entry that no delivery works on. `is_alone`: this thread has the area's lock alone.
 void partial_area::remove_abandoned(int folder, const std::string& name, const struct stat& found,
                                     bool is_alone) const {
-    // Whoever gets a kept file's lock knows that nobody works on it. What has another name may be an old file that a
-    // delivery has replaced and may yet put back; and what cannot be opened, one to which it gave that mode.
+    // A kept file's own lock shows that no delivery works on it. A "new-..." file may be an old one that a delivery has
+    // replaced and may restore; an entry that cannot be opened may have got its mode from a delivery. Only the area's
+    // lock protects these.
     if (!is_alone && !name.starts_with(kept_prefix)) return;
     const auto file = open_to_lock(folder, name);
     if (file.is_open() ? ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 : !is_alone || !is_due_to_entry(errno)) return;
@@ -300,7 +301,7 @@ void partial_area::clear() {
     std::vector<std::string> to_be_mended;
     for_each_entry(area->get(), ".", [&](int, const std::string& name) {
         if (!name.starts_with(kept_prefix) && !name.starts_with(new_prefix)) return;
-        // Looked at before it is locked, too: a sender that comes back just now must not find locked what it began.
+        // Checked before it is locked, too: a sender that comes back just now must not find its part locked.
         struct stat found {};
         if (::fstatat(area->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) return;
         if (may_stay(name, found)) {
@@ -312,9 +313,9 @@ void partial_area::clear() {
     for (const auto& name : to_be_mended) try {
             open_usable(name, 0);
         } catch (const error&) {
-            // It went meanwhile, or the delivery that wants it tells.
+            // It has been removed meanwhile, or the delivery that needs it will fail with the reason.
         }
-    // One that was replaced is not removed before the one in its place is there for good.
+    // An old file is removed only after the one that replaced it is synced.
     if (leftovers.empty() || !tree_.sync_disk()) return;
     const auto alone = lock_area(area->get(), LOCK_EX | LOCK_NB);
     for (const auto& [name, found] : leftovers) remove_abandoned(area->get(), name, found, alone.is_open());

@@ -29,20 +29,20 @@ struct partial_file {
     void remove() noexcept;
 };
 
-// The folder where deliveries grow. Files named "new-..." belong to one delivery and are worthless after it; files
-// named "keep-..." can be gone on with. Their mode is 0600 until their delivery ends; a receiver that is killed then
-// leaves them with the sender's mode and time, and whoever opens them next mends that.
+// The folder where deliveries grow. Files named "new-..." belong to one delivery and are of no use after it; files
+// named "keep-..." can be resumed. Their mode is 0600 until their delivery ends. A receiver that is killed at that
+// moment leaves them with the sender's mode and time; open_kept(), or the next clearing, mends these.
 //
-// Beside the lock of each file there is one of the area, which a delivery shares while it ends: see hold(). Whoever
-// mends a file that cannot be opened, or clears what no file's lock protects, has it alone.
+// Each file has a lock, and so has the area. A delivery takes the area's lock shared while it ends: see hold(). Mending
+// a file that cannot be opened, and clearing entries that no file's lock protects, take it exclusively.
 // Thread-safety: all functions from any thread.
 class partial_area {
 public:
-    // Makes the area if it is missing, mends what may be kept, and clears it of what earlier runs left: what belongs to
-    // nobody, and what was last changed `lifetime` ago by this machine's clock (zero: nothing is kept). It does so
-    // again every `clear_every`, on a thread of its own, and never touches what a delivery, here or in another process,
-    // works on. What it removes may be a file that was replaced: the disk is synced before, unless lazy, and if that
-    // fails, nothing is removed.
+    // Makes the area if it is missing, mends kept files, and clears what earlier runs left. These are files of no
+    // delivery, and kept files last changed `lifetime` ago by this machine's clock (zero: nothing is kept). It clears
+    // again every `clear_every`, on a thread of its own, and never touches the files of a delivery under way, here or
+    // in another process. A removed file may be an old one that was replaced, so the disk is synced first, unless lazy;
+    // if that fails, nothing is removed.
     partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime);
     partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime, std::chrono::milliseconds clear_every);
     // Removes the area if it is empty.
@@ -53,20 +53,20 @@ public:
     // A new one.
     partial_file make_new();
 
-    // The one with this key (hexadecimal digits), new or from before. A new one without the right to be kept, where
-    // another delivery has the key's, or nothing is kept. What is larger than `limit` is dropped. What has the name and
-    // can never be used (a link, a folder, another user's file) gets a "new-..." name, and is cleared as such.
+    // Opens the kept file with this key (hexadecimal digits), or makes it. Makes a new file that may not be kept, if
+    // another delivery has the key's, or nothing is kept. A file larger than `limit` is emptied. An entry that has the
+    // name and can never be used (a link, a folder, another user's file) gets a "new-..." name, and is cleared as such.
     partial_file open_kept(const std::string& key, std::uint64_t limit);
 
-    // To be had by a delivery from before it sets its file's attributes until the file is in its place for good, or out
-    // of it again. In that time its owner may be unable to open the file, and the file's name may be that of an old one
-    // which a sync that fails puts back. The lock goes with the descriptor. Throws error.
+    // Takes the area's lock, shared, until the descriptor is closed. A delivery holds it from before it sets its file's
+    // attributes until the file is in its place and synced, or taken back. In that time even the file's owner may be
+    // unable to open it, and an old file may have its name, which a failed sync restores. Throws error.
     [[nodiscard]] unique_fd hold();
 
-    // Gives the file a name that no other delivery asks for, and takes the right to be kept. Throws error.
+    // Gives the file a new name that no other delivery opens, and forbids keeping it. Throws error.
     void detach(partial_file& file);
 
-    // Bytes that are kept, without the files of these names.
+    // Returns the bytes of all kept files, except those of these names.
     std::uint64_t kept_bytes(const std::multiset<std::string>& except);
 
 private:
@@ -76,7 +76,7 @@ private:
     std::string new_name();
     partial_file open_file(const std::string& name, int flags);
     partial_file open_usable(const std::string& name, int flags);
-    bool make_way(const std::string& name);
+    bool make_openable(const std::string& name);
     bool set_aside(int folder, const std::string& name);
     void clear();
     bool may_stay(const std::string& name, const struct stat& file) const;

@@ -31,7 +31,7 @@ constexpr wherry_option options[] = {
     wherry::size_option("quota", "0", "bytes that may lie in the folder, partial files included; 0 for any number"),
     wherry::boolean_option("sync", "true", "answer only when the disk has the data, so that a power cut loses nothing"),
     wherry::duration_option("partial-lifetime", "168h",
-                            "how long to keep what came of a cut file, from its last change on; 0 keeps none"),
+                            "how long to keep the part of a cut file, from its last change on; 0 keeps none"),
 };
 
 }  // namespace

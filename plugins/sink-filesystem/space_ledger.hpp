@@ -17,7 +17,7 @@ namespace wherry::filesystem {
 class space_ledger {
 public:
     // Tells the bytes on the disk, without the partial files of these names, which deliveries under way account for.
-    // One of them may be there twice, for the name of a file that is in its place already is free for another.
+    // A name may occur twice: when a file is in its place, another delivery may use its partial name.
     using counter = std::function<std::uint64_t(const std::multiset<std::string>& under_way)>;
 
     // A quota of 0 is none, and then nothing is counted. `count` is called under the lock.

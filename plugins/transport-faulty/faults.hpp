@@ -22,7 +22,7 @@ struct faults {
     // The way that cuts and flips concern.
     bool concern_reads = true, concern_writes = true;
 
-    // The function that never returns, whatever happens; of connections only those that have faults hang.
+    // The function that never returns; a function of a connection hangs only if that connection has faults.
     enum class call { none, connect, accept, stop_accepting, read, write, abort } hang = call::none;
 
     std::uint64_t connections = 0;  // only the first so many have faults; 0: all

@@ -110,7 +110,7 @@ constexpr wherry_option options[] = {
     wherry::choice_option("direction", "both|read|write", "both", "the way that cuts and flips concern"),
     wherry::boolean_option("short-reads", "false", "reads give fewer bytes than there are"),
     wherry::choice_option("hang", "none|connect|accept|listener_abort|read_some|write_all|abort", "none",
-                          "which function of it never returns, whatever happens"),
+                          "which of the transport's functions never returns"),
     wherry::integer_option("connections", "0", "only so many connections have faults, those after them none; 0 for all",
                            0, any_size),
     wherry::integer_option("seed", "0", "chooses bits, lengths and chances; 0 takes a random one, and says which", 0,

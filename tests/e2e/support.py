@@ -28,7 +28,7 @@ PLUGINS = BIN.parent.parent / "lib" / "wherry"
 SANITIZED = os.environ.get("WHERRY_SANITIZED", "") not in ("", "0")
 LIMIT = 90 if SANITIZED else 45
 AM_ROOT = os.geteuid() == 0
-# Root is to run the receivers as an ordinary user, who may not open every file.
+# Whether root runs the receivers as an ordinary user, who may not open every file.
 AS_USER = AM_ROOT and os.environ.get("WHERRY_TEST_AS_USER", "") not in ("", "0")
 NOBODY = 65534
 BECOME_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--pdeathsig", "KILL", "--"]
@@ -108,7 +108,7 @@ def in_namespace(kind, *check):
 
 @functools.cache
 def for_everyone():
-    """A folder with the program, its plugins and what kills it, where an ordinary user can reach them."""
+    """A folder with the program, its plugins and kill-at.so, where an ordinary user can reach them."""
     folder = Path(tempfile.mkdtemp(prefix="wherry-e2e-program."))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     folder.chmod(0o755)
@@ -120,18 +120,18 @@ def for_everyone():
 
 
 def give_to_user(path):
-    """Makes a file, or a folder with all that is in it, the ordinary user's."""
+    """Gives a file, or a folder and its content, to the ordinary user."""
     os.lchown(path, NOBODY, NOBODY)
-    for at, folders, files in os.walk(path):
+    for folder, folders, files in os.walk(path):
         for name in folders + files:
-            os.lchown(os.path.join(at, name), NOBODY, NOBODY)
+            os.lchown(os.path.join(folder, name), NOBODY, NOBODY)
 
 
 def killed_at(call):
     """The wrapper of a receiver that is killed at this call; see tests/support/kill_at.c for its name."""
     library = for_everyone() / "tests" / KILL_AT.name if AS_USER else KILL_AT
     assert library.exists()
-    # Loaded before the sanitizer, on purpose.
+    # The library is loaded before the sanitizer, which would refuse that.
     sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
     return ["env", f"LD_PRELOAD={library}", f"WHERRY_TEST_KILL={call}", f"ASAN_OPTIONS={sanitizer}"]
 
@@ -311,7 +311,7 @@ class Terminal:
         return bool(piece)
 
     def read_for(self, seconds):
-        """Reads what comes within that time, if anything does."""
+        """Reads output for up to that time; none is no failure."""
         if select.select([self.descriptor], [], [], seconds)[0]:
             self._read(time.monotonic() + LIMIT)
 

@@ -204,7 +204,7 @@ CIPHER_FAULTS = [
     ("asks_twice", PEERS, "was asked 2 times"),
     ("lets_everybody_in", "who_is_not_welcome_is_told_why", "succeeds though verify_peer"),
     ("tells_no_reason", "who_is_not_welcome_is_told_why", "is not told the responder's reason"),
-    ("refuses_when_it_cannot_tell", "who_cannot_be_judged_is_told_nothing", "it should be disconnected"),
+    ("refuses_when_it_cannot_tell", "a_peer_that_cannot_be_judged_is_told_nothing", "it should be disconnected"),
     ("reads_too_far", "reads_nothing_beyond_the_handshake", "beyond the last byte|failed with timed_out"),
     ("shares_a_key", "sessions_differ", "seal the same plaintext to the same record"),
     ("has_no_name", "both_sides_agree", r"describe\(\) tells is empty"),

@@ -1,5 +1,5 @@
-"""A receiver that may have few descriptors: it waits for what it holds itself, keeps some for what must not fail, and lets
-no stranger shut others out. A sender that is told of such a want tries again."""
+"""A receiver with few descriptors: it waits for its own deliveries, has a reserve, and evicts strangers. A sender retries
+when the receiver lacks room."""
 import os
 import resource
 import socket
@@ -13,12 +13,12 @@ MIB = 1 << 20
 
 
 def few(limit):
-    """What lets a program have that many descriptors."""
+    """A wrapper that limits a program's descriptors."""
     return ["prlimit", f"--nofile={limit}:{limit}", "--"]
 
 
 def send_folders(place, receiver, count, files):
-    """So many senders at once, without --retry, each with a folder of these files: {name: content}."""
+    """Runs `count` senders at once, without --retry, each with a folder of these files: {name: content}."""
     for number in range(count):
         for name, data in files.items():
             place.file(f"{number}/from-{number}/{name}", b"%d " % number + data)
@@ -43,13 +43,13 @@ def test_many_senders_of_many_small_files(place, limit):
 
 
 def test_files_that_each_have_a_folder_of_their_own(place):
-    """Those are finished together, with all their folders open."""
+    """A group of files is finished with all its folders open."""
     receiver = place.receiver(wrapper=few(96))
     send_folders(place, receiver, 8, {f"{number}/file": b"%d" % number for number in range(scaled(150))})
 
 
 def test_files_that_are_announced_ahead(place):
-    """A sender announces sixteen that may be resumed; all of them together are more than the receiver may have open."""
+    """Each sender announces sixteen files; together these are more than the receiver may have open."""
     receiver = place.receiver(wrapper=few(64))
     large = content(MIB, b"large")
     send_folders(place, receiver, 4, {f"{number}": large for number in range(20)})
@@ -69,7 +69,7 @@ def test_raw_deliveries(place):
 
 
 def test_sender_of_files_that_are_announced_ahead(place):
-    """What it holds open itself is no reason to leave a file out."""
+    """The sender announces fewer files ahead, instead of failing for lack of descriptors."""
     receiver = place.receiver()
     files = [place.file(f"large-{number}", content(MIB, b"%d" % number)) for number in range(20)]
     files.insert(10, place.file("small", b"1"))
@@ -85,8 +85,8 @@ def test_sender_of_files_that_are_announced_ahead(place):
 
 
 @pytest.mark.parametrize("word", [b"", b"\x89wherry\n"], ids=["silent", "begun"])
-def test_strangers_shut_nobody_out(place, word):
-    """More of them than the receiver may have descriptors."""
+def test_strangers_keep_no_sender_out(place, word):
+    """There are more strangers than the receiver may have descriptors."""
     limit = 256
     receiver = place.receiver(wrapper=few(limit))
     strangers = []
@@ -101,14 +101,14 @@ def test_strangers_shut_nobody_out(place, word):
     receiver.stop_well()
 
 
-def test_who_cannot_look_a_key_up_refuses_nobody(place):
+def test_receiver_without_descriptors_refuses_no_key(place):
     receiver = place.receiver()
-    # That of the listener, of the reserve, and of the connection that comes next: it waits for one.
+    # The listener, the reserve and the next connection have one eventfd each once the receiver waits in accept.
     wait_for(lambda: sum("eventfd" in each for each in receiver.descriptors()) == 3, "the wait for a connection")
     _, hard = before = resource.prlimit(receiver.pid, resource.RLIMIT_NOFILE)
     used = {int(name) for name in os.listdir(f"/proc/{receiver.pid}/fd")}
     free = min(set(range(len(used) + 1)) - used)
-    # One is left, for the connection.
+    # One descriptor is left, for the connection.
     resource.prlimit(receiver.pid, resource.RLIMIT_NOFILE, (free + 1, hard))
     sent = place.send(receiver, place.file("cargo", b"1"), code=LINK)
     assert b"trust" not in sent.err and b"accept the key" not in sent.err, sent
@@ -123,7 +123,7 @@ def test_who_cannot_look_a_key_up_refuses_nobody(place):
     assert receiver.told("refused_peer") == []
 
 
-# ---- What is said at the start ----
+# ---- The warning at the start ----
 
 
 def test_low_limit_is_said_at_the_start(place):
@@ -145,7 +145,7 @@ def test_full_disk_costs_the_attempts(place):
     assert [(told["status"], told["attempt"]) for told in sent.told("retry")] == [("exhausted", 1), ("exhausted", 2)]
     assert [result["status"] for result in sent.results] == ["exhausted"] * 3
     assert len(receiver.told("result")) == 9
-    # What else is sent counts once.
+    # One retry sends all items that failed, and the result of another item does not reset the count.
     sent = place.send(receiver, "--retry", "1", *large, place.file("small", b"fits"), code=SOME)
     assert [told["attempt"] for told in sent.told("retry")] == [1]
     assert sorted(result["status"] for result in sent.results) == ["exhausted"] * 3 + ["ok"]
@@ -177,7 +177,7 @@ def test_without_retry_it_is_told_at_once(place):
 
 
 def exhausted_once(place):
-    """A receiver whose command says at its end that it lacks something (EX_TEMPFAIL), the first time."""
+    """A receiver whose command fails the first time with a lack of resources (EX_TEMPFAIL)."""
     return place.receiver("--sink", "exec", "--exec.shell", "--exec.command",
                           f"test -e {place.folder}/tried && cat || {{ touch {place.folder}/tried; exit 75; }}")
 

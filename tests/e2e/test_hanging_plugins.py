@@ -1,4 +1,4 @@
-"""Plugins that never come back: whoever is told to end does so, says which plugin it was, and leaves nothing half-done."""
+"""Plugins that hang: a program that is told to end does so, names the plugin, and leaves nothing that looks finished."""
 import fcntl
 import os
 import signal
@@ -22,7 +22,7 @@ class Hanging:
         self.folder = place.folder / f"{kind}-{function}"
         self.sender = None
         if kind == "sink":
-            # What was stored before is answered.
+            # The second call hangs, so that the first item is stored and answered.
             nth = "2" if function in ("begin", "write", "finish") else "1"
             self.receiver = place.receiver(
                 "--sink", "faulty", "--faulty.sink", "filesystem", "--faulty.sink-options", f"directory={self.folder}",
@@ -50,7 +50,7 @@ class Hanging:
         assert said.count("did not return") == 1, said
         if self.function in ("accept", "listener_abort", "interrupt", "destroy"):
             return
-        # What was stored stays answered, and the rest is told.
+        # The first item stays delivered; the second one has failed.
         self.sender.process.stdin.close()
         self.sender.ended(SOME)
         assert {r["name"]: r["ok"] for r in self.sender.results} == {"first": True, "cargo": False}, self.sender
@@ -69,7 +69,7 @@ def all_hanging(place):
 
 
 def test_one_signal(place):
-    """All at once, so that the time for what is in flight passes once."""
+    """All receivers run at once, so that the test waits for their grace only once."""
     hanging = all_hanging(place)
     for each in hanging:
         each.receiver.signal(signal.SIGTERM)
@@ -88,7 +88,7 @@ def test_two_signals(place):
         each.has_ended_well()
 
 
-def test_once_and_nobody_there_to_give_a_signal(place):
+def test_once_ends_without_a_signal(place):
     """The first connection has ended, and another one's delivery hangs."""
     hanging = place.receiver("--once", "--sink", "faulty", "--faulty.hang", "finish")
     stuck = place.sender(hanging, "--message", "stuck")
@@ -120,8 +120,8 @@ class Unheard(Process):
 
 
 @pytest.mark.parametrize("function, code", [("finish", PLUGIN), ("none", INTERRUPTED)])
-def test_nobody_reads_what_is_said(place, function, code):
-    """Neither the note about the signal, nor the sentence at the end, keeps the receiver from its end."""
+def test_full_standard_error_does_not_hang_the_receiver(place, function, code):
+    """Neither the note about the signal nor the message at the end prevents the end of the receiver."""
     place.authorize()
     receiver = Unheard([BIN, "receive", "--json", "--home", place.home("receiver"), "--sink", "faulty", "--faulty.hang",
                         function, "127.0.0.1:0"], place.env(), place.folder)
@@ -135,7 +135,7 @@ def test_nobody_reads_what_is_said(place, function, code):
 
 
 def held_up(place, command, *items, **others):
-    """A sender whose link stands still, and whose transport does not come back from its abort."""
+    """A sender whose link stands still, and whose transport hangs in abort."""
     receiver = place.receiver()
     hold = HoldAt(1 << 20)
     link = place.link(receiver, lambda: hold)
@@ -166,7 +166,7 @@ def test_chat_whose_link_cannot_be_cut(place):
 
 
 def test_prompt_whose_link_cannot_be_cut(place):
-    """Ctrl-C ends what is sent, but not the chat; given again and again it ends a chat that hangs."""
+    """Ctrl-C cancels the transfer, but does not end the chat; repeated Ctrl-C ends a chat that hangs."""
     receiver = place.receiver()
     hold = HoldAt(1 << 20)
     link = place.link(receiver, lambda: hold)

@@ -5,10 +5,10 @@ import pytest
 
 from support import AM_ROOT, LINK, content, killed_at, wait_for
 
-SIZE = 2 << 20  # large enough to be gone on with
+SIZE = 2 << 20  # large enough to be resumed
 KILLED = -9
 PAST, FUTURE = 1_000_000_000, 4_000_000_000
-# The sender must be able to read it.
+# The sender must be able to read the file.
 MODES = [0o444, 0o400] + ([0o200, 0o000] if AM_ROOT else [])
 
 
@@ -27,8 +27,8 @@ def as_sent(place, file, mode, time):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_read_only_file_is_gone_on_with(place, mode):
-    """Before its content is synced, before its attributes are, and before it gets its name."""
+def test_a_read_only_file_is_resumed(place, mode):
+    """The receiver dies before the content is synced, before the attributes are, and before the file gets its name."""
     place.received.mkdir()
     for number, (call, time) in enumerate([("file:1", PAST), ("file:2", PAST), ("file:2", FUTURE), ("place:1", PAST)]):
         file = place.file(f"cargo-{number}", content(SIZE), mode)
@@ -45,8 +45,8 @@ def test_a_read_only_file_is_gone_on_with(place, mode):
         os.unlink(place.received / file.name)
 
 
-def test_a_receiver_that_lives_on_goes_on_with_a_read_only_file(place):
-    """Two receivers fill one folder; the other one has started before."""
+def test_another_running_receiver_resumes_a_read_only_file(place):
+    """Two receivers fill one folder; the one that survives has started before the kill."""
     file = place.file("cargo", content(SIZE), 0o400)
     os.utime(file, (PAST, PAST))
     living = place.receiver()
@@ -59,7 +59,7 @@ def test_a_receiver_that_lives_on_goes_on_with_a_read_only_file(place):
 
 @pytest.mark.parametrize("old", ["writable", "read-only", "closed", "link"])
 def test_an_old_file_is_no_obstacle(place, old):
-    """Before the new one has its place, before its folder is synced, and before the old one is removed."""
+    """The receiver dies before the new file is in place, before its folder is synced, and before the old one is removed."""
     precious = place.file("precious", b"precious")
     for call in ("exchange:1", "folder:1", "removal:1"):
         place.received.mkdir(exist_ok=True)
@@ -75,7 +75,7 @@ def test_an_old_file_is_no_obstacle(place, old):
         send_to_one_that_dies(place, call, file, *overwrite)
         assert len(place.litter()) == 1, "one of the two"
         again = place.receiver(*overwrite)
-        wait_for(lambda: place.litter() == [], "the end of what is of no use")
+        wait_for(lambda: place.litter() == [], "the removal of the file that is left")
         place.send(again, file)
         assert as_sent(place, file, 0o644, PAST)
         again.stop_well()

@@ -1,4 +1,4 @@
-"""`wherry receive --raw`: whatever a peer sends is delivered, up to each silence or its close; only the link vouches."""
+"""`wherry receive --raw`: each silence or close of a peer ends a delivery; only the link vouches for the peer."""
 import shutil
 import signal
 import socket
@@ -53,7 +53,7 @@ def test_instrument_that_goes_quiet(place):
 
 
 def test_netcat_that_pauses(place):
-    """`(echo first; sleep 6; echo second) | nc`, which once lost what came after the pause."""
+    """`(echo first; sleep 6; echo second) | nc`: the bytes after the pause were once lost."""
     if not shutil.which("nc"):
         pytest.skip("there is no nc here")
     receiver, address = place.plain_receiver("--raw", "--raw-idle-timeout", "300ms", "--log-level", "info")

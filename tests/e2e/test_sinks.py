@@ -213,7 +213,7 @@ def test_key_that_is_taken_back_counts_for_every_sink(place):
 
 @pytest.mark.parametrize("sink", ["filesystem", "exec"])
 def test_file_beyond_the_size_that_the_receiver_may_write(place, sink):
-    """Only that file fails; what others send meanwhile goes on."""
+    """Only that file fails; the other sender's delivery continues."""
     options = ["--sink", "exec", "--exec.command", "sha256sum"] if sink == "exec" else []
     receiver = place.receiver(*options, wrapper=["prlimit", "--fsize=1000000", "--"], authorized=("sender", "other"))
     other = place.sender(receiver, "-", "--name", "other", home="other", stdin=subprocess.PIPE)

@@ -1,4 +1,4 @@
-"""A program that is started with standard streams closed: nothing that it opens is taken for one of them."""
+"""A program that is started with standard streams closed: no file that it opens gets the number of one of them."""
 import os
 import socket
 
@@ -50,8 +50,8 @@ def test_receiver_without_input_and_errors(place):
     assert receiver.stop() == OK
 
 
-def test_what_nobody_can_see_is_not_shown(place):
-    """A message for a closed standard output is refused, as it is where the reader of the output has gone."""
+def test_message_for_a_closed_output_is_refused(place):
+    """A message for a closed standard output is refused, as if the reader of the output had gone."""
     place.authorize()
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = "127.0.0.1:%d" % free.getsockname()[1]

@@ -85,7 +85,7 @@ def test_changed_key_is_refused_with_a_warning(place):
 
 @pytest.mark.parametrize("gap, why", [("\t", b"has changed"), ("  ", b"has changed"), ("\f", b"no text file"),
                                       ("\u00a0", b"cannot be read"), (" \u00a0", b"cannot be read")])
-def test_changed_key_is_refused_however_the_words_of_its_line_are_parted(place, gap, why):
+def test_changed_key_is_refused_with_any_gap_between_the_words_of_its_line(place, gap, why):
     receiver = place.receiver()
     known = place.home("sender") / "known_hosts"
     public = (place.home("bob") / "identity.pub").read_text().split()
@@ -98,7 +98,7 @@ def test_changed_key_is_refused_however_the_words_of_its_line_are_parted(place, 
     assert place.arrived() == []
 
 
-def test_line_that_is_not_understood_is_told_once_by_who_sends(place):
+def test_line_that_cannot_be_parsed_is_told_once_by_the_sender(place):
     receiver = place.receiver()
     known = place.home("sender") / "known_hosts"
     known.write_text("no receiver\n")
@@ -111,7 +111,7 @@ def test_line_that_is_not_understood_is_told_once_by_who_sends(place):
     assert len(place.arrived()) == 2
 
 
-def test_line_that_is_not_understood_is_told_once_by_who_receives(place):
+def test_line_that_cannot_be_parsed_is_told_once_by_the_receiver(place):
     accepted = place.home("receiver") / "authorized_keys"
     place.authorize()
     with open(accepted, "a") as file:

@@ -6,7 +6,7 @@ using namespace wherry;
 
 namespace {
 
-// Every key that was read stands in the text just so, but for the gaps between words.
+// Requires that the text contains the line, apart from the gaps between words.
 void require_in(std::string_view text, const std::string& line) {
     fuzz::require(fuzz::with_single_blanks(text).find(fuzz::with_single_blanks(line)) != std::string::npos);
 }

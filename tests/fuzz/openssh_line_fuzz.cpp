@@ -3,7 +3,7 @@
 
 using namespace wherry;
 
-// What was read, encoded again, is the line but for the gaps between its words, and is read as the same.
+// A parsed line, encoded again, differs only in the gaps between its words, and parses to the same key.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto line = as_text(fuzz::bytes_of(data, size));
     try {

@@ -1,6 +1,6 @@
 /*
- * Loaded with LD_PRELOAD, kills the program at the call that WHERRY_TEST_KILL names, before it is made: "file:2" is the
- * second fsync of a partial file, "folder:1" the first of a folder, "place:1" the first renaming to a new name,
+ * Kills the program just before the call that WHERRY_TEST_KILL names; loaded with LD_PRELOAD. "file:2" is the second
+ * fsync of a partial file, "folder:1" the first fsync of a folder, "place:1" the first rename to a new name,
  * "exchange:1" the first exchange of two files, "removal:1" the first unlinkat.
  */
 #define _GNU_SOURCE
@@ -16,7 +16,7 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 
-static void happens(const char* call) {
+static void count_call(const char* call) {
     static atomic_int count;
     const char* const wanted = getenv("WHERRY_TEST_KILL");
     const size_t length = strlen(call);
@@ -30,17 +30,17 @@ PUBLIC int fsync(int fd) {
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     const ssize_t length = readlink(link, path, sizeof path - 1);
     path[length < 0 ? 0 : length] = '\0';
-    if (fstat(fd, &what) == 0 && S_ISDIR(what.st_mode)) happens("folder");
-    if (strstr(path, "/.wherry-partial/") != NULL) happens("file");
+    if (fstat(fd, &what) == 0 && S_ISDIR(what.st_mode)) count_call("folder");
+    if (strstr(path, "/.wherry-partial/") != NULL) count_call("file");
     return (int)syscall(SYS_fsync, fd);
 }
 
 PUBLIC int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned how) {
-    happens(how == RENAME_EXCHANGE ? "exchange" : "place");
+    count_call(how == RENAME_EXCHANGE ? "exchange" : "place");
     return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, how);
 }
 
 PUBLIC int unlinkat(int folder, const char* name, int flags) {
-    happens("removal");
+    count_call("removal");
     return (int)syscall(SYS_unlinkat, folder, name, flags);
 }

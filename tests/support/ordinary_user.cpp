@@ -1,5 +1,5 @@
-// Makes a test program that root runs with WHERRY_TEST_AS_USER in its environment an ordinary user's, before any test
-// begins. Here and not by a program that starts it, for the build's folder may be one that only root can enter.
+// Makes a test program an ordinary user's before any test begins, if root runs it with WHERRY_TEST_AS_USER set. The
+// program does so itself, because the build's folder may be one that only root can enter.
 #include <grp.h>
 #include <sys/prctl.h>
 #include <unistd.h>

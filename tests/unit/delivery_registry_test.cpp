@@ -270,7 +270,7 @@ TEST_F(deliveries, a_failure_at_the_end_is_answered_again) {
         errc how = errc::refused;
         std::atomic<int> finished = 0;
     } into;
-    // Unless there was no finding out, as when what is behind the sink was not reached, or it may be otherwise by now.
+    // Unless the next attempt may succeed: the sink's destination was not reached, or the sink had no room.
     for (const auto& [how, times] : {std::pair{errc::refused, 1}, {errc::disconnected, 2}, {errc::exhausted, 2}}) {
         into.how = how;
         into.finished = 0;

@@ -14,7 +14,7 @@ std::size_t next_number() {
     return static_cast<std::size_t>(next.get());
 }
 
-// It need not look each time.
+// Calls take_few() several times, because it does not check each time.
 bool is_touched(const descriptor_reserve& reserve) {
     for (int i = 0; i < 32; ++i)
         if (!reserve.take_few()) return true;
@@ -36,9 +36,9 @@ TEST_F(descriptor_reserve_test, is_touched_only_when_nothing_else_is_free) {
     EXPECT_FALSE(is_touched(reserve));
     open_until_numbered(200);
     EXPECT_FALSE(is_touched(reserve));
-    EXPECT_GT(reserve.free_beside(), 0u);
+    EXPECT_GT(reserve.free_beyond_reserve(), 0u);
     open_until_numbered(279);
-    EXPECT_EQ(reserve.free_beside(), 0u);
+    EXPECT_EQ(reserve.free_beyond_reserve(), 0u);
     EXPECT_TRUE(is_touched(reserve));
     EXPECT_TRUE(reserve.is_half_free());
     open_until_numbered(300);
@@ -48,14 +48,14 @@ TEST_F(descriptor_reserve_test, is_touched_only_when_nothing_else_is_free) {
     EXPECT_TRUE(reserve.is_half_free());
 }
 
-TEST_F(descriptor_reserve_test, who_is_about_to_take_some_counts) {
+TEST_F(descriptor_reserve_test, counts_callers_that_are_about_to_open_some) {
     const descriptor_reserve reserve(320);
-    EXPECT_TRUE(reserve.take_few());  // it has a descriptor of its own by now
+    EXPECT_TRUE(reserve.take_few());  // the reserve opens its own descriptor
     const auto free = 320 - 40 - next_number();
     std::vector<descriptor_reserve::taking> taking;
     while (auto one = reserve.take_few()) taking.push_back(std::move(*one));
     EXPECT_LE(3 * taking.size(), free);
-    // A share of what was free may have been taken before a look.
+    // A share of the free ones may be taken before a check.
     EXPECT_GE(3 * taking.size() + 6, free);
     EXPECT_FALSE(reserve.take_few());
     taking.pop_back();
@@ -75,11 +75,11 @@ TEST_F(descriptor_reserve_test, goes_by_the_limit_of_the_process) {
     EXPECT_TRUE(reserve.take_few());
 }
 
-TEST_F(descriptor_reserve_test, want_of_descriptors) {
-    EXPECT_TRUE(is_want_of_descriptors(error(errc::exhausted, "", EMFILE)));
-    EXPECT_TRUE(is_want_of_descriptors(error(errc::exhausted, "", ENFILE)));
-    EXPECT_FALSE(is_want_of_descriptors(error(errc::exhausted, "", ENOSPC)));
-    EXPECT_FALSE(is_want_of_descriptors(error(errc::io, "", EMFILE)));
+TEST_F(descriptor_reserve_test, failures_that_lack_descriptors) {
+    EXPECT_TRUE(is_out_of_descriptors(error(errc::exhausted, "", EMFILE)));
+    EXPECT_TRUE(is_out_of_descriptors(error(errc::exhausted, "", ENFILE)));
+    EXPECT_FALSE(is_out_of_descriptors(error(errc::exhausted, "", ENOSPC)));
+    EXPECT_FALSE(is_out_of_descriptors(error(errc::io, "", EMFILE)));
 }
 
 }  // namespace

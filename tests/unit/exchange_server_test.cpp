@@ -161,7 +161,7 @@ TEST_F(exchange_server_test, silent_peers_do_not_keep_others_out) {
     EXPECT_THAT(failure->what(), HasSubstr("others were waiting"));
 }
 
-TEST_F(exchange_server_test, who_has_spoken_stays_longer_than_who_is_silent) {
+TEST_F(exchange_server_test, evicts_a_silent_peer_before_one_that_has_sent_something) {
     server_options options;
     options.max_unproved = 2;
     start(options);
@@ -169,14 +169,14 @@ TEST_F(exchange_server_test, who_has_spoken_stays_longer_than_who_is_silent) {
     speaker->write_all(as_bytes("\x89"));
     const auto silent = listener_.connect();
     EXPECT_TRUE(send("x", "1").ok());
-    // One has made room, and it is that one.
+    // One peer has been evicted: the silent one.
     std::byte none{};
     EXPECT_EQ(silent->read_some({&none, 1}), 0u);
     observer_.wait_until([&] { return observer_.ends.size() == 2; });
     EXPECT_EQ(std::count_if(observer_.ends.begin(), observer_.ends.end(), [](const auto& end) { return !!end; }), 1);
 }
 
-TEST_F(exchange_server_test, nobody_makes_room_before_somebody_comes) {
+TEST_F(exchange_server_test, evicts_no_peer_before_another_one_comes) {
     server_options options;
     options.max_unproved = 1;
     start(options);
@@ -188,8 +188,8 @@ TEST_F(exchange_server_test, nobody_makes_room_before_somebody_comes) {
     EXPECT_EQ(silent->read_some({&none, 1}), 0u);
 }
 
-// A sink that has two descriptors.
-TEST_F(exchange_server_test, a_delivery_waits_for_what_its_own_sender_has_under_way) {
+// The sink has two descriptors.
+TEST_F(exchange_server_test, a_delivery_waits_for_descriptors_of_its_own_senders_deliveries) {
     std::atomic<int> open = 0, refused = 0;
     sink_.on_call = [&](const std::string& call, const std::string&) {
         if (call == "begin" && ++open > 2) {
@@ -418,7 +418,7 @@ TEST_F(exchange_server_test, raw_takes_one_delivery_after_the_other_from_a_conne
     EXPECT_EQ(observer_.results.size(), 3u);
 }
 
-TEST_F(exchange_server_test, raw_peers_that_are_silent_make_room_one_for_each_that_waits) {
+TEST_F(exchange_server_test, raw_evicts_one_silent_peer_for_each_that_waits) {
     receive_all_options raw;
     raw.idle_timeout = std::chrono::milliseconds(20);
     server_options options;

@@ -212,8 +212,8 @@ public:
         const std::lock_guard lock(mutex_);
         return groups_;
     }
-    std::function<void()> on_last;         // before anything is finished
-    std::atomic<std::size_t> dropped = 0;  // without an end
+    std::function<void()> on_last;         // called before any delivery is finished
+    std::atomic<std::size_t> dropped = 0;  // aborted with partial::drop
 
 private:
     struct item final : delivery {
@@ -315,7 +315,7 @@ TEST_F(exchange_test, what_is_of_no_group_or_large_is_finished_by_itself) {
     for (const auto& name : names) EXPECT_EQ(as_text(at_sender_.answers.at(name).response), "this was " + name);
 }
 
-// A peer that is welcome until it is said otherwise.
+// A peer that is welcome until is_over is set.
 struct welcome {
     exchange_options options() {
         exchange_options chosen;
@@ -332,7 +332,7 @@ struct welcome {
     errc refused_with = errc::auth_failed;
 };
 
-TEST_F(exchange_test, what_is_under_way_when_the_peer_loses_its_welcome_leaves_nothing) {
+TEST_F(exchange_test, deliveries_under_way_leave_nothing_when_the_peer_loses_its_welcome) {
     welcome one;
     sink_.on_call = [&](const std::string& call, const std::string& name) {
         if (call == "write" && name == "open") one.is_over = true;
@@ -359,10 +359,10 @@ TEST_F(exchange_test, what_is_under_way_when_the_peer_loses_its_welcome_leaves_n
     EXPECT_TRUE(sink_.has_call("drop open"));
     EXPECT_TRUE(sink_.partials().empty());
     EXPECT_FALSE(sink_.has_call("begin later"));
-    EXPECT_EQ(one.refusals, 1) << "that it has lost its welcome is asked, and told, once";
+    EXPECT_EQ(one.refusals, 1) << "the verifier is called once, and so is the refusal reported";
 }
 
-TEST_F(exchange_test, what_waits_to_be_finished_as_a_group_when_the_peer_loses_its_welcome_is_not) {
+TEST_F(exchange_test, a_group_that_waits_is_dropped_when_the_peer_loses_its_welcome) {
     welcome one;
     grouping_sink grouping;
     into_ = &grouping;
@@ -386,15 +386,15 @@ TEST_F(exchange_test, what_waits_to_be_finished_as_a_group_when_the_peer_loses_i
     EXPECT_EQ(one.refusals, 1);
 }
 
-TEST_F(exchange_test, what_is_finished_at_once_is_not_when_the_peer_loses_its_welcome) {
+TEST_F(exchange_test, a_delivery_that_finishes_at_once_is_dropped_when_the_peer_loses_its_welcome) {
     struct quick_sink final : sink {
         struct quick_delivery final : delivery {
-            explicit quick_delivery(quick_sink& in) : of(in) {}
-            void write(const_bytes) override { of.lose_welcome(); }
-            void finish(response&) override { ++of.finished; }
+            explicit quick_delivery(quick_sink& sink) : owner(sink) {}
+            void write(const_bytes) override { owner.lose_welcome(); }
+            void finish(response&) override { ++owner.finished; }
             bool finishes_at_once() const noexcept override { return true; }
-            void abort(partial) noexcept override { ++of.aborted; }
-            quick_sink& of;
+            void abort(partial) noexcept override { ++owner.aborted; }
+            quick_sink& owner;
         };
         std::unique_ptr<delivery> begin(const offer&, const offering_peer&) override {
             return std::make_unique<quick_delivery>(*this);

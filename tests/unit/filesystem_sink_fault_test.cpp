@@ -32,14 +32,14 @@ std::atomic<ino_t> failing_folder{0};  // only this one; 0: all
 std::atomic<off_t> failing_size{0};    // of files, those of this size; 0: none
 std::function<void()> meanwhile;
 std::atomic<int> folder_syncs{0};
-// What it does besides.
+// Which of the other calls fail, and how many there were.
 std::atomic<bool> exchanges_fail{false};
 std::atomic<bool> removals_fail{false};
 std::atomic<bool> disk_fails{false};
 std::atomic<int> disk_syncs{0};
-// Sees each sync of a file or a folder before it is done.
+// Called before each sync of a file or a folder.
 std::function<void(const struct stat& what)> watcher;
-// Happens once, before two names are exchanged.
+// Called once, before two names are exchanged.
 std::function<void()> before_exchange;
 
 }  // namespace
@@ -121,7 +121,7 @@ protected:
         ignored answer;
         begin(into, name, content)->finish(answer);
     }
-    // What may be kept.
+    // A file that may be kept.
     offer resumable(const std::string& name, std::uint64_t size, std::uint32_t mode = 0600) const {
         offer what;
         what.name = name;
@@ -140,7 +140,7 @@ protected:
         ignored answer;
         begin(into, what, content)->finish(answer);
     }
-    // A receiver that is killed when the disk is asked for the nth time.
+    // Runs a receiver that is killed at the nth sync.
     void deliver_and_die(const offer& what, const std::string& content, int at_sync) {
         const auto child = ::fork();
         ASSERT_GE(child, 0);
@@ -254,7 +254,7 @@ TEST_F(filesystem_sink_fault, a_folder_that_could_not_be_made_durable_is_not_tak
 
 // ---- Files that may be kept ----
 
-TEST_F(filesystem_sink_fault, attributes_come_behind_the_content_of_what_may_be_kept) {
+TEST_F(filesystem_sink_fault, attributes_are_set_after_the_content_of_a_resumable_file_is_synced) {
     using seen = std::vector<std::pair<mode_t, bool>>;
     seen syncs;
     watcher = [&](const struct stat& what) {
@@ -267,10 +267,10 @@ TEST_F(filesystem_sink_fault, attributes_come_behind_the_content_of_what_may_be_
     syncs.clear();
     what.wants_resume = false;
     deliver(into, what, "abc");
-    EXPECT_EQ(syncs, (seen{{0400, true}})) << "what is worthless after a cut is synced once";
+    EXPECT_EQ(syncs, (seen{{0400, true}})) << "a file that is of no use after a cut is synced once";
 }
 
-TEST_F(filesystem_sink_fault, of_a_group_attributes_come_behind_the_content_of_what_may_be_kept) {
+TEST_F(filesystem_sink_fault, a_groups_attributes_are_set_after_the_content_of_resumable_files_is_synced) {
     std::vector<std::pair<off_t, mode_t>> syncs;
     watcher = [&](const struct stat& what) {
         if (S_ISREG(what.st_mode)) syncs.emplace_back(what.st_size, what.st_mode & 07777);
@@ -291,7 +291,7 @@ TEST_F(filesystem_sink_fault, of_a_group_attributes_come_behind_the_content_of_w
     EXPECT_EQ(partial_count(), 0u);
 }
 
-TEST_F(filesystem_sink_fault, what_a_kill_left_while_it_was_synced_is_gone_on_with) {
+TEST_F(filesystem_sink_fault, a_file_that_a_kill_left_during_a_sync_is_resumed) {
     std::filesystem::create_directory(chosen.directory);
     for (const mode_t mode : {0444u, 0400u, 0200u, 0u})
         for (const int at_sync : {1, 2, 3}) {
@@ -311,7 +311,7 @@ TEST_F(filesystem_sink_fault, what_a_kill_left_while_it_was_synced_is_gone_on_wi
         }
 }
 
-TEST_F(filesystem_sink_fault, nobody_mends_or_clears_what_is_just_ending) {
+TEST_F(filesystem_sink_fault, an_ending_delivery_is_neither_mended_nor_cleared) {
     for (const auto policy : {existing_policy::rename, existing_policy::overwrite})
         for (const bool may_be_kept : {true, false}) {
             chosen.existing = policy;
@@ -323,7 +323,7 @@ TEST_F(filesystem_sink_fault, nobody_mends_or_clears_what_is_just_ending) {
             std::string second_answer;
             watcher = [&](const struct stat&) {
                 if (++syncs != (may_be_kept ? 2 : 1)) return;
-                // It has its mode, and a file like any other to another receiver that starts.
+                // The file has its final mode while another receiver starts.
                 sink other(chosen);
                 const auto second = other.begin(resumable("a", 3, 0), {"test", peer});
                 EXPECT_EQ(second->offset(), 0u);
@@ -340,7 +340,7 @@ TEST_F(filesystem_sink_fault, nobody_mends_or_clears_what_is_just_ending) {
         }
 }
 
-TEST_F(filesystem_sink_fault, the_name_of_what_is_in_its_place_is_another_deliverys) {
+TEST_F(filesystem_sink_fault, another_delivery_may_use_the_partial_name_of_a_placed_file) {
     for (const auto policy : {existing_policy::rename, existing_policy::overwrite}) {
         chosen.existing = policy;
         sink into(chosen);
@@ -375,7 +375,7 @@ TEST_F(filesystem_sink_fault, the_quota_tells_two_deliveries_apart_that_have_one
     deliver(into, what, std::string(30, 'x'));
     watcher = nullptr;
     ASSERT_TRUE(second);
-    // 30 are stored and 30 promised. It finds one more when it counts what lies there, which it does not at once again.
+    // 30 are stored and 30 promised. The sink finds one more byte at its next count, which it delays.
     std::ofstream(path_of("by hand")) << "x";
     const auto refusal = [&] {
         return std::string(test::error_of([&] { begin(into, "b", std::string(41, 'x')); }).what());
@@ -385,7 +385,7 @@ TEST_F(filesystem_sink_fault, the_quota_tells_two_deliveries_apart_that_have_one
     EXPECT_THAT(told, testing::HasSubstr("only 39 B is left"));
 }
 
-// ---- Old files, while the new one is not there for good ----
+// ---- Old files, while the new one is not synced ----
 
 void make_old(const std::string& path, int kind) {
     if (kind == 0) {
@@ -468,7 +468,7 @@ TEST_F(filesystem_sink_fault, an_old_file_that_cannot_come_back_stays_and_it_is_
         EXPECT_THAT(told->what(), testing::HasSubstr("cannot be taken back"));
         EXPECT_EQ(content_of("a"), "new");
         EXPECT_TRUE(lies_in_area("old"));
-        // Not even then, if the new one may still be lost.
+        // A new receiver does not remove the old file while the new one may still be lost.
         disk_fails = true;
         { sink again(chosen); }
         EXPECT_TRUE(lies_in_area("old"));

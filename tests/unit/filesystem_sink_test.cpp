@@ -27,20 +27,20 @@
 
 namespace {
 
-// Nobody can set a file's change time. What a test says of it, the functions tell that ask for it.
+// A file's change time cannot be set. The functions below subtract the age that a test sets for the file.
 std::atomic<bool> any_aged{false};
 std::mutex aged_mutex;
-std::map<ino_t, std::time_t> aged_by;  // seconds
+std::map<ino_t, std::time_t> ages;  // seconds
 
 void add_age(struct stat& file) {
     if (!any_aged) return;
     const std::lock_guard lock(aged_mutex);
-    if (const auto aged = aged_by.find(file.st_ino); aged != aged_by.end()) file.st_ctim.tv_sec -= aged->second;
+    if (const auto aged = ages.find(file.st_ino); aged != ages.end()) file.st_ctim.tv_sec -= aged->second;
 }
 
 }  // namespace
 
-// In place of the C library's, for this program only.
+// These replace the C library's functions, for this program only.
 extern "C" int fstatat(int folder, const char* name, struct stat* found, int flags) noexcept {
     const auto result = static_cast<int>(::syscall(SYS_newfstatat, folder, name, found, flags));
     if (result == 0) add_age(*found);
@@ -148,7 +148,7 @@ struct stat stat_of(const fs::path& path) {
     return now;
 }
 
-// Until a change now would be seen as one; the clock of files ticks slowly.
+// Waits until a change would get another change time, because the clock of files ticks slowly.
 void await_other_change_time_than(const fs::path& path) {
     const auto before = stat_of(path).st_ctim;
     const auto clock = path.string() + ".clock";
@@ -168,20 +168,20 @@ protected:
     }
     ~filesystem_sink() override { forget_ages(); }
 
-    // As if it had been changed so long ago.
-    static void age(const fs::path& path, std::chrono::seconds by) {
+    // Makes the file look as if it was changed so long ago.
+    static void age(const fs::path& path, std::chrono::seconds duration) {
         const std::lock_guard lock(aged_mutex);
-        aged_by[stat_of(path).st_ino] = by.count();
+        ages[stat_of(path).st_ino] = duration.count();
         any_aged = true;
     }
-    // An inode number may be used again.
+    // Forgets all ages, because an inode number may be used again.
     static void forget_ages() {
         const std::lock_guard lock(aged_mutex);
         any_aged = false;
-        aged_by.clear();
+        ages.clear();
     }
 
-    // What has come of the item is kept, and its name in the partial area.
+    // Keeps a part of the item, and returns its path in the partial area.
     fs::path cut(sink& into, const offer& what, std::string_view content) const {
         const auto item = begin(into, what);
         item->write(as_bytes(content));
@@ -663,12 +663,12 @@ TEST_F(filesystem_sink, the_lifetime_of_what_is_kept_runs_from_the_last_write) {
     EXPECT_EQ(stat_of(kept).st_ctim.tv_nsec, written.tv_nsec);
 }
 
-TEST_F(filesystem_sink, the_age_of_what_is_kept_is_not_the_senders_time) {
+TEST_F(filesystem_sink, the_age_of_a_kept_file_is_not_the_senders_time) {
     sink into(chosen);
     const auto what = resumable("a", 10);
     const auto kept = cut(into, what, "0123");
-    for (const auto by : {-1000 * 24h, 1000 * 24h}) {
-        fs::last_write_time(kept, fs::file_time_type::clock::now() + by);
+    for (const auto shift : {-1000 * 24h, 1000 * 24h}) {
+        fs::last_write_time(kept, fs::file_time_type::clock::now() + shift);
         { sink again(chosen); }
         ASSERT_TRUE(fs::exists(kept));
         age(kept, 8 * 24h);
@@ -679,7 +679,7 @@ TEST_F(filesystem_sink, the_age_of_what_is_kept_is_not_the_senders_time) {
     }
 }
 
-TEST_F(filesystem_sink, where_the_clock_was_set_back_the_age_counts_from_now) {
+TEST_F(filesystem_sink, the_age_starts_anew_when_the_clock_was_set_back) {
     sink into(chosen);
     const auto kept = cut(into, resumable("a", 10), "0123");
     const auto before = stat_of(kept).st_ctim;
@@ -690,11 +690,11 @@ TEST_F(filesystem_sink, where_the_clock_was_set_back_the_age_counts_from_now) {
     EXPECT_TRUE(after.tv_sec != before.tv_sec || after.tv_nsec != before.tv_nsec);
 }
 
-// ---- What a receiver leaves that is killed while a delivery ends ----
+// ---- Files that a receiver leaves when it is killed while a delivery ends ----
 
 constexpr std::array<mode_t, 6> awkward_modes = {0444, 0400, 0200, 0000, 0111, 0755};
 
-TEST_F(filesystem_sink, goes_on_with_what_has_the_senders_mode_already) {
+TEST_F(filesystem_sink, resumes_a_part_that_has_the_senders_mode_already) {
     for (const auto mode : awkward_modes) {
         sink into(chosen);
         auto what = resumable("a" + std::to_string(mode), 6);
@@ -715,7 +715,7 @@ TEST_F(filesystem_sink, goes_on_with_what_has_the_senders_mode_already) {
     }
 }
 
-TEST_F(filesystem_sink, a_start_mends_what_has_the_senders_mode_already) {
+TEST_F(filesystem_sink, a_start_mends_a_part_that_has_the_senders_mode_already) {
     sink into(chosen);
     for (const auto mode : awkward_modes) {
         const auto kept = cut(into, resumable("a", 6), "012");
@@ -729,7 +729,7 @@ TEST_F(filesystem_sink, a_start_mends_what_has_the_senders_mode_already) {
 TEST_F(filesystem_sink, clears_files_of_any_mode) {
     sink into(chosen);
     const auto area = in(partial_area_name);
-    put(area / "notes", "not ours to judge, and what keeps the folder");
+    put(area / "notes", "not ours to judge; it also keeps the folder from being removed");
     for (const auto mode : awkward_modes)
         for (const auto* name : {"new-01", "keep-01"}) {
             put(area / name, "x");
@@ -755,7 +755,7 @@ TEST_F(filesystem_sink, clears_what_is_no_file) {
     EXPECT_EQ(content_of(home / "outside/victim"), "precious");
 }
 
-TEST_F(filesystem_sink, what_can_never_be_gone_on_with_is_no_obstacle) {
+TEST_F(filesystem_sink, an_entry_that_can_never_be_resumed_is_no_obstacle) {
     const auto victim = home / "outside/victim";
     std::map<std::string, std::function<void(const fs::path&)>> obstacles = {
         {"link", [&](const auto& path) { fs::create_symlink(victim, path); }},
@@ -774,7 +774,7 @@ TEST_F(filesystem_sink, what_can_never_be_gone_on_with_is_no_obstacle) {
              fs::create_hard_link(victim, path);
          }},
     };
-    if (::geteuid() == 0)  // or else there is none to make
+    if (::geteuid() == 0)  // another user cannot make one
         obstacles["another user's file"] = [&](const auto& path) {
             put(path, "their");
             ASSERT_EQ(::chown(path.c_str(), 65534, 65534), 0);
@@ -806,7 +806,7 @@ TEST_F(filesystem_sink, what_can_never_be_gone_on_with_is_no_obstacle) {
     }
 }
 
-TEST_F(filesystem_sink, what_may_be_an_ending_deliverys_is_left_alone) {
+TEST_F(filesystem_sink, a_file_of_an_ending_delivery_is_left_alone) {
     const folder_tree tree(folder_path(), durability::lazy);
     partial_area area(tree, 1h);
     const auto path = in(partial_area_name);
@@ -819,8 +819,8 @@ TEST_F(filesystem_sink, what_may_be_an_ending_deliverys_is_left_alone) {
         const auto held = area.hold(), by_another = area.hold();
         const partial_area other(tree, 1h);
         EXPECT_THAT(partials(), UnorderedElementsAre("keep-01", "new-01", "new-02", "new-03"))
-            << "only a kept file's lock shows that it is nobody's";
-        // Root opens everything, and the file's lock shows that nobody works on it.
+            << "only a kept file's own lock shows that no delivery works on it";
+        // Root can open the file, and its lock shows that no delivery works on it.
         auto wanted = area.open_kept("01", 10);
         EXPECT_EQ(wanted.may_be_kept, ::geteuid() == 0);
         wanted = {};

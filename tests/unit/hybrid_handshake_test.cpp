@@ -304,7 +304,7 @@ TEST(trust, an_error_of_another_kind_also_refuses) {
     EXPECT_EQ(result.responder.code(), errc::io);
 }
 
-TEST(trust, who_cannot_tell_at_the_moment_refuses_nobody) {
+TEST(trust, a_responder_that_cannot_decide_refuses_nobody) {
     side_setup responder;
     responder.verify = [](const wherry::identity&) -> std::string { throw error(errc::exhausted, "no descriptor"); };
     const auto result = run_pair({}, responder);

@@ -111,7 +111,7 @@ TEST_F(known_hosts_test, a_line_that_cannot_be_read_is_not_taken_for_none) {
     EXPECT_EQ(hosts_.check(tcp_, a_), verdict::unknown);
 }
 
-// Nothing is known for other addresses, and nothing is stored for this one.
+// Expects that a key is neither accepted nor stored for this address.
 void expect_refusal(const known_hosts& hosts, const std::string& address, const public_key& key) {
     EXPECT_EQ(error_of([&] { hosts.check(address, key); }).code(), errc::auth_failed);
     EXPECT_EQ(error_of([&] { hosts.remember(address, key); }).code(), errc::auth_failed);
@@ -132,7 +132,7 @@ TEST_F(known_hosts_test, any_other_gap_behind_the_address_refuses) {
     for (const std::string gap : {"\xc2\xa0", " \xc2\xa0", "\xc2\xa0 ", "\xe2\x80\x8b ", "\xe3\x80\x80", "\xa0", ""}) {
         const auto text = tcp_ + gap + a_.line() + "\n";
         write(text);
-        // Without any gap it is about an address of another name, which is told.
+        // Without a gap the line has another address, and is skipped.
         if (gap.empty())
             EXPECT_EQ(hosts_.read().skipped.size(), 1u);
         else
@@ -143,7 +143,7 @@ TEST_F(known_hosts_test, any_other_gap_behind_the_address_refuses) {
     }
 }
 
-TEST_F(known_hosts_test, a_line_that_ends_behind_the_address_or_begins_with_what_is_not_seen_refuses) {
+TEST_F(known_hosts_test, refuses_a_line_with_only_the_address_or_with_invisible_characters_before_it) {
     for (const auto& line : {tcp_, "\xef\xbb\xbf" + tcp_ + " " + a_.line(), "\xc2\xa0" + tcp_ + " ssh-dss AAAA"}) {
         write("# remark\n" + line + "\n");
         expect_refusal(hosts_, tcp_, b_);
@@ -176,7 +176,7 @@ TEST_F(known_hosts_test, skips_a_byte_order_mark_at_the_beginning) {
     EXPECT_EQ(hosts_.check(rfcomm_, b_), verdict::known);
 }
 
-TEST_F(known_hosts_test, that_is_no_text_refuses_and_says_where) {
+TEST_F(known_hosts_test, refuses_a_file_that_is_not_text_and_says_where) {
     std::string wide = "\xff\xfe";
     for (const char c : tcp_ + " " + a_.line() + "\n") wide.append(1, c).append(1, '\0');
     const std::string texts[] = {"# seen\n" + rfcomm_ + " " + a_.line() + "\x1b\n",
@@ -209,7 +209,7 @@ TEST_F(known_hosts_test, lines_that_say_nothing_of_an_address_are_told_with_thei
     EXPECT_THAT(all.skipped[0].why, HasSubstr("does not begin with one address"));
 }
 
-TEST_F(known_hosts_test, behind_a_link_to_nothing_is_not_taken_for_empty) {
+TEST_F(known_hosts_test, does_not_take_a_dangling_link_for_an_empty_file) {
     std::filesystem::create_symlink(folder_ / "away" / "known_hosts", file_);
     EXPECT_EQ(error_of([&] { hosts_.check(tcp_, a_); }).code(), errc::io);
     EXPECT_EQ(error_of([&] { hosts_.remember(tcp_, a_); }).code(), errc::io);

@@ -475,13 +475,13 @@ TEST_F(library_test, sender_tries_again_what_the_receiver_had_no_room_for) {
     const auto sent = wherry::send(alice_, inbox_->address(), {message("small"), message("large")}, options);
     EXPECT_TRUE(sent.ok());
     EXPECT_EQ(asked, 3);
-    // Without, it is an answer as any.
+    // Without retries it is an answer like any other.
     asked = 0;
     const auto once = wherry::send(alice_, inbox_->address(), {message("small"), message("large")});
     EXPECT_TRUE(once.items[0].ok());
     EXPECT_EQ(once.items[1].failure, errc::exhausted);
     EXPECT_EQ(asked, 1);
-    // It ends, and the last answer is what is told.
+    // After the last attempt the receiver's answer is the result.
     asked = -1'000;
     options.retry = 1;
     const auto in_vain = wherry::send(alice_, inbox_->address(), {message("large")}, options);

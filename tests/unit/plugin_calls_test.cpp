@@ -77,7 +77,7 @@ TEST(plugin_calls, are_told_from_the_same_call_made_again) {
     EXPECT_NE(first, again);
 }
 
-TEST(plugin_calls, of_other_threads_are_seen_and_none_when_these_have_ended) {
+TEST(plugin_calls, are_seen_of_other_threads_until_these_have_ended) {
     note_plugin_calls();
     for (int i = 0; i < 3; ++i) {
         std::vector<std::string> seen;

@@ -40,13 +40,13 @@ protected:
     raw_receiver& receiver(connection& link) {
         return receiver_.emplace(link, sink_, protocol_, observer_, 7, [this] {
             ++questions_;
-            return gives_way_;
+            return must_leave_;
         });
     }
     void serve(connection& link) { receiver(link).serve(); }
 
     const delivery_result& result(std::size_t index) { return observer_.told.at(index).result; }
-    // What the sink has of the delivery; nothing if it is not finished.
+    // The delivery's content in the sink; nothing if it is not finished.
     std::optional<std::string> stored(std::size_t index) {
         const auto all = sink_.finished();
         const auto found = all.find(observer_.told.at(index).name);
@@ -62,12 +62,12 @@ protected:
     recording_sink sink_;
     noting_observer observer_;
     server_protocol protocol_;
-    bool gives_way_ = false;
+    bool must_leave_ = false;
     int questions_ = 0;
     std::optional<raw_receiver> receiver_;
 };
 
-// ---- What ends a delivery ----
+// ---- The end of a delivery ----
 
 TEST_F(raw_receiver_test, each_silence_ends_one_delivery_and_the_connection_goes_on) {
     link_.says(as_bytes("first"), {2}).is_silent().says(as_bytes("second")).is_silent().says(as_bytes("third"));
@@ -109,7 +109,7 @@ TEST_F(raw_receiver_test, further_silence_delivers_nothing) {
     EXPECT_EQ(result(1).ended_by, receive_end::idle);
 }
 
-TEST_F(raw_receiver_test, what_goes_beyond_the_limit_is_told_and_ends_the_connection) {
+TEST_F(raw_receiver_test, data_beyond_the_limit_are_reported_and_end_the_connection) {
     protocol_.raw.max_bytes = 4;
     link_.says(as_bytes("1234567890"));
     serve(link_);
@@ -119,7 +119,7 @@ TEST_F(raw_receiver_test, what_goes_beyond_the_limit_is_told_and_ends_the_connec
     EXPECT_EQ(result(0).ended_by, receive_end::limit);
     EXPECT_THAT(result(0).text, HasSubstr("not complete"));
     EXPECT_THAT(result(0).text, HasSubstr("limit of 4 bytes; the rest is not stored"));
-    EXPECT_GT(link_.unread(), 0U) << "what is left unread lets TCP reset the connection";
+    EXPECT_GT(link_.unread(), 0U) << "unread bytes make TCP reset the connection";
 }
 
 TEST_F(raw_receiver_test, the_limit_is_that_of_each_delivery) {
@@ -132,7 +132,7 @@ TEST_F(raw_receiver_test, the_limit_is_that_of_each_delivery) {
     EXPECT_EQ(stored(1), "5678");
 }
 
-TEST_F(raw_receiver_test, what_came_before_the_link_was_lost_is_stored_and_told_as_cut) {
+TEST_F(raw_receiver_test, data_before_a_lost_link_are_stored_and_reported_as_cut) {
     link_.says(as_bytes("first")).is_silent().says(as_bytes("sec")).fails(error(errc::disconnected, "cable pulled"));
     serve(link_);
     ASSERT_EQ(observer_.told.size(), 2U);
@@ -179,7 +179,7 @@ TEST_F(raw_receiver_test, no_idle_timeout_is_one_delivery_until_the_close) {
     EXPECT_EQ(result(0).ended_by, receive_end::closed);
 }
 
-TEST_F(raw_receiver_test, who_says_nothing_at_first_is_let_go_after_the_idle_timeout) {
+TEST_F(raw_receiver_test, a_peer_that_sends_nothing_is_disconnected_after_the_idle_timeout) {
     test::memory_link link;
     protocol_.raw.idle_timeout = 20ms;
     const auto thrown = test::error_of([&] { serve(*link.responder); });
@@ -189,7 +189,7 @@ TEST_F(raw_receiver_test, who_says_nothing_at_first_is_let_go_after_the_idle_tim
     EXPECT_EQ(questions_, 0);
 }
 
-TEST_F(raw_receiver_test, who_is_silent_between_deliveries_makes_room_only_when_asked_to) {
+TEST_F(raw_receiver_test, a_silent_peer_is_disconnected_only_if_it_must_leave) {
     link_.says(as_bytes("first")).is_silent().is_silent().is_silent().says(as_bytes("second"));
     serve(link_);
     EXPECT_EQ(questions_, 2);
@@ -197,7 +197,7 @@ TEST_F(raw_receiver_test, who_is_silent_between_deliveries_makes_room_only_when_
 
     scripted_connection other;
     other.says(as_bytes("first")).is_silent().is_silent().says(as_bytes("second"));
-    gives_way_ = true;
+    must_leave_ = true;
     const auto thrown = test::error_of([&] { serve(other); });
     EXPECT_EQ(thrown.code(), errc::timed_out);
     EXPECT_THAT(thrown.what(), HasSubstr("--max-connections"));
@@ -258,7 +258,7 @@ TEST_F(raw_receiver_test, a_delivery_that_broke_off_is_dropped_and_one_that_did_
     EXPECT_FALSE(sink_.has_call("drop " + observer_.told.at(1).name)) << "finish() has ended it";
 }
 
-TEST_F(raw_receiver_test, what_a_sink_answers_is_told_even_if_it_fails) {
+TEST_F(raw_receiver_test, a_sinks_answer_is_reported_even_if_it_fails) {
     sink_.outcome = "exit 3";
     fail_at("answered");
     link_.says(as_bytes("x"));
@@ -281,7 +281,7 @@ TEST_F(raw_receiver_test, a_sink_that_times_out_is_no_silent_peer) {
 
 // ---- A stop ----
 
-TEST_F(raw_receiver_test, after_a_drain_what_has_arrived_is_still_taken_and_silence_ends_it) {
+TEST_F(raw_receiver_test, a_drain_still_takes_what_has_arrived_and_ends_at_a_silence) {
     link_.says(as_bytes("first")).is_silent().says(as_bytes("second")).is_silent().is_silent().says(as_bytes("x"));
     auto& taking = receiver(link_);
     sink_.on_call = [&](const std::string& call, const std::string&) {

@@ -10,16 +10,16 @@ namespace {
 using std::chrono::milliseconds;
 using progress = retry_schedule::progress;
 
-TEST(retry, what_another_attempt_may_mend) {
+TEST(retry, failures_that_another_attempt_may_mend) {
     EXPECT_TRUE(is_cut_off(errc::disconnected, false));
     EXPECT_TRUE(is_cut_off(errc::timed_out, false));
     EXPECT_TRUE(is_cut_off(errc::disconnected, true));  // the receiver is about to end
     EXPECT_FALSE(is_cut_off(errc::timed_out, true));    // its sink waited in vain
-    EXPECT_TRUE(is_want_of_room(errc::exhausted, true));
-    EXPECT_FALSE(is_want_of_room(errc::exhausted, false));
+    EXPECT_TRUE(is_out_of_room(errc::exhausted, true));
+    EXPECT_FALSE(is_out_of_room(errc::exhausted, false));
     for (const auto code : {errc::refused, errc::auth_failed, errc::io, errc::integrity, errc::unsupported}) {
         EXPECT_FALSE(is_cut_off(code, true) || is_cut_off(code, false));
-        EXPECT_FALSE(is_want_of_room(code, true));
+        EXPECT_FALSE(is_out_of_room(code, true));
     }
 }
 

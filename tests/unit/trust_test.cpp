@@ -74,7 +74,8 @@ TEST_F(trust_test, gate_reads_the_file_each_time) {
     expect_auth_failure([&] { one.verify(late); });
 }
 
-// Makes each reading of the keys fail at once while it lives: others could write their folder. The file stays as it is.
+// Makes each reading of the keys fail while it lives, because others may write to their folder. The file stays the
+// same.
 class unusable_folder {
 public:
     explicit unusable_folder(fs::path folder) : folder_(std::move(folder)) {
@@ -97,8 +98,8 @@ bool lets_in(const sender_gate& gate, const identity& who) {
     }
 }
 
-// Waits until a change of the file is so long ago that what was read of it counts.
-void wait_until_it_is_read_no_more(const sender_gate& gate, const identity& known, const fs::path& home) {
+// Waits until the file's last change is so long ago that the gate does not read the file again.
+void wait_until_the_reading_is_kept(const sender_gate& gate, const identity& known, const fs::path& home) {
     for (;;) {
         gate.verify(known);
         const unusable_folder unusable(home);
@@ -112,7 +113,7 @@ TEST_F(trust_test, gate_reads_a_file_that_stays_as_it_is_once) {
     const keys::authorized_keys file(home_ / "authorized_keys");
     file.add(key_of(known), "laptop");
     const auto one = gate();
-    wait_until_it_is_read_no_more(one, known, home_);
+    wait_until_the_reading_is_kept(one, known, home_);
     {
         const unusable_folder unusable(home_);
         EXPECT_EQ(one.verify(known), "laptop");
@@ -131,7 +132,7 @@ TEST_F(trust_test, gate_reads_a_file_that_changed_just_now_again) {
     const auto known = new_identity();
     const auto one = gate();
     bool was_quick = false;
-    // Until this test is not held up between the change and the question.
+    // Repeats until this test is not delayed between the change and the check.
     while (!was_quick) {
         const auto begin = std::chrono::steady_clock::now();
         std::ofstream(home_ / "authorized_keys") << known.public_key << "\n";
@@ -151,7 +152,7 @@ TEST_F(trust_test, gate_takes_no_file_for_the_one_before_it) {
     const auto one = gate();
     std::ofstream file(home_ / "authorized_keys");
     fs::permissions(home_ / "authorized_keys", fs::perms::owner_read | fs::perms::owner_write);
-    // In the same file, of the same size, as fast as can be.
+    // Changes the same file to the same size, as fast as possible.
     for (int i = 0; i < 500; ++i) {
         const auto& now = i % 2 == 0 ? here : gone;
         const auto& before = i % 2 == 0 ? gone : here;
@@ -168,9 +169,9 @@ TEST_F(trust_test, key_that_vanishes_while_an_editor_writes_the_file_is_still_le
     keys::authorized_keys(path).add(key_of(known), "laptop");
     const sender_gate one(keys::authorized_keys(path), keyless_peers::refuse,
                           {[](const identity&) { ADD_FAILURE() << "was refused"; }, [](const std::string&) {},
-                           // The file was read while it was half written.
+                           // The file was read half written, and the editor now writes the rest.
                            [&](const std::string&) { std::ofstream(path) << known.public_key << " again\n"; }});
-    wait_until_it_is_read_no_more(one, known, home_);
+    wait_until_the_reading_is_kept(one, known, home_);
     std::ofstream(path) << known.public_key.substr(0, 20);
     EXPECT_EQ(one.verify(known), "again");
 }
@@ -234,7 +235,7 @@ TEST_F(trust_test, line_about_the_receiver_that_cannot_be_read_is_no_first_conta
     }
 }
 
-// No descriptor can be had while it lives, as far as the limit may be lowered for this process.
+// Sets the limit of descriptors to 0 while it lives, so that none can be opened.
 class no_descriptors {
 public:
     no_descriptors() {
@@ -279,7 +280,7 @@ TEST_F(trust_test, gate_waits_until_it_can_look) {
     const auto one = gate();
     std::optional<no_descriptors> now(std::in_place);
     auto let_in = std::async(std::launch::async, [&] { return one.verify(known); });
-    // It has tried by then, or tries later with success: either way it must not have failed.
+    // Whether it has tried by then or tries later, it must not have failed.
     const auto has_ended = let_in.wait_for(std::chrono::milliseconds(50)) == std::future_status::ready;
     now.reset();
     EXPECT_FALSE(has_ended);

@@ -23,7 +23,7 @@ struct identity {
 
 // Decides whether a peer is welcome, once it has proved its key: returns the label it is known by, or throws
 // error(errc::auth_failed) with the reason, which a responder's cipher sends to the peer.
-// A receiver asks it again for every delivery, from many threads, so it must be cheap.
+// A receiver calls it again for every delivery, from many threads, so it must be cheap.
 using peer_verifier = std::function<std::string(const identity& peer)>;
 
 // What protects one connection after the handshake. Any failure of seal or open is final.

@@ -64,7 +64,7 @@ struct delivery_result {
     std::uint64_t bytes = 0;          // content sent or received, without what was resumed
     std::uint64_t bytes_on_link = 0;  // what that took on the link: less where it was compressed
     std::uint64_t resumed_from = 0;
-    std::optional<receive_end> ended_by;  // of a raw delivery, unless its sink failed before
+    std::optional<receive_end> ended_by;  // only of a raw delivery; empty if its sink failed first
 
     bool ok() const noexcept { return !failure; }
 };
@@ -114,10 +114,10 @@ struct exchange_options {
     // first join while it is sending already. The opener is wanted where there are more; it outlives the exchange.
     std::size_t streams = 1;
     stream_opener* opener = nullptr;
-    // Asked again about the peer when it offers something, and before a delivery is finished, for it may have lost its
-    // welcome since the handshake. If this throws, the delivery leaves nothing, and the peer is told why. After
-    // error(errc::auth_failed) nothing more is taken from the peer, nor asked: it has to connect anew. One thread calls
-    // it at a time. Empty: nobody is asked.
+    // Called when the peer offers an item and before a delivery is finished: the peer's key may have been
+    // removed since the handshake. If it throws, the delivery leaves nothing, and the peer gets the reason. After
+    // error(errc::auth_failed) the exchange refuses everything from the peer without another call; the peer has to
+    // connect again. One thread calls it at a time. Empty: no check.
     peer_verifier verify = {};
 };
 
@@ -139,7 +139,7 @@ class exchange {
 public:
     // `into` may be null: then what the peer offers is refused. `known` is what exchanges of one receiver share, so
     // that they know of each other's deliveries; null: nobody does. All that is referred to outlives the exchange.
-    // Without `by` further connections cannot join. Without `reserve` deliveries may take the last descriptors.
+    // Without `by` further connections cannot join. Without `reserve` deliveries may use the last descriptors.
     exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer,
              delivery_registry* known = nullptr, std::optional<joinable> by = std::nullopt,
              const descriptor_reserve* reserve = nullptr);

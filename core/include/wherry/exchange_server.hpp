@@ -42,27 +42,29 @@ public:
 
 // How what a peer says is understood.
 struct server_protocol {
-    // Null: --raw, whatever comes is delivered (see receive_all); no cipher, no identities. Each silence of
-    // raw.idle_timeout ends one delivery, and the connection goes on until the peer closes it, or it fails. Such a peer
-    // sends only once: what came before a lost link, a stop or the limit is stored, and told as a failure. A delivery
-    // that failed is the last of its connection, so that the peer can notice. A peer that says nothing at first for
-    // raw.idle_timeout is let go; one that is silent later has to make room when others wait for a place.
+    // Null: --raw, all received bytes are delivered (see receive_all); no cipher, no identities. Each silence of
+    // raw.idle_timeout ends one delivery. The connection stays open until the peer closes it or the link fails. Such a
+    // peer sends only once: the server stores what came before a lost link, a stop or the limit, and reports a failure.
+    // It closes the connection after a failed delivery, so that the peer can notice. It also closes the connection of a
+    // peer that sends nothing at first for raw.idle_timeout, and of one that is silent later while others wait for a
+    // place.
     cipher* protection = nullptr;
     std::string cipher_name;
-    // Asked about each peer in its handshake, and again for each of its deliveries (see exchange_options); called from
-    // many threads.
+    // Called for each peer in its handshake, and again for each of its deliveries (see exchange_options), from many
+    // threads.
     peer_verifier verify;
     receive_all_options raw;
-    bool raw_once = false;  // one delivery a connection: the first end of one is the connection's, too
+    bool raw_once = false;  // the end of the first delivery closes its connection
 };
 
 struct server_options {
-    // Both numbers are less where the process may have few descriptors: a sixteenth and an eighth of its limit.
+    // The server uses at most a sixteenth of the process's limit of descriptors as max_connections, and an eighth as
+    // max_unproved.
 
     // Served at once; further peers, proved welcome, wait for one of these to end.
     std::size_t max_connections = 256;
-    // Peers that have not proved themselves yet. When there are that many, the oldest that has not said anything makes
-    // room for the next, or else one by lot; each has a quarter of a second for itself.
+    // Peers that have not proved themselves yet. At that number the next peer evicts the oldest one that has sent
+    // nothing, or else one at random, but none within its first quarter of a second.
     std::size_t max_unproved = 1024;
     // Connections that may carry one sender's exchange, 1 to limits::max_streams. Those beyond the first do not count
     // above.
@@ -73,22 +75,21 @@ struct server_options {
 // Serves many senders at once, each on a thread of its own.
 class exchange_server {
 public:
-    // All references outlive the server. It goes by the limit of descriptors that the process has now.
+    // All references outlive the server. The constructor reads the process's limit of descriptors.
     exchange_server(listener& from, sink& into, server_protocol protocol, server_options options,
                     server_observer& observer);
     ~exchange_server();
     exchange_server(const exchange_server&) = delete;
     exchange_server& operator=(const exchange_server&) = delete;
 
-    // Nothing, or a sentence for who runs it: the process may have so few descriptors that fewer are served at once
-    // than the options wish.
+    // Returns a sentence for the operator if the limit of descriptors lowered options.max_connections, else nothing.
     std::string shortage() const;
 
     // Accepts until stop(), then returns when every connection has ended. Throws if the listener failed.
     void run();
 
     // From any thread: accept no more, let what is in flight end for up to `grace`, then cut it. Called again: cut now.
-    // A raw connection ends with the first second, or idle timeout, in which nothing came and no delivery is under way.
+    // A raw connection without a delivery under way ends after a second, or the idle timeout, of silence.
     void stop(std::chrono::milliseconds grace) noexcept;
 
 private:

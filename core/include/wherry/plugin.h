@@ -292,9 +292,9 @@ typedef struct wherry_handshake {
     /*
      * Asks the host whether this peer is welcome; called once the peer's proof of its key has verified, and before
      * anything is sent or accepted that only a welcome peer may see. On WHERRY_OK `label` (of `capacity` bytes) holds
-     * the name that the host knows it by. Otherwise error->text is the reason; a responder sends it to the peer. Not so
-     * with WHERRY_EXHAUSTED: the host cannot tell at the moment, and a responder fails with that status without a word
-     * to the peer, for which it is a lost link.
+     * the name that the host knows it by. Otherwise error->text is the reason; a responder sends it to the peer.
+     * WHERRY_EXHAUSTED is the exception: the host cannot decide at the moment. A responder then returns that status and
+     * sends nothing, so that the peer sees a lost link.
      */
     wherry_status (*verify_peer)(void* context, const wherry_identity* peer, char* label, size_t capacity,
                                  wherry_error* error);

@@ -4,39 +4,39 @@
 #include <string>
 #include <vector>
 
-// Which functions of plugins are being called: for a program that has to say which plugin does not come back, or ended
-// it. Thread-safety: all functions from any thread, and none waits for a plugin.
+// Records which functions of plugins are being called, so that a program can name the plugin that hangs or ended it.
+// Thread-safety: all functions from any thread, and none waits for a plugin.
 namespace wherry {
 
 // A function of a plugin. It lives as long as the process.
 struct plugin_call {
     const char* kind;      // "sink"
     const char* plugin;    // its name
-    const char* function;  // as in plugin.h; "load" and "unload" of its code
-    bool may_wait;         // for a peer or a person, as long as nothing aborts it
+    const char* function;  // as in plugin.h; or "load" and "unload", for its shared object
+    bool may_wait;         // it may wait for a peer or a person until it is aborted
 };
 
-// What one thread is in; where a function of a plugin leads to one of another, the inner one.
+// A thread's innermost call of a plugin's function.
 struct ongoing_call {
     const plugin_call* what = nullptr;
-    // The same thread with the same number has been in the same call all the time.
+    // Two observations of one thread with the same number saw the same call.
     const void* thread = nullptr;
     std::uint64_t number = 0;
 
     friend bool operator==(const ongoing_call&, const ongoing_call&) = default;
 };
 
-// From now on each call is noted, which costs it about a nanosecond. To be called before the first plugin is loaded;
-// without it the functions below know of nothing.
+// Starts the recording, which adds about a nanosecond to each call. Call it before the first plugin is loaded; without
+// it the next two functions find nothing.
 void note_plugin_calls() noexcept;
 
-// Those of all threads. A call that begins or ends meanwhile may be missing.
+// Returns the calls of all threads. A call that begins or ends meanwhile may be missing.
 std::vector<ongoing_call> ongoing_plugin_calls();
 
-// Null if this thread is in none.
+// Returns this thread's innermost call; null if it has none.
 const plugin_call* plugin_call_of_this_thread() noexcept;
 
-// "sink filesystem, transport tcp": what was loaded up to now, or was about to be.
+// Returns "sink filesystem, transport tcp": all plugins that were loaded, or whose loading has begun.
 std::string names_of_loaded_plugins();
 
 }  // namespace wherry

@@ -13,15 +13,15 @@
 
 namespace wherry {
 
-// What ended what a peer sent.
+// How a peer's data ended.
 enum class receive_end {
     closed,  // the peer ended the stream in order
     idle,    // the peer was silent for the idle timeout
     limit,   // the peer had more to say than max_bytes; of what is above one byte was read, to know, and dropped
-    cut,     // the link failed, or this side stopped: told of a raw delivery; receive_all throws instead
+    cut,     // the link failed, or this side stopped; only raw deliveries report it, receive_all throws instead
 };
 
-// "close", "silence", "limit", "cut": the word in the log and in JSON.
+// Returns "close", "silence", "limit" or "cut": the word in the log and in JSON.
 std::string_view to_string(receive_end how) noexcept;
 
 struct receive_all_options {
@@ -60,11 +60,11 @@ private:
 };
 
 // Reads whatever the peer sends, however long, until it closes, has been silent for the idle timeout, or has reached
-// the limit. Sets the connection's read timeout. Throws what read_some throws, a time-out excepted. After a silence it
-// can be called again for what the peer sends next.
+// the limit. Sets the connection's read timeout. Throws what read_some throws, a time-out excepted. After a silence
+// another call reads what the peer sends next.
 
 // Hands each piece, borrowed for the call, to `consume`; what that throws ends it. `consume` may set another read
-// timeout, which holds from then on.
+// timeout, which then applies to all further reads.
 received receive_all(connection& from, const receive_all_options& options,
                      const std::function<void(const_bytes)>& consume);
 

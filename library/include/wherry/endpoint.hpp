@@ -28,8 +28,8 @@ struct endpoint_options {
     std::map<std::string, option_values, std::less<>> transport_options;
     // Allow a cipher that protects nothing, for tests and measurements.
     bool allow_insecure = false;
-    // What plugins have to tell, whom a receiver does not let in, and which lines of known_hosts and authorized_keys
-    // are not understood. Called from any thread, several at once; must not throw. None: nothing is told.
+    // Gets the messages of plugins, the senders that a receiver refuses, and the lines of known_hosts and
+    // authorized_keys that cannot be parsed. Called from any thread, several at once; must not throw. Empty: no log.
     std::function<void(host_environment::level, const std::string&)> log;
     // Asked for the passphrase of a key that has one: fills `into`, and returns the length. From any thread, which all
     // others that use this endpoint wait for: it must not wait for them. None: such a key cannot be used.
@@ -74,7 +74,7 @@ public:
     // may read is not looked at; for that, make another endpoint. Throws as those do, and bad_input for a cipher that
     // protects nothing, unless it is allowed.
     std::shared_ptr<cipher> protection() const;
-    // Tells options().log.
+    // Reports lines of key files that cannot be parsed to options().log.
     skipped_lines& skipped() const noexcept;
 
     const endpoint_options& options() const noexcept;

@@ -26,8 +26,8 @@ struct receiver_options {
     server_observer* observer = nullptr;
 };
 
-// Takes what senders deliver whose keys are in authorized_keys of the endpoint's home, which is looked at for each
-// delivery. Thread-safety: stop() and address() from any thread; the rest by one.
+// Accepts deliveries from senders whose keys are in authorized_keys of the endpoint's home, and checks that file for
+// each delivery. Thread-safety: stop() and address() from any thread; the rest by one.
 class receiver {
 public:
     // Listens from now on, and serves from run() or start() on. `address` is "tcp://HOST:PORT"; port 0 is any that is

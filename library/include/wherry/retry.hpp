@@ -8,18 +8,18 @@
 
 namespace wherry {
 
-// True for a failure that another attempt may mend: the link was lost, or there was none.
+// True for a failure of the link, which another attempt may mend: it was lost, or there was none.
 constexpr bool is_link_failure(errc code) noexcept { return code == errc::disconnected || code == errc::timed_out; }
 
-// True for how an item ended if it was cut off with the link, or by a receiver that is about to end, which may be back
-// soon. `is_remote`: the receiver said so.
+// True if an item was cut off with the link, or by a receiver that is shutting down. `is_remote`: the code is the
+// receiver's answer.
 constexpr bool is_cut_off(errc code, bool is_remote) noexcept {
     return is_remote ? code == errc::disconnected : is_link_failure(code);
 }
 
-// True for an answer that may be another one later: the receiver lacks room on its disk, descriptors or memory. Nothing
-// else that a peer, a disk or a policy said no to is worth another attempt.
-constexpr bool is_want_of_room(errc code, bool is_remote) noexcept { return is_remote && code == errc::exhausted; }
+// True if the receiver lacks room: disk, quota, memory or descriptors. Other refusals by a peer, a disk or a policy are
+// final.
+constexpr bool is_out_of_room(errc code, bool is_remote) noexcept { return is_remote && code == errc::exhausted; }
 
 struct next_attempt {
     unsigned number;  // of the attempts after the first failure, from 1 on

@@ -57,8 +57,8 @@ struct send_options {
     exchange_options::compression compression = exchange_options::compression::automatic;
     // Go on with files, from 1 MiB on, of which the receiver has a part.
     resuming resume = resuming::wanted;
-    // How many times in a row to try again when the link is lost or not there, or the receiver answers `exhausted`; see
-    // retry_schedule for the pauses.
+    // How many times in a row to try again when the link is lost or not there, or the receiver answers `exhausted`.
+    // See retry_schedule for the pauses.
     unsigned retry = 0;
     // Connections that carry it, 1 to limits::max_streams: more than one where the path has a long delay or loses
     // packets. Where fewer can be had, those do.

@@ -21,11 +21,11 @@ namespace wherry {
 // A peer without a key, which only a cipher that protects nothing has.
 enum class keyless_peers { refuse, accept };
 
-// "FILE line 3 is passed over: WHY", for people.
+// Returns "FILE line 3 is passed over: WHY", for people.
 std::string skipped_text(const std::filesystem::path& file, const keys::skipped_line& line);
 
-// Tells of lines of key files that are not understood, each once for as long as this lives.
-// Thread-safety: all functions from any thread, which the callback comes from.
+// Reports lines of key files that cannot be parsed, each once in the life of this object.
+// Thread-safety: all functions from any thread; the callback runs on the caller's.
 class skipped_lines {
 public:
     using callback = std::function<void(const std::string& text)>;
@@ -39,16 +39,17 @@ private:
     std::set<std::string> told_;
 };
 
-// Whom a receiver lets in: the keys in authorized_keys, which is looked at each time, and read anew when it is another.
-// A key that has just vanished from it is looked for once more after a moment, for an editor may be about to write it.
+// Decides which senders a receiver lets in, by the keys in authorized_keys. It checks the file's version each time, and
+// reads the file again when that has changed. A key that has just vanished is looked up once more after a moment,
+// because an editor may be writing the file.
 // Thread-safety: all functions from any thread; the callbacks come from the threads of connections.
 class sender_gate {
 public:
     struct callbacks {
         std::function<void(const identity& peer)> refused;  // its key is not in the file
-        // The file cannot be used; nobody is let in, at least not now.
+        // The file cannot be used, so nobody is let in for now.
         std::function<void(const std::string& why)> cannot_check;
-        skipped_lines::callback skipped;  // a line of it is not understood
+        skipped_lines::callback skipped;  // a line of the file cannot be parsed
     };
 
     sender_gate(keys::authorized_keys accepted, keyless_peers keyless, callbacks tell)
@@ -59,10 +60,10 @@ public:
         return [this](const identity& peer) { return verify(peer); };
     }
 
-    // How many keys there are to let in, before anyone comes. Throws error if the file cannot be used.
+    // Returns the number of keys in the file. Throws error if the file cannot be used.
     std::size_t count_keys() const;
-    // The label of the peer's key. Throws error: auth_failed; exhausted where the file could not be read for want of
-    // descriptors or memory, although it waited for that for 3 s, which says nothing about the peer.
+    // Returns the label of the peer's key. Throws error: auth_failed; exhausted if the file could not be read within
+    // 3 s, because descriptors or memory are lacking, which says nothing about the peer.
     std::string verify(const identity& peer) const;
 
 private:
@@ -80,7 +81,7 @@ private:
     const callbacks tell_;
     mutable skipped_lines skipped_;
     mutable std::mutex mutex_;
-    mutable std::shared_ptr<const reading> last_;  // good as long as the file is of its version
+    mutable std::shared_ptr<const reading> last_;  // valid while the file has its version
 };
 
 // What to do with a receiver that was never met before.
@@ -91,7 +92,7 @@ enum class first_contact { report, remember };
 // Thread-safety: verify() by one thread; the rest when that is done.
 class receiver_check {
 public:
-    // `destination` as canonical_destination gives it. `skipped` tells of lines that are not understood; it outlives
+    // `destination` is as canonical_destination returns it. `skipped` reports lines that cannot be parsed, and outlives
     // this.
     receiver_check(keys::known_hosts known, std::string destination, keyless_peers keyless, first_contact policy,
                    skipped_lines& skipped)

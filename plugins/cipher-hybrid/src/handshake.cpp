@@ -223,8 +223,8 @@ private:
         link_.write_all(framed(message_type::answer, sealed));
     }
 
-    // Decides about the peer and tells it. Returns the label that the host knows it by. Where nothing could be decided
-    // the peer is not told anything: to it that is a lost link, after which it may try again.
+    // Decides about the peer and tells it. Returns the label that the host knows it by. Sends nothing if the host could
+    // not decide: the peer then sees a lost link, and may try again.
     std::string answered(const secret_bytes& key, const wherry::identity& peer, const peer_verifier& verify) {
         std::string label;
         try {

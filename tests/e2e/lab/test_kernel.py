@@ -71,7 +71,7 @@ def test_raw_bytes_of_an_instrument(place):
 
 
 def test_an_instrument_that_pauses_and_stays_connected(place):
-    """Each silence ends one delivery; nothing that comes after one is lost."""
+    """Each silence ends one delivery; no bytes after a silence are lost."""
     receiver = place.receiver("--raw", "--raw-idle-timeout", "1s", authorized=())
     readings = [content(100, b"%d" % number) for number in range(3)]  # each is one frame, which no stall can part
     with socket.socket(socket.AF_BLUETOOTH, socket.SOCK_STREAM, socket.BTPROTO_RFCOMM) as instrument:

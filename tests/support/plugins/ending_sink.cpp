@@ -1,4 +1,4 @@
-// Takes what comes, and ends the process in the way, and in the call, that its options name.
+// Ends the process in the way, and in the call, that its options name.
 #include <unistd.h>
 
 #include <atomic>
@@ -10,7 +10,7 @@
 
 namespace {
 
-// Hangs in exit(), if anything of the plugin is destroyed before the program hears of it.
+// Hangs in exit(), if the plugin's objects are destroyed before the exit guard of the program runs.
 struct stubborn {
     std::atomic<bool> hangs{false};
     ~stubborn() {
@@ -31,7 +31,7 @@ private:
         at_exit.hangs = how_ != "fork";
         if (how_ == "exit") std::exit(0);
         if (how_ == "quick-exit") std::quick_exit(0);
-        // Of a process of its own, which is no end of the program.
+        // Ends only a child process, not the program.
         if (how_ == "fork" && ::fork() == 0) std::exit(0);
         if (how_ == "thread") {
             std::thread([] { std::exit(0); }).detach();

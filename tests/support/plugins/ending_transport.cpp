@@ -1,4 +1,4 @@
-// Ends the process when it is to connect, as if all were well.
+// Ends the process in connect() or listen(), with the exit status of success.
 #include <cstdlib>
 
 #include "wherry/sdk.hpp"

@@ -21,9 +21,9 @@ enum class change { made, not_needed };
 
 // The keys that a receiver accepts: a text file with one OpenSSH line a key, where blank lines and lines that begin
 // with '#' are kept. It is read at each call, so that a change counts at once. A file that is not there has no keys.
-// Every function throws error: bad_input if the file is not regular, larger than 1 MiB, holds a NUL, or if it, or its
-// folder, can be written by group or others; exhausted if descriptors or memory have run out; io, also for a symbolic
-// link to nothing.
+// Every function throws error: bad_input if the file is not regular, larger than 1 MiB, holds a NUL, or if group or
+// others may write to it or to its folder; exhausted without free descriptors or memory; io, also for a dangling
+// symbolic link.
 // Thread-safety: const functions from any thread. Changes are safe against those by other threads and processes.
 class authorized_keys {
 public:
@@ -41,7 +41,7 @@ public:
 
     const std::filesystem::path& path() const noexcept { return path_; }
 
-    // What read() makes of the file's text; lines that do not parse are skipped. Throws for a NUL.
+    // Parses the text as read() does: skips lines that do not parse, throws for a NUL.
     static listing parse(std::string_view text);
     listing read() const;
 

@@ -6,13 +6,13 @@
 
 namespace wherry::keys {
 
-// Tells whether a file is still the one that it was, by what a change of it changes; nothing of it is read.
+// Identifies a version of a file by its inode, size and times, without reading it: a changed file has another one.
 struct file_version {
-    // Looks at the file behind symbolic links; file_version() if it is not there, or cannot be looked at.
+    // Follows symbolic links. Returns file_version() if the file is missing or stat() fails.
     static file_version of(const std::filesystem::path& file) noexcept;
 
-    // Whether the last change lay before that time. If it did not, a further one may look the same: a file system's
-    // clock ticks some hundred times a second.
+    // Whether the last change was before that time. A change soon after another one may leave the version the same,
+    // because a file system's clock ticks only some hundred times a second.
     bool changed_before(std::chrono::system_clock::time_point time) const noexcept;
 
     bool operator==(const file_version&) const = default;

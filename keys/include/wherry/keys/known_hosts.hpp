@@ -13,11 +13,11 @@ namespace wherry::keys {
 
 inline constexpr std::size_t max_address_bytes = 1024;
 
-// The receivers' keys that a sender has seen: a text file with lines "ADDRESS TYPE BASE64 [COMMENT]", parted by blanks
-// or tabs, where ADDRESS is a destination in its canonical form, "tcp://192.168.1.5:9417", in letters of either case.
-// In everything else as authorized_keys, but up to 4 MiB, and what reads it throws error(errc::auth_failed) for a file
-// that is no text: that has a control character other than a tab and the ends of its lines. Thread-safety: const
-// functions from any thread. Changes are safe against those by other threads and processes.
+// The receivers' keys that a sender has seen: a text file with lines "ADDRESS TYPE BASE64 [COMMENT]", separated by
+// blanks or tabs. ADDRESS is a destination in its canonical form, "tcp://192.168.1.5:9417", in letters of either case.
+// The rest is as for authorized_keys, but the file may have 4 MiB. Every function that reads it throws
+// error(errc::auth_failed) if it has a control character other than tabs and line ends.
+// Thread-safety: const functions from any thread. Changes are safe against those by other threads and processes.
 class known_hosts {
 public:
     explicit known_hosts(std::filesystem::path path) : path_(std::move(path)) {}
@@ -31,13 +31,13 @@ public:
     struct listing {
         std::vector<entry> entries;
         std::vector<skipped_line> skipped;
-        // Those lines themselves, in the same order: each may have held the key of the address that it begins with.
+        // The skipped lines themselves, in the same order: each may have held the key of the address it begins with.
         std::vector<std::string> unread;
     };
 
     const std::filesystem::path& path() const noexcept { return path_; }
 
-    // What read() makes of the file's text; lines that do not parse are skipped. Throws for what is no text.
+    // Parses the text as read() does: skips lines that do not parse, throws if it is not a text file.
     static listing parse(std::string_view text);
     listing read() const;
 
@@ -49,15 +49,15 @@ public:
         unknown,  // no key is known for this address: first contact
         changed,  // only other keys are known for it
     };
-    // Throws error(errc::auth_failed) instead of `unknown` if a line may be about this address and cannot be read, or
-    // has it with a character that does not belong there: it may have held another key.
+    // Throws error(errc::auth_failed) instead of returning `unknown` if a line may be about this address. Such a line
+    // cannot be parsed, or has the address with an invisible character; it may have held another key.
     verdict check(std::string_view address, const public_key& key) const { return check(read(), address, key); }
-    // The same of what read() gave.
+    // The same for a result of read().
     verdict check(const listing& all, std::string_view address, const public_key& key) const;
 
     // Appends the key for this address; not needed if it is there. Throws error(errc::auth_failed) if another key is
-    // known for it by now (remove that one first), and as check() does; bad_input for an address with blanks or control
-    // characters, or without "://".
+    // known for it by now (remove that one first), or where check() does; bad_input for an address with blanks or
+    // control characters, or without "://".
     change remember(std::string_view address, const public_key& key, std::string_view comment = {}) const;
 
     // Removes every line with this address, one that cannot be read included, or this fingerprint; returns how many.

@@ -82,12 +82,12 @@ struct public_key_line {
     std::string comment;  // may be empty
 };
 
-// "TYPE BASE64" or "TYPE BASE64 COMMENT", parted by blanks or tabs: no line end, canonical base64. key.line(comment) is
-// the same with one blank between the words. Throws error(errc::bad_input) saying what is wrong with it.
+// Parses "TYPE BASE64" or "TYPE BASE64 COMMENT", separated by blanks or tabs: no line end, canonical base64.
+// key.line(comment) gives the line with one blank between the words. Throws error(errc::bad_input) with the reason.
 public_key_line parse_public_key_line(std::string_view line);
 
-// The one key in text that people give: a byte order mark, blanks around its line, blank lines and lines that begin
-// with '#' are passed over. Throws error(errc::bad_input), also for a private key, with a hint.
+// Parses the one key in text that people give. It ignores a byte order mark, blanks around the line, blank lines and
+// lines that begin with '#'. Throws error(errc::bad_input), also for a private key, with a hint.
 public_key_line parse_public_key_text(std::string_view text);
 
 // The same from a file such as identity.pub. Throws error: bad_input, io.
