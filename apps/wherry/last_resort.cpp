@@ -1,13 +1,18 @@
 #include "last_resort.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
+
+#include "wherry/unique_fd.hpp"
 
 namespace wherry::app {
 
@@ -36,6 +41,20 @@ void end_by_alarm(exit_code code, int seconds) noexcept {
 
 // Numbers of looks. A call may need more than two seconds: sink exec gives a command that long to end.
 constexpr unsigned longest_call = 30, longest_end = 100;
+
+// Whether the thread is in an uninterruptible wait of the kernel, as for a disk. Neither the thread nor the process can
+// end before that is over, so waiting for it costs nothing, and the plugin is not to blame.
+bool waits_for_system(int task) noexcept {
+    std::array<char, 64> path{};
+    std::snprintf(path.data(), path.size(), "/proc/self/task/%d/stat", task);
+    const unique_fd file(::open(path.data(), O_RDONLY | O_CLOEXEC));
+    std::array<char, 128> text{};
+    const auto length = file.is_open() ? ::read(file.get(), text.data(), text.size()) : 0;
+    const std::string_view line(text.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
+    // "NUMBER (NAME) STATE ...", and the name may hold anything.
+    const auto name_end = line.rfind(')');
+    return name_end != line.npos && line.substr(name_end).starts_with(") D");
+}
 
 // "the sink faulty did not return from its finish, nor the transport tcp from its accept"
 std::string complaint_about(const std::vector<const plugin_call*>& calls) {
@@ -84,10 +103,13 @@ void ending_watch::look(keeper kept_by) {
     ++looks_;
     std::vector<seen_call> seen;
     std::vector<const plugin_call*> hung, hung_waiting;
+    const plugin_call* excused = nullptr;
     for (const auto& call : ongoing_plugin_calls()) {
         const auto known =
             std::find_if(seen_.begin(), seen_.end(), [&](const seen_call& one) { return one.call == call; });
-        seen.push_back({call, known == seen_.end() ? 1 : known->looks + 1});
+        const bool is_excused = waits_for_system(call.task);
+        if (is_excused) excused = call.what;
+        seen.push_back({call, (known == seen_.end() ? 0 : known->looks) + (is_excused ? 0 : 1)});
         if (seen.back().looks <= longest_call) continue;
         auto& kind = call.what->may_wait ? hung_waiting : hung;
         if (std::find(kind.begin(), kind.end(), call.what) == kind.end()) kind.push_back(call.what);
@@ -100,11 +122,16 @@ void ending_watch::look(keeper kept_by) {
                     complaint_about(hung) +
                         ", so the program ends without it; what was not answered counts as not delivered, and a "
                         "receiver removes what is left of it at its next start");
-    if (looks_ > (kept_by == keeper::handler ? longest_call : longest_end))
-        end_at_once(
-            exit_code::interrupted,
-            "the program cannot end, perhaps because nobody reads its output; it is ended now, and what was not "
-            "answered counts as not delivered");
+    if (looks_ <= (kept_by == keeper::handler ? longest_call : longest_end)) return;
+    if (excused != nullptr)
+        end_at_once(exit_code::interrupted,
+                    std::string("the ") + excused->kind + " " + excused->plugin + " still waits in its " +
+                        excused->function +
+                        " for a disk or another file system, which is slow or stands still; the program is ended now, "
+                        "and what was not answered counts as not delivered");
+    end_at_once(exit_code::interrupted,
+                "the program cannot end, perhaps because nobody reads its output; it is ended now, and what was not "
+                "answered counts as not delivered");
 }
 
 void guard_exit() noexcept {

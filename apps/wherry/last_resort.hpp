@@ -16,8 +16,9 @@ namespace wherry::app {
 
 // Ends a process that should have ended but does not. After three seconds in one call of a plugin it ends the process
 // with exit_code::plugin and a sentence that names the plugin and the function; after ten seconds for another reason,
-// with exit_code::interrupted. It counts looks instead of time, so that a stopped process or a busy machine ends
-// nothing. Used by one thread; waits for no lock of the program.
+// with exit_code::interrupted. A call that waits in the kernel, as for a slow disk, has the ten seconds: the plugin is
+// not to blame. It counts looks instead of time, so that a stopped process or a busy machine ends nothing. Used by one
+// thread; waits for no lock of the program.
 class ending_watch {
 public:
     static constexpr std::chrono::milliseconds interval{100};

@@ -78,6 +78,7 @@ private:
 struct call_slot {
     std::atomic<const plugin_call*> current{nullptr};
     std::atomic<std::uint64_t> number{0};
+    std::atomic<int> task{0};  // the kernel's number of the thread
     std::atomic<bool> is_taken{true};
     call_slot* next = nullptr;
 

@@ -1,5 +1,8 @@
 #include "wherry/plugin_calls.hpp"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <map>
 #include <memory>
 #include <mutex>
@@ -101,6 +104,7 @@ call_slot* call_slot::take() noexcept {
             !first_slot.compare_exchange_weak(slot->next, slot, std::memory_order_release, std::memory_order_relaxed)) {
         }
     }
+    slot->task.store(static_cast<int>(::syscall(SYS_gettid)), std::memory_order_relaxed);
     held.slot = mine = slot;
     return slot;
 }
@@ -125,7 +129,7 @@ std::vector<ongoing_call> ongoing_plugin_calls() {
     for (const auto* slot = first_slot.load(std::memory_order_acquire); slot != nullptr; slot = slot->next) {
         const auto number = slot->number.load(std::memory_order_acquire);
         if (const auto* const what = slot->current.load(std::memory_order_acquire))
-            found.push_back({what, slot, number});
+            found.push_back({what, slot, number, slot->task.load(std::memory_order_relaxed)});
     }
     return found;
 }

@@ -8,6 +8,7 @@ import pytest
 
 from support import BIN, INTERRUPTED, LINK, OK, PLUGIN, SOME, HoldAt, Process, Sender, content, wait_for
 
+FIXTURES = BIN.parent.parent / "tests" / "plugins"
 CARGO = content(100_000)
 
 SINK_CALLS = ["begin", "write", "finish", "abort", "interrupt", "destroy"]
@@ -96,6 +97,21 @@ def test_once_ends_without_a_signal(place):
     place.send(hanging, "--message", "first to end")
     hanging.ended(PLUGIN)
     assert b"the sink faulty did not return from its finish" in hanging.err, hanging
+    stuck.ended(LINK)
+
+
+def test_slow_disk_is_no_fault_of_the_plugin(place):
+    """A thread that waits in the kernel cannot be ended, and its plugin is not to blame."""
+    receiver = place.receiver("--plugin-dir", FIXTURES / "ending", "--sink", "ending", "--ending.in", "finish",
+                              "--ending.how", "stall")
+    stuck = place.sender(receiver, "--message", "stuck")
+    receiver.expect_event("offer")
+    receiver.signal(signal.SIGTERM)
+    receiver.expect("once more: at once")
+    receiver.signal(signal.SIGINT)
+    receiver.ended(INTERRUPTED)
+    assert b"the sink ending still waits in its finish for a disk" in receiver.err, receiver
+    assert b"did not return" not in receiver.err, receiver
     stuck.ended(LINK)
 
 

@@ -22,6 +22,7 @@ struct ongoing_call {
     // Two observations of one thread with the same number saw the same call.
     const void* thread = nullptr;
     std::uint64_t number = 0;
+    int task = 0;  // the kernel's number of that thread
 
     friend bool operator==(const ongoing_call&, const ongoing_call&) = default;
 };

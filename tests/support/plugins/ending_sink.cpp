@@ -1,7 +1,9 @@
-// Ends the process in the way, and in the call, that its options name.
+// Ends the process, or keeps it from ending, in the way and in the call that its options name.
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <string>
 #include <thread>
@@ -18,6 +20,13 @@ struct stubborn {
     }
 } at_exit;
 
+// In the kernel, as who waits for a disk: until its child is gone, which is when this thread is.
+void stall() {
+    if (::vfork() != 0) return;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) ::pause();
+}
+
 class ending_delivery final : public wherry::delivery {
 public:
     ending_delivery(std::string how, std::string where) : how_(std::move(how)), where_(std::move(where)) {}
@@ -28,9 +37,10 @@ public:
 private:
     void end_in(const std::string& here) const {
         if (here != where_) return;
-        at_exit.hangs = how_ != "fork";
+        at_exit.hangs = how_ != "fork" && how_ != "stall";
         if (how_ == "exit") std::exit(0);
         if (how_ == "quick-exit") std::quick_exit(0);
+        if (how_ == "stall") stall();
         // Ends only a child process, not the program.
         if (how_ == "fork" && ::fork() == 0) std::exit(0);
         if (how_ == "thread") {
@@ -58,7 +68,8 @@ private:
 };
 
 constexpr wherry_option options[] = {
-    wherry::choice_option("how", "exit|quick-exit|thread|fork", "exit", "how it ends the process"),
+    wherry::choice_option("how", "exit|quick-exit|thread|fork|stall", "exit",
+                          "how it ends the process, or keeps it from its end"),
     wherry::choice_option("in", "configure_done|write|finish|abort", "write", "where"),
 };
 
