@@ -19,7 +19,10 @@ file_version file_version::of(const std::filesystem::path& file) noexcept {
 }
 
 bool file_version::changed_before(std::chrono::system_clock::time_point time) const noexcept {
-    return changed < time.time_since_epoch();
+    using namespace std::chrono_literals;
+    // A time in whole seconds is that of a file system that knows no other, or only every second one (FAT).
+    const auto tick = changed % 1s == 0ns ? std::chrono::nanoseconds(2s) : 0ns;
+    return changed + tick < time.time_since_epoch();
 }
 
 }  // namespace wherry::keys

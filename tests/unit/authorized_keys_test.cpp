@@ -149,6 +149,19 @@ TEST_F(authorized_keys_test, has_another_version_after_each_change) {
     EXPECT_EQ(file_version::of(folder_ / "link"), file_version::of(file_));
 }
 
+TEST_F(authorized_keys_test, has_a_version_that_may_be_another_file_s_where_times_are_coarse) {
+    using namespace std::chrono_literals;
+    const auto after_change = [](std::chrono::nanoseconds passed, std::chrono::nanoseconds changed) {
+        file_version version;
+        version.changed = changed;
+        const auto time = std::chrono::duration_cast<std::chrono::system_clock::duration>(changed + passed);
+        return version.changed_before(std::chrono::system_clock::time_point(time));
+    };
+    EXPECT_TRUE(after_change(1ms, 1000s + 7ns));
+    EXPECT_FALSE(after_change(1999ms, 1000s));
+    EXPECT_TRUE(after_change(2001ms, 1000s));
+}
+
 TEST_F(authorized_keys_test, does_not_accept_a_key_whose_options_it_would_ignore) {
     write("restrict,command=\"true\" " + a_.line() + "\n");
     EXPECT_EQ(keys_.find(a_), std::nullopt);

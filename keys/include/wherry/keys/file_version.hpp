@@ -11,8 +11,8 @@ struct file_version {
     // Follows symbolic links. Returns file_version() if the file is missing or stat() fails.
     static file_version of(const std::filesystem::path& file) noexcept;
 
-    // Whether the last change was before that time. A change soon after another one may leave the version the same,
-    // because a file system's clock ticks only some hundred times a second.
+    // Whether the last change was surely before that time. A change soon after another one may leave the version the
+    // same, because a file system's clock ticks only some hundred times a second, or every one or two seconds.
     bool changed_before(std::chrono::system_clock::time_point time) const noexcept;
 
     bool operator==(const file_version&) const = default;
