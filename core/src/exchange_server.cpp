@@ -178,7 +178,8 @@ struct exchange_server::implementation {
             }
             // A peer is evicted only for another one that was accepted.
             const bool is_crowded = is_accepted && count(phase::unproved) >= options.max_unproved;
-            const bool lacks_descriptors = !is_accepted && !reserve.is_half_free();
+            // Where no peer has any nobody gives some back, however long it waits.
+            const bool lacks_descriptors = !is_accepted && !peers.empty() && !reserve.is_half_free();
             if (!is_crowded && !lacks_descriptors) return true;
             // An evicted peer does not count any more, but its descriptors are free a little later.
             if (!evict_one() || lacks_descriptors) changed.wait_for(lock, exhausted_pause);

@@ -42,6 +42,13 @@ def test_many_senders_of_many_small_files(place, limit):
     send_folders(place, receiver, 12, {f"{number}": b"%d" % number * 50 for number in range(scaled(300))})
 
 
+@pytest.mark.parametrize("limit", [20, 28])
+def test_limit_that_is_all_reserve(place, limit):
+    """Where little is left beside what the receiver itself has open, it serves one sender after the other."""
+    receiver = place.receiver(wrapper=few(limit))
+    send_folders(place, receiver, 3, {"file": b"1", "other": b"2"})
+
+
 def test_files_that_each_have_a_folder_of_their_own(place):
     """A group of files is finished with all its folders open."""
     receiver = place.receiver(wrapper=few(96))
