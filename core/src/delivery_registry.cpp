@@ -128,6 +128,11 @@ delivery_registry::claim delivery_registry::take(const claimant& by, const offer
                     then = under_way::old_link::cut;
                     if (older->number == by.number)
                         throw error(errc::protocol, "the peer offers one delivery twice at the same time");
+                    // An offer may wait on a connection that its sender has left.
+                    if (older->number > by.number)
+                        throw error(errc::disconnected,
+                                    "the same delivery was offered again over a newer connection, which goes on with "
+                                    "it; send it again later");
                 }
             }
             if (!older && may_go_on_with_item) {

@@ -62,10 +62,11 @@ public:
     connection_number new_connection();
 
     // Claims what is offered; who claimed it before has lost it by then. The same delivery (by its id) is taken from an
-    // older connection at once, and that connection is cut: its sender has left it. The same item (kind, name, size,
-    // time) that wants a resume is taken only from a connection that seems dead, for two senders with one key may well
-    // send alike files at the same time; to tell that takes up to three of the peer's pings.
-    // Throws error: protocol if this connection has the same delivery under way; disconnected if `must_stop` says so.
+    // older connection at once, and that connection is cut: its sender has left it. From a newer one it is not taken.
+    // The same item (kind, name, size, time) that wants a resume is taken only from a connection that seems dead, for
+    // two senders with one key may well send alike files at the same time; to tell that takes up to three of the peer's
+    // pings. Throws error: protocol if this connection has the same delivery under way; disconnected if a newer one
+    // has, or if `must_stop` says so.
     claim take(const claimant& by, const offer_frame& offered);
 
     // The peer has heard everything that was answered over this connection.

@@ -240,11 +240,12 @@ TEST_F(deliveries, an_attempt_waits_for_the_earlier_one_to_finish) {
         finishing.set_value();
         may_finish.get_future().wait();
     };
-    meeting first(known_, sink_, "SHA256:alice"), second(known_, sink_, "SHA256:alice");
+    meeting first(known_, sink_, "SHA256:alice");
     text_source item("x", "content"), again("x", "content");
     first.sending().send(first.sending().announce(item, {id_, false}), item);
     first.sending().flush();
     finishing.get_future().wait();
+    meeting second(known_, sink_, "SHA256:alice");
     auto answer = std::async(std::launch::async, [&] { return second.deliver(again, {id_, true}); });
     EXPECT_EQ(answer.wait_for(50ms), std::future_status::timeout);
     may_finish.set_value();
@@ -617,6 +618,18 @@ TEST_F(claimed_group, what_was_taken_away_before_fails_alone) {
     EXPECT_FALSE(all[2].failure);
     // The newer one is under way still.
     EXPECT_EQ(known.remembered(), 2u);
+}
+
+TEST_F(claimed_group, what_a_newer_connection_has_is_not_taken_back_by_an_older_one) {
+    const auto newer = take_elsewhere(1).into;
+    newer->begin([&] { return std::make_unique<grouping::item>(into, std::nullopt); });
+    EXPECT_EQ(error_of([&] { take(id_of(1)); }).code(), errc::disconnected);
+    collected_response answer;
+    std::vector<claimed_delivery::ending> all = {{newer.get(), &answer, {}}};
+    claimed_delivery::finish_group(all);
+    EXPECT_FALSE(all[0].failure);
+    EXPECT_EQ(into.aborted, 0u);
+    EXPECT_TRUE(take(id_of(1)).earlier);
 }
 
 TEST_F(claimed_group, where_all_were_taken_away_the_sink_is_not_asked) {
