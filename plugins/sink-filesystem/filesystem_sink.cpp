@@ -444,9 +444,20 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
         file.push_to_disk(1);
     });
     each([](file_delivery& file, ending&) { file.sync_kept_content(); });
+    // A group waits for descriptors once: not each of its files, one after the other, where nobody gives any back.
+    std::optional<error> lack;
+    const auto waiting_once = [&](auto&& open) {
+        try {
+            return open();
+        } catch (const error& e) {
+            if (is_out_of_descriptors(e)) lack = e;
+            throw;
+        }
+    };
     unique_fd held;
     each([&](file_delivery& file, ending&) {
-        if (!held.is_open()) held = file.sink_.partials_.hold();
+        if (lack) throw error(*lack);
+        if (!held.is_open()) held = waiting_once([&] { return file.sink_.partials_.hold(); });
         set_attributes(file.sink_.tree_, file.partial_.fd.get(), file.what_, 0, file.attempt_);
     });
     each([](file_delivery& file, ending&) { file.sink_.tree_.sync(file.partial_.fd.get(), file.attempt_); });
@@ -479,14 +490,14 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
         folders.clear();
     };
     const auto open_next = [&](const folder_tree& tree, const ending& one) {
-        if (!folders.empty()) try {
+        if (!folders.empty() || lack) try {
                 return tree.open_folder(parents(one), folder_tree::missing::make);
             } catch (const error& e) {
-                if (!is_out_of_descriptors(e)) throw;
+                if (!is_out_of_descriptors(e) || lack) throw;
                 // Releases this group's folders before it waits, so that no two groups wait for each other.
                 end_placing();
             }
-        return tree.make_folder_at_finish(parents(one));
+        return waiting_once([&] { return tree.make_folder_at_finish(parents(one)); });
     };
     each([&](file_delivery& file, ending& one) {
         auto into = std::find_if(folders.begin(), folders.end(), [&](const auto& known) {

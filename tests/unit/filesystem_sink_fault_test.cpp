@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -37,6 +38,7 @@ std::atomic<bool> exchanges_fail{false};
 std::atomic<bool> removals_fail{false};
 std::atomic<bool> disk_fails{false};
 std::atomic<int> disk_syncs{0};
+std::atomic<int> sleeps{0};
 // Called before each sync of a file or a folder.
 std::function<void(const struct stat& what)> watcher;
 // Called once, before two names are exchanged.
@@ -61,6 +63,11 @@ extern "C" int fsync(int fd) {
         return -1;
     }
     return static_cast<int>(::syscall(SYS_fsync, fd));
+}
+
+extern "C" int nanosleep(const struct timespec* time, struct timespec* left) {
+    ++sleeps;
+    return static_cast<int>(::syscall(SYS_nanosleep, time, left));
 }
 
 extern "C" int syncfs(int fd) noexcept {
@@ -556,6 +563,28 @@ TEST_F(filesystem_sink_fault, a_group_syncs_each_folder_once) {
     EXPECT_EQ(deliver(into, {{"one/b", "1"}, {"two/b", "2"}, {"one/c", "3"}, {"two/c", "4"}, {"one/d", "5"}}),
               failures(5, none));
     EXPECT_EQ(folder_syncs, 2);
+}
+
+TEST_F(filesystem_sink_fault, a_group_waits_for_descriptors_once) {
+    sink into(chosen);
+    ignored answer;
+    std::vector<std::unique_ptr<delivery>> open;
+    std::vector<ending> all;
+    for (const std::string name : {"one/a", "two/a", "three/a", "four/a"}) {
+        open.push_back(begin(into, name, "x"));
+        all.push_back({open.back().get(), &answer, std::nullopt});
+    }
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit none_left{0, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none_left), 0);
+    sleeps = 0;
+    into.finish_group(all);
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    for (const auto& one : all) EXPECT_EQ(one.failure.value().code(), errc::exhausted);
+    // Ten seconds at the most, of ten milliseconds at the least.
+    EXPECT_GT(sleeps, 0);
+    EXPECT_LE(sleeps, 1000);
 }
 
 TEST_F(filesystem_sink_fault, of_a_group_all_of_the_folder_that_fails_is_taken_back) {
