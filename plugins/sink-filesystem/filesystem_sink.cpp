@@ -454,10 +454,10 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
             throw;
         }
     };
-    unique_fd held;
+    std::shared_ptr<const partial_area::held_lock> held;
     each([&](file_delivery& file, ending&) {
         if (lack) throw error(*lack);
-        if (!held.is_open()) held = waiting_once([&] { return file.sink_.partials_.hold(); });
+        if (!held) held = waiting_once([&] { return file.sink_.partials_.hold(); });
         set_attributes(file.sink_.tree_, file.partial_.fd.get(), file.what_, 0, file.attempt_);
     });
     each([](file_delivery& file, ending&) { file.sink_.tree_.sync(file.partial_.fd.get(), file.attempt_); });

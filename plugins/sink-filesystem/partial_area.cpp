@@ -138,13 +138,32 @@ void partial_area::forget(const std::shared_ptr<const unique_fd>& gone) {
 
 std::string partial_area::new_name() { return new_names_ + std::to_string(++last_new_); }
 
-unique_fd partial_area::hold() {
+// Of one folder, which may be removed by hand and made again while it is held.
+class partial_area::held_lock {
+public:
+    held_lock(std::shared_ptr<const unique_fd> of, unique_fd own) noexcept
+        : area_(std::move(of)), own_(std::move(own)) {}
+
+    bool is_of(const std::shared_ptr<const unique_fd>& area) const noexcept { return area_ == area; }
+
+private:
+    const std::shared_ptr<const unique_fd> area_;
+    const unique_fd own_;
+};
+
+std::shared_ptr<const partial_area::held_lock> partial_area::hold() {
     const auto area = folder();
-    return when_descriptors_are_free([&] {
-        auto held = lock_area(area->get(), LOCK_SH);
-        if (!held.is_open()) tree_.fail("cannot store in " + tree_.shown(), errno);
-        return held;
+    std::shared_ptr<const held_lock> held;
+    when_descriptors_are_free([&]() -> unique_fd {
+        const std::lock_guard lock(holding_);
+        held = held_.lock();
+        if (held && held->is_of(area)) return {};
+        auto own = lock_area(area->get(), LOCK_SH);
+        if (!own.is_open()) tree_.fail("cannot store in " + tree_.shown(), errno);
+        held_ = held = std::make_shared<const held_lock>(area, std::move(own));
+        return {};
     });
+    return held;
 }
 
 // Opens and locks. The descriptor is not open where another has the lock or the name changed hands meanwhile.

@@ -58,10 +58,12 @@ public:
     // name and can never be used (a link, a folder, another user's file) gets a "new-..." name, and is cleared as such.
     partial_file open_kept(const std::string& key, std::uint64_t limit);
 
-    // Takes the area's lock, shared, until the descriptor is closed. A delivery holds it from before it sets its file's
-    // attributes until the file is in its place and synced, or taken back. In that time even the file's owner may be
-    // unable to open it, and an old file may have its name, which a failed sync restores. Throws error.
-    [[nodiscard]] unique_fd hold();
+    // Takes the area's lock, shared, until the returned object is gone. A delivery holds it from before it sets its
+    // file's attributes until the file is in its place and synced, or taken back. In that time even the file's owner may
+    // be unable to open it, and an old file may have its name, which a failed sync restores. All holders share one
+    // descriptor, so that no delivery keeps one from the others while it waits for another. Throws error.
+    class held_lock;
+    [[nodiscard]] std::shared_ptr<const held_lock> hold();
 
     // Gives the file a new name that no other delivery opens, and forbids keeping it. Throws error.
     void detach(partial_file& file);
@@ -89,6 +91,8 @@ private:
     std::atomic<std::uint64_t> last_new_{0};
     std::mutex mutex_;
     std::shared_ptr<const unique_fd> folder_;
+    std::mutex holding_;
+    std::weak_ptr<const held_lock> held_;
     std::mutex waiting_;
     std::condition_variable_any stopped_;
     std::jthread clearing_;  // last: it uses the rest

@@ -13,7 +13,9 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <iterator>
+#include <latch>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -585,6 +587,32 @@ TEST_F(filesystem_sink_fault, a_group_waits_for_descriptors_once) {
     // Ten seconds at the most, of ten milliseconds at the least.
     EXPECT_GT(sleeps, 0);
     EXPECT_LE(sleeps, 1000);
+}
+
+TEST_F(filesystem_sink_fault, deliveries_that_end_together_do_not_keep_descriptors_from_each_other) {
+    constexpr std::size_t count = 8;
+    sink into(chosen);
+    std::vector<std::unique_ptr<delivery>> open;
+    for (std::size_t i = 0; i < count; ++i) open.push_back(begin(into, std::to_string(i), "x"));
+    std::latch all_hold(count);
+    watcher = [&](const struct stat& what) {
+        if (S_ISREG(what.st_mode)) all_hold.arrive_and_wait();
+    };
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const int next = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    ::close(next);
+    const rlimit one_for_each{static_cast<rlim_t>(next) + count, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &one_for_each), 0);
+    std::vector<std::future<void>> ended;
+    for (auto& item : open)
+        ended.push_back(std::async(std::launch::async, [&item] {
+            ignored answer;
+            item->finish(answer);
+        }));
+    for (auto& one : ended) EXPECT_NO_THROW(one.get());
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    EXPECT_EQ(content_of("7"), "x");
 }
 
 TEST_F(filesystem_sink_fault, of_a_group_all_of_the_folder_that_fails_is_taken_back) {
