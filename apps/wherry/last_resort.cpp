@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "console.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::app {
@@ -87,6 +88,7 @@ void end_at_once(exit_code code, std::string_view sentence) noexcept {
     while (is_ending.exchange(true)) ::pause();
     // Standard error may be a pipe that is full, or a terminal that is stopped.
     end_by_alarm(code, 1);
+    restore_terminal();
     try {
         const auto text =
             (::isatty(STDERR_FILENO) != 0 ? "\nwherry: error: " : "wherry: error: ") + std::string(sentence) + "\n";
@@ -100,7 +102,7 @@ void end_at_once(exit_code code, std::string_view sentence) noexcept {
 void ending_watch::look(keeper kept_by) {
     // The timer ends the process if this thread blocks: a thread that hangs may hold the lock of the heap.
     if (looks_ == 0 && kept_by == keeper::anything) end_by_alarm(exit_code::interrupted, 15);
-    ++looks_;
+    if (kept_by != keeper::plugin) ++looks_;
     std::vector<seen_call> seen;
     std::vector<const plugin_call*> hung, hung_waiting;
     const plugin_call* excused = nullptr;
@@ -116,13 +118,13 @@ void ending_watch::look(keeper kept_by) {
     }
     seen_ = std::move(seen);
     // A call that may wait probably waits for the hung one, so it is named only if there is no other.
-    if (hung.empty() && kept_by == keeper::anything) hung = std::move(hung_waiting);
+    if (hung.empty() && kept_by != keeper::handler) hung = std::move(hung_waiting);
     if (!hung.empty())
         end_at_once(exit_code::plugin,
                     complaint_about(hung) +
                         ", so the program ends without it; what was not answered counts as not delivered, and a "
                         "receiver removes what is left of it at its next start");
-    if (looks_ <= (kept_by == keeper::handler ? longest_call : longest_end)) return;
+    if (kept_by == keeper::plugin || looks_ <= (kept_by == keeper::handler ? longest_call : longest_end)) return;
     if (excused != nullptr)
         end_at_once(exit_code::interrupted,
                     std::string("the ") + excused->kind + " " + excused->plugin + " still waits in its " +

@@ -24,7 +24,8 @@ public:
     static constexpr std::chrono::milliseconds interval{100};
 
     enum class keeper {
-        anything,  // the whole program, after all transfers were cut
+        anything,  // the whole program, after a signal and the cut of all transfers
+        plugin,    // the same without a signal: nobody asked for the end, so a slow reader of the output has its time
         handler,   // a signal's handler, which must return within three seconds; calls that may wait do not count
     };
 

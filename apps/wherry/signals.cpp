@@ -118,9 +118,11 @@ void signal_watcher::watch() {
     ending_watch ending, stuck;
     std::uint64_t stuck_in = 0;
     auto next_look = clock::time_point::max();
+    bool has_heard = false;
     for (;;) {
         const char what = next_from(read_end_.get(), next_look);
         if (what == stop_watching) return;
+        has_heard = has_heard || what != nothing_new;
         bool is_stuck = false;
         {
             const std::lock_guard lock(waiting_mutex_);
@@ -136,7 +138,8 @@ void signal_watcher::watch() {
         const bool is_to_have_ended = now >= end;
         if (now >= next_look) {
             if (is_stuck) stuck.look(ending_watch::keeper::handler);
-            if (is_to_have_ended) ending.look(ending_watch::keeper::anything);
+            if (is_to_have_ended)
+                ending.look(has_heard ? ending_watch::keeper::anything : ending_watch::keeper::plugin);
             next_look = clock::time_point::max();
         }
         next_look = std::min(next_look, is_to_have_ended || is_stuck ? now + ending_watch::interval : end);

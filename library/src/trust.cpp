@@ -126,8 +126,9 @@ std::string sender_gate::verify(const identity& peer) const {
             throw error(errc::exhausted,
                         "the receiver lacks descriptors or memory to check keys at the moment; try again later",
                         e.system_error());
-        throw error(errc::auth_failed,
-                    "the receiver cannot check keys at the moment; its owner finds the reason in its log");
+        // The file, not the key, is at fault: a delivery that is refused now may be resumed once the file is mended.
+        throw error(errc::io, "the receiver cannot check keys at the moment; its owner finds the reason in its log",
+                    e.system_error());
     }
     if (label) return *label;
     tell_.refused(peer);

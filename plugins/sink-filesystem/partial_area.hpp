@@ -59,8 +59,8 @@ public:
     partial_file open_kept(const std::string& key, std::uint64_t limit);
 
     // Takes the area's lock, shared, until the returned object is gone. A delivery holds it from before it sets its
-    // file's attributes until the file is in its place and synced, or taken back. In that time even the file's owner may
-    // be unable to open it, and an old file may have its name, which a failed sync restores. All holders share one
+    // file's attributes until the file is in its place and synced, or taken back. In that time even the file's owner
+    // may be unable to open it, and an old file may have its name, which a failed sync restores. All holders share one
     // descriptor, so that no delivery keeps one from the others while it waits for another. Throws error.
     class held_lock;
     [[nodiscard]] std::shared_ptr<const held_lock> hold();

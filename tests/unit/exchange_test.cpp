@@ -430,6 +430,22 @@ TEST_F(exchange_test, peer_that_could_not_be_looked_up_is_looked_up_again) {
     EXPECT_TRUE(at_sender_.answers.at("second").ok());
 }
 
+TEST_F(exchange_test, a_receiver_that_cannot_check_keys_keeps_what_a_resume_needs) {
+    welcome one;
+    one.refused_with = errc::io;
+    sink_.on_call = [&](const std::string& call, const std::string&) {
+        if (call == "write") one.is_over = true;
+    };
+    connect({}, {}, one.options());
+    text_source item("large", pattern(3'000'000));
+    item.resumable();
+    sender_->send(item);
+    EXPECT_FALSE(finish());
+    EXPECT_EQ(at_sender_.answers.at("large").failure, errc::io);
+    EXPECT_EQ(sink_.partials().at("large"), pattern(3'000'000));
+    EXPECT_TRUE(sink_.finished().empty());
+}
+
 // A command that holds a lock until its input ends, and one behind it that takes its input only when it has the lock.
 TEST_F(exchange_test, a_write_may_wait_for_what_has_ended_before_it) {
     std::promise<void> is_first_finished;

@@ -62,8 +62,8 @@ public:
 
     // Returns the number of keys in the file. Throws error if the file cannot be used.
     std::size_t count_keys() const;
-    // Returns the label of the peer's key. Throws error: auth_failed; exhausted if the file could not be read within
-    // 3 s, because descriptors or memory are lacking, which says nothing about the peer.
+    // Returns the label of the peer's key. Throws error: auth_failed if the file lacks the key. Two others say nothing
+    // about the peer: io if the file cannot be used; exhausted if descriptors or memory are lacking for 3 s.
     std::string verify(const identity& peer) const;
 
 private:
