@@ -178,8 +178,9 @@ struct exchange_server::implementation {
             }
             // A peer is evicted only for another one that was accepted.
             const bool is_crowded = is_accepted && count(phase::unproved) >= options.max_unproved;
-            // Where no peer has any nobody gives some back, however long it waits.
-            const bool lacks_descriptors = !is_accepted && !peers.empty() && !reserve.is_half_free();
+            // Without any peer no descriptor comes back. The reserve is asked all the same: at its first answer it
+            // makes a descriptor of its own, which it could not make once they are scarce.
+            const bool lacks_descriptors = !is_accepted && !reserve.is_half_free() && !peers.empty();
             if (!is_crowded && !lacks_descriptors) return true;
             // An evicted peer does not count any more, but its descriptors are free a little later.
             if (!evict_one() || lacks_descriptors) changed.wait_for(lock, exhausted_pause);
