@@ -8,8 +8,8 @@
 
 #include "wherry/bytes.hpp"
 #include "wherry/error.hpp"
-#include "wherry/exchange.hpp"
 #include "wherry/sink.hpp"
+#include "wherry/transfer_id.hpp"
 
 // The frames inside records, byte by byte; core/doc/protocol.md describes them.
 namespace wherry {

@@ -14,6 +14,7 @@
 #include "memory_listener.hpp"
 #include "plain_cipher.hpp"
 #include "recording_sink.hpp"
+#include "wherry/exchange.hpp"
 
 namespace wherry {
 namespace {

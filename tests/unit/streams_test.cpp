@@ -20,6 +20,7 @@
 #include "record_spreader.hpp"
 #include "recording_sink.hpp"
 #include "stream_merge.hpp"
+#include "wherry/exchange.hpp"
 #include "wherry/exchange_server.hpp"
 #include "wherry/limits.hpp"
 

@@ -10,7 +10,7 @@
 #include "packing.hpp"
 #include "packing_policy.hpp"
 #include "record.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/transfer.hpp"
 
 namespace wherry {
 

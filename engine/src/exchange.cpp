@@ -1,7 +1,5 @@
 #include "wherry/exchange.hpp"
 
-#include <botan/system_rng.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -462,12 +460,6 @@ struct exchange::implementation final : private answer_reader::steps {
     // Of an initiator.
     std::optional<further_streams> further;
 };
-
-delivery_id make_delivery_id() {
-    delivery_id id;
-    Botan::system_rng().randomize(reinterpret_cast<std::uint8_t*>(id.data()), id.size());
-    return id;
-}
 
 exchange::exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer,
                    delivery_registry* known, std::optional<joinable> by, const descriptor_reserve* reserve)

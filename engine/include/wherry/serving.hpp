@@ -1,20 +1,20 @@
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "wherry/cipher.hpp"
 #include "wherry/error.hpp"
-#include "wherry/exchange.hpp"
 #include "wherry/limits.hpp"
 #include "wherry/receive_all.hpp"
+#include "wherry/session.hpp"
 #include "wherry/sink.hpp"
-#include "wherry/transport.hpp"
+#include "wherry/transfer.hpp"
 
+// What a server is told to do, and what it tells.
 namespace wherry {
 
 using connection_id = std::uint64_t;  // from 1 on, in the order of arrival
@@ -70,31 +70,6 @@ struct server_options {
     // above.
     std::size_t max_streams = limits::usual_streams;
     session_options timing;
-};
-
-// Serves many senders at once, each on a thread of its own.
-class exchange_server {
-public:
-    // All references outlive the server. The constructor reads the process's limit of descriptors.
-    exchange_server(listener& from, sink& into, server_protocol protocol, server_options options,
-                    server_observer& observer);
-    ~exchange_server();
-    exchange_server(const exchange_server&) = delete;
-    exchange_server& operator=(const exchange_server&) = delete;
-
-    // Returns a sentence for the operator if the limit of descriptors lowered options.max_connections, else nothing.
-    std::string shortage() const;
-
-    // Accepts until stop(), then returns when every connection has ended. Throws if the listener failed.
-    void run();
-
-    // From any thread: accept no more, let what is in flight end for up to `grace`, then cut it. Called again: cut now.
-    // A raw connection without a delivery under way ends after a second, or the idle timeout, of silence.
-    void stop(std::chrono::milliseconds grace) noexcept;
-
-private:
-    struct implementation;
-    std::unique_ptr<implementation> implementation_;
 };
 
 }  // namespace wherry

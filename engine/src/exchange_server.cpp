@@ -19,6 +19,7 @@
 #include "descriptor_reserve.hpp"
 #include "join_registry.hpp"
 #include "raw_receiver.hpp"
+#include "wherry/exchange.hpp"
 
 namespace wherry {
 

@@ -15,7 +15,7 @@
 #include "collected_response.hpp"
 #include "frame.hpp"
 #include "record.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/transfer.hpp"
 
 namespace wherry {
 

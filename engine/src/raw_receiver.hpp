@@ -4,7 +4,7 @@
 #include <chrono>
 #include <functional>
 
-#include "wherry/exchange_server.hpp"
+#include "wherry/serving.hpp"
 
 namespace wherry {
 

@@ -3,7 +3,7 @@
 #include <mutex>
 #include <utility>
 
-#include "wherry/exchange.hpp"
+#include "wherry/transfer.hpp"
 
 namespace wherry {
 

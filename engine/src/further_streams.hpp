@@ -12,7 +12,7 @@
 #include "frame.hpp"
 #include "link_writer.hpp"
 #include "observer_gate.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/transfer.hpp"
 
 namespace wherry {
 

@@ -1,0 +1,13 @@
+#include "wherry/transfer.hpp"
+
+#include <botan/system_rng.h>
+
+namespace wherry {
+
+delivery_id make_delivery_id() {
+    delivery_id id;
+    Botan::system_rng().randomize(reinterpret_cast<std::uint8_t*>(id.data()), id.size());
+    return id;
+}
+
+}  // namespace wherry
