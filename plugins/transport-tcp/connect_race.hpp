@@ -5,7 +5,7 @@
 
 #include "endpoint.hpp"
 #include "socket_connection.hpp"
-#include "tcp_transport.hpp"
+#include "tcp_options.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::tcp {

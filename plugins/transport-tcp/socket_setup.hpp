@@ -1,7 +1,7 @@
 #pragma once
 
 #include "endpoint.hpp"
-#include "tcp_transport.hpp"
+#include "tcp_options.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::tcp {

@@ -1,4 +1,4 @@
-#include "wherry/plugin_calls.hpp"
+#include "call_note.hpp"
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 #include <new>
 #include <utility>
 
-#include "call_note.hpp"
+#include "wherry/plugin_calls.hpp"
 
 namespace wherry {
 

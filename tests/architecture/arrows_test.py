@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""arrows.py finds each kind of arrow that does not point down."""
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+TREE = Path(__file__).parents[2]
+# A file, the line that is added to it, and what is said of it.
+WRONG = [
+    ("core/src/frame.hpp", '#include "wherry/exchange.hpp"',
+     "core/src/frame.hpp includes engine/include/wherry/exchange.hpp, which is not below it"),
+    ("engine/src/exchange.cpp", '#include "wherry/send.hpp"',
+     "engine/src/exchange.cpp includes library/include/wherry/send.hpp, which is not below it"),
+    ("library/src/send.cpp", '#include "frame.hpp"',
+     "library/src/send.cpp includes core/src/frame.hpp, which is not below it"),
+    ("plugins/transport-tcp/endpoint.hpp", '#include "wherry/keys/authorized_keys.hpp"',
+     "plugins/transport-tcp/endpoint.hpp includes keys/include/wherry/keys/authorized_keys.hpp, which is not below it"),
+    ("engine/src/digest.hpp", '#include "wherry/exchange.hpp"',
+     "in engine the rooms lead back to themselves: "),
+]
+
+
+def arrows(tree):
+    ran = subprocess.run([sys.executable, TREE / "tests/architecture/arrows.py", tree], capture_output=True, text=True)
+    return ran.returncode, ran.stdout
+
+
+with tempfile.TemporaryDirectory() as folder:
+    copy = Path(folder)
+    for part in ("core", "engine", "keys", "library", "conformance", "plugins", "apps"):
+        shutil.copytree(TREE / part, copy / part)
+    status, said = arrows(copy)
+    assert status == 0, said
+    for file, line, expected in WRONG:
+        before = (copy / file).read_text()
+        (copy / file).write_text(before + line + "\n")
+        status, said = arrows(copy)
+        assert status == 1 and expected in said, (file, line, said)
+        (copy / file).write_text(before)
+print(f"{len(WRONG)} wrong arrows were found")
