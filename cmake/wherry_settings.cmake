@@ -35,6 +35,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LES
     # GCC 12 sees overlaps in "literal" + std::to_string(n) that are not there (GCC bug 105651).
     add_compile_options(-Wno-restrict)
 endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+    # Checks what mutex.hpp says of members and functions.
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wthread-safety>)
+endif()
 if(WHERRY_WERROR)
     add_compile_options(-Werror)
 endif()

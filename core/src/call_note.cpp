@@ -5,10 +5,10 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <utility>
 
+#include "wherry/mutex.hpp"
 #include "wherry/plugin_calls.hpp"
 
 namespace wherry {
@@ -76,8 +76,9 @@ struct slot_holder {
 thread_local slot_holder held;
 
 struct all_noted {
-    std::mutex mutex;
-    std::map<std::pair<std::string, std::string>, std::unique_ptr<const noted_plugin>, std::less<>> plugins;
+    wherry::mutex mutex;
+    std::map<std::pair<std::string, std::string>, std::unique_ptr<const noted_plugin>, std::less<>> plugins
+        WHERRY_GUARDED_BY(mutex);
 };
 
 all_noted& noted() {
@@ -116,7 +117,7 @@ noted_plugin::noted_plugin(std::string_view kind, std::string_view name) : kind_
 
 const noted_plugin& noted_plugin::find(std::string_view kind, std::string_view name) {
     auto& all = noted();
-    const std::lock_guard lock(all.mutex);
+    const mutex_lock lock(all.mutex);
     auto& found = all.plugins[{std::string(kind), std::string(name)}];
     if (!found) found = std::make_unique<const noted_plugin>(kind, name);
     return *found;
@@ -141,7 +142,7 @@ const plugin_call* plugin_call_of_this_thread() noexcept {
 
 std::string names_of_loaded_plugins() {
     auto& all = noted();
-    const std::lock_guard lock(all.mutex);
+    const mutex_lock lock(all.mutex);
     std::string names;
     for (const auto& [key, plugin] : all.plugins) names += (names.empty() ? "" : ", ") + key.first + " " + key.second;
     return names;

@@ -31,7 +31,7 @@ descriptor_reserve::descriptor_reserve(std::size_t limit)
     : limit_(limit), reserve_(std::clamp<std::size_t>(limit / 8, 32, 256)) {}
 
 std::size_t descriptor_reserve::next_number() const noexcept {
-    const std::lock_guard lock(looking_);
+    const mutex_lock lock(looking_);
     if (!probe_.is_open()) probe_ = unique_fd(::eventfd(0, EFD_CLOEXEC));
     const unique_fd next(probe_.is_open() ? ::fcntl(probe_.get(), F_DUPFD_CLOEXEC, 0) : -1);
     return next.is_open() ? static_cast<std::size_t>(next.get()) : limit_;

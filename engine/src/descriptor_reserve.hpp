@@ -2,11 +2,11 @@
 
 #include <atomic>
 #include <cstddef>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "wherry/error.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry {
@@ -51,8 +51,8 @@ private:
     std::ptrdiff_t left() const noexcept;
 
     const std::size_t limit_, reserve_;
-    mutable std::mutex looking_;
-    mutable unique_fd probe_;
+    mutable mutex looking_;
+    mutable unique_fd probe_ WHERRY_GUARDED_BY(looking_);
     mutable std::atomic<std::ptrdiff_t> unchecked_{0};  // calls of take_few() until the next check
     mutable std::atomic<std::size_t> being_taken_{0};
 };

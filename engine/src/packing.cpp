@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <mutex>
 #include <string>
 
 #include "wherry/limits.hpp"
+#include "wherry/mutex.hpp"
 
 namespace wherry {
 
@@ -92,7 +92,7 @@ public:
 
     std::unique_ptr<state> take() {
         {
-            const std::lock_guard lock(mutex_);
+            const mutex_lock lock(mutex_);
             for (auto& place : places_)
                 if (place) return std::move(place);
         }
@@ -101,7 +101,7 @@ public:
 
     void give_back(std::unique_ptr<state> one) noexcept {
         if (ZSTD_sizeof_CCtx(one->context) > most_kept_bytes) return;
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         for (auto& place : places_)
             if (!place) return place.swap(one);
     }
@@ -109,8 +109,8 @@ public:
 private:
     static constexpr std::size_t most_kept_bytes = std::size_t{1} << 20;
 
-    std::mutex mutex_;
-    std::array<std::unique_ptr<state>, 4> places_;
+    mutex mutex_;
+    std::array<std::unique_ptr<state>, 4> places_ WHERRY_GUARDED_BY(mutex_);
 };
 
 packer::packer() = default;

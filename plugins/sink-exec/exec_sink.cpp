@@ -124,21 +124,21 @@ void hear_of_children() {
 // ---- turnstile ----
 
 bool turnstile::enter() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return is_closed_ || free_ > 0; });
+    mutex_lock lock(mutex_);
+    changed_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return is_closed_ || free_ > 0; });
     if (is_closed_) return false;
     --free_;
     return true;
 }
 
 void turnstile::leave() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     ++free_;
     changed_.notify_one();
 }
 
 void turnstile::close() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     is_closed_ = true;
     changed_.notify_all();
 }

@@ -1,18 +1,17 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "run_command.hpp"
 #include "spool_area.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/sink.hpp"
 #include "wherry/unique_fd.hpp"
 
@@ -55,10 +54,10 @@ public:
     void close();
 
 private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::size_t free_;
-    bool is_closed_ = false;
+    mutex mutex_;
+    condition changed_;
+    std::size_t free_ WHERRY_GUARDED_BY(mutex_);
+    bool is_closed_ WHERRY_GUARDED_BY(mutex_) = false;
 };
 
 // Runs a command for each delivery, once all of it has come. See docs/sinks.md for what the command gets, and what

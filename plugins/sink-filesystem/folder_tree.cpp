@@ -75,7 +75,7 @@ folder_tree::folder_tree(const std::string& path, durability how)
 }
 
 bool folder_tree::take_made(const struct stat& folder) const {
-    const std::lock_guard lock(making_);
+    const mutex_lock lock(making_);
     return made_.erase({folder.st_dev, folder.st_ino}) != 0;
 }
 
@@ -100,7 +100,7 @@ unique_fd folder_tree::open_at_once(std::span<const std::string> components) con
 
 void folder_tree::await_making() const {
     if (being_made_.load() != 0) {
-        const std::lock_guard wait_until_made(making_);
+        const mutex_lock wait_until_made(making_);
     }
 }
 
@@ -152,7 +152,7 @@ unique_fd when_descriptors_are_free(const std::function<unique_fd()>& open) {
 bool is_out_of_descriptors(const error& e) noexcept { return e.system_error() == EMFILE || e.system_error() == ENFILE; }
 
 unique_fd folder_tree::make_folder(int parent, const std::string& name) const {
-    const std::lock_guard one_at_a_time(making_);
+    const mutex_lock one_at_a_time(making_);
     struct count {
         std::atomic<int>& value;
         explicit count(std::atomic<int>& v) : value(v) { ++value; }

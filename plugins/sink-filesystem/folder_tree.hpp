@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -14,6 +13,7 @@
 #include <utility>
 
 #include "wherry/error.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::filesystem {
@@ -80,9 +80,9 @@ private:
     durability how_;
     unique_fd root_;
     dev_t device_ = 0;
-    mutable std::mutex making_;
+    mutable mutex making_;
     mutable std::atomic<int> being_made_{0};
-    mutable std::set<std::pair<dev_t, ino_t>> made_;  // under making_
+    mutable std::set<std::pair<dev_t, ino_t>> made_ WHERRY_GUARDED_BY(making_);
     bool is_root_;
     mode_t masked_;
 };

@@ -126,13 +126,13 @@ unique_fd partial_area::open_area() {
 }
 
 std::shared_ptr<const unique_fd> partial_area::folder() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (!folder_) folder_ = std::make_shared<const unique_fd>(open_area());
     return folder_;
 }
 
 void partial_area::forget(const std::shared_ptr<const unique_fd>& gone) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (folder_ == gone) folder_.reset();
 }
 
@@ -155,7 +155,7 @@ std::shared_ptr<const partial_area::held_lock> partial_area::hold() {
     const auto area = folder();
     std::shared_ptr<const held_lock> held;
     when_descriptors_are_free([&]() -> unique_fd {
-        const std::lock_guard lock(holding_);
+        const mutex_lock lock(holding_);
         held = held_.lock();
         if (held && held->is_of(area)) return {};
         auto own = lock_area(area->get(), LOCK_SH);

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "folder_tree.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::filesystem {
@@ -89,10 +90,10 @@ private:
     const std::chrono::milliseconds lifetime_;
     const std::string new_names_;  // begin with this, which no other area's do
     std::atomic<std::uint64_t> last_new_{0};
-    std::mutex mutex_;
-    std::shared_ptr<const unique_fd> folder_;
-    std::mutex holding_;
-    std::weak_ptr<const held_lock> held_;
+    mutex mutex_;
+    std::shared_ptr<const unique_fd> folder_ WHERRY_GUARDED_BY(mutex_);
+    mutex holding_;
+    std::weak_ptr<const held_lock> held_ WHERRY_GUARDED_BY(holding_);
     std::mutex waiting_;
     std::condition_variable_any stopped_;
     std::jthread clearing_;  // last: it uses the rest

@@ -21,8 +21,9 @@ void space_ledger::count_again() {
     next_count_ = ended + 10 * (ended - begun);
 }
 
+std::uint64_t space_ledger::left() const { return quota_ - std::min(quota_, stored_ + promised_); }
+
 void space_ledger::take(std::uint64_t bytes) {
-    const auto left = [&] { return quota_ - std::min(quota_, stored_ + promised_); };
     if (bytes > left() && std::chrono::steady_clock::now() >= next_count_) count_again();
     if (bytes > left())
         throw error(errc::exhausted, "needs " + human_bytes(bytes) + " but only " + human_bytes(left()) +
@@ -32,7 +33,7 @@ void space_ledger::take(std::uint64_t bytes) {
 
 space_ledger::share space_ledger::reserve(std::uint64_t bytes, std::string partial, std::uint64_t stored_before) {
     if (quota_ == 0) return {};
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto moved = std::min({stored_before, bytes, stored_});
     const auto mine = under_way_.insert(partial);
     stored_ -= moved;
@@ -50,14 +51,14 @@ space_ledger::share space_ledger::reserve(std::uint64_t bytes, std::string parti
 
 void space_ledger::share::grow_to(std::uint64_t bytes) {
     if (ledger_ == nullptr || bytes <= bytes_) return;
-    const std::lock_guard lock(ledger_->mutex_);
+    const mutex_lock lock(ledger_->mutex_);
     ledger_->take(bytes - bytes_);
     bytes_ = bytes;
 }
 
 void space_ledger::share::store(std::uint64_t bytes) noexcept {
     if (ledger_ == nullptr) return;
-    const std::lock_guard lock(ledger_->mutex_);
+    const mutex_lock lock(ledger_->mutex_);
     ledger_->under_way_.erase(ledger_->under_way_.find(partial_));
     ledger_->promised_ -= bytes_;
     ledger_->stored_ += bytes;

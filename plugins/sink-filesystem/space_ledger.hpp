@@ -3,10 +3,11 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <set>
 #include <string>
 #include <utility>
+
+#include "wherry/mutex.hpp"
 
 namespace wherry::filesystem {
 
@@ -54,17 +55,18 @@ public:
     share reserve(std::uint64_t bytes, std::string partial, std::uint64_t stored_before);
 
 private:
-    void take(std::uint64_t bytes);
-    void count_again();
+    void take(std::uint64_t bytes) WHERRY_REQUIRES(mutex_);
+    void count_again() WHERRY_REQUIRES(mutex_);
+    std::uint64_t left() const WHERRY_REQUIRES(mutex_);
 
     const std::uint64_t quota_;
     const std::string shown_folder_;
     const counter count_;
-    std::mutex mutex_;
-    std::uint64_t stored_ = 0;
-    std::uint64_t promised_ = 0;
-    std::multiset<std::string> under_way_;
-    std::chrono::steady_clock::time_point next_count_;
+    mutex mutex_;
+    std::uint64_t stored_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::uint64_t promised_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::multiset<std::string> under_way_ WHERRY_GUARDED_BY(mutex_);
+    std::chrono::steady_clock::time_point next_count_ WHERRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace wherry::filesystem
