@@ -8,7 +8,6 @@
 #include <thread>
 #include <utility>
 
-#include "answer_reader.hpp"
 #include "as_error.hpp"
 #include "crew.hpp"
 #include "descriptor_reserve.hpp"
@@ -31,9 +30,6 @@ using clock = std::chrono::steady_clock;
 
 // Answers wait this long for company while more is being taken apart.
 constexpr std::chrono::milliseconds answer_delay{20};
-// A sending that takes no longer has no thread that reads. A write that is held up is noticed to be in vain, and a word
-// of the peer that nobody waits for is heard, that much later at most.
-constexpr std::chrono::seconds short_time{2};
 // How long a side that has said BYE waits for the peer's.
 constexpr std::chrono::seconds leave_wait{5};
 // How long one that has nothing more to send waits for connections that are just being opened, so that the peer does
@@ -47,7 +43,7 @@ constexpr std::chrono::seconds close_wait{2};
 }  // namespace
 
 // Ties the two directions to one link: frames go out through one writer, and come in through one reader.
-struct exchange::implementation final : private answer_reader::steps {
+struct exchange::implementation {
     implementation(std::unique_ptr<session> given, sink* into, exchange_options options, exchange_observer& observer,
                    delivery_registry* known, std::optional<joinable> by, const descriptor_reserve* reserve)
         : over(std::move(given)),
@@ -57,8 +53,7 @@ struct exchange::implementation final : private answer_reader::steps {
           writer(*over, options.timing.ping_interval,
                  wants_more(*over, options) ? link_writer::numbering::ordered : link_writer::numbering::none),
           incoming(*over, into, writer, gate, known, options.verify, reserve),
-          answers(*this, short_time),
-          outgoing(*over, options, writer, gate, answers) {
+          outgoing(*over, options, writer, gate) {
         if (wants_more(*over, options))
             further.emplace(*over, writer, *options.opener, std::min(options.streams, limits::max_streams), gate);
     }
@@ -66,7 +61,7 @@ struct exchange::implementation final : private answer_reader::steps {
     ~implementation() {
         if (!has_left) over->link().abort();
         if (further) further->stop();
-        answers.join();
+        if (answers.joinable()) answers.join();
         end_merge();
         // What reads ahead may still wait for a peer that does not close.
         if (ahead) over->link().abort();
@@ -84,38 +79,18 @@ struct exchange::implementation final : private answer_reader::steps {
         // A peer that is gone is found out by who reads, which then ends the write.
         over->link().set_write_timeout(std::chrono::milliseconds(0));
         if (further) further->ask();
-        // A peer that sends, too, may at any time say something that is not an answer.
-        if (further || over->side() == role::responder)
-            answers.lasts();
-        else
-            answers.begin();
         has_begun_listening = true;
-    }
-
-    // For answers that nobody may wait for.
-    void listen_always() {
-        begin_listening();
-        answers.lasts();
-    }
-
-    void flush() {
-        outgoing.flush();
-        if (has_begun_listening) answers.lasts();
+        try {
+            answers = std::jthread([this] { read_answers(); });
+        } catch (const std::system_error&) {
+            const error why(errc::exhausted, "no thread could be started to hear the answers; run fewer at once");
+            reading_has_ended(&why);
+        }
     }
 
     void cancel() noexcept {
         is_cancelled = true;
         outgoing.cancel();
-        answers.interrupt(
-            [this]() noexcept {
-                try {
-                    outgoing.abandon_all();
-                    writer.say_bye();
-                } catch (const std::exception&) {
-                    // Who reads finds out what became of the link.
-                }
-            },
-            leave_wait);
     }
 
     void finish() {
@@ -128,7 +103,8 @@ struct exchange::implementation final : private answer_reader::steps {
             // Everything is answered; a link that breaks now takes nothing away.
         }
         // All is said; a peer that does not take leave is not waited for.
-        answers.end_within(leave_wait);
+        if (!outgoing.await_reader_end(leave_wait)) over->link().abort();
+        if (answers.joinable()) answers.join();
         has_left = true;
         if (further) further->stop();
         if (is_cancelled) throw error(errc::cancelled, "interrupted");
@@ -220,15 +196,20 @@ struct exchange::implementation final : private answer_reader::steps {
         records.emplace(over->link(), over->protection(), over->timing().io_timeout, incoming.heard());
     }
 
-    // ---- Steps of the reader of answers ----
-
-    bool read_next() override {
-        if (records) return deal_with(next_record());
-        begin_reading();
-        return true;
+    // The loop of the thread that reads for a side that sends.
+    void read_answers() noexcept {
+        try {
+            begin_reading();
+            while (deal_with(next_record())) continue;
+            reading_has_ended(nullptr);
+        } catch (const std::exception& e) {
+            const auto why = as_error(e);
+            reading_has_ended(&why);
+        }
     }
 
-    void reading_has_ended(const error* why) noexcept override {
+    // `why` is null after a BYE.
+    void reading_has_ended(const error* why) noexcept {
         if (why) {
             const auto cause = cause_of(*why);
             incoming.drop_all(cause);
@@ -238,8 +219,6 @@ struct exchange::implementation final : private answer_reader::steps {
         }
         outgoing.reader_ended();
     }
-
-    void cut() noexcept override { over->link().abort(); }
 
     std::optional<const_bytes> next_record() {
         if (first_record) return std::exchange(first_record, std::nullopt);
@@ -437,7 +416,6 @@ struct exchange::implementation final : private answer_reader::steps {
     observer_gate gate;
     link_writer writer;
     incoming_transfers incoming;
-    answer_reader answers;
     outgoing_transfers outgoing;
     bool has_peer_left = false;  // of the thread that reads
     bool has_left = false;
@@ -459,6 +437,7 @@ struct exchange::implementation final : private answer_reader::steps {
     std::shared_ptr<stream_merge::lane> joined_lane;
     // Of an initiator.
     std::optional<further_streams> further;
+    std::jthread answers;  // last: it uses the rest
 };
 
 exchange::exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer,
@@ -474,16 +453,16 @@ transfer_id exchange::announce(source& item, const delivery_attempt& attempt) {
 
 void exchange::send(transfer_id id, source& item) { implementation_->outgoing.send(id, item); }
 
-void exchange::flush() { implementation_->flush(); }
+void exchange::flush() { implementation_->outgoing.flush(); }
 
 void exchange::settle() {
-    implementation_->listen_always();
+    implementation_->begin_listening();
     implementation_->outgoing.finish();
     if (implementation_->is_cancelled) throw error(errc::cancelled, "interrupted");
 }
 
 void exchange::await_entry() {
-    implementation_->listen_always();
+    implementation_->begin_listening();
     implementation_->outgoing.wait_until_let_in();
 }
 

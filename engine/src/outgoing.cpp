@@ -18,9 +18,6 @@ constexpr std::size_t least_data_bytes = 1024;
 constexpr std::size_t prefix_piece_bytes = std::size_t{256} << 10;
 // How long a failed write waits for the reader to find out what the peer has to say about it.
 constexpr std::chrono::seconds last_words_wait{2};
-// A sending with more than this is no short one: answers are due while it goes on.
-constexpr std::size_t most_short_transfers = 16;
-constexpr std::uint64_t most_short_bytes = std::uint64_t{4} << 20;
 
 // A failure of one source, or a wish to stop it: it ends its transfer, not the exchange.
 struct source_failure {
@@ -49,27 +46,16 @@ error no_more_taken() {
 }  // namespace
 
 outgoing_transfers::outgoing_transfers(session& over, exchange_options options, link_writer& writer,
-                                       observer_gate& observer, answer_reader& answers)
+                                       observer_gate& observer)
     : over_(over),
       options_(options),
       writer_(writer),
       observer_(observer),
-      answers_(answers),
       record_(writer.make_bulk_record()),
       packing_(options.content_compression, writer, record_, [this] { flush(); }),
       next_id_(over.side() == role::initiator ? 1 : 2) {}
 
 // ---- The thread that sends ----
-
-template <class Predicate>
-void outgoing_transfers::wait(std::unique_lock<std::mutex>& lock, Predicate has_come) {
-    while (!has_come()) {
-        lock.unlock();
-        const bool has_listened = answers_.listen();
-        lock.lock();
-        if (!has_listened) changed_.wait(lock, has_come);
-    }
-}
 
 transfer_id outgoing_transfers::announce(source& item, const delivery_attempt& attempt) {
     const auto& what = item.what();
@@ -85,7 +71,7 @@ transfer_id outgoing_transfers::announce(source& item, const delivery_attempt& a
             lock.lock();
             // One place that is free would be filled at once, and waited for again.
             wake_at_ = limits::max_unanswered_transfers * 3 / 4;
-            wait(lock, [&] { return unanswered_.size() <= wake_at_ || failure_ || is_cancelled_; });
+            changed_.wait(lock, [&] { return unanswered_.size() <= wake_at_ || failure_ || is_cancelled_; });
             wake_at_ = 0;
         }
         if (failure_) throw *failure_;
@@ -98,8 +84,6 @@ transfer_id outgoing_transfers::announce(source& item, const delivery_attempt& a
         announced.what = what;
         announced.may_have_arrived = attempt.may_have_arrived;
     }
-    // Of a pipe nobody knows how long it takes.
-    if (item.may_wait() || id / 2 >= most_short_transfers) answers_.lasts();
     const bool wants_digest = options_.content_digest == exchange_options::digest::sha256;
     put(frame_type::offer, id,
         encode(offer_frame{what, wants_digest ? digest_kind::sha256 : digest_kind::none, attempt.id,
@@ -210,7 +194,7 @@ std::optional<std::uint64_t> outgoing_transfers::agree_on_offset(transfer_id id,
     {
         std::unique_lock lock(mutex_);
         wake_at_ = limits::max_unanswered_transfers;
-        wait(lock, [&] {
+        changed_.wait(lock, [&] {
             const auto found = unanswered_.find(id);
             return failure_ || is_cancelled_ || found == unanswered_.end() || found->second.accepted;
         });
@@ -259,7 +243,6 @@ void outgoing_transfers::put(frame_type type, transfer_id id, const_bytes payloa
 void outgoing_transfers::flush() {
     try {
         writer_.transmit(record_);
-        if (writer_.traffic().bytes >= most_short_bytes) answers_.lasts();
     } catch (const error& e) {
         throw settled(e);
     }
@@ -268,8 +251,6 @@ void outgoing_transfers::flush() {
 // A write failed. The peer may have said why, and that is the better answer: let the reader get to it.
 error outgoing_transfers::settled(const error& of_write) {
     {
-        const answer_reader::time_limit limit(answers_, last_words_wait);
-        while (answers_.listen(answer_reader::interrupted::goes_on)) continue;
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, last_words_wait, [&] { return failure_ || has_reader_ended_; });
     }
@@ -287,7 +268,7 @@ void outgoing_transfers::finish() {
             flush();
             record_.rest();
             lock.lock();
-            wait(lock, [&] { return (unanswered_.empty() && being_told_ == 0) || failure_ || is_cancelled_; });
+            changed_.wait(lock, [&] { return (unanswered_.empty() && being_told_ == 0) || failure_ || is_cancelled_; });
         }
         if (failure_) throw *failure_;
         if (!is_cancelled_) return;
@@ -324,7 +305,7 @@ void outgoing_transfers::abandon_all() {
 void outgoing_transfers::wait_until_let_in() {
     std::unique_lock lock(mutex_);
     is_entry_awaited_ = true;
-    wait(lock, [&] { return is_let_in_ || failure_ || is_cancelled_; });
+    changed_.wait(lock, [&] { return is_let_in_ || failure_ || is_cancelled_; });
     if (failure_) throw *failure_;
     if (is_cancelled_) throw interrupted();
 }
@@ -334,6 +315,11 @@ std::optional<error> outgoing_transfers::why_over() {
     if (failure_) return failure_;
     if (takes_no_more_) return no_more_taken();
     return std::nullopt;
+}
+
+bool outgoing_transfers::await_reader_end(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, time, [&] { return has_reader_ended_; });
 }
 
 // ---- The thread that reads ----

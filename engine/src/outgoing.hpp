@@ -8,7 +8,6 @@
 #include <optional>
 #include <vector>
 
-#include "answer_reader.hpp"
 #include "content_packing.hpp"
 #include "digest.hpp"
 #include "frame.hpp"
@@ -19,12 +18,11 @@
 namespace wherry {
 
 // What this side of an exchange sends: from sources into frames, and the answers to whom they concern.
-// Two threads, which may be one: the one that sends (announce, send, flush, finish), and the one that reads (on_...,
-// peer_took_leave, reader_ended); fail() and cancel() from any.
+// Two threads: the one that sends (announce, send, flush, finish), and the one that reads (on_..., peer_took_leave,
+// reader_ended); fail() and cancel() from any.
 class outgoing_transfers {
 public:
-    outgoing_transfers(session& over, exchange_options options, link_writer& writer, observer_gate& observer,
-                       answer_reader& answers);
+    outgoing_transfers(session& over, exchange_options options, link_writer& writer, observer_gate& observer);
 
     transfer_id announce(source& item, const delivery_attempt& attempt);
     void send(transfer_id id, source& item);
@@ -39,6 +37,8 @@ public:
     void wait_until_let_in();
     // The failure, or that the peer takes no more.
     std::optional<error> why_over();
+    // Waits until the reader has ended; false if that takes longer.
+    bool await_reader_end(std::chrono::milliseconds time);
 
     void on_accept(const frame& got);
     void on_result(const frame& got);
@@ -51,8 +51,6 @@ public:
     void fail(const error& why);
     void throw_if_failed();
     void cancel() noexcept;
-    // What follows of that: tells the peer. Once, by the thread that sends or one in its place.
-    void abandon_all();
     bool empty();
 
 private:
@@ -80,18 +78,15 @@ private:
     void require_going_on() const;
     static void put_progress(delivery_result& into, const progress& so_far) noexcept;
     void abandon(transfer_id id, const error& why);
+    void abandon_all();
     void conclude(transfer_id id, delivery_result result);
     void put(frame_type type, transfer_id id, const_bytes payload);
     error settled(const error& of_write);
-    // Under the lock, as with a condition variable. All that is waited for has come when the exchange was cancelled.
-    template <class Predicate>
-    void wait(std::unique_lock<std::mutex>& lock, Predicate has_come);
 
     session& over_;
     const exchange_options options_;
     link_writer& writer_;
     observer_gate& observer_;
-    answer_reader& answers_;
     // Of the thread that sends.
     record_buffer record_;
     content_packing packing_;

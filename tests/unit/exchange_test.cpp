@@ -1542,23 +1542,17 @@ TEST_F(exchange_test, cancel_within_compressed_content_drops_it) {
 
 // ---- Who hears the answers ----
 
-TEST_F(exchange_test, in_a_short_sending_who_waits_hears_the_answers) {
-    bool was_short = false;
-    // On a machine that stands still for seconds none is short.
-    for (int attempt = 0; attempt < 5 && !was_short; ++attempt) {
-        connect();
-        text_source small("small", "x"), resumed("resumed", pattern(200'000));
-        sender_->send(small);
-        sender_->send(resumed.resumable());
-        EXPECT_FALSE(finish());
-        EXPECT_FALSE(receiver_failure());
-        was_short = true;
-        for (const auto* const name : {"small", "resumed"}) {
-            EXPECT_TRUE(at_sender_.answers.at(name).ok());
-            was_short = was_short && at_sender_.answered_on.at(name) == std::this_thread::get_id();
-        }
+TEST_F(exchange_test, another_thread_than_sends_hears_the_answers) {
+    connect();
+    text_source small("small", "x"), resumed("resumed", pattern(200'000));
+    sender_->send(small);
+    sender_->send(resumed.resumable());
+    EXPECT_FALSE(finish());
+    EXPECT_FALSE(receiver_failure());
+    for (const auto* const name : {"small", "resumed"}) {
+        EXPECT_TRUE(at_sender_.answers.at(name).ok());
+        EXPECT_NE(at_sender_.answered_on.at(name), std::this_thread::get_id());
     }
-    EXPECT_TRUE(was_short);
 }
 
 TEST_F(exchange_test, answers_are_heard_while_many_items_are_sent) {

@@ -47,8 +47,7 @@ public:
     void send(transfer_id id, source& item);
     void send(source& item) { send(announce(item), item); }
 
-    // Sends what is waiting for a record to fill up. From then on answers are told as they come; before that, in a
-    // sending of a few items or MiB, some may be told only when something is waited for, or after two seconds.
+    // Sends what is waiting for a record to fill up.
     void flush();
 
     // Sends that, waits for the result of everything that was sent, and leaves the exchange open for more.
