@@ -45,16 +45,14 @@ command_option handshake_timeout_option() {
 command_option overlap_option() {
     return choice_option(
         "overlap", {"auto", "on", "off"}, "auto",
-        "read, encrypt and write at the same time, on threads of their own; auto: where processors are "
-        "free for that");
+        "means nothing any more: auto and off are taken, on is refused; streams are the one way to use more "
+        "processors");
 }
 
 session_options session_options_of(const effective_options& options) {
     session_options chosen;
     chosen.handshake_timeout = options.duration("handshake-timeout");
     chosen.io_timeout = options.duration("io-timeout");
-    const auto& word = options.text("overlap");
-    chosen.overlap = word == "on" ? overlapping::always : word == "off" ? overlapping::never : overlapping::automatic;
     return chosen;
 }
 
@@ -77,6 +75,17 @@ void require_secure(const application& with, const effective_options& options, c
                                          " protects nothing: everybody on the way can read and change what is sent; "
                                          "give --insecure if that is what you want");
     with.log->warn("the cipher {} protects nothing: everybody on the way can read and change what is sent", name);
+}
+
+void require_no_overlap(const application& with, const effective_options& options) {
+    const auto& given = options.given("overlap");
+    if (given.from == origin::built_in) return;
+    if (options.text("overlap") == "on")
+        throw error(errc::bad_input, given.written +
+                                         " cannot be 'on' any more: streams are the one way to use more "
+                                         "processors (wherry send --streams)");
+    with.log->warn("{} means nothing any more: streams are the one way to use more processors (wherry send --streams)",
+                   given.written);
 }
 
 std::optional<keys::public_key_line> own_public_key(const application& with, const effective_options& options) {

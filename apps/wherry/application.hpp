@@ -70,7 +70,7 @@ command_option insecure_option();
 command_option handshake_timeout_option();
 command_option io_timeout_option();
 command_option overlap_option();
-// What these three say.
+// What two of these say.
 session_options session_options_of(const effective_options& options);
 
 // The arguments proper: those that belong to no option.
@@ -78,6 +78,9 @@ std::vector<std::string> plain_arguments(const effective_options& options);
 
 // Throws error(errc::bad_input) for a cipher that protects nothing, unless --insecure was given; warns if it was.
 void require_secure(const application& with, const effective_options& options, const cipher& used);
+
+// Throws error(errc::bad_input) for --overlap on; warns if another word was given.
+void require_no_overlap(const application& with, const effective_options& options);
 
 // Raises the limit of descriptors to what the system allows: a receiver needs some for each connection and open file.
 void raise_descriptor_limit();

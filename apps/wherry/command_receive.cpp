@@ -52,6 +52,7 @@ public:
           sinks_(options),
           address_(address) {
         if (cipher_) require_secure(with, options, *cipher_);
+        require_no_overlap(with, options);
     }
 
     exit_code run() {

@@ -19,6 +19,7 @@ dialer::dialer(application& with, const effective_options& options)
     canonical_ = canonical_destination(options.chosen(plugin_kind::transport).name(), address_,
                                        options.plugin_value(plugin_kind::transport, "port"));
     require_secure(with, options, *cipher_);
+    require_no_overlap(with, options);
 }
 
 exchange_options dialer::how() const {

@@ -90,17 +90,6 @@ bool record_reader::is_next_short(std::size_t sealed_bytes) {
     return true;
 }
 
-void record_reader::hand_over(record_memory& with) {
-    const auto left = end_ - begin_;
-    if (with.capacity() < std::max(left, least_read_bytes)) {
-        with = record_memory(std::max(in_.capacity(), least_read_bytes));
-    }
-    if (left > 0) std::memcpy(with.get(), in_.get() + begin_, left);
-    std::swap(in_, with);
-    begin_ = 0;
-    end_ = left;
-}
-
 bool record_reader::fill(std::size_t wanted, ahead how) {
     if (end_ - begin_ >= wanted) return true;
     if (begin_ == end_) begin_ = end_ = 0;

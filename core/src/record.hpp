@@ -99,10 +99,6 @@ public:
     // Whether something has come behind the last record.
     bool has_more() const noexcept { return end_ > begin_; }
 
-    // Exchanges the memory that the last record lies in for `with`, which may be empty: that record stays valid as long
-    // as the memory does.
-    void hand_over(record_memory& with);
-
 private:
     enum class ahead { comfortably, barely };
 

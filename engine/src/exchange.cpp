@@ -16,8 +16,6 @@
 #include "join_registry.hpp"
 #include "link_writer.hpp"
 #include "outgoing.hpp"
-#include "overlap.hpp"
-#include "read_ahead.hpp"
 #include "record.hpp"
 #include "stream_merge.hpp"
 #include "wherry/limits.hpp"
@@ -63,9 +61,6 @@ struct exchange::implementation {
         if (further) further->stop();
         if (answers.joinable()) answers.join();
         end_merge();
-        // What reads ahead may still wait for a peer that does not close.
-        if (ahead) over->link().abort();
-        ahead.reset();
     }
 
     static bool wants_more(const session& over, const exchange_options& options) {
@@ -164,8 +159,6 @@ struct exchange::implementation {
             // A peer that has taken leave says no more, so nothing that is unread could take back what was written.
             if (merge)
                 merge->wait_for_first(close_wait);
-            else if (ahead)
-                ahead->wait_for_end(close_wait);
             else if (!has_peer_left)
                 await_close(over->link());
         } catch (const error&) {
@@ -223,24 +216,8 @@ struct exchange::implementation {
     std::optional<const_bytes> next_record() {
         if (first_record) return std::exchange(first_record, std::nullopt);
         if (merge) return merge->next();
-        if (!ahead && wants_to_read_ahead()) begin_reading_ahead();
-        const auto record = ahead ? ahead->next() : records->next();
-        if (record) read_bytes += record->size();
+        const auto record = records->next();
         return record && are_numbered ? in_order(*record) : record;
-    }
-
-    // Of a side that is sent much.
-    bool wants_to_read_ahead() const noexcept {
-        return read_bytes >= least_bytes_to_overlap && over->side() == role::responder &&
-               overlaps(over->timing().overlap);
-    }
-
-    void begin_reading_ahead() {
-        try {
-            ahead.emplace(*records);
-        } catch (const std::system_error&) {
-            read_bytes = 0;  // no thread is to be had now
-        }
     }
 
     // Over the one connection that there is they come in their order.
@@ -264,7 +241,7 @@ struct exchange::implementation {
     }
 
     // Not while more is there, or may be: many small deliveries are finished together, by other threads.
-    bool may_finish_here() const noexcept { return !has_handed_over && !merge && !ahead && !records->has_more(); }
+    bool may_finish_here() const noexcept { return !has_handed_over && !merge && !records->has_more(); }
 
     // A delivery that came by itself is finished by this thread: to have another do it, and to wake each other, takes
     // longer than most deliveries take to be finished. Should this one take long, another thread reads on. True if that
@@ -383,8 +360,6 @@ struct exchange::implementation {
         if (reserve)
             granted.count =
                 static_cast<std::uint16_t>(std::min<std::size_t>(granted.count, reserve->free_beyond_reserve() / 8));
-        // Who reads ahead has records that belong in front of what the others bring.
-        if (ahead) granted.count = 0;
         if (granted.count > 0) {
             merge = std::make_shared<stream_merge>(incoming.heard());
             try {
@@ -425,9 +400,7 @@ struct exchange::implementation {
     bool has_handed_over = false;  // to another that reads, once
     std::optional<record_reader> records;
     std::optional<const_bytes> first_record;  // was read before its turn
-    std::uint64_t read_bytes = 0;
-    std::optional<read_ahead> ahead;
-    bool are_numbered = false;  // the records of the peer
+    bool are_numbered = false;                // the records of the peer
     std::uint64_t next_number = 0;
     // Of a responder whose peer has further connections.
     std::shared_ptr<stream_merge> merge;

@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <exception>
-#include <system_error>
 #include <utility>
 
 #include "as_error.hpp"
-#include "overlap.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -14,8 +12,6 @@ namespace wherry {
 using clock = std::chrono::steady_clock;
 
 namespace {
-
-constexpr std::size_t most_written_behind = 2;
 
 std::size_t bulk_record_bytes(session& over) {
     return std::clamp(over.link().record_bytes(), limits::min_record_bytes, limits::max_record_bytes);
@@ -40,7 +36,6 @@ link_writer::~link_writer() {
     // Whoever uses the rest ends before it does.
     alarm_clock::shared().cancel(alarm_);
     keepalive_ = {};
-    behind_.reset();
 }
 
 // Under `wake_mutex_`.
@@ -65,28 +60,8 @@ record_buffer link_writer::make_small_record() const {
 void link_writer::transmit(record_buffer& record) {
     if (record.empty()) return;
     if (spreader_) return transmit_numbered(record);
-    if (!is_behind_there_) {
-        const std::lock_guard lock(mutex_);
-        if (!begins_writing_behind()) return count(write_locked(record));
-    }
-    const auto bytes = record.sealed_bytes();
-    const auto begin = clock::now();
-    behind_->put(record);
-    count({bytes, clock::now() - begin});
-}
-
-bool link_writer::begins_writing_behind() {
-    if (is_behind_there_) return true;
-    if (written_bytes_ < least_bytes_to_overlap || !overlaps(over_.timing().overlap)) return false;
-    std::vector<record_buffer> buffers;
-    for (std::size_t i = 0; i < most_written_behind; ++i) buffers.push_back(make_bulk_record());
-    try {
-        behind_ = std::make_unique<write_behind>(std::move(buffers), [this](record_buffer& record) { write(record); });
-    } catch (const std::system_error&) {
-        return false;  // no thread is to be had now
-    }
-    is_behind_there_ = true;
-    return true;
+    const std::lock_guard lock(mutex_);
+    count(write_locked(record));
 }
 
 void link_writer::transmit_numbered(record_buffer& record) {
@@ -138,7 +113,6 @@ void link_writer::fail(const error& why) noexcept {
 }
 
 void link_writer::shut_down() {
-    if (is_behind_there_) behind_->drain();
     const std::lock_guard lock(mutex_);
     if (!std::exchange(is_shut_down_, true)) over_.link().shutdown_write();
 }
@@ -170,7 +144,6 @@ void link_writer::say_bye() {
     const std::lock_guard lock(bye_mutex_);
     if (has_said_bye_.exchange(true)) return;
     transmit_alone(frame_type::bye, 0, {});
-    if (is_behind_there_) behind_->drain();
 }
 
 void link_writer::say_bye_soon() noexcept {

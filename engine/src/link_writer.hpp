@@ -14,7 +14,6 @@
 #include "record.hpp"
 #include "record_spreader.hpp"
 #include "wherry/session.hpp"
-#include "write_behind.hpp"
 
 namespace wherry {
 
@@ -72,8 +71,6 @@ private:
     void start_keepalive() noexcept;
     void keep_alive(const std::stop_token& stop);
     void transmit_numbered(record_buffer& record);
-    // Under `mutex_`: whether from now on records are written behind.
-    bool begins_writing_behind();
     // Under `mutex_`: returns what it took.
     link_traffic write_locked(record_buffer& record);
     void count(const link_traffic& more) noexcept;
@@ -84,8 +81,6 @@ private:
     const std::chrono::milliseconds ping_interval_;
     std::mutex mutex_;  // over the link's writing half; a write that waits holds it
     bool is_shut_down_ = false;
-    std::unique_ptr<write_behind> behind_;       // under mutex_ until it is there
-    std::atomic<bool> is_behind_there_ = false;  // and stays
     // Apart from it, for who asks why must not wait for the link.
     mutable std::mutex failure_mutex_;
     std::optional<error> failure_;

@@ -1,44 +1,29 @@
-"""Reading, encrypting and writing at the same time, on threads of their own."""
-import itertools
-
+"""The option --overlap of earlier versions, which means nothing any more."""
 import pytest
-from support import LINK, OK, USAGE, CutAt, content, scaled, sha256
+from support import OK, USAGE
 
-SIZE = scaled(48) << 20
+SENTENCE = "streams are the one way to use more processors"
 
 
-@pytest.mark.parametrize("here, there", itertools.product(("on", "off"), repeat=2))
-def test_a_large_file_and_what_follows_it(place, here, there):
-    receiver = place.receiver("--overlap", there)
-    file = place.file("cargo", content(SIZE))
-    small = place.file("small", b"behind it")
-    place.send(receiver, file, small, "--message", "last", "--overlap", here)
-    assert sha256(place.received / "cargo") == sha256(file)
-    assert (place.received / "small").read_bytes() == b"behind it"
+@pytest.mark.parametrize("word", ("auto", "off"))
+def test_a_word_that_means_nothing_is_taken_and_told(place, word):
+    receiver = place.receiver("--overlap", word)
+    sender = place.sender(receiver, "--message", "x", "--overlap", word)
+    sender.ended(OK)
+    sender.expect(SENTENCE)
+    receiver.expect(SENTENCE)
     receiver.stop_well()
-    assert place.litter() == []
 
 
-def test_a_cut_file_goes_on(place):
-    receiver = place.receiver("--overlap", "on")
-    file = place.file("cargo", content(SIZE))
-    cut = place.link(receiver, to_receiver=lambda: CutAt(SIZE // 2))
-    place.sender(cut, file, "--overlap", "on").ended(LINK)
-    receiver.wait_until(lambda: receiver.told("disconnected"), "the end of the connection")
-    sent = place.send(receiver, file, "--overlap", "on")
-    assert sent.told("result")[0]["resumed_from"] > 0
-    assert sha256(place.received / "cargo") == sha256(file)
-
-
-def test_a_receiver_that_is_stopped_has_what_it_said(place):
-    receiver = place.receiver("--overlap", "on")
-    file = place.file("cargo", content(SIZE))
-    place.send(receiver, file, "--overlap", "on")
+def test_on_is_refused(place):
+    receiver = place.receiver()
+    sender = place.sender(receiver, "--message", "x", "--overlap", "on")
+    sender.ended(USAGE)
+    sender.expect(SENTENCE)
     receiver.stop_well()
-    assert sha256(place.received / "cargo") == sha256(file)
 
 
 def test_another_word_is_refused(place):
     receiver = place.receiver()
     place.sender(receiver, "--message", "x", "--overlap", "perhaps").ended(USAGE)
-    place.sender(receiver, "--message", "x", "--overlap", "auto").ended(OK)
+    receiver.stop_well()

@@ -90,6 +90,7 @@ class local_bench {
 public:
     local_bench(application& with, const effective_options& options, const local_options& how)
         : with_(with), options_(options), how_(how), values_(values()) {
+        require_no_overlap(with, options);
         endpoint_options sides;
         sides.home = home("receiver");
         endpoint(sides).make_key("receiver");
@@ -204,7 +205,6 @@ private:
                                               : with_.options.early("log-level").value_or("error")};
         for (const auto& folder : with_.options.early_all("plugin-dir")) words.push_back("--plugin-dir=" + folder);
         add_given(words, {"handshake-timeout", "io-timeout"}, "ms");
-        add_given(words, {"overlap"});
         return words;
     }
 

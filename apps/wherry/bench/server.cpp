@@ -106,6 +106,7 @@ public:
           sink_(options.make_sink(to_string(plugin_kind::sink))),
           probe_(*cipher_, *sink_, [this](const received_report& report) { tell(report); }) {
         require_secure(with, options, *cipher_);
+        require_no_overlap(with, options);
     }
 
     exit_code run() {

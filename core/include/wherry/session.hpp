@@ -11,11 +11,6 @@
 
 namespace wherry {
 
-// Whether what can be done at the same time is, with threads of its own: to read and open the next record while the
-// one before is stored, to seal and write one while the next is read. That costs more than it gains where no processor
-// is free for it; `automatic` does so from a few MiB on where there are more than two.
-enum class overlapping { automatic, never, always };
-
 struct session_options {
     // For the preface and the handshake as a whole, so that a peer that says nothing, or little, is soon rid of.
     std::chrono::milliseconds handshake_timeout{20'000};
@@ -24,7 +19,6 @@ struct session_options {
     std::chrono::milliseconds io_timeout{60'000};
     // A side that has had nothing to say for this long says PING.
     std::chrono::milliseconds ping_interval = limits::ping_interval;
-    overlapping overlap = overlapping::automatic;
 };
 
 // A connection on which sealed records can flow: the preface and the cipher's handshake are done, or, for an initiator,
