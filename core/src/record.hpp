@@ -96,9 +96,6 @@ public:
     // rest of it. False at the end of the stream. Holds next to no memory for a longer one. Throws as next() does.
     bool is_next_short(std::size_t sealed_bytes);
 
-    // Whether something has come behind the last record.
-    bool has_more() const noexcept { return end_ > begin_; }
-
 private:
     enum class ahead { comfortably, barely };
 

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "as_error.hpp"
-#include "crew.hpp"
 #include "descriptor_reserve.hpp"
 #include "further_streams.hpp"
 #include "incoming.hpp"
@@ -145,7 +144,7 @@ struct exchange::implementation {
         try {
             if (!records) begin_reading();
             if (joined) return joined->read(*joined_lane, *records);
-            read_until_bye();
+            while (deal_with(next_record())) continue;
         } catch (const std::exception& e) {
             const auto why = cause_of(as_error(e));
             const bool had_ended = writer.has_said_bye() && incoming.empty();
@@ -232,65 +231,15 @@ struct exchange::implementation {
         return numbered->rest;
     }
 
-    void read_until_bye() {
-        for (;;) {
-            const auto record = next_record();
-            const auto what = may_finish_here() ? incoming_transfers::alone::left : incoming_transfers::alone::begun;
-            if (!deal_with(record, what) || finish_alone()) return;
-        }
-    }
-
-    // Not while more is there, or may be: many small deliveries are finished together, by other threads.
-    bool may_finish_here() const noexcept { return !has_handed_over && !merge && !records->has_more(); }
-
-    // A delivery that came by itself is finished by this thread: to have another do it, and to wake each other, takes
-    // longer than most deliveries take to be finished. Should this one take long, another thread reads on. True if that
-    // has read to the end; throws what it threw.
-    bool finish_alone() {
-        if (!incoming.has_one_alone()) return false;
-        crew::task successor;
-        std::exception_ptr failure;
-        auto& clock = alarm_clock::shared();
-        std::optional<alarm_clock::ticket> alarm;
-        const auto read_on = [&] {
-            try {
-                read_until_bye();
-            } catch (...) {
-                failure = std::current_exception();
-            }
-        };
-        const auto hand_over = [&]() noexcept {
-            try {
-                has_handed_over = true;
-                successor = crew::shared().run(read_on);
-            } catch (const std::exception&) {
-                has_handed_over = false;  // what comes has to wait
-            }
-        };
-        incoming.finish_alone([&]() noexcept {
-            try {
-                alarm = clock.set(incoming_transfers::finish_patience, hand_over);
-            } catch (const std::exception&) {
-                // Without memory nobody is handed anything over.
-            }
-        });
-        if (alarm) clock.cancel(*alarm);
-        if (!successor.joinable()) return false;
-        successor.join();
-        if (failure) std::rethrow_exception(failure);
-        return true;
-    }
-
     // False after the last.
-    bool deal_with(const std::optional<const_bytes>& record,
-                   incoming_transfers::alone what = incoming_transfers::alone::begun) {
+    bool deal_with(const std::optional<const_bytes>& record) {
         if (!record) {
             // After our own BYE the peer need not say more.
             if (!writer.has_said_bye() || !incoming.empty() || !outgoing.empty())
                 throw error(errc::disconnected, "the peer closed the connection in the middle; try again");
             return false;
         }
-        handle_record(*record, what);
+        handle_record(*record);
         if (has_peer_left) {
             leave();
             return false;
@@ -299,7 +248,7 @@ struct exchange::implementation {
         return true;
     }
 
-    void handle_record(const_bytes record, incoming_transfers::alone what) {
+    void handle_record(const_bytes record) {
         // Until its answers are out the record is not dealt with, and a stop waits for it.
         const auto dealing = incoming.deal_with_record();
         auto last_flush = clock::now();
@@ -310,7 +259,7 @@ struct exchange::implementation {
             incoming.flush();
             last_flush = clock::now();
         }
-        incoming.flush(what);
+        incoming.flush();
     }
 
     // The peer has said BYE: it offers no more, and it takes no more.
@@ -397,7 +346,6 @@ struct exchange::implementation {
     std::atomic<bool> is_cancelled = false;
     bool has_begun_listening = false;
     // Of the thread that reads.
-    bool has_handed_over = false;  // to another that reads, once
     std::optional<record_reader> records;
     std::optional<const_bytes> first_record;  // was read before its turn
     bool are_numbered = false;                // the records of the peer

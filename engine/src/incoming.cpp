@@ -82,8 +82,7 @@ incoming_transfers::admission incoming_transfers::deal_with_record() {
     return admission(*this);
 }
 
-void incoming_transfers::flush(alone what) {
-    if (what == alone::begun) post_alone();
+void incoming_transfers::flush() {
     open_what_was_postponed();
     to_finish_.begin();
     writer_.transmit(answers_);
@@ -141,7 +140,6 @@ void incoming_transfers::on_offer(const frame& got) {
     if (!is_theirs || got.transfer <= last_offered_)
         throw error(errc::protocol, "the peer offered a transfer with a number that is not its next");
     last_offered_ = got.transfer;
-    post_alone();
 
     transfer item;
     offer_frame offered;
@@ -210,7 +208,6 @@ void incoming_transfers::open_what_was_postponed() {
         // A sender that waits for all answers sends PING meanwhile, so this code runs again.
         const bool has_waited = clock::now() - postponed_.front().since >= descriptor_timeout;
         if (!open_.empty() && !has_waited && reserve_->free_beyond_reserve() == 0) return;
-        post_alone();
         open_postponed(postponed_.begin());
     }
 }
@@ -231,7 +228,7 @@ std::optional<delivery_registry::outcome> incoming_transfers::claim(transfer& it
 void incoming_transfers::peer_took_leave() {
     if (!open_.empty() || !postponed_.empty())
         throw error(errc::protocol, "the peer took leave in the middle of a transfer");
-    await_all_finished();
+    to_finish_.wait();
     if (known_) known_->forget(number_, over_.peer());
 }
 
@@ -402,11 +399,8 @@ void incoming_transfers::on_end(const frame& got) {
         finish_and_tell({&ended, 1}, std::nullopt);
         return answer(answers_, ended.id, ended.result);
     }
-    post_alone();
-    if (++unanswered_ == 1 && open_.empty() && postponed_.empty())
-        alone_ = std::move(ended);
-    else
-        post(std::move(ended));
+    ++unanswered_;
+    post(std::move(ended));
 }
 
 // To be finished by the queue's threads.
@@ -416,27 +410,6 @@ void incoming_transfers::post(finishing ended) {
     using place = overtaking_queue<finishing>::place;
     const auto where = ended.item.what.kind == item_kind::folder ? place::behind_all_before : place::anywhere;
     to_finish_.post(std::move(ended), where);
-}
-
-// Something else has come.
-void incoming_transfers::post_alone() {
-    if (alone_) post(*std::exchange(alone_, std::nullopt));
-}
-
-void incoming_transfers::finish_alone(const std::function<void()>& is_about_to) noexcept {
-    auto ended = std::exchange(alone_, std::nullopt);
-    to_finish_.begin_own();
-    is_about_to();
-    finish({&*ended, 1});
-    flush_finished();
-    // What it holds may take its time to let go of.
-    ended.reset();
-    to_finish_.end_own();
-}
-
-void incoming_transfers::await_all_finished() noexcept {
-    if (has_one_alone()) finish_alone([] {});
-    to_finish_.wait();
 }
 
 bool incoming_transfers::go_together(const finishing& one, const finishing& other) noexcept {
@@ -469,7 +442,7 @@ void incoming_transfers::finish_and_tell(std::span<finishing> ended, std::option
     });
 }
 
-// On a thread of the queue, or that of finish_alone(), as flush_finished().
+// On a thread of the queue, as flush_finished().
 void incoming_transfers::finish(std::span<finishing> ended) noexcept {
     try {
         finish_and_tell(ended, find_objection());
@@ -582,7 +555,7 @@ void incoming_transfers::drop_all(const error& why) noexcept {
         put_counts(result, item);
         observer_.tell([&, id = id, &item = item](auto& o) { o.delivered(id, item.what, result); });
     }
-    await_all_finished();
+    to_finish_.wait();
 }
 
 }  // namespace wherry

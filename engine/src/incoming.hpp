@@ -32,9 +32,8 @@ namespace wherry {
 // Used by the thread that reads, except for what says otherwise. What a peer may not do throws error(errc::protocol),
 // which ends the exchange; what goes wrong with one delivery ends that one only, and both sides are told.
 //
-// A delivery whose END has come is finished on another thread, so that a sink that takes its time stalls nothing else;
-// one that is alone may be finished by the thread that reads, if that sees to it that another reads on should it take
-// long.
+// A delivery whose END has come is finished on another thread, so that a sink that takes its time stalls nothing else,
+// unless its sink finishes at once.
 class incoming_transfers {
 public:
     // How long what has come waits for the delivery before it to be finished.
@@ -55,15 +54,8 @@ public:
     void on_end(const frame& got);
     void on_cancel(const frame& got);
 
-    // Writes the answers that wait for company. What is alone is left to finish_alone(), or begun.
-    enum class alone { left, begun };
-    void flush(alone what = alone::begun);
-
-    // Whether a delivery has come whole while nothing else was under way, and was left.
-    bool has_one_alone() const noexcept { return alone_.has_value(); }
-    // Finishes that one, and answers it; calls is_about_to() first, which may have another thread read on meanwhile.
-    // REQUIRES: has_one_alone().
-    void finish_alone(const std::function<void()>& is_about_to) noexcept;
+    // Writes the answers that wait for company, and has what has come whole be finished.
+    void flush();
 
     // The peer has heard of every answer that it wants to hear. Waits for what has come whole to be finished.
     void peer_took_leave();
@@ -154,8 +146,6 @@ private:
     void refuse(transfer_id id, const transfer& item, const error& why);
     void end_with(transfer_id id, const error& why);
     void post(finishing ended);
-    void post_alone();
-    void await_all_finished() noexcept;
     void finish_and_tell(std::span<finishing> ended, std::optional<error> objection);
     void finish(std::span<finishing> ended) noexcept;
     static void finish_one(finishing& ended) noexcept;
@@ -187,7 +177,6 @@ private:
     // Kept as long as transfers are open, so that many small ones can share them.
     std::unique_ptr<unpacker> spare_unpacker_;
     std::unique_ptr<std::byte[]> expanded_;
-    std::optional<finishing> alone_;  // has come whole, and nothing else is under way
 
     // What admits counts before it looks whether it may; what drains says so before it looks at the count.
     std::atomic<bool> is_draining_ = false;

@@ -30,8 +30,7 @@ namespace wherry {
 // does for `patience` after each job; who has posted a few calls begin(). Should that be long in coming, for the poster
 // may wait for what only these jobs bring about, they are begun after `patience` at the latest.
 //
-// Thread-safety: post(), begin(), wait() and begin_own() by one thread at a time, end_own() by any. It is destroyed
-// when they have returned.
+// Thread-safety: post(), begin() and wait() by one thread at a time. It is destroyed when they have returned.
 template <class Job>
 class overtaking_queue {
 public:
@@ -95,23 +94,6 @@ public:
         await(lock, [&] { return waiting_.empty() && busy_ == 0 && flushing_ == 0 && !unflushed_since_; });
     }
 
-    // A job that is done by the caller in between, and counts as one of these: others overtake it as they do any, and
-    // wait() waits for it. REQUIRES: one at a time.
-    void begin_own() noexcept {
-        const std::lock_guard lock(mutex_);
-        ++own_;
-        ++busy_;
-        ++busy_jobs_;
-    }
-    void end_own() noexcept {
-        const std::lock_guard lock(mutex_);
-        --own_;
-        --busy_;
-        --busy_jobs_;
-        if (!waiting_.empty()) changed_.notify_one();
-        if (is_awaited_) room_.notify_all();
-    }
-
 private:
     using clock = std::chrono::steady_clock;
 
@@ -141,7 +123,7 @@ private:
 
     // A thread is either standing by or busy.
     bool start_thread() {
-        if (threads_.size() + own_ >= shape_.most_threads) return false;
+        if (threads_.size() >= shape_.most_threads) return false;
         try {
             const auto group = std::make_shared<std::vector<Job>>();
             group->reserve(1);
@@ -253,8 +235,7 @@ private:
     std::condition_variable room_;     // for post() and wait()
     bool is_awaited_ = false;          // by one of these two
     std::deque<waiting_job> waiting_;
-    std::size_t own_ = 0;   // jobs of the caller
-    std::size_t busy_ = 0;  // threads, and the caller with one of its own
+    std::size_t busy_ = 0;  // threads
     std::size_t busy_jobs_ = 0;
     std::size_t standing_by_ = 0;
     bool is_watched_ = false;  // one of those waits only until the next job is due
