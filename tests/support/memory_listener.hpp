@@ -21,6 +21,13 @@ public:
         return std::move(link.initiator);
     }
 
+    // A peer whose end is elsewhere.
+    void connect(std::unique_ptr<connection> responder) {
+        const std::lock_guard lock(mutex_);
+        waiting_.push_back(std::move(responder));
+        changed_.notify_all();
+    }
+
     // The next accept() throws this.
     void fail_next(error why) {
         const std::lock_guard lock(mutex_);
@@ -52,7 +59,7 @@ public:
 private:
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    std::deque<std::unique_ptr<memory_stream>> waiting_;
+    std::deque<std::unique_ptr<connection>> waiting_;
     std::unique_ptr<error> failure_;
     bool aborted_ = false;
 };
