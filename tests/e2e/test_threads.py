@@ -1,0 +1,109 @@
+"""How many threads a receiver and a sender have at each moment that the thread model names."""
+import os
+import socket
+import subprocess
+
+from support import LIMIT, wait_for
+
+# All threads of the process: (receiver, sender). Change it together with the thread model, and with nothing else.
+#
+# An idle receiver has the acceptor, two for signals, the progress line, and the partial area's of sink-filesystem, which
+# sink-exec has none of; a sender the same without the last. The first connection starts the timer of the process.
+CENSUS = {
+    "idle": (5, None),
+    "handshake": (6, None),                   # one for each under way
+    "transfer": (7, 6),                       # the reader of the connection; at the sender, of a pipe's answers
+    "transfer older than 5 s": (8, 7),        # and the one that says PING
+    "2 streams": (9, 9),
+    "2 streams older than 5 s": (11, 11),     # PING, for each connection
+    "4 streams": (11, 13),
+    "4 streams older than 5 s": (15, 17),
+    "idle, sink-exec": (4, None),
+    "slow finish": (7, 5),                    # another reads on; the sender's main thread reads
+    "slow finish older than 5 s": (8, 7),     # PING, and a reader at the sender since it heard the first
+    "idle again": (6, None),                  # the timer stays
+    "idle again, sink-exec": (5, None),
+}
+
+# A connection says PING for the first time 5 s after it began. Moments before that are missed where the machine stands
+# still for so long; then there is another attempt.
+YOUNG, ATTEMPTS = 4, 5
+
+
+def threads(process):
+    return len(os.listdir(f"/proc/{process.pid}/task"))
+
+
+def reaches(moment, receiver, sender=None, limit=LIMIT):
+    """Waits until both have as many threads as the census says, and still have them in the next readings."""
+    last, same = None, 0
+
+    def is_steady():
+        nonlocal last, same
+        counts = (threads(receiver), threads(sender) if sender else None)
+        same = same + 1 if counts == last else 1
+        last = counts
+        return same >= 10 and counts == CENSUS[moment]
+
+    try:
+        wait_for(is_steady, moment, limit)
+    except AssertionError:
+        return f"{moment}: (receiver, sender) have {last} threads instead of {CENSUS[moment]}"
+    return None
+
+
+def must_reach(*arguments):
+    assert (problem := reaches(*arguments)) is None, problem
+
+
+def begin_young(moment, begin, receiver):
+    """Begins something whose moment is before the first PING, and returns its sender."""
+    for _ in range(ATTEMPTS):
+        sender = begin()
+        problem = reaches(moment, receiver, sender, limit=YOUNG)
+        if problem is None:
+            return sender
+        sender.kill()
+    raise AssertionError(problem)
+
+
+def test_threads_are_those_of_the_model(place):
+    piped, two, four = (place.receiver(folder=place.folder / name) for name in ("piped", "two", "four"))
+    command = place.folder / "command"
+    os.mkfifo(command)
+    slow = place.receiver("--sink", "exec", "--exec.shell", "--exec.command", f"cat > {place.folder}/got; cat {command}")
+    must_reach("idle", piped)
+    must_reach("idle, sink-exec", slow)
+
+    with socket.create_connection(piped.endpoint):
+        must_reach("handshake", piped)
+
+    def pipe(receiver, *options):
+        sender = place.sender(receiver, *options, "-", stdin=subprocess.PIPE)
+        sender.process.stdin.write(b"the beginning")
+        sender.process.stdin.flush()
+        return sender
+
+    def message():
+        return place.sender(slow, "--message", "hello")
+
+    # All at the same time, so that all get older at the same time.
+    sending = begin_young("transfer", lambda: pipe(piped), piped)
+    in_two = begin_young("2 streams", lambda: pipe(two, "--streams", "2"), two)
+    in_four = begin_young("4 streams", lambda: pipe(four, "--streams", "4"), four)
+    waiting = begin_young("slow finish", message, slow)
+    must_reach("transfer older than 5 s", piped, sending)
+    must_reach("2 streams older than 5 s", two, in_two)
+    must_reach("4 streams older than 5 s", four, in_four)
+    must_reach("slow finish older than 5 s", slow, waiting)
+
+    for sender in (sending, in_two, in_four):
+        sender.process.stdin.close()
+    command.write_bytes(b"done")
+    for sender in (sending, in_two, in_four, waiting):
+        sender.ended(0)
+    for receiver in (piped, two, four):
+        must_reach("idle again", receiver)
+    must_reach("idle again, sink-exec", slow)
+    for receiver in (piped, two, four, slow):
+        receiver.stop_well()
