@@ -1,5 +1,8 @@
 #include "events.hpp"
 
+#include <botan/base64.h>
+#include <botan/hex.h>
+
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -10,26 +13,8 @@ namespace wherry::app {
 
 namespace {
 
-std::string hex(std::string_view bytes) {
-    static constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    text.reserve(bytes.size() * 2);
-    for (const unsigned char byte : bytes) text += {digits[byte >> 4], digits[byte & 15]};
-    return text;
-}
-
-std::string base64(std::string_view bytes) {
-    static constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string text;
-    text.reserve((bytes.size() + 2) / 3 * 4);
-    for (std::size_t at = 0; at < bytes.size(); at += 3) {
-        const auto count = std::min<std::size_t>(3, bytes.size() - at);
-        std::uint32_t group = 0;
-        for (std::size_t i = 0; i < 3; ++i)
-            group = group << 8 | (i < count ? static_cast<unsigned char>(bytes[at + i]) : 0u);
-        for (std::size_t i = 0; i < 4; ++i) text += i <= count ? alphabet[group >> (18 - 6 * i) & 63] : '=';
-    }
-    return text;
+const std::uint8_t* octets(std::string_view bytes) noexcept {
+    return reinterpret_cast<const std::uint8_t*>(bytes.data());
 }
 
 // The bytes of the well-formed character that `text` begins with; 0 if there is none.
@@ -67,14 +52,15 @@ std::string format_time(std::int64_t seconds, std::uint32_t nanoseconds) {
 
 void put_name(json& into, const std::string& key, std::string_view bytes) {
     into[key] = as_utf8(bytes);
-    if (!is_utf8(bytes)) into[key + "_hex"] = hex(bytes);
+    constexpr bool lower_case = false;
+    if (!is_utf8(bytes)) into[key + "_hex"] = Botan::hex_encode(octets(bytes), bytes.size(), lower_case);
 }
 
 void put_content(json& into, const std::string& key, std::string_view bytes) {
     if (is_utf8(bytes))
         into[key] = bytes;
     else
-        into[key + "_base64"] = base64(bytes);
+        into[key + "_base64"] = Botan::base64_encode(octets(bytes), bytes.size());
 }
 
 void put_offer(json& into, const offer& what) {

@@ -1,5 +1,7 @@
 #include "wherry/trust.hpp"
 
+#include <botan/hex.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -191,14 +193,14 @@ namespace {
 
 // A device's name may have blanks, which part the words of known_hosts: as in a URI (RFC 3986, section 2.1).
 std::string without_blanks(std::string_view text) {
-    constexpr std::string_view digits = "0123456789abcdef";
+    constexpr bool lower_case = false;
     std::string plain;
     for (const char c : text) {
         const auto code = static_cast<unsigned char>(c);
         if (code > 0x20 && code != 0x7F && c != '%')
             plain += c;
         else
-            (plain += '%').append({digits[code >> 4], digits[code & 15]});
+            plain += '%' + Botan::hex_encode(&code, 1, lower_case);
     }
     return plain;
 }

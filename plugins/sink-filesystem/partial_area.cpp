@@ -1,12 +1,12 @@
 #include "partial_area.hpp"
 
+#include <botan/hex.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/random.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <ctime>
 #include <exception>
 #include <string_view>
@@ -29,13 +29,8 @@ std::string random_digits() {
     std::array<unsigned char, 16> bytes{};
     if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
         throw error(errc::internal, "the system gives no random bytes", errno);
-    std::string text;
-    std::array<char, 3> digits{};
-    for (const auto byte : bytes) {
-        std::snprintf(digits.data(), digits.size(), "%02x", byte);
-        text += digits.data();
-    }
-    return text;
+    constexpr bool lower_case = false;
+    return Botan::hex_encode(bytes.data(), bytes.size(), lower_case);
 }
 
 // Whether the file still has that name: another holder of the lock may have renamed or removed it before we had it.

@@ -355,6 +355,7 @@ TEST(destination, canonical) {
     EXPECT_EQ(canonical_destination("rfcomm", "AA:BB:CC:DD:EE:FF", std::nullopt), "rfcomm://aa:bb:cc:dd:ee:ff");
     EXPECT_EQ(canonical_destination("rfcomm", "Anna's 100% Scanner", std::nullopt),
               "rfcomm://anna's%20100%25%20scanner");
+    EXPECT_EQ(canonical_destination("rfcomm", "a\x1F\x7Fz", std::nullopt), "rfcomm://a%1f%7fz");
 }
 
 TEST(shell, quoting) {
