@@ -1,5 +1,7 @@
 #include "bench/workload.hpp"
 
+#include <botan/hex.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -199,11 +201,8 @@ struct bench_connection::implementation {
           counted(progress),
           trading(std::move(over), nullptr, how, counted) {
         const auto id = make_delivery_id();
-        for (const auto byte : std::span(id).first(4)) {
-            static constexpr char digits[] = "0123456789abcdef";
-            name += {digits[std::to_integer<unsigned>(byte) >> 4], digits[std::to_integer<unsigned>(byte) & 15]};
-        }
-        name = "wherry-bench-" + name;
+        constexpr bool lower_case = false;
+        name = "wherry-bench-" + Botan::hex_encode(reinterpret_cast<const std::uint8_t*>(id.data()), 4, lower_case);
     }
 
     connection_outcome run() {
