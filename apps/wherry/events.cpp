@@ -17,20 +17,13 @@ const std::uint8_t* octets(std::string_view bytes) noexcept {
     return reinterpret_cast<const std::uint8_t*>(bytes.data());
 }
 
-// The bytes of the well-formed character that `text` begins with; 0 if there is none.
-std::size_t character_bytes(std::string_view text) {
-    for (std::size_t length = 1; length <= 4 && length <= text.size(); ++length)
-        if (is_utf8(text.substr(0, length))) return length;
-    return 0;
-}
-
 }  // namespace
 
 std::string as_utf8(std::string_view bytes) {
     if (is_utf8(bytes)) return std::string(bytes);
     std::string text;
     while (!bytes.empty()) {
-        const auto length = character_bytes(bytes);
+        const auto length = first_character(bytes).length;
         if (length == 0)
             text += "\xEF\xBF\xBD";
         else

@@ -1,7 +1,8 @@
 #include "progress.hpp"
 
+#include <utf8proc.h>
+
 #include <algorithm>
-#include <array>
 #include <cstdio>
 
 #include "wherry/text.hpp"
@@ -10,41 +11,25 @@ namespace wherry::app {
 
 namespace {
 
-struct range {
-    char32_t first, last;
-};
-
-// East Asian wide and fullwidth, and the pictures that terminals draw as wide; coarse, for names of files.
-constexpr std::array wide = {
-    range{0x1100, 0x115F},   range{0x2E80, 0x303E},   range{0x3041, 0xA4CF},   range{0xAC00, 0xD7A3},
-    range{0xF900, 0xFAFF},   range{0xFE30, 0xFE6F},   range{0xFF00, 0xFF60},   range{0xFFE0, 0xFFE6},
-    range{0x1F300, 0x1F64F}, range{0x1F680, 0x1F6FF}, range{0x1F900, 0x1FAFF}, range{0x20000, 0x3FFFD},
-};
-constexpr std::array combining = {
-    range{0x0300, 0x036F}, range{0x0483, 0x0489}, range{0x0591, 0x05BD}, range{0x064B, 0x065F}, range{0x0E34, 0x0E3A},
-    range{0x1AB0, 0x1AFF}, range{0x1DC0, 0x1DFF}, range{0x20D0, 0x20FF}, range{0xFE00, 0xFE0F}, range{0xFE20, 0xFE2F},
-};
-
-bool is_in(std::span<const range> ranges, char32_t c) {
-    return std::any_of(ranges.begin(), ranges.end(), [c](const range& r) { return c >= r.first && c <= r.last; });
+// Counts the columns of a character. Only marks that stand on the character before them have none: a line that is
+// counted too narrow wraps.
+std::size_t width_of(char32_t c) {
+    const auto code = static_cast<utf8proc_int32_t>(c);
+    const auto category = utf8proc_category(code);
+    if (category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_ME) return 0;
+    return static_cast<std::size_t>(std::max(1, utf8proc_charwidth(code)));
 }
 
-struct character {
-    char32_t value;
+struct measured_character {
     std::size_t bytes;
+    std::size_t columns;
 };
 
 // REQUIRES: text is not empty. Bytes that are not UTF-8 count one each.
-character first_of(std::string_view text) {
-    const auto lead = static_cast<unsigned char>(text[0]);
-    const std::size_t length = lead < 0x80 ? 1 : lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    if (length == 1 || length > text.size()) return {lead, 1};
-    char32_t value = lead & (0x7Fu >> length);
-    for (std::size_t i = 1; i < length; ++i) value = value << 6 | (static_cast<unsigned char>(text[i]) & 0x3Fu);
-    return {value, length};
+measured_character measure_first(std::string_view text) {
+    const auto [value, length] = first_character(text);
+    return length == 0 ? measured_character{1, 1} : measured_character{length, width_of(value)};
 }
-
-std::size_t width_of(char32_t c) { return is_in(combining, c) ? 0 : is_in(wide, c) ? 2 : 1; }
 
 // The end of `text` that fits, for the end of a path tells more than its beginning.
 std::string shortened(std::string_view text, std::size_t columns) {
@@ -52,9 +37,9 @@ std::string shortened(std::string_view text, std::size_t columns) {
     if (width <= columns) return std::string(text);
     if (columns < 4) return {};
     while (width > columns - 3) {
-        const auto [value, bytes] = first_of(text);
-        text.remove_prefix(bytes);
-        width -= width_of(value);
+        const auto first = measure_first(text);
+        text.remove_prefix(first.bytes);
+        width -= first.columns;
     }
     return "..." + std::string(text);
 }
@@ -129,9 +114,9 @@ std::optional<std::chrono::seconds> time_left(const progress_state& state) {
 std::size_t display_width(std::string_view text) {
     std::size_t width = 0;
     while (!text.empty()) {
-        const auto [value, bytes] = first_of(text);
-        text.remove_prefix(bytes);
-        width += width_of(value);
+        const auto first = measure_first(text);
+        text.remove_prefix(first.bytes);
+        width += first.columns;
     }
     return width;
 }

@@ -7,12 +7,16 @@ namespace wherry {
 
 namespace {
 
-struct code_point {
-    char32_t value;
-    std::size_t length;  // bytes; 0: not well-formed
-};
+// Characters that move the cursor, reorder the line or hide: a name must not be able to show itself as another.
+bool is_deceptive(char32_t c) noexcept {
+    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0xAD || (c >= 0x200B && c <= 0x200F) ||
+           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0x61C || c == 0xFEFF ||
+           (c >= 0xFFF9 && c <= 0xFFFB) || (c >= 0xE0000 && c <= 0xE007F);
+}
 
-code_point decode(std::string_view text) noexcept {
+}  // namespace
+
+character first_character(std::string_view text) noexcept {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const unsigned char lead = byte(0);
     if (lead < 0x80) return {lead, 1};
@@ -38,21 +42,12 @@ code_point decode(std::string_view text) noexcept {
     return {value, length};
 }
 
-// Characters that move the cursor, reorder the line or hide: a name must not be able to show itself as another.
-bool is_deceptive(char32_t c) noexcept {
-    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0xAD || (c >= 0x200B && c <= 0x200F) ||
-           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0x61C || c == 0xFEFF ||
-           (c >= 0xFFF9 && c <= 0xFFFB) || (c >= 0xE0000 && c <= 0xE007F);
-}
-
-}  // namespace
-
 std::string printable(std::string_view untrusted) {
     std::string shown;
     shown.reserve(untrusted.size());
     std::array<char, 16> escape{};
     while (!untrusted.empty()) {
-        const auto [value, length] = decode(untrusted);
+        const auto [value, length] = first_character(untrusted);
         if (length == 0 || (length == 1 && is_deceptive(value))) {
             std::snprintf(escape.data(), escape.size(), "\\x%02X", static_cast<unsigned char>(untrusted[0]));
             shown += escape.data();
@@ -69,7 +64,7 @@ std::string printable(std::string_view untrusted) {
 
 bool is_utf8(std::string_view bytes) noexcept {
     while (!bytes.empty()) {
-        const auto length = decode(bytes).length;
+        const auto length = first_character(bytes).length;
         if (length == 0) return false;
         bytes.remove_prefix(length);
     }

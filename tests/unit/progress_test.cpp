@@ -112,6 +112,10 @@ TEST(display_width, counts_columns) {
     EXPECT_EQ(display_width("e\xCC\x81"), 1u);
     EXPECT_EQ(display_width("\xE6\xB5\xB7"), 2u);
     EXPECT_EQ(display_width("\xF0\x9F\x98\x80"), 2u);
+    EXPECT_EQ(display_width("\u2705"), 2u) << "a wide sign among narrow ones";
+    EXPECT_EQ(display_width("\U0001F5A5"), 1u) << "a narrow picture among wide ones";
+    EXPECT_EQ(display_width("\u0915\u093E"), 2u) << "a mark with a place of its own";
+    EXPECT_EQ(display_width("\xFF\xE2\x82"), 3u) << "bytes that are not UTF-8";
 }
 
 // What a meter tells, for a test to wait for.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 namespace wherry {
 namespace {
 
@@ -33,6 +35,18 @@ TEST(utf8, accepts_exactly_the_well_formed) {
     EXPECT_FALSE(is_utf8("\xF4\x90\x80\x80"));  // beyond U+10FFFF
     EXPECT_FALSE(is_utf8("\xE0\x80\x80"));      // overlong
     EXPECT_FALSE(is_utf8("\x80"));
+}
+
+TEST(utf8, decodes_the_first_character) {
+    const auto decoded = [](std::string_view text) {
+        const auto [value, length] = first_character(text);
+        return std::pair(value, length);
+    };
+    EXPECT_EQ(decoded("ab"), std::pair(U'a', std::size_t{1}));
+    EXPECT_EQ(decoded(std::string_view("\0", 1)), std::pair(U'\0', std::size_t{1}));
+    EXPECT_EQ(decoded("\u20ac."), std::pair(U'\u20ac', std::size_t{3}));
+    EXPECT_EQ(decoded("\U0010FFFF"), std::pair(U'\U0010FFFF', std::size_t{4}));
+    EXPECT_EQ(decoded("\xE2\x82"), std::pair(U'\0', std::size_t{0}));
 }
 
 TEST(human_bytes, has_three_significant_digits) {
