@@ -6,8 +6,11 @@ find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(WHERRY_LIBELF REQUIRED IMPORTED_TARGET libelf)
 pkg_check_modules(WHERRY_ZSTD REQUIRED IMPORTED_TARGET libzstd>=1.4.0)
+# The one that spdlog is built with; the program has it through both.
+pkg_check_modules(WHERRY_FMT REQUIRED IMPORTED_TARGET fmt)
 add_library(wherry::libelf ALIAS PkgConfig::WHERRY_LIBELF)
 add_library(wherry::zstd ALIAS PkgConfig::WHERRY_ZSTD)
+add_library(wherry::fmt ALIAS PkgConfig::WHERRY_FMT)
 
 # Botan 3 where it is installed, else 2.19: the sources compile with both.
 set(WHERRY_BOTAN_MODULE botan-3)

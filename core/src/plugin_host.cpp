@@ -1,6 +1,7 @@
 #include "wherry/plugin_host.hpp"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@ namespace {
 constexpr std::array all_kinds = {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink};
 
 std::string file_name(plugin_kind kind, std::string_view name) {
-    return std::string(to_string(kind)) + "-" + std::string(name) + ".so";
+    return fmt::format("{}-{}.so", to_string(kind), name);
 }
 
 [[noreturn]] void refuse(const fs::path& file, const std::string& why) {
@@ -47,15 +48,15 @@ std::string file_name(plugin_kind kind, std::string_view name) {
 void require_ours(const fs::path& path, bool is_ancestor) {
     struct stat status;
     if (::stat(path.c_str(), &status) != 0)
-        throw error(errc::io, "cannot look at " + path.string() + ": " + std::strerror(errno), errno);
+        throw error(errc::io, fmt::format("cannot look at {}: {}", path.string(), std::strerror(errno)), errno);
     if (status.st_uid != 0 && status.st_uid != ::geteuid())
         refuse(path,
                "belongs to another user, who could change what is loaded; install the plugin as root or as yourself");
     const bool others_write = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
     const bool is_sticky_ancestor = is_ancestor && (status.st_mode & S_ISVTX) != 0;
     if (others_write && !is_sticky_ancestor)
-        refuse(path, "can be written by other users, so nothing is loaded from there; run: chmod go-w '" +
-                         path.string() + "'");
+        refuse(path, fmt::format("can be written by other users, so nothing is loaded from there; run: chmod go-w '{}'",
+                                 path.string()));
 }
 
 void require_our_folder(const fs::path& real) {
@@ -67,7 +68,8 @@ void require_our_folder(const fs::path& real) {
 fs::path real_path(const fs::path& path) {
     std::error_code problem;
     auto real = fs::canonical(path, problem);
-    if (problem) throw error(errc::io, "cannot look at " + path.string() + ": " + problem.message(), problem.value());
+    if (problem)
+        throw error(errc::io, fmt::format("cannot look at {}: {}", path.string(), problem.message()), problem.value());
     return real;
 }
 
@@ -104,8 +106,7 @@ void require_functions(const fs::path& file, std::string_view table,
                        std::initializer_list<required_function> functions) {
     for (const auto& [name, is_there] : functions)
         if (!is_there)
-            refuse(file,
-                   "lacks the " + std::string(table) + " function '" + name + "', which every such plugin must have");
+            refuse(file, fmt::format("lacks the {} function '{}', which every such plugin must have", table, name));
 }
 
 #define HAS(function) \
@@ -143,17 +144,18 @@ plugin_instance::function_table functions_of(const fs::path& file, const wherry_
             return table;
         }
     }
-    refuse(file, "says that it is of kind " + std::to_string(descriptor.kind) + ", which this wherry does not know");
+    refuse(file, fmt::format("says that it is of kind {}, which this wherry does not know", descriptor.kind));
 }
 
 #undef HAS
 
 plugin_option copy_option(const fs::path& file, const wherry_option& c) {
     if (!c.name || !is_plugin_name(c.name)) refuse(file, "has an option without a proper name");
-    const std::string where = "has an option '" + std::string(c.name) + "' ";
-    if (c.type > WHERRY_OPTION_CHOICE) refuse(file, where + "of a type that this wherry does not know");
+    const std::string name = c.name;
+    if (c.type > WHERRY_OPTION_CHOICE)
+        refuse(file, fmt::format("has an option '{}' of a type that this wherry does not know", name));
     plugin_option option;
-    option.name = c.name;
+    option.name = name;
     option.type = static_cast<option_type>(c.type);
     option.is_required = (c.flags & WHERRY_OPTION_REQUIRED) != 0;
     option.is_secret = (c.flags & WHERRY_OPTION_SECRET) != 0;
@@ -168,16 +170,18 @@ plugin_option copy_option(const fs::path& file, const wherry_option& c) {
             option.choices.emplace_back(rest.substr(0, bar));
             rest.remove_prefix(std::min(bar + 1, rest.size()));
         }
-        if (option.choices.empty()) refuse(file, where + "without choices");
+        if (option.choices.empty()) refuse(file, fmt::format("has an option '{}' without choices", name));
         if (std::find(option.choices.begin(), option.choices.end(), "") != option.choices.end())
-            refuse(file, where + "with an empty choice");
+            refuse(file, fmt::format("has an option '{}' with an empty choice", name));
     }
-    if (option.minimum > option.maximum) refuse(file, where + "whose limits leave nothing between them");
-    if (option.is_required && option.default_value) refuse(file, where + "that is required and yet has a default");
+    if (option.minimum > option.maximum)
+        refuse(file, fmt::format("has an option '{}' whose limits leave nothing between them", name));
+    if (option.is_required && option.default_value)
+        refuse(file, fmt::format("has an option '{}' that is required and yet has a default", name));
     try {
         if (option.default_value) canonical_value(option, *option.default_value);
     } catch (const error& e) {
-        refuse(file, where + "whose own default is wrong: " + e.what());
+        refuse(file, fmt::format("has an option '{}' whose own default is wrong: {}", name, e.what()));
     }
     return option;
 }
@@ -196,7 +200,7 @@ std::vector<plugin_option> options_of(const fs::path& file, const wherry_plugin&
         auto option = copy_option(file, c);
         const auto has_its_name = [&](const plugin_option& other) { return other.name == option.name; };
         if (std::any_of(options.begin(), options.end(), has_its_name))
-            refuse(file, "has an option '" + option.name + "' twice");
+            refuse(file, fmt::format("has an option '{}' twice", option.name));
         options.push_back(std::move(option));
     }
     return options;
@@ -207,17 +211,20 @@ void require_known_descriptor(const fs::path& file, const wherry_plugin& descrip
                               std::string_view name) {
     if (descriptor.magic != WHERRY_PLUGIN_MAGIC) refuse(file, "exports a descriptor that is not wherry's");
     if (descriptor.abi_major != WHERRY_ABI_MAJOR)
-        refuse(file, "says plugin ABI " + std::to_string(descriptor.abi_major) + " inside, this wherry speaks " +
-                         std::to_string(WHERRY_ABI_MAJOR) + "; rebuild it against this wherry's plugin.h");
+        refuse(file, fmt::format("says plugin ABI {} inside, this wherry speaks {}; rebuild it against this wherry's "
+                                 "plugin.h",
+                                 descriptor.abi_major, WHERRY_ABI_MAJOR));
     if (descriptor.struct_size < sizeof(wherry_plugin))
-        refuse(file, "has a descriptor of " + std::to_string(descriptor.struct_size) + " bytes, too short for ABI " +
-                         std::to_string(WHERRY_ABI_MAJOR) + "; rebuild it against this wherry's plugin.h");
+        refuse(file, fmt::format("has a descriptor of {} bytes, too short for ABI {}; rebuild it against this wherry's "
+                                 "plugin.h",
+                                 descriptor.struct_size, WHERRY_ABI_MAJOR));
     if (!descriptor.name || !descriptor.version || !descriptor.summary)
         refuse(file, "lacks its name, version or summary");
     if (static_cast<plugin_kind>(descriptor.kind) != kind || descriptor.name != name) {
         const auto real_kind = std::find(all_kinds.begin(), all_kinds.end(), static_cast<plugin_kind>(descriptor.kind));
-        refuse(file, "holds the " + (real_kind == all_kinds.end() ? "plugin" : std::string(to_string(*real_kind))) +
-                         " '" + printable(descriptor.name) + "'; its name must be that of the file");
+        refuse(file, fmt::format("holds the {} '{}'; its name must be that of the file",
+                                 real_kind == all_kinds.end() ? "plugin" : to_string(*real_kind),
+                                 printable(descriptor.name)));
     }
     if (descriptor.thread_model > WHERRY_THREADS_SERIAL ||
         (descriptor.thread_model == WHERRY_THREADS_SERIAL && kind != plugin_kind::sink))
@@ -230,8 +237,9 @@ void require_exported_descriptor(const fs::path& file, const fs::path& real) {
     if (!exports) refuse(file, "is no shared object for this machine");
     if (exports->contains(WHERRY_PLUGIN_SYMBOL)) return;
     if (exports->empty()) refuse(file, "is no wherry plugin: it does not export " WHERRY_PLUGIN_SYMBOL);
-    refuse(file, "was built for another plugin ABI (it exports " + *exports->begin() + ", this wherry wants " +
-                     WHERRY_PLUGIN_SYMBOL "); get or build the plugin for this version");
+    refuse(file, fmt::format("was built for another plugin ABI (it exports {}, this wherry wants {}); get or build the "
+                             "plugin for this version",
+                             *exports->begin(), WHERRY_PLUGIN_SYMBOL));
 }
 
 // ---- Loaded ----
@@ -345,12 +353,13 @@ public:
 
 private:
     std::shared_ptr<plugin_instance> configured(plugin_kind wanted, const option_values& values) const {
-        if (wanted != kind_) throw error(errc::internal, path_.string() + " is no " + std::string(to_string(wanted)));
+        if (wanted != kind_) throw error(errc::internal, fmt::format("{} is no {}", path_.string(), to_string(wanted)));
         for (const auto& [key, value] : values) {
             const auto is_it = [&, &key = key](const plugin_option& option) { return option.name == key; };
             if (std::none_of(options_.begin(), options_.end(), is_it))
-                throw error(errc::bad_input, "--" + name_ + "." + key + ": " + std::string(to_string(kind_)) + " '" +
-                                                 name_ + "' has no such option; see: wherry plugins " + name_);
+                throw error(errc::bad_input,
+                            fmt::format("--{0}.{1}: {2} '{0}' has no such option; see: wherry plugins {0}", name_, key,
+                                        to_string(kind_)));
         }
         void* handle = nullptr;
         checked(plugin_function::create,
@@ -367,15 +376,15 @@ private:
         const auto given = values.find(option.name);
         if (given == values.end() && !option.default_value) {
             if (option.is_required)
-                throw error(errc::bad_input, "--" + name_ + "." + option.name + " is required: " + option.help);
+                throw error(errc::bad_input, fmt::format("--{}.{} is required: {}", name_, option.name, option.help));
             return;
         }
         std::string value;
         try {
             value = canonical_value(option, given == values.end() ? *option.default_value : given->second);
         } catch (const error& e) {
-            if (option.is_secret) throw error(errc::bad_input, "--" + name_ + "." + option.name + ": bad value");
-            throw e.within("--" + name_ + "." + option.name);
+            if (option.is_secret) throw error(errc::bad_input, fmt::format("--{}.{}: bad value", name_, option.name));
+            throw e.within(fmt::format("--{}.{}", name_, option.name));
         }
         checked(plugin_function::configure, [&](wherry_error* e) {
             return lifecycle_.configure(instance.handle, option.name.c_str(), value.c_str(), e);
@@ -446,11 +455,11 @@ plugin_host::plugin_host(std::vector<fs::path> search_path, host_environment env
 plugin_host::~plugin_host() = default;
 
 std::shared_ptr<const plugin> plugin_host::load(plugin_kind kind, std::string_view name) const {
-    const std::string kind_name(to_string(kind));
     if (!is_plugin_name(name))
         throw error(errc::bad_input,
-                    "'" + printable(name) + "' is no name of a " + kind_name +
-                        "; names are lower-case letters, digits and '-', and --plugin-dir names the folder");
+                    fmt::format("'{}' is no name of a {}; names are lower-case letters, digits and '-', and "
+                                "--plugin-dir names the folder",
+                                printable(name), to_string(kind)));
     for (const auto& folder : implementation_->search_path) {
         const auto file = folder / file_name(kind, name);
         std::error_code none;
@@ -460,9 +469,8 @@ std::shared_ptr<const plugin> plugin_host::load(plugin_kind kind, std::string_vi
     for (const auto& [key, path] : implementation_->candidates())
         if (key.first == kind) known += (known.empty() ? "" : ", ") + key.second;
     for (const auto& folder : implementation_->search_path) places += (places.empty() ? "" : ", ") + folder.string();
-    throw error(errc::bad_input, "there is no " + kind_name + " '" + std::string(name) + "'; " +
-                                     (known.empty() ? "none was found" : "there is: " + known) + " (looked in " +
-                                     places + ")");
+    throw error(errc::bad_input, fmt::format("there is no {} '{}'; {} (looked in {})", to_string(kind), name,
+                                             known.empty() ? "none was found" : "there is: " + known, places));
 }
 
 std::vector<plugin_listing> plugin_host::list() const {

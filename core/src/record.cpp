@@ -1,5 +1,7 @@
 #include "record.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -69,8 +71,9 @@ std::optional<std::size_t> record_reader::next_length(ahead how) {
     const std::size_t sealed = load_big_endian<std::uint32_t>({in_.get() + begin_, record_length_bytes});
     // A record without a frame says nothing; it would only keep us busy.
     if (sealed > limits::max_record_bytes || sealed < with_.overhead() + frame_header_bytes)
-        throw error(errc::protocol, "the peer announced a record of " + std::to_string(sealed) +
-                                        " bytes, which is out of bounds; the stream is damaged or no wherry's");
+        throw error(errc::protocol, fmt::format("the peer announced a record of {} bytes, which is out of bounds; the "
+                                                "stream is damaged or no wherry's",
+                                                sealed));
     return sealed;
 }
 

@@ -1,5 +1,7 @@
 #include "wherry/session.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -47,8 +49,9 @@ bool begins_ours(const_bytes said) {
 }
 
 [[noreturn]] void fail_as_foreign(const_bytes said) {
-    throw error(errc::protocol, "what is there speaks no wherry; it began with '" + printable(as_text(said)) +
-                                    "'. Check the address and the port");
+    throw error(errc::protocol,
+                fmt::format("what is there speaks no wherry; it began with '{}'. Check the address and the port",
+                            printable(as_text(said))));
 }
 
 preface read_preface(stream& from) {
@@ -86,12 +89,15 @@ preface read_preface(stream& from) {
 
 void require_agreement(const preface& theirs, std::string_view our_cipher) {
     if (theirs.version != protocol_version)
-        throw error(errc::protocol, "the peer speaks version " + std::to_string(theirs.version) +
-                                        " of the protocol, this side version " + std::to_string(protocol_version) +
-                                        "; use the same release of wherry on both sides");
+        throw error(errc::protocol,
+                    fmt::format("the peer speaks version {} of the protocol, this side version {}; use the same "
+                                "release of wherry on both sides",
+                                theirs.version, protocol_version));
     if (theirs.cipher_name != our_cipher)
-        throw error(errc::protocol, "the peer uses the cipher '" + printable(theirs.cipher_name) + "', this side '" +
-                                        std::string(our_cipher) + "'; give --cipher the same name on both sides");
+        throw error(errc::protocol,
+                    fmt::format("the peer uses the cipher '{}', this side '{}'; give --cipher the same name on both "
+                                "sides",
+                                printable(theirs.cipher_name), our_cipher));
 }
 
 // Gives a peer that may still be sending the time to read why this side ends.
