@@ -4,6 +4,7 @@
 #include <botan/ed25519.h>
 #include <botan/rsa.h>
 #include <botan/version.h>
+#include <fmt/format.h>
 
 #include "wherry/error.hpp"
 
@@ -63,7 +64,7 @@ std::vector<std::byte> blob_of(const Botan::Public_Key& key) {
     if (const auto* rsa = dynamic_cast<const Botan::RSA_PublicKey*>(&key)) return rsa_blob(rsa->get_e(), rsa->get_n());
     if (const auto* edwards = dynamic_cast<const Botan::Ed25519_PublicKey*>(&key))
         return ed25519_blob(bytes_of(edwards->get_public_key()));
-    throw error(errc::bad_input, "keys of type " + key.algo_name() + " are not supported; use Ed25519 or RSA");
+    throw error(errc::bad_input, fmt::format("keys of type {} are not supported; use Ed25519 or RSA", key.algo_name()));
 }
 
 }  // namespace wherry::keys

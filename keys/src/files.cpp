@@ -1,6 +1,7 @@
 #include "files.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,15 +42,15 @@ fs::path behind_links(const fs::path& path) {
 void check_mode(const fs::path& path, const struct stat& status, mode_t forbidden, std::string_view what,
                 const char* remedy) {
     if ((status.st_mode & forbidden) == 0) return;
-    throw error(errc::bad_input, "the " + std::string(what) + " " + text_of(path) +
-                                     " is open to other users; close it with: chmod " + remedy + " " + text_of(path));
+    throw error(errc::bad_input, fmt::format("the {0} {1} is open to other users; close it with: chmod {2} {1}", what,
+                                             text_of(path), remedy));
 }
 
 void check_owner(const fs::path& path, const struct stat& status, std::string_view what) {
     const auto self = ::geteuid();
     if (self == 0 || status.st_uid == self || status.st_uid == 0) return;
     throw error(errc::bad_input,
-                "the " + std::string(what) + " " + text_of(path) + " belongs to another user; make one of your own");
+                fmt::format("the {} {} belongs to another user; make one of your own", what, text_of(path)));
 }
 
 // Whoever can write the folder can put another file in the place of this one; not so where the sticky bit is set.
@@ -68,7 +69,7 @@ void check_folders(const fs::path& file) {
 
 void check_access(const fs::path& path, const struct stat& status, const file_rules& rules) {
     if (!S_ISREG(status.st_mode))
-        throw error(errc::bad_input, "the " + std::string(rules.what) + " " + text_of(path) + " is not a regular file");
+        throw error(errc::bad_input, fmt::format("the {} {} is not a regular file", rules.what, text_of(path)));
     if (rules.access == file_access::any) return;
     check_owner(path, status, rules.what);
     if (rules.access == file_access::closed_reading) {
@@ -96,8 +97,8 @@ secret_text read_all(int fd, std::uint64_t expected, const fs::path& path, const
         length += static_cast<std::size_t>(count);
     }
     if (length > rules.max_bytes)
-        throw error(errc::bad_input, "the " + std::string(rules.what) + " " + text_of(path) + " is larger than " +
-                                         std::to_string(rules.max_bytes) + " bytes: it is not one");
+        throw error(errc::bad_input, fmt::format("the {} {} is larger than {} bytes: it is not one", rules.what,
+                                                 text_of(path), rules.max_bytes));
     content.resize(length);
     return content;
 }
@@ -131,7 +132,7 @@ public:
                 fail(errno == ENOSPC || errno == EDQUOT ? errc::exhausted : errc::io, "cannot write " + name_, errno);
             content.remove_prefix(static_cast<std::size_t>(count));
         }
-        if (::fsync(fd_.get()) != 0) fail(errc::io, "cannot write " + name_ + " to the disk", errno);
+        if (::fsync(fd_.get()) != 0) fail(errc::io, fmt::format("cannot write {} to the disk", name_), errno);
     }
 
     void move_over(const fs::path& target) {
@@ -162,7 +163,7 @@ void sync_folder(const fs::path& folder) {
     const unique_fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     // Some file systems cannot sync a folder, and say so by EINVAL.
     if (fd.get() < 0 || (::fsync(fd.get()) != 0 && errno != EINVAL))
-        fail(errc::io, "cannot write the folder " + text_of(folder) + " to the disk", errno);
+        fail(errc::io, fmt::format("cannot write the folder {} to the disk", text_of(folder)), errno);
 }
 
 // Held by one thread of one process. The lock's file stays: to remove it would let two hold "the" lock.
@@ -189,7 +190,7 @@ std::optional<secret_text> read_file(const fs::path& path, const file_rules& rul
         std::error_code ignored;
         // A dangling link is an error: its target may be on a disk that is not mounted.
         if ((why == ENOENT || why == ENOTDIR) && !fs::is_symlink(path, ignored)) return std::nullopt;
-        fail(errc::io, "cannot open the " + std::string(rules.what) + " " + text_of(path), why);
+        fail(errc::io, fmt::format("cannot open the {} {}", rules.what, text_of(path)), why);
     }
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) fail(errc::io, "cannot look at " + text_of(path), errno);

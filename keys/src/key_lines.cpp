@@ -1,5 +1,7 @@
 #include "key_lines.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -25,8 +27,7 @@ bool is_control(char c) noexcept {
 
 void check_comment(std::string_view comment) {
     if (comment.size() > max_comment_bytes)
-        throw error(errc::bad_input,
-                    "the comment is longer than " + std::to_string(max_comment_bytes) + " bytes; shorten it");
+        throw error(errc::bad_input, fmt::format("the comment is longer than {} bytes; shorten it", max_comment_bytes));
     if (std::any_of(comment.begin(), comment.end(), is_control))
         throw error(errc::bad_input, "the comment holds a control character; leave it out");
     if (trimmed(comment) != comment) throw error(errc::bad_input, "the comment begins or ends with a blank");
@@ -50,10 +51,10 @@ bool is_remark(std::string_view trimmed_line) noexcept { return trimmed_line.emp
 
 error no_text(errc code, std::string_view text, std::size_t place) {
     const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(place), '\n');
-    constexpr std::string_view digits = "0123456789abcdef";
     const auto value = static_cast<unsigned char>(text[place]);
-    return error(code, "line " + std::to_string(line) + " holds the control character 0x" + digits[value >> 4] +
-                           digits[value & 15] + ", so this is no text file; save it as plain UTF-8 text");
+    return error(code, fmt::format("line {} holds the control character 0x{:02x}, so this is no text file; save it as "
+                                   "plain UTF-8 text",
+                                   line, value));
 }
 
 void each_line(std::string_view text, const std::function<void(std::size_t, std::string_view)>& visit) {

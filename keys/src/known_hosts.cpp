@@ -1,5 +1,7 @@
 #include "wherry/keys/known_hosts.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -91,14 +93,15 @@ known_hosts::verdict judge(const known_hosts::listing& all, std::string_view add
 // Throws if a line may be about this address, before the receiver counts as never met.
 void require_no_doubt(const known_hosts::listing& all, std::string_view address, const std::filesystem::path& path) {
     const auto fail = [&](std::size_t line, const std::string& how) {
-        throw error(errc::auth_failed, "line " + std::to_string(line) + " of " + path.string() + " is about " +
-                                           std::string(address) + " and " + how);
+        throw error(errc::auth_failed,
+                    fmt::format("line {} of {} is about {} and {}", line, path.string(), address, how));
     };
     for (std::size_t i = 0; i < all.unread.size(); ++i)
         if (is_about(all.unread[i], address))
             fail(all.skipped[i].number,
-                 "cannot be read, so its key cannot be compared; mend it, or forget it with: wherry keys --remove '" +
-                     std::string(address) + "'");
+                 fmt::format("cannot be read, so its key cannot be compared; mend it, or forget it with: wherry keys "
+                             "--remove '{}'",
+                             address));
     for (const auto& entry : all.entries)
         if (looks_like(entry.address, address))
             fail(entry.line, "has a character in the address that does not belong there; mend or delete the line");
@@ -158,8 +161,9 @@ change known_hosts::remember(std::string_view address, const public_key& key, st
         const auto now = judge(all, address, key);
         if (now == verdict::known) return std::nullopt;
         if (now == verdict::changed)
-            throw error(errc::auth_failed, "another key is known for " + std::string(address) + " in " +
-                                               path_.string() + "; if the change is meant, remove that line first");
+            throw error(errc::auth_failed,
+                        fmt::format("another key is known for {} in {}; if the change is meant, remove that line first",
+                                    address, path_.string()));
         require_no_doubt(all, address, path_);
         result = change::made;
         return with_line(text, line);

@@ -6,6 +6,7 @@
 #include <botan/pubkey.h>
 #include <botan/rsa.h>
 #include <botan/system_rng.h>
+#include <fmt/format.h>
 
 #include <cassert>
 #include <chrono>
@@ -71,15 +72,15 @@ private_key private_key::generate(key_type type, std::size_t rsa_bits) {
     auto& rng = Botan::system_rng();
     if (type == key_type::ed25519) return private_key(std::make_shared<Botan::Ed25519_PrivateKey>(rng));
     if (rsa_bits < min_rsa_bits || rsa_bits > max_rsa_bits)
-        throw error(errc::bad_input,
-                    "an RSA key has " + std::to_string(min_rsa_bits) + " to " + std::to_string(max_rsa_bits) + " bits");
+        throw error(errc::bad_input, fmt::format("an RSA key has {} to {} bits", min_rsa_bits, max_rsa_bits));
     return private_key(std::make_shared<Botan::RSA_PrivateKey>(rng, rsa_bits));
 }
 
 private_key private_key::load(const std::filesystem::path& path, const passphrase_source& ask) {
     const auto pem = read_file(path, {"private key", max_private_key_file_bytes, file_access::closed_reading});
     if (!pem)
-        throw error(errc::bad_input, "no private key at " + path.string() + "; make one with: wherry keygen", ENOENT);
+        throw error(errc::bad_input, fmt::format("no private key at {}; make one with: wherry keygen", path.string()),
+                    ENOENT);
     return from_pem({pem->data(), pem->size()}, path, ask);
 }
 

@@ -4,6 +4,7 @@
 #include <botan/hash.h>
 #include <botan/pubkey.h>
 #include <botan/rsa.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -55,10 +56,10 @@ void check_point(const_bytes bytes) {
 
 void check_rsa(const Botan::BigInt& e, const Botan::BigInt& n) {
     if (n.bits() < min_rsa_bits)
-        throw error(errc::bad_input, "the RSA key has " + std::to_string(n.bits()) + " bits, fewer than " +
-                                         std::to_string(min_rsa_bits) + "; make a longer one");
+        throw error(errc::bad_input,
+                    fmt::format("the RSA key has {} bits, fewer than {}; make a longer one", n.bits(), min_rsa_bits));
     if (n.bits() > max_rsa_bits)
-        throw error(errc::bad_input, "the RSA key has more than " + std::to_string(max_rsa_bits) + " bits");
+        throw error(errc::bad_input, fmt::format("the RSA key has more than {} bits", max_rsa_bits));
     if (n.is_even()) throw error(errc::bad_input, "the RSA key has an even modulus: it is damaged");
     // FIPS 186-5 section A.1.1 wants 2^16 < e; the upper bound keeps verification cheap.
     if (e.is_even() || e <= 65536 || e.bits() > max_rsa_exponent_bits)

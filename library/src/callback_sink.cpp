@@ -1,5 +1,7 @@
 #include "wherry/callback_sink.hpp"
 
+#include <fmt/format.h>
+
 #include "wherry/text.hpp"
 
 namespace wherry {
@@ -48,7 +50,8 @@ callback_sink::callback_sink(delivery_callback callback, calls how, callback_lim
 callback_sink::~callback_sink() = default;
 
 void callback_sink::refuse_size() const {
-    throw error(errc::exhausted, "this receiver takes at most " + human_bytes(limits_.max_bytes) + " in one delivery");
+    throw error(errc::exhausted,
+                fmt::format("this receiver takes at most {} in one delivery", human_bytes(limits_.max_bytes)));
 }
 
 std::unique_ptr<delivery> callback_sink::begin(const offer& what, const offering_peer& from) {

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -29,7 +30,8 @@ constexpr std::uint64_t least_read_ahead_bytes = std::uint64_t{128} << 10;
 std::string quoted(const fs::path& path) { return "'" + printable(path.native()) + "'"; }
 
 [[noreturn]] void fail_reading(const fs::path& path, int code) {
-    throw error(errc::io, quoted(path) + " cannot be read: " + std::generic_category().message(code), code);
+    throw error(errc::io, fmt::format("{} cannot be read: {}", quoted(path), std::generic_category().message(code)),
+                code);
 }
 
 const char* describe_kind(mode_t mode) {
@@ -66,7 +68,7 @@ private:
         for (fs::directory_iterator at(path, failure), end; !failure && at != end; at.increment(failure))
             names.push_back(at->path().filename().native());
         if (failure)
-            return error(errc::io, "the folder " + quoted(path) + " cannot be read: " + failure.message(),
+            return error(errc::io, fmt::format("the folder {} cannot be read: {}", quoted(path), failure.message()),
                          failure.value());
         std::sort(names.begin(), names.end());
         for (const auto& entry : names) one(path / entry, name + '/' + entry);
@@ -104,7 +106,8 @@ private:
              path,
              {},
              0,
-             error(errc::io, quoted(path) + " cannot be read: " + std::generic_category().message(code), code)});
+             error(errc::io, fmt::format("{} cannot be read: {}", quoted(path), std::generic_category().message(code)),
+                   code)});
     }
 
     sending_plan& plan_;
@@ -169,9 +172,9 @@ void sending_plan::add_path(const fs::path& given, symlinks links) {
         } else if (S_ISDIR(found.st_mode)) {
             folder_walk(*this, links).folder(without_trailing_slashes(given), name, found);
         } else {
-            throw error(errc::io, quoted(given) + " is a " + describe_kind(found.st_mode) +
-                                      ", neither a file nor a folder; to send what comes out of it, pipe it in and "
-                                      "give '-'");
+            throw error(errc::io, fmt::format("{} is a {}, neither a file nor a folder; to send what comes out of it, "
+                                              "pipe it in and give '-'",
+                                              quoted(given), describe_kind(found.st_mode)));
         }
     } catch (const error& e) {
         items.push_back({item_kind::file, name, given, {}, 0, e});
@@ -188,16 +191,16 @@ void sending_plan::require_distinct_names() const {
             if (one.open) return std::string("data");
             return one.kind == item_kind::data ? std::string("standard input") : quoted(one.path);
         };
-        throw error(errc::bad_input, from(*other->second) + " and " + from(item) + " would both arrive as '" +
-                                         printable(item.name) + "'; send one of them by itself, or the folder above");
+        throw error(errc::bad_input,
+                    fmt::format("{} and {} would both arrive as '{}'; send one of them by itself, or the folder above",
+                                from(*other->second), from(item), printable(item.name)));
     }
 }
 
 std::unique_ptr<source> open_item(const planned_item& item, resuming resume) {
     if (item.problem) throw error(*item.problem);
     if (item.name.size() > limits::max_item_name_bytes)
-        throw error(errc::bad_input,
-                    "the name is longer than " + std::to_string(limits::max_item_name_bytes) + " bytes");
+        throw error(errc::bad_input, fmt::format("the name is longer than {} bytes", limits::max_item_name_bytes));
     if (item.open) return item.open();
     switch (item.kind) {
         case item_kind::message: {
@@ -248,8 +251,8 @@ file_source::file_source(const fs::path& path, std::string name, resuming resume
 }
 
 void file_source::fail_changed() const {
-    throw error(errc::io, "'" + printable(what_.name) +
-                              "' changed while it was being sent; send it again when nobody writes to it");
+    throw error(errc::io, fmt::format("'{}' changed while it was being sent; send it again when nobody writes to it",
+                                      printable(what_.name)));
 }
 
 void file_source::check_unchanged() {
@@ -268,8 +271,10 @@ std::size_t file_source::read_at(std::uint64_t position, mutable_bytes into) {
         got = ::pread(fd_.get(), into.data(), into.size(), static_cast<off_t>(position));
     } while (got < 0 && errno == EINTR);
     if (got < 0)
-        throw error(errc::io,
-                    "'" + printable(what_.name) + "' cannot be read: " + std::generic_category().message(errno), errno);
+        throw error(
+            errc::io,
+            fmt::format("'{}' cannot be read: {}", printable(what_.name), std::generic_category().message(errno)),
+            errno);
     return static_cast<std::size_t>(got);
 }
 
@@ -286,7 +291,7 @@ std::size_t file_source::read(mutable_bytes into) {
         if (got > 0 && got == into.size() && read_at(position_, {&beyond, 1}) != 0) fail_changed();
         check_unchanged();
     }
-    if (got == 0 && left > 0) throw error(errc::io, "'" + printable(what_.name) + "' ended before its size");
+    if (got == 0 && left > 0) throw error(errc::io, fmt::format("'{}' ended before its size", printable(what_.name)));
     return got;
 }
 

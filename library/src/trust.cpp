@@ -1,6 +1,7 @@
 #include "wherry/trust.hpp"
 
 #include <botan/hex.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -59,8 +60,7 @@ std::string with_port(const std::string& address, const std::string& port) {
 }  // namespace
 
 std::string skipped_text(const std::filesystem::path& file, const keys::skipped_line& line) {
-    return printable(file.native()) + " line " + std::to_string(line.number) +
-           " is passed over: " + printable(line.why);
+    return fmt::format("{} line {} is passed over: {}", printable(file.native()), line.number, printable(line.why));
 }
 
 void skipped_lines::tell(const std::filesystem::path& file, const std::vector<keys::skipped_line>& lines) {
@@ -155,11 +155,12 @@ std::string receiver_check::verify(const identity& peer) {
                 return destination_;
             }
             found_ = finding::unknown;
-            throw error(errc::auth_failed, "the key " + peer.fingerprint + " of " + destination_ + " is not known yet");
+            throw error(errc::auth_failed,
+                        fmt::format("the key {} of {} is not known yet", peer.fingerprint, destination_));
         case keys::known_hosts::verdict::changed: break;
     }
     found_ = finding::changed;
-    throw error(errc::auth_failed, "the key of " + destination_ + " is not the one that is known for it");
+    throw error(errc::auth_failed, fmt::format("the key of {} is not the one that is known for it", destination_));
 }
 
 void receiver_check::remember() const {
@@ -168,14 +169,16 @@ void receiver_check::remember() const {
 
 std::string receiver_check::changed_warning() const {
     std::string known;
-    for (const auto& key : known_.find(destination_)) known += "  known until now:  " + key.fingerprint() + "\n";
-    return "@@@ THE KEY OF " + destination_ + " HAS CHANGED @@@\n" + known +
-           "  shown just now:   " + peer_->fingerprint +
-           "\n"
-           "Either the receiver has a new key, or someone else answers in its place. Nothing was sent.\n"
-           "Ask the receiver's owner for the fingerprint (wherry keys). Only if it is the new one, forget the old:\n"
-           "  wherry keys --remove " +
-           shell_quoted(destination_);
+    for (const auto& key : known_.find(destination_))
+        known += fmt::format("  known until now:  {}\n", key.fingerprint());
+    return fmt::format(
+        "@@@ THE KEY OF {} HAS CHANGED @@@\n"
+        "{}"
+        "  shown just now:   {}\n"
+        "Either the receiver has a new key, or someone else answers in its place. Nothing was sent.\n"
+        "Ask the receiver's owner for the fingerprint (wherry keys). Only if it is the new one, forget the old:\n"
+        "  wherry keys --remove {}",
+        destination_, known, peer_->fingerprint, shell_quoted(destination_));
 }
 
 destination_parts split_destination(std::string_view text) {
