@@ -1,5 +1,6 @@
 #include "application.hpp"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <utility>
@@ -71,9 +72,11 @@ void require_secure(const application& with, const effective_options& options, c
     if (!used.is_insecure()) return;
     const auto& name = options.chosen(plugin_kind::cipher).name();
     if (!options.boolean("insecure"))
-        throw error(errc::bad_input, "the cipher " + name +
-                                         " protects nothing: everybody on the way can read and change what is sent; "
-                                         "give --insecure if that is what you want");
+        throw error(
+            errc::bad_input,
+            fmt::format("the cipher {} protects nothing: everybody on the way can read and change what is sent; "
+                        "give --insecure if that is what you want",
+                        name));
     with.log->warn("the cipher {} protects nothing: everybody on the way can read and change what is sent", name);
 }
 

@@ -1,6 +1,7 @@
 #include "chat_history.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,7 +21,7 @@ constexpr std::size_t most_bytes = std::size_t{4} << 20;
 std::string quoted(const std::filesystem::path& file) { return "'" + printable(file.native()) + "'"; }
 
 [[noreturn]] void fail_writing(const std::filesystem::path& file, int number) {
-    throw error(errc::io, "the history " + quoted(file) + " cannot be written", number);
+    throw error(errc::io, fmt::format("the history {} cannot be written", quoted(file)), number);
 }
 
 // Removes a file that was not finished.
@@ -44,25 +45,26 @@ std::vector<std::string> read_chat_history(const std::filesystem::path& file) {
     const unique_fd from(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!from.is_open()) {
         if (errno == ENOENT) return {};
-        throw error(errc::io, "the history " + quoted(file) + " cannot be opened", errno);
+        throw error(errc::io, fmt::format("the history {} cannot be opened", quoted(file)), errno);
     }
     struct stat status {};
     if (::fstat(from.get(), &status) != 0)
-        throw error(errc::io, "the history " + quoted(file) + " cannot be read", errno);
+        throw error(errc::io, fmt::format("the history {} cannot be read", quoted(file)), errno);
     if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 077) != 0)
         throw error(errc::bad_input,
-                    "the history " + quoted(file) +
-                        " is not a file that only you can read and change; chmod 600 it, or remove it");
+                    fmt::format("the history {} is not a file that only you can read and change; chmod 600 it, or "
+                                "remove it",
+                                quoted(file)));
     std::string content;
     char piece[65536];
     for (;;) {
         const auto got = ::read(from.get(), piece, sizeof piece);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) throw error(errc::io, "the history " + quoted(file) + " cannot be read", errno);
+        if (got < 0) throw error(errc::io, fmt::format("the history {} cannot be read", quoted(file)), errno);
         if (got == 0) break;
         content.append(piece, static_cast<std::size_t>(got));
         if (content.size() > most_bytes)
-            throw error(errc::bad_input, "the history " + quoted(file) + " is too long; remove it");
+            throw error(errc::bad_input, fmt::format("the history {} is too long; remove it", quoted(file)));
     }
     std::vector<std::string> lines;
     for (std::string_view rest = content; !rest.empty();) {

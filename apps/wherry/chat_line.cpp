@@ -1,5 +1,7 @@
 #include "chat_line.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -141,9 +143,9 @@ chat_line read_chat_line(std::string_view line) {
     const auto name = line.substr(0, end);
     if (std::find(commands.begin(), commands.end(), name) == commands.end()) {
         const auto meant = nearest(name, std::vector<std::string>(commands.begin(), commands.end()));
-        throw error(errc::bad_input, "there is no command " + printable(name) + "; " +
-                                         (meant.empty() ? "/help lists them" : "did you mean " + meant) +
-                                         "; a message that begins with a slash is written with two");
+        throw error(errc::bad_input,
+                    fmt::format("there is no command {}; {}; a message that begins with a slash is written with two",
+                                printable(name), meant.empty() ? "/help lists them" : "did you mean " + meant));
     }
     const auto arguments = read_words(line.substr(end));
     if (arguments.open_quote != 0 || arguments.ends_in_escape)

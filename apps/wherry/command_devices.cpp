@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -114,7 +115,7 @@ private:
                    transport_name_;
         const auto send = "to send there: wherry send FILE --to " + shell_word(destination(ready->address));
         if (!ready->is_paired.value_or(true))
-            return "pair first: wherry pair " + shell_word(destination(ready->address)) + "; then, " + send;
+            return fmt::format("pair first: wherry pair {}; then, {}", shell_word(destination(ready->address)), send);
         return send;
     }
 
@@ -136,7 +137,8 @@ exit_code run(application& with) {
     const plugin_kind kinds[] = {plugin_kind::transport};
     const auto options = with.read_options(kinds);
     if (const auto more = plain_arguments(options); !more.empty())
-        throw error(errc::bad_input, "'" + printable(more.front()) + "' is an argument too many; devices takes none");
+        throw error(errc::bad_input,
+                    fmt::format("'{}' is an argument too many; devices takes none", printable(more.front())));
     return looking(with, options).run();
 }
 

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <array>
@@ -41,15 +42,15 @@ std::string default_comment() {
 exit_code run(application& with) {
     const auto options = with.read_options({});
     if (!options.arguments().empty())
-        throw error(errc::bad_input, "keygen takes no argument, but got '" +
-                                         printable(options.arguments().front().value) +
-                                         "'; --comment gives the key a name");
+        throw error(errc::bad_input,
+                    fmt::format("keygen takes no argument, but got '{}'; --comment gives the key a name",
+                                printable(options.arguments().front().value)));
     const auto type = keys::parse_key_type(options.text("type"));
     std::size_t bits = keys::default_rsa_bits;
     if (options.has("bits")) {
         if (type != keys::key_type::rsa)
-            throw error(errc::bad_input, options.given("bits").written +
-                                             ": an Ed25519 key has one size; leave it out, or add --type rsa");
+            throw error(errc::bad_input, fmt::format("{}: an Ed25519 key has one size; leave it out, or add --type rsa",
+                                                     options.given("bits").written));
         bits = static_cast<std::size_t>(options.integer("bits"));
     }
     const auto comment = options.has("comment") ? options.text("comment") : default_comment();
@@ -60,8 +61,9 @@ exit_code run(application& with) {
     std::error_code none;
     if (!replace && fs::exists(fs::symlink_status(file, none)))
         throw error(errc::bad_input,
-                    "there is a key already, " + file.string() +
-                        "; --force replaces it, and then whoever knows the old one must learn the new one");
+                    fmt::format("there is a key already, {}; --force replaces it, and then whoever knows the old one "
+                                "must learn the new one",
+                                file.string()));
 
     const auto key_comment_checked = [&](const keys::private_key& key) { return key.public_part().line(comment); };
     keys::secret_text passphrase;
@@ -85,10 +87,12 @@ exit_code run(application& with) {
     } else if (with.style == output::lines) {
         with.terminal.result(fingerprint + " " + printable(comment));
         with.terminal.result(line);
-        with.terminal.note("The private key is in " + file.string() + ", and is to stay there; the line above is in " +
-                           public_file.string() + ".\nTo send: have the receiver's owner run this with your line:\n  " +
-                           authorize_command(key.public_part().line(), comment) +
-                           "\nTo receive: run wherry authorize with the senders' lines, then wherry receive.");
+        with.terminal.note(
+            fmt::format("The private key is in {}, and is to stay there; the line above is in {}.\n"
+                        "To send: have the receiver's owner run this with your line:\n"
+                        "  {}\n"
+                        "To receive: run wherry authorize with the senders' lines, then wherry receive.",
+                        file.string(), public_file.string(), authorize_command(key.public_part().line(), comment)));
     }
     return exit_code::delivered;
 }
@@ -103,7 +107,7 @@ const command& keygen_command() {
          "",
          {
              choice_option("type", {"ed25519", "rsa"}, "ed25519", "what kind of key"),
-             integer_option("bits", "N", "size of an RSA key (default: " + std::to_string(keys::default_rsa_bits) + ")",
+             integer_option("bits", "N", fmt::format("size of an RSA key (default: {})", keys::default_rsa_bits),
                             std::nullopt, static_cast<std::int64_t>(keys::min_rsa_bits),
                             static_cast<std::int64_t>(keys::max_rsa_bits)),
              command_line_only(text_option("comment", "TEXT", "the key's name for people (default: user@host)")),

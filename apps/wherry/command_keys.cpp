@@ -1,4 +1,6 @@
 #include "application.hpp"
+
+#include <fmt/format.h>
 #include "wherry/keys/authorized_keys.hpp"
 #include "wherry/keys/known_hosts.hpp"
 #include "wherry/keys/paths.hpp"
@@ -19,8 +21,8 @@ json describe(const keys::public_key& key) {
 }
 
 std::string row(const keys::public_key& key, const std::string& rest) {
-    return "  " + key.fingerprint() + " " + std::string(to_string(key.type())) + " " + std::to_string(key.bits()) +
-           (rest.empty() ? "" : "  " + printable(rest));
+    return fmt::format("  {} {} {}{}", key.fingerprint(), to_string(key.type()), key.bits(),
+                       rest.empty() ? "" : "  " + printable(rest));
 }
 
 class listing_keys {
@@ -48,8 +50,10 @@ public:
         const auto from_accepted = accepted_.remove(which);
         const auto from_known = known_.remove(which);
         if (from_accepted + from_known == 0)
-            throw error(errc::bad_input, "no authorized key and no known receiver is '" + printable(which) +
-                                             "'; wherry keys lists the fingerprints, addresses and comments there are");
+            throw error(errc::bad_input,
+                        fmt::format("no authorized key and no known receiver is '{}'; wherry keys lists the "
+                                    "fingerprints, addresses and comments there are",
+                                    printable(which)));
         if (with_.style == output::json) {
             json fields;
             put_name(fields, "name", which);
@@ -58,11 +62,11 @@ public:
             with_.events.write("removed", fields);
         } else if (with_.style == output::lines) {
             if (from_accepted > 0)
-                with_.terminal.result("no longer authorized: " + printable(which) + " (" +
-                                      std::to_string(from_accepted) + (from_accepted == 1 ? " key)" : " keys)"));
+                with_.terminal.result(fmt::format("no longer authorized: {} ({} {})", printable(which), from_accepted,
+                                                  from_accepted == 1 ? "key" : "keys"));
             if (from_known > 0)
-                with_.terminal.result("forgotten: " + printable(which) + " (" + std::to_string(from_known) +
-                                      (from_known == 1 ? " receiver)" : " receivers)"));
+                with_.terminal.result(fmt::format("forgotten: {} ({} {})", printable(which), from_known,
+                                                  from_known == 1 ? "receiver" : "receivers"));
         }
     }
 
@@ -113,8 +117,8 @@ exit_code run(application& with) {
     bool removes = false;
     for (const auto& [option, value] : options.arguments()) {
         if (option.empty())
-            throw error(errc::bad_input,
-                        "keys takes no argument, but got '" + printable(value) + "'; to remove a key: --remove");
+            throw error(errc::bad_input, fmt::format("keys takes no argument, but got '{}'; to remove a key: --remove",
+                                                     printable(value)));
         job.remove(value);
         removes = true;
     }

@@ -1,4 +1,6 @@
 #include "application.hpp"
+
+#include <fmt/format.h>
 #include "device_list.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
@@ -33,13 +35,13 @@ public:
         }
         // Never answered for the person: that both see the same number is all that keeps a third one out.
         need_terminal("for a person to compare the code " + printable(code));
-        return is_yes(ask_line("Does " + device_ + " show the code " + printable(code) + ", too? [yes/no] "));
+        return is_yes(ask_line(fmt::format("Does {} show the code {}, too? [yes/no] ", device_, printable(code))));
     }
 
     std::optional<std::string> enter() override {
         tell_code("enter", {});
         need_terminal("for a person to type the code of " + device_);
-        auto code = ask_line("The code of " + device_ + " (what it shows, or its manual says): ");
+        auto code = ask_line(fmt::format("The code of {} (what it shows, or its manual says): ", device_));
         while (!code.empty() && (code.back() == ' ' || code.back() == '\r')) code.pop_back();
         if (code.empty()) return std::nullopt;
         return code;
@@ -48,7 +50,8 @@ public:
     void show(std::string_view code) override {
         tell_code("show", code);
         // Also with --quiet: without it nobody can go on.
-        if (with_.style != output::json) with_.terminal.note("Type this code on " + device_ + ": " + printable(code));
+        if (with_.style != output::json)
+            with_.terminal.note(fmt::format("Type this code on {}: {}", device_, printable(code)));
     }
 
 private:
@@ -62,7 +65,7 @@ private:
 
     void need_terminal(const std::string& what) const {
         if (can_ask()) return;
-        throw error(errc::auth_failed, "there is no terminal " + what + "; run wherry pair on one");
+        throw error(errc::auth_failed, fmt::format("there is no terminal {}; run wherry pair on one", what));
     }
 
     application& with_;
@@ -77,13 +80,14 @@ std::string read_address(const effective_options& options) {
         throw error(errc::bad_input, "with whom to pair is not said; give the ADDRESS, which wherry devices shows");
     if (arguments.size() > 1)
         throw error(errc::bad_input,
-                    "there is an argument too many: '" + printable(arguments[1]) + "'; one ADDRESS is taken");
+                    fmt::format("there is an argument too many: '{}'; one ADDRESS is taken", printable(arguments[1])));
     const auto parts = split_destination(arguments.front());
     const auto& transport = options.chosen(plugin_kind::transport).name();
     if (!parts.scheme.empty() && parts.scheme != transport)
-        throw error(errc::bad_input, "'" + printable(arguments.front()) + "' is for the transport " + parts.scheme +
-                                         ", but the transport is " + transport);
-    if (parts.address.empty()) throw error(errc::bad_input, "'" + printable(arguments.front()) + "' names no device");
+        throw error(errc::bad_input, fmt::format("'{}' is for the transport {}, but the transport is {}",
+                                                 printable(arguments.front()), parts.scheme, transport));
+    if (parts.address.empty())
+        throw error(errc::bad_input, fmt::format("'{}' names no device", printable(arguments.front())));
     return parts.address;
 }
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "application.hpp"
@@ -45,7 +47,7 @@ std::string limits_of(const plugin_option& row) {
         for (const auto& choice : row.choices) text += (text.empty() ? "" : "|") + choice;
     }
     if (row.minimum != 0 || row.maximum != 0) {
-        text += " " + std::to_string(row.minimum) + ".." + std::to_string(row.maximum);
+        text += fmt::format(" {}..{}", row.minimum, row.maximum);
         if (row.type == option_type::duration) text += " ms";
     }
     return text;
@@ -54,16 +56,16 @@ std::string limits_of(const plugin_option& row) {
 void tell_lines(application& with, const plugin_listing& listing, bool in_full) {
     const auto kind = std::string(to_string(listing.kind));
     if (!listing.loaded) {
-        with.terminal.result(kind + " " + listing.name + ": refused: " + printable(listing.problem));
+        with.terminal.result(fmt::format("{} {}: refused: {}", kind, listing.name, printable(listing.problem)));
         return;
     }
     const auto& loaded = *listing.loaded;
-    with.terminal.result(kind + " " + listing.name + " " + printable(loaded.version()) + ": " +
-                         printable(loaded.summary()) + "\n  " + printable(listing.path.native()));
+    with.terminal.result(fmt::format("{} {} {}: {}\n  {}", kind, listing.name, printable(loaded.version()),
+                                     printable(loaded.summary()), printable(listing.path.native())));
     if (!in_full) return;
     if (loaded.options().empty()) with.terminal.result("  no options");
     for (const auto& row : loaded.options()) {
-        auto line = "  --" + listing.name + "." + row.name + "  " + printable(row.help) + "\n      " + limits_of(row);
+        auto line = fmt::format("  --{}.{}  {}\n      {}", listing.name, row.name, printable(row.help), limits_of(row));
         if (row.is_required) line += ", required";
         if (row.is_secret) line += ", never shown";
         if (row.default_value && !row.is_secret)
@@ -95,9 +97,9 @@ exit_code run(application& with) {
     for (const auto& name : names) {
         if (std::find(found.begin(), found.end(), name) != found.end()) continue;
         const auto meant = nearest(name, found);
-        throw error(errc::bad_input,
-                    "there is no plugin '" + printable(name) + "' (looked in " + places + ")" +
-                        (meant.empty() ? "; wherry plugins lists what there is" : "; did you mean " + meant + "?"));
+        throw error(errc::bad_input, fmt::format("there is no plugin '{}' (looked in {}); {}", printable(name), places,
+                                                 meant.empty() ? "wherry plugins lists what there is"
+                                                               : fmt::format("did you mean {}?", meant)));
     }
     if (with.style == output::json) with.events.write("plugins", {{"plugins", std::move(shown)}});
     if (all.empty()) with.log->warn("no plugin was found (looked in {}); --plugin-dir names another folder", places);

@@ -1,6 +1,7 @@
 #include "console.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@ namespace {
 std::string eraser(std::string_view status) {
     const auto above = std::count(status.begin(), status.end(), '\n');
     if (above == 0) return "\r\x1b[K";
-    return "\r\x1b[" + std::to_string(above) + "A\x1b[J";
+    return fmt::format("\r\x1b[{}A\x1b[J", above);
 }
 
 bool is_redrawable(int fd) {
@@ -185,7 +186,7 @@ std::size_t ask_secret(const std::string& prompt, std::span<char> into) {
     ::explicit_bzero(&next, 1);
     if (!fits) {
         ::explicit_bzero(into.data(), into.size());
-        throw error(errc::bad_input, "the answer is longer than " + std::to_string(into.size()) + " bytes");
+        throw error(errc::bad_input, fmt::format("the answer is longer than {} bytes", into.size()));
     }
     return length;
 }

@@ -1,5 +1,7 @@
 #include "device_list.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <tuple>
@@ -56,8 +58,8 @@ std::string device_list::table(std::size_t columns, std::size_t rows) const {
     for (const auto& one : all) address_width = std::max(address_width, display_width(printable(one.address)));
     const auto line = [&](const std::string& signal, const std::string& address, const std::string& paired,
                           const std::string& receiver, const std::string& name) {
-        auto text = padded(signal, 8) + "  " + padded(address, address_width) + "  " + padded(paired, 6) + "  " +
-                    padded(receiver, 8) + "  " + name;
+        auto text = fmt::format("{}  {}  {}  {}  {}", padded(signal, 8), padded(address, address_width),
+                                padded(paired, 6), padded(receiver, 8), name);
         text.erase(text.find_last_not_of(' ') + 1);
         return text;
     };
@@ -66,11 +68,11 @@ std::string device_list::table(std::size_t columns, std::size_t rows) const {
     const auto shown = all_fit ? all.size() : rows - 2;
     for (std::size_t i = 0; i < shown; ++i) {
         const auto& one = all[i];
-        const auto signal = one.signal_dbm ? std::to_string(*one.signal_dbm) + " dBm" : std::string("-");
+        const auto signal = one.signal_dbm ? fmt::format("{} dBm", *one.signal_dbm) : "-";
         text += "\n" +
                 line(signal, printable(one.address), word(one.is_paired), word(one.has_receiver), printable(one.name));
     }
-    if (!all_fit) text += "\nand " + std::to_string(all.size() - shown) + " more";
+    if (!all_fit) text += fmt::format("\nand {} more", all.size() - shown);
     return fitted(text, columns);
 }
 

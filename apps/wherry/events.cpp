@@ -1,10 +1,11 @@
 #include "events.hpp"
 
+#include <fmt/format.h>
+
 #include <botan/base64.h>
 #include <botan/hex.h>
 
 #include <chrono>
-#include <cstdio>
 #include <ctime>
 
 #include "wherry/text.hpp"
@@ -37,10 +38,8 @@ std::string format_time(std::int64_t seconds, std::uint32_t nanoseconds) {
     const auto when = static_cast<std::time_t>(seconds);
     std::tm parts{};
     if (::gmtime_r(&when, &parts) == nullptr) return std::to_string(seconds);
-    char text[64];
-    std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", parts.tm_year + 1900, parts.tm_mon + 1,
-                  parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, nanoseconds / 1'000'000);
-    return text;
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                       parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, nanoseconds / 1'000'000);
 }
 
 void put_name(json& into, const std::string& key, std::string_view bytes) {
@@ -60,11 +59,7 @@ void put_offer(json& into, const offer& what) {
     into["kind"] = to_string(what.kind);
     put_name(into, "name", what.name);
     if (what.size) into["size"] = *what.size;
-    if (what.mode) {
-        char octal[8];
-        std::snprintf(octal, sizeof octal, "%04o", *what.mode & 07777u);
-        into["mode"] = octal;
-    }
+    if (what.mode) into["mode"] = fmt::format("{:04o}", *what.mode & 07777u);
     if (what.mtime) into["mtime"] = format_time(what.mtime->seconds, what.mtime->nanoseconds);
 }
 

@@ -1,5 +1,7 @@
 #include "internal.hpp"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -44,12 +46,13 @@ void write_file(const fs::path& file, std::string_view text) {
     std::error_code problem;
     fs::create_directories(file.parent_path(), problem);
     if (problem)
-        throw error(errc::io, "cannot make " + file.parent_path().string() + ": " + problem.message(), problem.value());
+        throw error(errc::io, fmt::format("cannot make {}: {}", file.parent_path().string(), problem.message()),
+                    problem.value());
     errno = 0;
     std::ofstream to(file, std::ios::binary | std::ios::trunc);
     to << text;
     to.close();
-    if (!to) throw error(errc::io, "cannot write " + file.string() + ": " + std::strerror(errno), errno);
+    if (!to) throw error(errc::io, fmt::format("cannot write {}: {}", file.string(), std::strerror(errno)), errno);
 }
 
 // The files of a folder in another one, which is ours alone: who builds with a umask that lets a group write must not
@@ -59,7 +62,7 @@ public:
     explicit private_copy(const fs::path& from) {
         auto name = (fs::temp_directory_path() / "wherry-docs.XXXXXX").string();
         if (::mkdtemp(name.data()) == nullptr)
-            throw error(errc::io, "cannot make " + name + ": " + std::strerror(errno), errno);
+            throw error(errc::io, fmt::format("cannot make {}: {}", name, std::strerror(errno)), errno);
         folder_ = name;
         for (const auto& entry : fs::directory_iterator(from)) {
             fs::copy_file(entry.path(), folder_ / entry.path().filename());

@@ -1,6 +1,7 @@
 #include "last_resort.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -62,8 +63,10 @@ std::string complaint_about(const std::vector<const plugin_call*>& calls) {
     constexpr std::size_t most_named = 4;
     std::string text;
     for (std::size_t i = 0; i < std::min(calls.size(), most_named); ++i)
-        text += (i > 0 ? ", nor the " : "the ") + std::string(calls[i]->kind) + " " + calls[i]->plugin +
-                (i > 0 ? " from its " : " did not return from its ") + calls[i]->function;
+        text += i == 0
+                    ? fmt::format("the {} {} did not return from its {}", calls[i]->kind, calls[i]->plugin,
+                                  calls[i]->function)
+                    : fmt::format(", nor the {} {} from its {}", calls[i]->kind, calls[i]->plugin, calls[i]->function);
     return text;
 }
 
@@ -71,14 +74,16 @@ void on_exit_call() {
     if (guarded_process != ::getpid()) return;
     std::string subject;
     if (const auto* const call = plugin_call_of_this_thread())
-        subject = std::string("the ") + call->kind + " " + call->plugin + ", in its " + call->function + ",";
+        subject = fmt::format("the {} {}, in its {},", call->kind, call->plugin, call->function);
     else if (const auto names = names_of_loaded_plugins(); !names.empty())
-        subject = "one of the plugins that are loaded (" + names + "), outside of all calls,";
+        subject = fmt::format("one of the plugins that are loaded ({}), outside of all calls,", names);
     else
         end_at_once(exit_code::internal, "this should not happen: exit() was called");
-    end_at_once(exit_code::plugin, subject +
-                                       " ended the program by exit(), which is a bug in the plugin; what was not "
-                                       "answered counts as not delivered; use another plugin, or have this one mended");
+    end_at_once(
+        exit_code::plugin,
+        fmt::format("{} ended the program by exit(), which is a bug in the plugin; what was not answered counts "
+                    "as not delivered; use another plugin, or have this one mended",
+                    subject));
 }
 
 }  // namespace
@@ -120,17 +125,18 @@ void ending_watch::look(keeper kept_by) {
     // A call that may wait probably waits for the hung one, so it is named only if there is no other.
     if (hung.empty() && kept_by != keeper::handler) hung = std::move(hung_waiting);
     if (!hung.empty())
-        end_at_once(exit_code::plugin,
-                    complaint_about(hung) +
-                        ", so the program ends without it; what was not answered counts as not delivered, and a "
-                        "receiver removes what is left of it at its next start");
+        end_at_once(
+            exit_code::plugin,
+            fmt::format("{}, so the program ends without it; what was not answered counts as not delivered, and "
+                        "a receiver removes what is left of it at its next start",
+                        complaint_about(hung)));
     if (kept_by == keeper::plugin || looks_ <= (kept_by == keeper::handler ? longest_call : longest_end)) return;
     if (excused != nullptr)
         end_at_once(exit_code::interrupted,
-                    std::string("the ") + excused->kind + " " + excused->plugin + " still waits in its " +
-                        excused->function +
-                        " for a disk or another file system, which is slow or stands still; the program is ended now, "
-                        "and what was not answered counts as not delivered");
+                    fmt::format("the {} {} still waits in its {} for a disk or another file system, which is slow or "
+                                "stands still; the program is ended now, and what was not answered counts as not "
+                                "delivered",
+                                excused->kind, excused->plugin, excused->function));
     end_at_once(exit_code::interrupted,
                 "the program cannot end, perhaps because nobody reads its output; it is ended now, and what was not "
                 "answered counts as not delivered");

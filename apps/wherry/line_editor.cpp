@@ -1,6 +1,7 @@
 #include "line_editor.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <histedit.h>
 #include <langinfo.h>
 #include <poll.h>
@@ -95,8 +96,9 @@ line_end pipe_line_reader::read(std::string& line) {
         break;
     }
     if (is_too_long)
-        throw error(errc::bad_input, "a line of more than " + human_bytes(max_bytes_) +
-                                         " is not taken; send it as a file, or with: wherry send -");
+        throw error(errc::bad_input,
+                    fmt::format("a line of more than {} is not taken; send it as a file, or with: wherry send -",
+                                human_bytes(max_bytes_)));
     return line_end::line;
 }
 
@@ -272,7 +274,7 @@ struct line_editor::implementation {
             const bool ends_line = (i + 1) % per_line == 0 || i + 1 == names.size() || i + 1 == most;
             text += ends_line ? "\n" : std::string(widest + 2 - display_width(names[i]), ' ');
         }
-        if (names.size() > most) text += "and " + std::to_string(names.size() - most) + " more\n";
+        if (names.size() > most) text += fmt::format("and {} more\n", names.size() - most);
         std::fputs(text.c_str(), stdout);
         std::fflush(stdout);
     }

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -60,8 +61,9 @@ const command& find_command(const std::string& name) {
         names.push_back(one->syntax.name);
     }
     const auto meant = nearest(name, names);
-    throw error(errc::bad_input, "there is no command '" + printable(name) + "'; " +
-                                     (meant.empty() ? "wherry --help lists them" : "did you mean " + meant + "?"));
+    throw error(errc::bad_input,
+                fmt::format("there is no command '{}'; {}", printable(name),
+                            meant.empty() ? "wherry --help lists them" : fmt::format("did you mean {}?", meant)));
 }
 
 // The command line taken apart: the command is the first word that is no option, and options may stand before it.

@@ -1,5 +1,6 @@
 #include "options.hpp"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -58,7 +59,7 @@ std::string checked(const plugin_option& row, const given_value& given) {
         return canonical_value(row, given.value);
     } catch (const error& e) {
         if (row.is_secret)
-            fail(given.written + ": the value is wrong; it is to be a " + std::string(to_string(row.type)));
+            fail(fmt::format("{}: the value is wrong; it is to be a {}", given.written, to_string(row.type)));
         throw e.within(given.written);
     }
 }
@@ -132,7 +133,7 @@ public:
         } catch (const po::invalid_command_line_syntax& e) {
             const auto name = e.get_option_name();
             if (e.kind() == po::invalid_syntax::empty_adjacent_parameter)
-                fail(name + "= is not followed by a value; write " + name + " '' for an empty one");
+                fail(fmt::format("{0}= is not followed by a value; write {0} '' for an empty one", name));
             fail(name + " needs a value behind it");
         } catch (const po::error& e) {
             fail(std::string("the command line cannot be understood: ") + e.what());
@@ -159,7 +160,9 @@ private:
     std::set<std::string> added_;
 };
 
-std::string title(const plugin& of) { return of.name() + " (" + option_name(of.kind()) + "): " + of.summary(); }
+std::string title(const plugin& of) {
+    return fmt::format("{} ({}): {}", of.name(), option_name(of.kind()), of.summary());
+}
 
 // One option with its help, wrapped.
 void print_option(std::ostream& to, const std::string& name, char letter, const std::string& placeholder,
@@ -353,13 +356,13 @@ const std::string& effective_options::text(std::string_view name) const { return
 
 const given_value& effective_options::given(std::string_view name) const {
     const auto found = values_.find(name);
-    if (found == values_.end()) throw error(errc::internal, "option '" + std::string(name) + "' has no value");
+    if (found == values_.end()) throw error(errc::internal, fmt::format("option '{}' has no value", name));
     return found->second;
 }
 
 const plugin& effective_options::chosen_for(std::string_view part) const {
     const auto found = chosen_.find(part);
-    if (found == chosen_.end()) throw error(errc::internal, "no " + std::string(part) + " was asked for");
+    if (found == chosen_.end()) throw error(errc::internal, fmt::format("no {} was asked for", part));
     return *found->second;
 }
 
@@ -404,8 +407,8 @@ option_reader::option_reader(const command_syntax& command, std::span<const comm
     }
     for (const auto& [name, values] : command_line_)
         if (values.size() > 1 && !find(name)->may_repeat && find(name)->row.type != option_type::boolean)
-            fail("--" + name + " is given " + (values.size() == 2 ? "twice" : "several times") +
-                 " on the command line; give it once");
+            fail(fmt::format("--{} is given {} on the command line; give it once", name,
+                             values.size() == 2 ? "twice" : "several times"));
 
     const auto home = command_line_.find("home");
     home_ = find_home(home == command_line_.end() ? std::nullopt : std::optional(home->second.back().value));
@@ -439,24 +442,29 @@ const command_option* option_reader::find_anywhere(std::string_view name) const 
 void option_reader::read_config(const fs::path& file) {
     const std::string shown = printable(file.native());
     struct stat found {};
-    if (::stat(file.c_str(), &found) != 0)
-        fail("the configuration file '" + shown + "' cannot be read: " + std::generic_category().message(errno));
-    if (!S_ISREG(found.st_mode)) fail("the configuration file '" + shown + "' is not a regular file");
+    const auto fail_reading = [&] {
+        fail(fmt::format("the configuration file '{}' cannot be read: {}", shown,
+                         std::generic_category().message(errno)));
+    };
+    if (::stat(file.c_str(), &found) != 0) fail_reading();
+    if (!S_ISREG(found.st_mode)) fail(fmt::format("the configuration file '{}' is not a regular file", shown));
     // Whoever writes it chooses what code is loaded.
     if (found.st_uid != 0 && found.st_uid != ::geteuid())
-        fail("the configuration file '" + shown + "' belongs to another user, so it is not used; make it your own");
+        fail(fmt::format("the configuration file '{}' belongs to another user, so it is not used; make it your own",
+                         shown));
     if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        fail("the configuration file '" + shown +
-             "' can be written by other users, so it is not used; run: chmod go-w '" + shown + "'");
+        fail(
+            fmt::format("the configuration file '{0}' can be written by other users, so it is not used; run: chmod "
+                        "go-w '{0}'",
+                        shown));
     std::ifstream stream(file);
-    if (!stream)
-        fail("the configuration file '" + shown + "' cannot be read: " + std::generic_category().message(errno));
+    if (!stream) fail_reading();
     try {
         constexpr bool allow_unregistered = true;
         const auto parsed = po::parse_config_file(stream, po::options_description(), allow_unregistered);
         for (const auto& option : parsed.options) {
             const auto value = option.value.empty() ? std::string() : option.value.front();
-            const auto written = option.string_key + " in " + shown;
+            const auto written = fmt::format("{} in {}", option.string_key, shown);
             auto& values = config_[option.string_key];
             values.push_back({value, origin::config_file, written});
             const auto* known = find_anywhere(option.string_key);
@@ -464,8 +472,10 @@ void option_reader::read_config(const fs::path& file) {
                 fail(written + " is given more than once");
         }
     } catch (const po::error& e) {
-        fail("the configuration file '" + shown + "' cannot be understood: " + e.what() +
-             "; lines are 'name = value', '[plugin]' or '# comment'");
+        fail(
+            fmt::format("the configuration file '{}' cannot be understood: {}; lines are 'name = value', '[plugin]' or "
+                        "'# comment'",
+                        shown, e.what()));
     }
 }
 
@@ -676,10 +686,10 @@ void option_reader::fail_unknown(const std::string& name, const std::string& wri
         std::vector<std::string> known;
         for (const auto& row : chosen->options()) known.push_back(plugin_name + "." + row.name);
         const auto meant = nearest(name, known);
-        fail(written + ": the " + option_name(chosen->kind()) + " " + plugin_name + " has no option '" + option +
-             "'; " +
-             (meant.empty() ? "see: wherry plugins " + plugin_name
-                            : "did you mean " + (on_command_line ? "--" + meant : split(meant).option) + "?"));
+        fail(fmt::format(
+            "{}: the {} {} has no option '{}'; {}", written, option_name(chosen->kind()), plugin_name, option,
+            meant.empty() ? fmt::format("see: wherry plugins {}", plugin_name)
+                          : fmt::format("did you mean {}?", on_command_line ? "--" + meant : split(meant).option)));
     }
 
     const bool uses_plugins = !command_.kinds.empty();
@@ -691,20 +701,21 @@ void option_reader::fail_unknown(const std::string& name, const std::string& wri
             const bool is_used =
                 std::find(command_.kinds.begin(), command_.kinds.end(), listing.kind) != command_.kinds.end();
             if (!listing.loaded)
-                fail(written + " is for the " + kind + " " + plugin_name +
-                     ", which cannot be loaded: " + listing.problem);
+                fail(fmt::format("{} is for the {} {}, which cannot be loaded: {}", written, kind, plugin_name,
+                                 listing.problem));
             if (find_row(*listing.loaded, option) == nullptr) {
                 std::vector<std::string> known;
                 for (const auto& row : listing.loaded->options()) known.push_back(row.name);
                 const auto meant = nearest(option, known);
-                fail(written + ": the " + kind + " " + plugin_name + " has no option '" + option + "'" +
-                     (meant.empty() ? "; see: wherry plugins " + plugin_name : "; did you mean '" + meant + "'?"));
+                fail(fmt::format("{}: the {} {} has no option '{}'; {}", written, kind, plugin_name, option,
+                                 meant.empty() ? fmt::format("see: wherry plugins {}", plugin_name)
+                                               : fmt::format("did you mean '{}'?", meant)));
             }
             if (!is_used)
-                fail(written + " belongs to the " + kind + " " + plugin_name + ", and wherry " + command_.name +
-                     " uses no " + kind);
-            fail(written + " belongs to the " + kind + " " + plugin_name + ", which is not used here; add --" + kind +
-                 " " + plugin_name);
+                fail(fmt::format("{0} belongs to the {1} {2}, and wherry {3} uses no {1}", written, kind, plugin_name,
+                                 command_.name));
+            fail(fmt::format("{0} belongs to the {1} {2}, which is not used here; add --{1} {2}", written, kind,
+                             plugin_name));
         }
     }
 
@@ -721,7 +732,8 @@ void option_reader::fail_unknown(const std::string& name, const std::string& wri
         for (const auto* other : commands_)
             for (const auto& row : other->options)
                 if (row.row.name == name)
-                    fail(written + " is an option of wherry " + other->name + ", not of wherry " + command_.name);
+                    fail(fmt::format("{} is an option of wherry {}, not of wherry {}", written, other->name,
+                                     command_.name));
     } else {
         for (const auto* other : commands_)
             for (const auto& row : other->options)
@@ -732,17 +744,18 @@ void option_reader::fail_unknown(const std::string& name, const std::string& wri
     const std::string what =
         plugin_name.empty()
             ? "there is no such option"
-            : "no plugin '" + plugin_name + "' is found, so there is no such option (wherry plugins lists them)";
+            : fmt::format("no plugin '{}' is found, so there is no such option (wherry plugins lists them)",
+                          plugin_name);
     std::string advice;
     if (meant.empty())
-        advice = "see: wherry " + command_.name + " --help";
+        advice = fmt::format("see: wherry {} --help", command_.name);
     else if (on_command_line)
-        advice = "did you mean --" + meant + "?";
+        advice = fmt::format("did you mean --{}?", meant);
     else if (const auto [section, key] = split(meant); !section.empty())
-        advice = "did you mean '" + key + "' under [" + section + "]?";
+        advice = fmt::format("did you mean '{}' under [{}]?", key, section);
     else
-        advice = "did you mean '" + meant + "'?";
-    fail(written + ": " + what + "; " + advice);
+        advice = fmt::format("did you mean '{}'?", meant);
+    fail(fmt::format("{}: {}; {}", written, what, advice));
 }
 
 std::optional<std::string> option_reader::doubt(const std::string& variable,
@@ -759,8 +772,8 @@ std::optional<std::string> option_reader::doubt(const std::string& variable,
             for (const auto& row : listing.loaded->options()) add(listing.name + "." + row.name);
     const auto meant = nearest(variable.substr(prefix.size()), known);
     if (meant.empty()) return std::nullopt;
-    return variable + " in the environment is no option and is ignored; did you mean " + std::string(prefix) + meant +
-           "?";
+    return fmt::format("{} in the environment is no option and is ignored; did you mean {}{}?", variable, prefix,
+                       meant);
 }
 
 // ---- Help ----

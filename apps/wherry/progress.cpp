@@ -1,9 +1,10 @@
 #include "progress.hpp"
 
+#include <fmt/format.h>
+
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "wherry/text.hpp"
 
@@ -49,14 +50,12 @@ std::string percentage(const progress_state& state) {
     const auto done = std::min(state.bytes, *state.total_bytes);
     // 100% is said when it is done, not when it rounds to that.
     const auto hundredths = *state.total_bytes == 0 ? 100.0 : 100.0 * double(done) / double(*state.total_bytes);
-    char text[8];
-    std::snprintf(text, sizeof text, "%3d%%", static_cast<int>(hundredths));
-    return text;
+    return fmt::format("{:3}%", static_cast<int>(hundredths));
 }
 
 std::string amount(const progress_state& state) {
     if (!state.total_bytes) return human_bytes(state.bytes);
-    return human_bytes(state.bytes) + " of " + human_bytes(*state.total_bytes);
+    return fmt::format("{} of {}", human_bytes(state.bytes), human_bytes(*state.total_bytes));
 }
 
 std::string bar(const progress_state& state, std::size_t columns) {
@@ -92,17 +91,9 @@ double rate_meter::bytes_per_second() const noexcept {
 
 std::string human_duration(std::chrono::seconds length) {
     const auto all = std::max<std::int64_t>(0, length.count());
-    char text[64];
-    if (all >= 100 * 3600)
-        std::snprintf(text, sizeof text, "%lld d %lld h", static_cast<long long>(all / 86400),
-                      static_cast<long long>(all % 86400 / 3600));
-    else if (all >= 3600)
-        std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", static_cast<long long>(all / 3600),
-                      static_cast<long long>(all % 3600 / 60), static_cast<long long>(all % 60));
-    else
-        std::snprintf(text, sizeof text, "%lld:%02lld", static_cast<long long>(all / 60),
-                      static_cast<long long>(all % 60));
-    return text;
+    if (all >= 100 * 3600) return fmt::format("{} d {} h", all / 86400, all % 86400 / 3600);
+    if (all >= 3600) return fmt::format("{}:{:02}:{:02}", all / 3600, all % 3600 / 60, all % 60);
+    return fmt::format("{}:{:02}", all / 60, all % 60);
 }
 
 std::optional<std::chrono::seconds> time_left(const progress_state& state) {
@@ -135,7 +126,7 @@ std::string render_progress(const progress_state& state, std::size_t columns) {
     const std::string eta = left ? human_duration(*left) + " left" : std::string();
     const std::string of = knows_share ? amount(state) : std::string();
     const std::string count =
-        state.total_items > 1 ? std::to_string(state.items) + "/" + std::to_string(state.total_items) : std::string();
+        state.total_items > 1 ? fmt::format("{}/{}", state.items, state.total_items) : std::string();
 
     // In the order of importance; each is shown if it still fits.
     std::size_t used = 0;
@@ -190,10 +181,9 @@ std::string describe_progress(const progress_state& state) {
     std::string text;
     if (const auto share = percentage(state); !share.empty()) text = share.substr(share.find_first_not_of(' ')) + ", ";
     text += amount(state);
-    if (state.total_items > 1)
-        text += ", " + std::to_string(state.items) + " of " + std::to_string(state.total_items) + " items";
-    text += ", " + human_bytes(static_cast<std::uint64_t>(state.bytes_per_second)) + "/s";
-    if (const auto left = time_left(state)) text += ", " + human_duration(*left) + " left";
+    if (state.total_items > 1) text += fmt::format(", {} of {} items", state.items, state.total_items);
+    text += fmt::format(", {}/s", human_bytes(static_cast<std::uint64_t>(state.bytes_per_second)));
+    if (const auto left = time_left(state)) text += fmt::format(", {} left", human_duration(*left));
     if (!state.current.empty()) text += ": " + state.current;
     return text;
 }

@@ -1,6 +1,7 @@
 #include "standard_streams.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,8 +23,9 @@ bool open_closed_standard_streams() noexcept {
 void require_readable_input(const std::string& purpose) {
     const int flags = ::fcntl(STDIN_FILENO, F_GETFL);
     if (flags != -1 && (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY) return;
-    throw error(errc::io, "standard input cannot be read " + purpose +
-                              ", for it is closed or open only for writing; redirect a file or a pipe to it");
+    throw error(errc::io, fmt::format("standard input cannot be read {}, for it is closed or open only for writing; "
+                                      "redirect a file or a pipe to it",
+                                      purpose));
 }
 
 }  // namespace wherry::app
