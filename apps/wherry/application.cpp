@@ -26,39 +26,11 @@ void application::note(const std::string& text) const {
     if (style != output::nothing) terminal.note(text);
 }
 
-command_option transport_option() {
-    return text_option("transport", "NAME", "the plugin that reaches peers; see: wherry plugins", "tcp");
-}
-
-command_option cipher_option() {
-    return text_option("cipher", "NAME", "the plugin that encrypts and authenticates; both sides need the same",
-                       "hybrid");
-}
-
-command_option insecure_option() {
-    return command_line_only(flag("insecure", "allow a cipher that protects nothing, for tests and measurements"));
-}
-
-command_option handshake_timeout_option() {
-    return duration_option("handshake-timeout", "20s", "how long a peer may take to prove its key", 1, 3'600'000);
-}
-
-command_option overlap_option() {
-    return choice_option(
-        "overlap", {"auto", "on", "off"}, "auto",
-        "means nothing any more: auto and off are taken, on is refused; streams are the one way to use more "
-        "processors");
-}
-
 session_options session_options_of(const effective_options& options) {
     session_options chosen;
     chosen.handshake_timeout = options.duration("handshake-timeout");
     chosen.io_timeout = options.duration("io-timeout");
     return chosen;
-}
-
-command_option io_timeout_option() {
-    return duration_option("io-timeout", "60s", "silence after which a peer counts as gone", 10'000, 86'400'000);
 }
 
 std::vector<std::string> plain_arguments(const effective_options& options) {

@@ -14,6 +14,7 @@
 #include "exit_code.hpp"
 #include "options.hpp"
 #include "signals.hpp"
+#include "syntax.hpp"
 #include "wherry/keys/public_key.hpp"
 #include "wherry/plugin_host.hpp"
 #include "wherry/session.hpp"
@@ -43,7 +44,7 @@ struct application {
 
 // A command: what it takes and what it does. run() may throw error.
 struct command {
-    command_syntax syntax;
+    const command_syntax& syntax;
     exit_code (*run)(application& with);
     bool runs_for_long = false;  // its log has the time of day
 };
@@ -63,14 +64,7 @@ const command& bench_command();
 
 // ---- What several commands do ----
 
-// Options that chains of plugins share.
-command_option transport_option();
-command_option cipher_option();
-command_option insecure_option();
-command_option handshake_timeout_option();
-command_option io_timeout_option();
-command_option overlap_option();
-// What two of these say.
+// What --handshake-timeout and --io-timeout say.
 session_options session_options_of(const effective_options& options);
 
 // The arguments proper: those that belong to no option.

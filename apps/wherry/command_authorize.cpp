@@ -100,15 +100,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& authorize_command_entry() {
-    static const command described = {
-        {"authorize",
-         "KEYFILE | LINE | FOLDER...",
-         "Lets senders in: adds their public keys to 'authorized_keys' in wherry's home folder.",
-         "A line is what wherry keygen prints, in quotes. Of a folder every *.pub is taken. A receiver that is\n"
-         "running knows at once.",
-         {},
-         {}},
-        run};
+    static const command described = {authorize_syntax(), run};
     return described;
 }
 

@@ -10,7 +10,6 @@
 #include "bench/local.hpp"
 #include "bench/server.hpp"
 #include "dialer.hpp"
-#include "wherry/limits.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
@@ -180,64 +179,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& bench_command() {
-    static const command described = {
-        {"bench",
-         "--serve [ADDRESS] | --to ADDRESS | --local",
-         "Measures how fast this host and another one are, and what limits them.",
-         "One host receives, with --serve; the other one sends, with --to, for ten seconds. Both show which part of "
-         "the\n"
-         "time went where: source, cipher, transport, sink. A plain wherry receive will do for the other side, too.\n"
-         "With --local both sides are here, with keys of their own, and every cipher has its turn.",
-         {
-             letter('s', command_line_only(flag("serve", "receive, and measure what comes"))),
-             text_option("to", "ADDRESS", "send to this receiver, and measure"),
-             command_line_only(flag("local", "be both sides, each a process with keys that are thrown away")),
-             choice_option("workload", {"stream", "files", "messages"}, "stream",
-                           "what to send: one stream, many files, or many messages, each of which is answered"),
-             letter('t', command_line_only(duration_option("time", "10s", "stream: how long to send", 1, 86'400'000))),
-             letter('n', command_line_only(size_option("bytes", std::nullopt, "stream: how much each sender sends"))),
-             command_line_only(
-                 text_option("source", "FILE", "stream: send this file, not what lies in memory; to its end")),
-             command_line_only(
-                 integer_option("files", "N", "files: how many each sender sends", "10000", 1, 100'000'000)),
-             command_line_only(
-                 integer_option("messages", "N", "messages: how many each sender sends", "100000", 1, 100'000'000)),
-             command_line_only(integer_option("singles", "N",
-                                              "messages: how many to send one at a time after that, each when the one "
-                                              "before is answered",
-                                              "1000", 0, 10'000'000)),
-             command_line_only(
-                 size_option("size", std::nullopt, "files, messages: the size of each; else 4 KiB and 100 bytes")),
-             letter('P', command_line_only(integer_option(
-                             "senders", "N", "senders at once, with connections of their own", "1", 1, 1000))),
-             command_line_only(integer_option(
-                 "streams", "N", "connections that carry what one sender sends, where one cannot fill the path", "1", 1,
-                 limits::max_streams)),
-             letter('i', command_line_only(duration_option("interval", "1s", "tell so often how far it is; 0 for never",
-                                                           0, 86'400'000))),
-             command_line_only(text_option("compare", "NAME[=VALUE,VALUE...]",
-                                           "with --local: measure with each value of 'cipher', or of an option of a "
-                                           "plugin; without --cipher, each cipher")),
-             command_line_only(integer_option(
-                 "rounds", "N", "with --local: how often, in turns where something is compared", "1", 1, 1000)),
-             letter('1', command_line_only(flag("once", "with --serve: end after the first sender"))),
-             text_option("sink", "NAME", "with --serve: the plugin that deliveries go to; only from the command line",
-                         "null"),
-             choice_option("digest", {"none", "sha256"}, "none",
-                           "have the receiver compare a digest of each item's whole content"),
-             choice_option("compress", {"auto", "zstd", "none"}, "none",
-                           "compress what shrinks where the link is slow, everything, or nothing"),
-             flag("accept-new-peer", "trust a receiver's key at first contact without asking"),
-             transport_option(),
-             cipher_option(),
-             insecure_option(),
-             handshake_timeout_option(),
-             io_timeout_option(),
-             overlap_option(),
-         },
-         {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink}},
-        run,
-        true};
+    static const command described = {bench_syntax(), run, true};
     return described;
 }
 

@@ -419,19 +419,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& chat_command() {
-    static const command described = {
-        {"chat",
-         "--to ADDRESS",
-         "Sends each line that is typed, or comes from a pipe, as a message, and shows the answers.",
-         "ADDRESS is as for wherry send. " + std::string(chat_help()),
-         dialer_options({
-             follow_option(),
-             flag("history", "keep what is typed in a file, for the next chat; else it is forgotten at the end"),
-             flag("no-history", "do not even remember it during the chat"),
-         }),
-         {plugin_kind::transport, plugin_kind::cipher}},
-        run,
-        false};
+    static const command described = {chat_syntax(), run};
     return described;
 }
 

@@ -250,35 +250,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& check_plugin_command() {
-    static const command described = {
-        {"check-plugin",
-         "FILE [--PLUGIN.OPTION VALUE]...",
-         "Checks a plugin against what its kind has to do, each case in a process of its own.",
-         "FILE is KIND-NAME.so, anywhere. Each case runs in an empty folder, with a home of its own. The plugin's "
-         "options\n"
-         "are those of the command line; for their default, leave them out.",
-         {
-             command_line_only(flag("list", "show the cases, and what may be promised")),
-             command_line_only(repeatable(text_option("case", "NAME", "run this one only; may be repeated"))),
-             command_line_only(repeatable(
-                 text_option("promise", "WORD",
-                             "what the plugin is known to do; its cases are then never skipped; may be repeated"))),
-             command_line_only(
-                 duration_option("time-limit", "20s", "how long one call into the plugin may take", 100, 600'000)),
-             command_line_only(text_option("offer-name", "NAME", "sinks: the end of each name that is offered")),
-             command_line_only(text_option("offer-kind", "WORD", "sinks: offer file, data or message")),
-             command_line_only(text_option("content", "FILE", "sinks: content that the sink takes, if not any")),
-             command_line_only(text_option("address", "ADDRESS", "transports: where to listen")),
-             command_line_only(repeatable(text_option(
-                 "bad-address", "ADDRESS", "transports: one of the wrong form, to be refused; may be repeated"))),
-             command_line_only(
-                 integer_option("connections", "N", "transports: how many the link bears at once", "50", 1, 10'000)),
-             command_line_only(text_option("key-type", "WORD", "ciphers: ed25519 or rsa", "ed25519")),
-         },
-         {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink},
-         {},
-         true},
-        run};
+    static const command described = {check_plugin_syntax(), run};
     return described;
 }
 

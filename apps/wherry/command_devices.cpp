@@ -145,18 +145,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& devices_command() {
-    static const command described = {
-        {"devices",
-         "",
-         "Looks for devices around, and tells which of them run a receiver.",
-         "Shown as they are found, the nearest first. Devices that are paired are listed even if they are not near:\n"
-         "they have no signal then. Ctrl-C ends it with what was found.",
-         {
-             text_option("transport", "NAME", "the plugin that looks for peers; see: wherry plugins", "rfcomm"),
-             duration_option("limit", "10s", "how long to look", 1'000, 3'600'000),
-         },
-         {plugin_kind::transport}},
-        run};
+    static const command described = {devices_syntax(), run};
     return described;
 }
 

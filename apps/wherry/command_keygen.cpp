@@ -100,22 +100,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& keygen_command() {
-    static const command described = {
-        {"keygen",
-         "",
-         "Makes this side's key pair, 'identity' and 'identity.pub' in wherry's home folder.",
-         "",
-         {
-             choice_option("type", {"ed25519", "rsa"}, "ed25519", "what kind of key"),
-             integer_option("bits", "N", fmt::format("size of an RSA key (default: {})", keys::default_rsa_bits),
-                            std::nullopt, static_cast<std::int64_t>(keys::min_rsa_bits),
-                            static_cast<std::int64_t>(keys::max_rsa_bits)),
-             command_line_only(text_option("comment", "TEXT", "the key's name for people (default: user@host)")),
-             command_line_only(flag("force", "replace the key that is there")),
-             command_line_only(flag("passphrase", "encrypt the private key with a passphrase, asked on the terminal")),
-         },
-         {}},
-        run};
+    static const command described = {keygen_syntax(), run};
     return described;
 }
 

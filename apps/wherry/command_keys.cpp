@@ -129,17 +129,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& keys_command() {
-    static const command described = {
-        {"keys",
-         "[--remove FINGERPRINT | ADDRESS | COMMENT]",
-         "Lists this side's key, the keys that may send here, and the receivers that were met.",
-         "",
-         {
-             repeatable(command_line_only(text_option(
-                 "remove", "WHICH", "forget a receiver, by its address, or a key, by its fingerprint or comment"))),
-         },
-         {}},
-        run};
+    static const command described = {keys_syntax(), run};
     return described;
 }
 

@@ -172,18 +172,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& new_plugin_command() {
-    static const command described = {
-        {"new-plugin",
-         "sink NAME",
-         "Writes a folder with the beginning of a plugin: a source, a CMake file and a test.",
-         "It builds, passes check-plugin and receives as it is; docs/writing-plugins.md goes on from there.",
-         {
-             command_line_only(choice_option("language", {"c++", "c"}, "c++", "what the source is written in")),
-             command_line_only(
-                 text_option("directory", "DIR", "the folder to write (default: KIND-NAME); nothing is overwritten")),
-         },
-         {}},
-        run};
+    static const command described = {new_plugin_syntax(), run};
     return described;
 }
 

@@ -123,22 +123,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& pair_command() {
-    static const command described = {
-        {"pair",
-         "ADDRESS",
-         "Pairs this device with another one, so that the link between them can be encrypted.",
-         "ADDRESS is as for --to; wherry devices shows those around. Both sides show a code: compare them, and answer\n"
-         "on both. Once is enough.",
-         {
-             text_option("transport", "NAME", "the plugin that reaches peers; see: wherry plugins", "rfcomm"),
-             duration_option("limit", "30s", "how long to try, without the time that questions wait for an answer",
-                             1'000, 3'600'000),
-             command_line_only(flag("yes",
-                                    "pair without asking with a device that shows no code; a code is always to be "
-                                    "compared by a person")),
-         },
-         {plugin_kind::transport}},
-        run};
+    static const command described = {pair_syntax(), run};
     return described;
 }
 

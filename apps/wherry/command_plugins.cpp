@@ -109,13 +109,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& plugins_command() {
-    static const command described = {{"plugins",
-                                       "[NAME...]",
-                                       "Lists the plugins that are found, and where; with a name, its options, too.",
-                                       "",
-                                       {},
-                                       {}},
-                                      run};
+    static const command described = {plugins_syntax(), run};
     return described;
 }
 

@@ -17,10 +17,6 @@ using namespace std::chrono_literals;
 // What is in flight when a receiver is told to stop may still end within this.
 constexpr std::chrono::milliseconds stop_grace = 10s;
 
-// The options that choose a sink for a part of what comes, beside --sink.
-constexpr const char* messages_sink = "messages-sink";
-constexpr const char* files_sink = "files-sink";
-
 // Where deliveries go: one instance of each plugin that is chosen.
 class chosen_sinks {
 public:
@@ -209,38 +205,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& receive_command() {
-    static const command described = {
-        {"receive",
-         "[ADDRESS]",
-         "Receives what authorised senders send, until it is interrupted.",
-         "ADDRESS is where to listen: [HOST][:PORT] for tcp; without it, the transport's default.",
-         {
-             transport_option(),
-             cipher_option(),
-             text_option("sink", "NAME", "the plugin that deliveries go to; see: wherry plugins", "filesystem"),
-             text_option(messages_sink, "NAME", "the same for messages; else that of --sink"),
-             text_option(files_sink, "NAME", "the same for files, folders and piped data; else that of --sink"),
-             integer_option("max-connections", "N", "senders served at once; further ones wait for one of them to end",
-                            "256", 1, 100'000),
-             integer_option("max-streams", "N", "connections that one sender may use at once (its --streams)",
-                            std::to_string(limits::usual_streams), 1, limits::max_streams),
-             command_line_only(flag("once", "end after the first connection")),
-             flag("raw",
-                  "store all bytes that a peer sends, each silence or close ends one delivery: no protocol, cipher or "
-                  "keys; only the link vouches for such a peer"),
-             flag("raw-once", "with --raw: close a connection after its first delivery"),
-             duration_option("raw-idle-timeout", "5s", "with --raw: silence that ends a delivery; 0 waits for ever", 0,
-                             86'400'000),
-             size_option("raw-max-size", "0", "with --raw: the most that one delivery may be; 0 for any size"),
-             insecure_option(),
-             handshake_timeout_option(),
-             io_timeout_option(),
-             overlap_option(),
-         },
-         {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink},
-         {{plugin_kind::sink, {messages_sink, files_sink}}}},
-        run,
-        true};
+    static const command described = {receive_syntax(), run, true};
     return described;
 }
 

@@ -11,7 +11,6 @@
 #include "standard_streams.hpp"
 #include "stopper.hpp"
 #include "wherry/exchange.hpp"
-#include "wherry/limits.hpp"
 #include "wherry/retry.hpp"
 #include "wherry/sources.hpp"
 #include "wherry/text.hpp"
@@ -192,22 +191,7 @@ exit_code run(application& with) {
 }  // namespace
 
 const command& send_command() {
-    static const command described = {
-        {"send",
-         "[FILE | FOLDER | -]... [--message TEXT]... --to ADDRESS",
-         "Sends files, folders, messages and standard input ('-'), in the order given.",
-         "ADDRESS is tcp://HOST[:PORT], rfcomm://DEVICE[/CHANNEL], or what the transport named by --transport takes.",
-         dialer_options({
-             letter('m',
-                    repeatable(command_line_only(text_option("message", "TEXT", "send this text; may be repeated")))),
-             command_line_only(text_option("name", "NAME", "what standard input is called", "stdin")),
-             follow_option(),
-             integer_option("streams", "N", "use up to N connections at once, where one cannot fill the path", "1", 1,
-                            limits::max_streams),
-         }),
-         {plugin_kind::transport, plugin_kind::cipher}},
-        run,
-        false};
+    static const command described = {send_syntax(), run};
     return described;
 }
 

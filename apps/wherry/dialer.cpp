@@ -139,34 +139,6 @@ void dialer::tell(const error& failure, std::string_view advice) const {
     if (with_.style == output::json) with_.events.write("error", fields);
 }
 
-std::vector<command_option> dialer_options(std::vector<command_option> own) {
-    own.insert(own.begin(), text_option("to", "ADDRESS", "the receiver"));
-    const std::vector<command_option> rest = {
-        on_by_default(flag("resume", "go on with files, from 1 MiB on, of which the receiver has a part")),
-        command_line_only(flag("no-resume", "begin every file anew, and leave no part of one that is cut")),
-        integer_option("retry", "N",
-                       "try again, up to N times in a row, when the link is lost or not there, or there is no room",
-                       "0", 0, 1'000'000),
-        choice_option("digest", {"none", "sha256"}, "none",
-                      "have the receiver compare a digest of each item's whole content"),
-        choice_option("compress", {"auto", "zstd", "none"}, "auto",
-                      "compress what shrinks where the link is slow, everything, or nothing"),
-        flag("accept-new-peer", "trust a receiver's key at first contact without asking"),
-        transport_option(),
-        cipher_option(),
-        insecure_option(),
-        handshake_timeout_option(),
-        io_timeout_option(),
-        overlap_option(),
-    };
-    own.insert(own.end(), rest.begin(), rest.end());
-    return own;
-}
-
-command_option follow_option() {
-    return flag("follow", "send what symbolic links inside folders point to; else they are skipped");
-}
-
 effective_options read_dialer_options(application& with) {
     // The scheme of the address chooses the transport.
     const auto to = with.options.early("to");

@@ -72,10 +72,6 @@ private:
 // The kinds of plugins that a dialer uses.
 inline constexpr std::array<plugin_kind, 2> dialer_kinds = {plugin_kind::transport, plugin_kind::cipher};
 
-// For a command's table: the options of a dialer and of an item_sender, with the command's own among them.
-std::vector<command_option> dialer_options(std::vector<command_option> own);
-command_option follow_option();
-
 // Reads the command's options, of which --to chooses the transport. Throws error(errc::bad_input).
 effective_options read_dialer_options(application& with);
 

@@ -33,12 +33,6 @@ std::vector<const command*> all_commands() {
             &check_plugin_command(), &bench_command()};
 }
 
-std::vector<const command_syntax*> all_syntax() {
-    std::vector<const command_syntax*> all;
-    for (const auto* one : all_commands()) all.push_back(&one->syntax);
-    return all;
-}
-
 std::string overview() {
     std::string text =
         "wherry ferries messages and files over whatever link there is, encrypted and authenticated by keys.\n\n"
@@ -171,8 +165,7 @@ private:
     }
 
     exit_code run_command(const command& one, const std::vector<std::string>& arguments) {
-        const auto syntax = all_syntax();
-        option_reader options(one.syntax, syntax, arguments);
+        option_reader options(one.syntax, all_syntax(), arguments);
         wants_json_ = options.early_flag("json");
         const bool is_quiet = options.early_flag("quiet");
         auto level = options.early("log-level").value_or("warning");
