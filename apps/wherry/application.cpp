@@ -3,41 +3,17 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
-#include <utility>
-
 #include "progress.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {
 
-plugin_finder application::finder() const {
-    return {[this](plugin_kind kind, std::string_view name) { return plugins.load(kind, name); },
-            [this] { return plugins.list(); }};
-}
-
-effective_options application::read_options(std::span<const plugin_kind> kinds) const {
-    auto read = options.read(kinds, finder());
-    for (const auto& doubt : read.doubts()) log->warn(doubt);
-    return read;
-}
-
-void application::note(const std::string& text) const {
-    if (style != output::nothing) terminal.note(text);
-}
-
 session_options session_options_of(const effective_options& options) {
     session_options chosen;
     chosen.handshake_timeout = options.duration("handshake-timeout");
     chosen.io_timeout = options.duration("io-timeout");
     return chosen;
-}
-
-std::vector<std::string> plain_arguments(const effective_options& options) {
-    std::vector<std::string> all;
-    for (const auto& [option, value] : options.arguments())
-        if (option.empty()) all.push_back(value);
-    return all;
 }
 
 void require_secure(const application& with, const effective_options& options, const cipher& used) {
@@ -87,22 +63,6 @@ std::string describe_item(const offer& what) {
     if (what.size && what.kind != item_kind::folder) text += " (" + human_bytes(*what.size) + ")";
     return text;
 }
-
-std::string presentable(std::string_view text, std::string_view margin) {
-    std::string shown;
-    bool is_first = true;
-    while (!text.empty()) {
-        const auto end = std::min(text.find('\n'), text.size());
-        auto line = text.substr(0, end);
-        if (line.ends_with('\r')) line.remove_suffix(1);
-        if (!std::exchange(is_first, false)) shown += '\n';
-        shown.append(margin).append(printable(line));
-        text.remove_prefix(std::min(end + 1, text.size()));
-    }
-    return shown;
-}
-
-std::string indented(std::string_view text) { return presentable(text, "    "); }
 
 std::string describe_answer(std::string_view outcome, const_bytes response) {
     const auto word = outcome.empty() ? std::string() : " [" + printable(outcome) + "]";

@@ -168,15 +168,6 @@ chat_line read_chat_line(std::string_view line) {
     return read;
 }
 
-std::string_view chat_help() noexcept {
-    return "A line is sent as a message, and the receiver's answer is shown.\n"
-           "  /file PATH...  sends files and folders; Tab completes, blanks are quoted: 'a b', \"a b\", a\\ b\n"
-           "  //TEXT         sends /TEXT\n"
-           "  /help          shows this\n"
-           "  /quit          ends, as Ctrl-D does\n"
-           "Ctrl-C clears the line, or cancels what is being sent.";
-}
-
 line_completion complete_chat_line(std::string_view before_cursor) {
     if (!before_cursor.starts_with('/') || before_cursor.starts_with("//")) return {};
     const auto blank = std::find_if(before_cursor.begin(), before_cursor.end(), is_blank);

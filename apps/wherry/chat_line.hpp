@@ -19,9 +19,6 @@ struct chat_line {
 // Throws error(errc::bad_input) saying what would be right.
 chat_line read_chat_line(std::string_view line);
 
-// What the commands are, for the person at the prompt.
-std::string_view chat_help() noexcept;
-
 // What a line's end may become.
 struct line_completion {
     std::string insert;                   // behind the line: all that the candidates agree on, quoted as it must be

@@ -10,6 +10,7 @@
 
 #include "completion.hpp"
 #include "manual.hpp"
+#include "syntax.hpp"
 #include "wherry/error.hpp"
 #include "wherry/home.hpp"
 #include "wherry/keys/known_hosts.hpp"
@@ -96,18 +97,16 @@ void write_documents(const fs::path& folder, const std::string& date, const fs::
 
 }  // namespace
 
-std::optional<exit_code> run_internal(const std::vector<std::string>& words,
-                                      std::span<const command_syntax* const> commands, const std::string& release,
-                                      console& terminal) {
+std::optional<exit_code> run_internal(const std::vector<std::string>& words, console& terminal) {
     if (words.empty()) return std::nullopt;
     const auto arguments = std::span(words).subspan(1);
     if (words[0] == "internal-complete") {
-        terminal.result(to_lines(complete(commands, arguments, {plugins_of, receivers_of})));
+        terminal.result(to_lines(complete(all_syntax(), arguments, {plugins_of, receivers_of})));
         return exit_code::delivered;
     }
     if (words[0] == "internal-docs") {
         if (arguments.size() != 3) throw error(errc::bad_input, "usage: wherry internal-docs FOLDER DATE PLUGINS");
-        write_documents(arguments[0], arguments[1], arguments[2], commands, release);
+        write_documents(arguments[0], arguments[1], arguments[2], all_syntax(), "wherry " WHERRY_VERSION);
         return exit_code::delivered;
     }
     return std::nullopt;

@@ -1,13 +1,11 @@
 #pragma once
 
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "console.hpp"
 #include "exit_code.hpp"
-#include "options.hpp"
 
 namespace wherry::app {
 
@@ -15,8 +13,6 @@ namespace wherry::app {
 //   internal-complete WORD...             what could stand for the last word (completion.hpp)
 //   internal-docs FOLDER DATE PLUGINS     writes manual pages, with the plugins of that folder, and the shells' scripts
 // Nothing for any other command. May throw error.
-std::optional<exit_code> run_internal(const std::vector<std::string>& words,
-                                      std::span<const command_syntax* const> commands, const std::string& release,
-                                      console& terminal);
+std::optional<exit_code> run_internal(const std::vector<std::string>& words, console& terminal);
 
 }  // namespace wherry::app

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 
 #include "options.hpp"
 
@@ -23,6 +24,9 @@ const command_syntax& bench_syntax();
 
 // All of them, in the order of the help.
 std::span<const command_syntax* const> all_syntax();
+
+// What a line of a chat may be, for the person at the prompt.
+std::string_view chat_help() noexcept;
 
 // The options of receive that choose a sink for a part of the deliveries.
 inline constexpr const char* messages_sink = "messages-sink";

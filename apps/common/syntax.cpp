@@ -4,7 +4,6 @@
 
 #include <array>
 
-#include "chat_line.hpp"
 #include "wherry/keys/private_key.hpp"
 #include "wherry/limits.hpp"
 
@@ -70,6 +69,15 @@ command_option follow_option() {
 }
 
 }  // namespace
+
+std::string_view chat_help() noexcept {
+    return "A line is sent as a message, and the receiver's answer is shown.\n"
+           "  /file PATH...  sends files and folders; Tab completes, blanks are quoted: 'a b', \"a b\", a\\ b\n"
+           "  //TEXT         sends /TEXT\n"
+           "  /help          shows this\n"
+           "  /quit          ends, as Ctrl-D does\n"
+           "Ctrl-C clears the line, or cancels what is being sent.";
+}
 
 const command_syntax& keygen_syntax() {
     static const command_syntax syntax = {

@@ -1,0 +1,223 @@
+#include "program.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "last_resort.hpp"
+#include "log.hpp"
+#include "standard_streams.hpp"
+#include "wherry/error.hpp"
+#include "wherry/plugin_calls.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+std::string overview(std::span<const command* const> commands) {
+    std::string text =
+        "wherry ferries messages and files over whatever link there is, encrypted and authenticated by keys.\n\n"
+        "usage: wherry COMMAND [ARGUMENT | OPTION]...\n\n";
+    for (const auto* one : commands) {
+        auto name = "  " + one->syntax.name;
+        name.resize(16, ' ');
+        text += name + one->syntax.summary + "\n";
+    }
+    return text +
+           "\nwherry help COMMAND shows a command's options. The first steps, on two computers:\n"
+           "  both: wherry keygen    receiver: wherry authorize 'LINE of the sender', then wherry receive\n"
+           "  sender: wherry send FILE --to tcp://RECEIVER";
+}
+
+const command& find_command(std::span<const command* const> commands, const std::string& name) {
+    std::vector<std::string> names;
+    for (const auto* one : commands) {
+        if (one->syntax.name == name) return *one;
+        names.push_back(one->syntax.name);
+    }
+    const auto meant = nearest(name, names);
+    throw error(errc::bad_input,
+                fmt::format("there is no command '{}'; {}", printable(name),
+                            meant.empty() ? "wherry --help lists them" : fmt::format("did you mean {}?", meant)));
+}
+
+// The command line taken apart: the command is the first word that is no option, and options may stand before it.
+struct invocation {
+    std::string name;  // "" if there is none
+    std::vector<std::string> arguments;
+    bool wants_version = false, wants_help = false;
+};
+
+invocation take_apart(const std::vector<std::string>& words) {
+    invocation taken;
+    std::size_t at = 0;
+    for (; at < words.size() && words[at].starts_with('-') && words[at].size() > 1; ++at) {
+        taken.wants_version = taken.wants_version || words[at] == "--version" || words[at] == "-V";
+        taken.wants_help = taken.wants_help || words[at] == "--help" || words[at] == "-h";
+        taken.arguments.push_back(words[at]);
+        const auto takes_word = [&](const command_option& option) {
+            return option.row.type != option_type::boolean && words[at] == "--" + option.row.name;
+        };
+        if (std::any_of(common_options().begin(), common_options().end(), takes_word) && at + 1 < words.size())
+            taken.arguments.push_back(words[++at]);
+    }
+    if (at < words.size()) taken.name = words[at++];
+    taken.arguments.insert(taken.arguments.end(),
+                           words.begin() + static_cast<std::ptrdiff_t>(std::min(at, words.size())), words.end());
+    return taken;
+}
+
+std::size_t help_columns() {
+    return ::isatty(STDOUT_FILENO) != 0 ? std::min<std::size_t>(100, console().columns()) : 100;
+}
+
+// What a plugin may ask of the program.
+host_environment make_environment(const option_reader& options, std::shared_ptr<spdlog::logger> log,
+                                  std::function<bool(const std::string&)> show) {
+    host_environment environment;
+    environment.home = options.home().native();
+    environment.log = log_for_plugins(std::move(log));
+    environment.ask_secret = [](const std::string& prompt, std::span<char> into) {
+        return ask_secret(printable(prompt), into);
+    };
+    environment.show = [show = std::move(show)](const std::string& lines) {
+        if (!show(lines)) throw error(errc::io, "the receiver's output is not read any more; start it anew");
+    };
+    return environment;
+}
+
+class program {
+public:
+    explicit program(const program_parts& parts)
+        : parts_(parts), events_(terminal_), signals_([](unsigned) {
+              restore_terminal();
+              // Behind a question that got no answer.
+              [[maybe_unused]] const auto ignored = can_ask() ? ::write(STDERR_FILENO, "\n", 1) : 0;
+              ::_exit(to_status(exit_code::interrupted));
+          }) {}
+
+    exit_code run(const std::vector<std::string>& words) {
+        wants_json_ = std::find(words.begin(), words.end(), "--json") != words.end();
+        log_ = make_log(terminal_, log_style::plain, "warning");
+        try {
+            if (parts_.run_internal != nullptr)
+                if (const auto code = parts_.run_internal(words, terminal_)) return *code;
+            return dispatch(take_apart(words));
+        } catch (const error& e) {
+            return fail(e);
+        } catch (const std::bad_alloc&) {
+            return fail(error(errc::exhausted, "out of memory"));
+        } catch (const std::exception& e) {
+            return fail(error(errc::internal, std::string("this should not happen: ") + e.what()));
+        }
+    }
+
+private:
+    exit_code fail(const error& e) {
+        // As at the beginning, whatever the command's log looks like.
+        if (log_->should_log(spdlog::level::err)) terminal_.note("wherry: error: " + printable(e.what()));
+        if (wants_json_) {
+            json fields;
+            fields["status"] = to_string(e.code());
+            fields["error"] = as_utf8(e.what());
+            events_.write("error", fields);
+        }
+        return exit_code_for(e.code(), side::here);
+    }
+
+    exit_code dispatch(invocation given) {
+        if (given.name.empty()) {
+            if (given.wants_version) return show_version();
+            if (given.wants_help) return show(overview(parts_.commands));
+            if (!given.arguments.empty()) throw error(errc::bad_input, "no command is given; wherry --help lists them");
+            terminal_.note(overview(parts_.commands));
+            return exit_code::usage;
+        }
+        if (given.wants_version) return show_version();
+        if (given.name == "version") return show_version();
+        if (given.name == "help") {
+            const auto about = std::find_if(given.arguments.begin(), given.arguments.end(),
+                                            [](const std::string& word) { return !word.starts_with('-'); });
+            if (about == given.arguments.end()) return show(overview(parts_.commands));
+            given.name = *about;
+            given.arguments.erase(about);
+            given.arguments.emplace_back("--help");
+        }
+        return run_command(find_command(parts_.commands, given.name), given.arguments);
+    }
+
+    exit_code run_command(const command& one, const std::vector<std::string>& arguments) {
+        option_reader options(one.syntax, all_syntax(), arguments);
+        wants_json_ = options.early_flag("json");
+        const bool is_quiet = options.early_flag("quiet");
+        auto level = options.early("log-level").value_or("warning");
+        if (is_quiet && options.early_origin("log-level") == origin::built_in) level = "error";
+        log_ = make_log(terminal_, one.runs_for_long ? log_style::stamped : log_style::plain, level);
+
+        const auto style = wants_json_ ? output::json : is_quiet ? output::nothing : output::lines;
+        const plugin_host plugins(default_search_path(options.early_all("plugin-dir")),
+                                  make_environment(options, log_, [this](const std::string& lines) {
+                                      // Even if it is to be quiet: this is what the plugin was chosen for.
+                                      return wants_json_ ? events_.write("shown", {{"text", as_utf8(lines)}})
+                                                         : terminal_.result(presentable(lines));
+                                  }));
+        if (options.early_flag("help")) {
+            auto listing = one.syntax.kinds.empty() ? std::vector<plugin_listing>() : plugins.list();
+            // Who has chosen a plugin wants to read of that one.
+            std::erase_if(listing, [&](const plugin_listing& row) {
+                const auto chosen = options.named_on_command_line(row.kind);
+                return !chosen.empty() && std::find(chosen.begin(), chosen.end(), row.name) == chosen.end();
+            });
+            return show(help_text(one.syntax, listing, help_columns()));
+        }
+        application with{terminal_, events_, signals_, log_, style, options, plugins};
+        return one.run(with);
+    }
+
+    exit_code show(std::string text) {
+        while (text.ends_with('\n')) text.pop_back();
+        terminal_.result(text);
+        return exit_code::delivered;
+    }
+
+    exit_code show_version() { return show("wherry " WHERRY_VERSION); }
+
+    const program_parts& parts_;
+    console terminal_;
+    event_writer events_;
+    signal_watcher signals_;
+    std::shared_ptr<spdlog::logger> log_;
+    bool wants_json_ = false;
+};
+
+}  // namespace
+
+int run_program(const program_parts& parts, int argc, char** argv) {
+    if (!open_closed_standard_streams()) {
+        constexpr std::string_view text = "wherry: error: a closed standard stream cannot be opened on /dev/null\n";
+        [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
+        return to_status(exit_code::local_io);
+    }
+    note_plugin_calls();
+    guard_exit();
+    auto code = exit_code::internal;
+    try {
+        program running(parts);
+        code = running.run({argv + std::min(argc, 1), argv + argc});
+    } catch (const std::exception& e) {
+        const std::string text = std::string("wherry: error: ") + e.what() + "\n";
+        [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
+    }
+    end_exit_guard();
+    return to_status(code);
+}
+
+}  // namespace wherry::app
