@@ -37,8 +37,4 @@ completion complete(std::span<const command_syntax* const> commands, std::span<c
 // As the shells' functions read it: a line that says what it is of, then a line "WORD<tab>HELP" for each candidate.
 std::string to_lines(const completion& completed);
 
-// The function for a shell, "bash", "zsh" or "fish", that asks `wherry internal-complete WORD...` as above; "" for any
-// other. The words are the program's own, so that it never offers what the program does not take.
-std::string_view completion_script(std::string_view shell);
-
 }  // namespace wherry::app

@@ -9,9 +9,8 @@
 
 namespace wherry::app {
 
-// Commands for shells and for the build, which no help shows:
+// The command for shells, which no help shows:
 //   internal-complete WORD...             what could stand for the last word (completion.hpp)
-//   internal-docs FOLDER DATE PLUGINS     writes manual pages, with the plugins of that folder, and the shells' scripts
 // Nothing for any other command. May throw error.
 std::optional<exit_code> run_internal(const std::vector<std::string>& words, console& terminal);
 
