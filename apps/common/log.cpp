@@ -35,12 +35,16 @@ std::shared_ptr<spdlog::logger> make_log(console& to, log_style style, const std
     return log;
 }
 
+spdlog::level::level_enum log_level_of(host_environment::level level) noexcept {
+    constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                                    spdlog::level::err};
+    const auto index = static_cast<std::size_t>(level);
+    return index < std::size(levels) ? levels[index] : spdlog::level::err;
+}
+
 std::function<void(host_environment::level, const std::string&)> log_for_plugins(std::shared_ptr<spdlog::logger> to) {
     return [to = std::move(to)](host_environment::level how, const std::string& text) {
-        constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-                                                        spdlog::level::err};
-        const auto index = static_cast<std::size_t>(how);
-        to->log(index < std::size(levels) ? levels[index] : spdlog::level::err, printable(text));
+        to->log(log_level_of(how), printable(text));
     };
 }
 

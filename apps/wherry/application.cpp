@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <utility>
+
+#include "log.hpp"
 #include "progress.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/text.hpp"
@@ -37,6 +40,28 @@ void require_no_overlap(const application& with, const effective_options& option
                                          "processors (wherry send --streams)");
     with.log->warn("{} means nothing any more: streams are the one way to use more processors (wherry send --streams)",
                    given.written);
+}
+
+made_plugins make_plugins(const effective_options& options) {
+    made_plugins made;
+    made.transport_name = options.chosen(plugin_kind::transport).name();
+    made.link = options.make_transport();
+    made.default_port = options.plugin_value(plugin_kind::transport, "port");
+    if (options.has("raw") && options.boolean("raw")) return made;
+    made.cipher_name = options.chosen(plugin_kind::cipher).name();
+    made.protection = options.make_cipher();
+    return made;
+}
+
+endpoint make_endpoint(const application& with, const effective_options& options, made_plugins plugins) {
+    endpoint_options chosen;
+    chosen.home = with.home();
+    if (plugins.protection) chosen.cipher_options = options.values_of(plugin_kind::cipher);
+    chosen.allow_insecure = options.boolean("insecure");
+    chosen.log = [log = with.log](host_environment::level how, const std::string& text) {
+        log->log(log_level_of(how), "{}", text);
+    };
+    return endpoint(std::move(chosen), std::move(plugins));
 }
 
 std::optional<keys::public_key_line> own_public_key(const application& with, const effective_options& options) {

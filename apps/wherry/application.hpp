@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "command.hpp"
+#include "wherry/endpoint.hpp"
 #include "wherry/keys/public_key.hpp"
 #include "wherry/session.hpp"
 
@@ -33,6 +34,12 @@ void require_secure(const application& with, const effective_options& options, c
 
 // Throws error(errc::bad_input) for --overlap on; warns if another word was given.
 void require_no_overlap(const application& with, const effective_options& options);
+
+// Makes the transport and the cipher that the options choose; no cipher with --raw.
+made_plugins make_plugins(const effective_options& options);
+
+// This side, for the library: with these plugins, and the command's log.
+endpoint make_endpoint(const application& with, const effective_options& options, made_plugins plugins);
 
 // Raises the limit of descriptors to what the system allows: a receiver needs some for each connection and open file.
 void raise_descriptor_limit();

@@ -2,8 +2,8 @@
 
 #include "application.hpp"
 #include "receive_report.hpp"
-#include "wherry/exchange_server.hpp"
-#include "wherry/keys/paths.hpp"
+#include "serving.hpp"
+#include "wherry/limits.hpp"
 #include "wherry/routing_sink.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
@@ -11,11 +11,6 @@
 namespace wherry::app {
 
 namespace {
-
-using namespace std::chrono_literals;
-
-// What is in flight when a receiver is told to stop may still end within this.
-constexpr std::chrono::milliseconds stop_grace = 10s;
 
 // Where deliveries go: one instance of each plugin that is chosen.
 class chosen_sinks {
@@ -42,113 +37,75 @@ public:
         : with_(with),
           options_(options),
           is_raw_(options.boolean("raw")),
-          accepted_(keys::authorized_keys_path(with.home())),
-          transport_(options.make_transport()),
-          cipher_(is_raw_ ? nullptr : options.make_cipher()),
+          plugins_(make_plugins(options)),
+          here_(make_endpoint(with, options, plugins_)),
           sinks_(options),
           address_(address) {
-        if (cipher_) require_secure(with, options, *cipher_);
+        if (plugins_.protection) require_secure(with, options, *plugins_.protection);
         require_no_overlap(with, options);
     }
 
     exit_code run() {
-        std::atomic<exchange_server*> running{nullptr};
         std::atomic<bool> is_over{false};
+        serving running(with_);
         receive_report report(with_, is_raw_, [&] {
             if (!options_.boolean("once")) return;
             is_over = true;
-            with_.signals.end_within(stop_grace);
-            if (auto* const serving = running.load()) serving->stop(stop_grace);
+            running.end();
         });
-        const sender_gate gate(
-            accepted_, cipher_ && cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
-            {[&](const identity& peer) { report.refused(peer); },
-             [&](const std::string& why) { with_.log->error("no sender can be let in: {}", printable(why)); },
-             [&](const std::string& text) { with_.log->warn("{}", text); }});
         message_tee into(sinks_.all(), report);
-        raise_descriptor_limit();
 
-        server_protocol protocol;
-        protocol.protection = cipher_.get();
-        if (cipher_) protocol.cipher_name = options_.chosen(plugin_kind::cipher).name();
-        protocol.verify = gate.verifier();
-        protocol.raw.idle_timeout = options_.duration("raw-idle-timeout");
-        if (const auto limit = options_.bytes("raw-max-size"); limit > 0) protocol.raw.max_bytes = limit;
-        protocol.raw_once = options_.boolean("raw-once");
-
-        server_options limits;
-        limits.max_connections = static_cast<std::size_t>(options_.integer("max-connections"));
-        limits.max_streams = static_cast<std::size_t>(options_.integer("max-streams"));
-        limits.timing = session_options_of(options_);
-
-        const auto from = listen();
-        exchange_server serving(*from, into, protocol, limits, report);
-        running = &serving;
-        bool is_stopped = false;
-        {
-            const signal_watcher::scope stop(with_.signals, [&](unsigned count) {
-                is_stopped = true;
-                with_.signals.end_within(count == 1 ? stop_grace : 0s);
-                if (count == 1) with_.note("stopping; what is in flight has 10 s to end (once more: at once)");
-                serving.stop(count == 1 ? stop_grace : 0s);
-            });
-            tell_listening(from->address(), gate);
-            if (const auto shortage = serving.shortage(); !shortage.empty()) with_.log->warn("{}", shortage);
-            serving.run();
+        receiver_options how;
+        how.timing = session_options_of(options_);
+        how.max_connections = static_cast<std::size_t>(options_.integer("max-connections"));
+        how.max_streams = static_cast<std::size_t>(options_.integer("max-streams"));
+        how.observer = &report;
+        how.refused = [&](const identity& peer) { report.refused(peer); };
+        if (is_raw_) {
+            how.raw.emplace();
+            how.raw->limits.idle_timeout = options_.duration("raw-idle-timeout");
+            if (const auto limit = options_.bytes("raw-max-size"); limit > 0) how.raw->limits.max_bytes = limit;
+            how.raw->once = options_.boolean("raw-once");
         }
-        const auto code = is_over && !is_stopped ? report.outcome() : exit_code::delivered;
+        running.run(here_, plugins_.transport_name, address_, into, std::move(how),
+                    {[this](const receiver& listening) { tell_listening(listening); },
+                     [this] { with_.note("stopping; what is in flight has 10 s to end (once more: at once)"); }});
+        const auto code = is_over && !running.was_stopped() ? report.outcome() : exit_code::delivered;
         report.finish(code);
         return code;
     }
 
 private:
-    std::unique_ptr<listener> listen() {
-        try {
-            return transport_->listen(address_);
-        } catch (const error& e) {
-            // A port that is taken is a wrong option to the transport, but to the shell it is the system that said no.
-            if (e.code() == errc::bad_input && e.system_error() != 0) throw error(errc::io, e.what(), e.system_error());
-            throw;
-        }
-    }
+    bool is_insecure() const noexcept { return plugins_.protection && plugins_.protection->is_insecure(); }
 
-    void tell_listening(std::string_view address, const sender_gate& gate) {
-        const auto& transport_name = options_.chosen(plugin_kind::transport).name();
-        const auto destination = transport_name + "://" + std::string(address);
-        const auto own = is_raw_ || cipher_->is_insecure() ? std::nullopt : own_public_key(with_, options_);
-        with_.log->info("listening on {}", printable(destination));
+    void tell_listening(const receiver& listening) {
+        const auto own = is_raw_ || is_insecure() ? std::nullopt : own_public_key(with_, options_);
+        with_.log->info("listening on {}", printable(listening.address()));
         if (with_.style == output::json) {
-            json fields;
-            fields["transport"] = transport_name;
-            fields["address"] = as_utf8(address);
-            fields["destination"] = as_utf8(destination);
-            fields["cipher"] = is_raw_ ? json(nullptr) : json(options_.chosen(plugin_kind::cipher).name());
+            auto fields =
+                listening_fields(listening, is_raw_ ? std::nullopt : std::optional<std::string>(plugins_.cipher_name));
             const auto& messages = options_.chosen_for(messages_sink).name();
             const auto& files = options_.chosen_for(files_sink).name();
             if (messages == files) fields["sink"] = files;
             fields["sinks"] = {{"messages", messages}, {"files", files}};
-            if (own) {
-                fields["fingerprint"] = own->key.fingerprint();
-                fields["public_key"] = own->key.line(own->comment);
-            }
+            put_own_key(fields, own);
             with_.events.write("listening", fields);
         } else if (with_.style == output::lines) {
-            with_.terminal.result("listening on " + printable(destination) +
-                                  (own ? ", this receiver's key is " + own->key.fingerprint() : std::string()));
+            with_.terminal.result(listening_line(listening, own));
         }
         if (is_raw_) {
             with_.log->warn(
                 "raw: no cipher and no keys are used; whoever reaches {} over the link can deliver, and is vouched for "
                 "by nothing else",
-                printable(destination));
-        } else if (!cipher_->is_insecure()) {
-            tell_authorized(gate);
+                printable(listening.address()));
+        } else if (!is_insecure()) {
+            tell_authorized(listening);
         }
     }
 
-    void tell_authorized(const sender_gate& gate) {
+    void tell_authorized(const receiver& listening) {
         try {
-            if (gate.count_keys() == 0)
+            if (listening.count_keys() == 0)
                 with_.log->warn(
                     "no key is authorised yet, so nobody can send; let a sender in with: wherry authorize "
                     "KEYFILE (its identity.pub), or with the line that it prints");
@@ -160,9 +117,8 @@ private:
     application& with_;
     const effective_options& options_;
     const bool is_raw_;
-    const keys::authorized_keys accepted_;
-    const std::unique_ptr<transport> transport_;
-    const std::unique_ptr<cipher> cipher_;
+    const made_plugins plugins_;
+    const endpoint here_;
     chosen_sinks sinks_;
     const std::string address_;
 };

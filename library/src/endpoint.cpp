@@ -33,6 +33,13 @@ host_environment make_environment(const fs::path& home, const endpoint_options& 
     return environment;
 }
 
+std::shared_ptr<skipped_lines> make_skipped_lines(
+    const std::function<void(host_environment::level, const std::string&)>& log) {
+    return std::make_shared<skipped_lines>([log](const std::string& text) {
+        if (log) log(host_environment::level::warning, text);
+    });
+}
+
 const option_values& values_for(const endpoint_options& options, std::string_view transport) {
     static const option_values none;
     const auto found = options.transport_options.find(transport);
@@ -51,8 +58,11 @@ std::optional<std::string> default_port(const plugin& transport, const option_va
 }  // namespace
 
 struct endpoint::parts {
-    explicit parts(endpoint_options given)
+    explicit parts(endpoint_options given, std::optional<made_plugins> own = std::nullopt,
+                   std::shared_ptr<skipped_lines> told = nullptr)
         : options(std::move(given)),
+          own_plugins(std::move(own)),
+          skipped(told ? std::move(told) : make_skipped_lines(options.log)),
           home(find_home(options.home.empty() ? std::nullopt : std::optional(options.home.native()))),
           plugins(default_search_path(options.plugin_directories), make_environment(home, options)) {}
 
@@ -73,6 +83,7 @@ struct endpoint::parts {
     }
 
     std::shared_ptr<cipher> protection() const {
+        if (own_plugins) return own_plugins->protection;
         // Held while it is made: who comes meanwhile shall not ask for the passphrase, too.
         const std::lock_guard lock(protection_mutex);
         const auto key_file = keys::file_version::of(identity());
@@ -84,11 +95,10 @@ struct endpoint::parts {
     }
 
     const endpoint_options options;
+    const std::optional<made_plugins> own_plugins;
+    const std::shared_ptr<skipped_lines> skipped;
     const fs::path home;
     const plugin_host plugins;
-    mutable skipped_lines skipped{[this](const std::string& text) {
-        if (options.log) options.log(host_environment::level::warning, text);
-    }};
     mutable std::mutex protection_mutex;
     mutable std::shared_ptr<cipher> made;
     mutable keys::file_version made_with;
@@ -97,6 +107,13 @@ struct endpoint::parts {
 };
 
 endpoint::endpoint(endpoint_options options) : parts_(std::make_shared<const parts>(std::move(options))) {}
+
+endpoint::endpoint(endpoint_options options, made_plugins plugins)
+    : parts_(std::make_shared<const parts>(std::move(options), std::move(plugins))) {}
+
+endpoint endpoint::with_plugins(made_plugins plugins) const {
+    return endpoint(std::make_shared<const parts>(parts_->options, std::move(plugins), parts_->skipped));
+}
 
 const fs::path& endpoint::home() const noexcept { return parts_->home; }
 const endpoint_options& endpoint::options() const noexcept { return parts_->options; }
@@ -128,25 +145,39 @@ keys::change endpoint::trust(std::string_view destination, std::string_view publ
         .remember(find_route(destination).canonical, line.key, line.comment);
 }
 
-skipped_lines& endpoint::skipped() const noexcept { return parts_->skipped; }
+skipped_lines& endpoint::skipped() const noexcept { return *parts_->skipped; }
 
 endpoint::route endpoint::find_route(std::string_view destination) const {
     auto parts = split_destination(destination);
-    if (parts.scheme.empty()) parts.scheme = default_transport;
-    const auto plugin = parts_->load(plugin_kind::transport, parts.scheme);
-    const auto& values = values_for(options(), parts.scheme);
+    const auto& own = parts_->own_plugins;
+    if (parts.scheme.empty()) parts.scheme = own ? own->transport_name : default_transport;
     route found;
-    found.canonical = canonical_destination(parts.scheme, parts.address, default_port(*plugin, values));
-    found.link = plugin->make_transport(values);
+    if (own) {
+        if (parts.scheme != own->transport_name)
+            throw error(errc::bad_input, "'" + printable(destination) + "' is for the transport " + parts.scheme +
+                                             ", but the transport is " + own->transport_name);
+        found.canonical = canonical_destination(parts.scheme, parts.address, own->default_port);
+        found.link = own->link;
+    } else {
+        const auto plugin = parts_->load(plugin_kind::transport, parts.scheme);
+        const auto& values = values_for(options(), parts.scheme);
+        found.canonical = canonical_destination(parts.scheme, parts.address, default_port(*plugin, values));
+        found.link = plugin->make_transport(values);
+    }
     found.scheme = std::move(parts.scheme);
     found.address = std::move(parts.address);
     return found;
 }
 
+const std::string& endpoint::cipher_name() const noexcept {
+    return parts_->own_plugins ? parts_->own_plugins->cipher_name : parts_->options.cipher;
+}
+
 std::shared_ptr<cipher> endpoint::protection() const {
     auto made = parts_->protection();
+    if (!made) throw error(errc::bad_input, "this endpoint has no cipher, so only raw peers can be received from");
     if (made->is_insecure() && !options().allow_insecure)
-        throw error(errc::bad_input, "the cipher " + printable(options().cipher) +
+        throw error(errc::bad_input, "the cipher " + printable(cipher_name()) +
                                          " protects nothing: everybody on the way can read and change what is sent; "
                                          "set allow_insecure if that is what you want");
     return made;

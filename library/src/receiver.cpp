@@ -27,33 +27,42 @@ struct receiver::implementation {
                    const receiver_options& options)
         : here(at),
           route(here.find_route(address)),
-          protection(here.protection()),
+          protection(options.raw ? nullptr : here.protection()),
           own(std::move(owned)),
           gate(keys::authorized_keys(keys::authorized_keys_path(here.home())),
-               protection->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
-               {[this](const identity& peer) {
-                    tell(here, host_environment::level::warning,
-                         "a sender was not let in: its key " + peer.fingerprint + " is not authorised");
-                },
+               protection && protection->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
+               {options.refused ? options.refused
+                                : [this](const identity& peer) {
+                                      tell(here, host_environment::level::warning,
+                                           "a sender was not let in: its key " + peer.fingerprint +
+                                               " is not authorised");
+                                  },
                 [this](const std::string& why) {
                     tell(here, host_environment::level::error, "no sender can be let in: " + printable(why));
                 },
                 [this](const std::string& text) { tell(here, host_environment::level::warning, text); }}),
           from(route.link->listen(route.address)),
           address(route.scheme + "://" + std::string(from->address())),
-          server(*from, own ? *own : *into, protocol(),
+          server(*from, own ? *own : *into, protocol(options),
                  {options.max_connections, server_options().max_unproved, options.max_streams, options.timing},
-                 options.observer != nullptr ? *options.observer : nobody()) {
-        if (const auto shortage = server.shortage(); !shortage.empty())
-            tell(here, host_environment::level::warning, shortage);
-    }
+                 options.observer != nullptr ? *options.observer : nobody()) {}
 
-    server_protocol protocol() const {
+    server_protocol protocol(const receiver_options& options) const {
         server_protocol chosen;
         chosen.protection = protection.get();
-        chosen.cipher_name = here.options().cipher;
+        chosen.cipher_name = here.cipher_name();
         chosen.verify = gate.verifier();
+        if (options.raw) {
+            chosen.raw = options.raw->limits;
+            chosen.raw_once = options.raw->once;
+        }
         return chosen;
+    }
+
+    void serve() {
+        if (const auto shortage = server.shortage(); !shortage.empty())
+            tell(here, host_environment::level::warning, shortage);
+        server.run();
     }
 
     // In the order in which each uses the ones before.
@@ -85,7 +94,9 @@ receiver::~receiver() {
 
 const std::string& receiver::address() const noexcept { return implementation_->address; }
 
-void receiver::run() { implementation_->server.run(); }
+std::size_t receiver::count_keys() const { return implementation_->gate.count_keys(); }
+
+void receiver::run() { implementation_->serve(); }
 
 void receiver::run(std::stop_token stopped, std::chrono::milliseconds grace) {
     const std::stop_callback when_asked(std::move(stopped), [this, grace] { stop(grace); });
@@ -96,7 +107,7 @@ void receiver::start() {
     if (implementation_->thread.joinable()) throw error(errc::bad_input, "this receiver was started before");
     implementation_->thread = std::thread([of = implementation_.get()] {
         try {
-            of->server.run();
+            of->serve();
         } catch (...) {
             of->failure = std::current_exception();
         }

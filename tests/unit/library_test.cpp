@@ -309,6 +309,77 @@ TEST_F(library_test, sink_may_be_a_plugins) {
     inbox_.reset();  // before what it delivers to
 }
 
+// Counts what goes through it.
+class counting_transport final : public transport {
+public:
+    explicit counting_transport(std::shared_ptr<transport> inner) : inner_(std::move(inner)) {}
+    std::unique_ptr<connection> connect(const std::string& address) override {
+        ++connected;
+        return inner_->connect(address);
+    }
+    std::unique_ptr<listener> listen(const std::string& address) override {
+        ++listened;
+        return inner_->listen(address);
+    }
+    std::atomic<int> connected{0}, listened{0};
+
+private:
+    const std::shared_ptr<transport> inner_;
+};
+
+TEST_F(library_test, program_may_bring_its_own_plugins) {
+    const auto counting =
+        std::make_shared<counting_transport>(alice_.plugins().load(plugin_kind::transport, "tcp")->make_transport({}));
+    const auto plugins_of = [&](const endpoint& side) {
+        return made_plugins{"tcp", counting, "9417", "hybrid", side.protection()};
+    };
+    bob_ = bob_.with_plugins(plugins_of(bob_));
+    alice_ = endpoint(options_at("alice"), plugins_of(alice_));
+    start(keep());
+    EXPECT_EQ(inbox_->count_keys(), 1u);
+    EXPECT_TRUE(send({message("hello")}).ok());
+    EXPECT_EQ(counting->connected, 1);
+    EXPECT_EQ(counting->listened, 1);
+    EXPECT_EQ(alice_.find_route("tcp://host").canonical, "tcp://host:9417");
+    EXPECT_THAT(error_of([&] { alice_.find_route("rfcomm://x"); }).what(), HasSubstr("but the transport is tcp"));
+    auto none = plugins_of(bob_);
+    none.protection = nullptr;
+    const auto bare = bob_.with_plugins(none);
+    EXPECT_THAT(error_of([&] { receiver(bare, anywhere, keep()); }).what(), HasSubstr("has no cipher"));
+}
+
+TEST_F(library_test, raw_receiver_takes_what_any_peer_sends) {
+    std::promise<std::string> came;
+    receiver_options options;
+    options.raw.emplace();
+    options.raw->once = true;
+    receiver inbox(
+        at("nobody"), anywhere,
+        [&](const received_item& item) -> reply {
+            came.set_value(std::string(item.text()));
+            return {};
+        },
+        options);
+    inbox.start();
+    const auto route = alice_.find_route(inbox.address());
+    const auto link = route.link->connect(route.address);
+    link->write_all(as_bytes(std::string_view("no protocol")));
+    link->shutdown_write();
+    EXPECT_EQ(came.get_future().get(), "no protocol");
+}
+
+TEST_F(library_test, who_is_refused_is_told_to_the_program) {
+    std::promise<std::string> refused;
+    receiver_options options;
+    options.refused = [&](const identity& peer) { refused.set_value(peer.fingerprint); };
+    start(keep(), options);
+    const auto stranger = at("stranger");
+    const auto key = stranger.make_key().key;
+    stranger.trust(inbox_->address(), bob_.public_key().key.line());
+    EXPECT_EQ(error_of([&] { wherry::send(stranger, inbox_->address(), {message("x")}); }).code(), errc::auth_failed);
+    EXPECT_EQ(refused.get_future().get(), key.fingerprint());
+}
+
 TEST_F(library_test, what_cannot_be_read_has_a_result_of_its_own) {
     start(keep());
     const auto sent = send({file(folder_ / "missing"), file(folder_.path()), message("x"),

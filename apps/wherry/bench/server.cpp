@@ -1,14 +1,13 @@
 #include "bench/server.hpp"
 
-#include <atomic>
-#include <chrono>
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 
 #include "bench/bench_report.hpp"
-#include "wherry/exchange_server.hpp"
-#include "wherry/keys/paths.hpp"
+#include "serving.hpp"
 #include "wherry/limits.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
@@ -16,10 +15,6 @@
 namespace wherry::app::bench {
 
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr std::chrono::milliseconds stop_grace = 10s;
 
 // Tells of peers that come and go; of what they send the probe tells.
 class bench_observer final : public server_observer {
@@ -93,94 +88,73 @@ private:
     std::optional<exit_code> first_cause_;
 };
 
+// A transport whose listeners a probe watches.
+class watched_transport final : public transport {
+public:
+    // The probe outlives it.
+    watched_transport(std::shared_ptr<transport> inner, receiving_probe& probe) noexcept
+        : inner_(std::move(inner)), probe_(probe) {}
+    std::unique_ptr<connection> connect(const std::string& address) override { return inner_->connect(address); }
+    std::unique_ptr<listener> listen(const std::string& address) override {
+        return probe_.watch(inner_->listen(address));
+    }
+
+private:
+    const std::shared_ptr<transport> inner_;
+    receiving_probe& probe_;
+};
+
 class server {
 public:
-    server(application& with, const effective_options& options, const std::string& address, serving how)
+    server(application& with, const effective_options& options, const std::string& address, bench::serving how)
         : with_(with),
           options_(options),
           how_(how),
           address_(address),
-          accepted_(keys::authorized_keys_path(with.home())),
-          transport_(options.make_transport()),
-          cipher_(options.make_cipher()),
+          plugins_(make_plugins(options)),
           sink_(options.make_sink(to_string(plugin_kind::sink))),
-          probe_(*cipher_, *sink_, [this](const received_report& report) { tell(report); }) {
-        require_secure(with, options, *cipher_);
+          probe_(*plugins_.protection, *sink_, [this](const received_report& report) { tell(report); }),
+          here_(make_endpoint(with, options, watched_plugins())) {
+        require_secure(with, options, *plugins_.protection);
         require_no_overlap(with, options);
     }
 
     exit_code run() {
-        std::atomic<exchange_server*> running{nullptr};
+        app::serving running(with_);
         bench_observer observer(with_, probe_, [&] {
-            if (how_ != serving::once) return;
-            with_.signals.end_within(stop_grace);
-            running.load()->stop(stop_grace);
+            if (how_ == bench::serving::once) running.end();
         });
-        const sender_gate gate(
-            accepted_, cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse,
-            {[this](const identity& peer) { refused(peer); },
-             [this](const std::string& why) { with_.log->error("no sender can be let in: {}", printable(why)); },
-             [this](const std::string& text) { with_.log->warn("{}", text); }});
-
-        server_protocol protocol;
-        protocol.protection = &probe_.watched_cipher();
-        protocol.cipher_name = options_.chosen(plugin_kind::cipher).name();
-        protocol.verify = gate.verifier();
-        server_options how;
+        receiver_options how;
         how.max_streams = limits::max_streams;
         how.timing = session_options_of(options_);
-
-        raise_descriptor_limit();
-        const auto from = probe_.watch(listen());
-        exchange_server serving_all(*from, probe_.watched_sink(), protocol, how, observer);
-        running = &serving_all;
-        bool is_stopped = false;
-        {
-            const signal_watcher::scope stop(with_.signals, [&](unsigned count) {
-                is_stopped = true;
-                with_.signals.end_within(count == 1 ? stop_grace : 0s);
-                serving_all.stop(count == 1 ? stop_grace : 0s);
-            });
-            tell_listening(from->address());
-            if (const auto shortage = serving_all.shortage(); !shortage.empty()) with_.log->warn("{}", shortage);
-            serving_all.run();
-        }
-        const auto code = how_ == serving::once && !is_stopped ? observer.outcome() : exit_code::delivered;
+        how.observer = &observer;
+        how.refused = [this](const identity& peer) { refused(peer); };
+        running.run(here_, plugins_.transport_name, address_, probe_.watched_sink(), std::move(how),
+                    {[this](const receiver& listening) { tell_listening(listening); }, nullptr});
+        const auto code =
+            how_ == bench::serving::once && !running.was_stopped() ? observer.outcome() : exit_code::delivered;
         if (with_.style == output::json) with_.events.write("done", {{"exit_code", to_status(code)}});
         return code;
     }
 
 private:
-    std::unique_ptr<listener> listen() {
-        try {
-            return transport_->listen(address_);
-        } catch (const error& e) {
-            // As for receive: a port that is taken is the system's no.
-            if (e.code() == errc::bad_input && e.system_error() != 0) throw error(errc::io, e.what(), e.system_error());
-            throw;
-        }
+    made_plugins watched_plugins() {
+        auto watched = plugins_;
+        watched.link = std::make_shared<watched_transport>(plugins_.link, probe_);
+        watched.protection = {std::shared_ptr<void>(), &probe_.watched_cipher()};  // the probe's
+        return watched;
     }
 
-    void tell_listening(std::string_view address) {
-        const auto& transport_name = options_.chosen(plugin_kind::transport).name();
-        const auto destination = transport_name + "://" + std::string(address);
-        const auto own = cipher_->is_insecure() ? std::nullopt : own_public_key(with_, options_);
+    void tell_listening(const receiver& listening) {
+        const auto own = plugins_.protection->is_insecure() ? std::nullopt : own_public_key(with_, options_);
         if (with_.style == output::json) {
-            json fields;
-            fields["transport"] = transport_name;
-            fields["address"] = as_utf8(address);
-            fields["destination"] = as_utf8(destination);
-            fields["cipher"] = options_.chosen(plugin_kind::cipher).name();
+            auto fields = listening_fields(listening, plugins_.cipher_name);
             fields["sink"] = options_.chosen(plugin_kind::sink).name();
-            if (own) {
-                fields["fingerprint"] = own->key.fingerprint();
-                fields["public_key"] = own->key.line(own->comment);
-            }
+            put_own_key(fields, own);
             with_.events.write("listening", fields);
         } else if (with_.style == output::lines) {
-            with_.terminal.result("listening on " + printable(destination) +
-                                  (own ? ", this receiver's key is " + own->key.fingerprint() : std::string()) +
-                                  "; measure with: wherry bench --to " + shell_quoted(destination));
+            with_.terminal.result(listening_line(listening, own) + "; measure with: wherry bench --to " +
+                                  shell_quoted(listening.address()));
         }
     }
 
@@ -202,13 +176,12 @@ private:
 
     application& with_;
     const effective_options& options_;
-    const serving how_;
+    const bench::serving how_;
     const std::string address_;
-    const keys::authorized_keys accepted_;
-    const std::unique_ptr<transport> transport_;
-    const std::unique_ptr<cipher> cipher_;
+    const made_plugins plugins_;
     const std::unique_ptr<sink> sink_;
     receiving_probe probe_;
+    const endpoint here_;
 };
 
 }  // namespace

@@ -4,8 +4,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "wherry/cipher.hpp"
@@ -36,12 +38,26 @@ struct endpoint_options {
     std::function<std::size_t(const std::string& prompt, std::span<char> into)> ask_secret;
 };
 
+// Plugins that a program has made itself, for an endpoint that loads none: with options of its own, or wrapped to be
+// measured.
+struct made_plugins {
+    std::string transport_name;  // "tcp": the scheme of every destination
+    std::shared_ptr<transport> link;
+    std::optional<std::string> default_port;  // completes an address without a port, where the transport has ports
+    std::string cipher_name;                  // "hybrid"
+    std::shared_ptr<cipher> protection;       // null: only for receivers of raw peers
+};
+
 // This side of every transfer: its keys, whom it trusts, and the plugins that it uses. Loaded as they are needed.
 // Copies are the same endpoint. Thread-safety: all functions from any thread.
 class endpoint {
 public:
     // Throws error(errc::bad_input) if there is no home. It need not be there yet.
     explicit endpoint(endpoint_options options = {});
+    // The same, with these plugins for every route. Of `options`, cipher and transport_options are not used.
+    endpoint(endpoint_options options, made_plugins plugins);
+    // The same side with other plugins. What one of the two has told of key files, the other does not tell again.
+    endpoint with_plugins(made_plugins plugins) const;
 
     const std::filesystem::path& home() const noexcept;
 
@@ -65,15 +81,18 @@ public:
         std::string scheme;     // "tcp"
         std::string address;    // for the transport
         std::string canonical;  // what known_hosts has it under
-        std::unique_ptr<transport> link;
+        std::shared_ptr<transport> link;
     };
-    // Throws error: bad_input, unsupported, as plugin_host::load and plugin::make_transport do.
+    // Throws error: bad_input, unsupported, as plugin_host::load and plugin::make_transport do; bad_input for a scheme
+    // that is not the one of made_plugins.
     route find_route(std::string_view destination) const;
     // What protects everything that is sent and received here. Made when it is first needed, and anew when the file
     // with the private key is another: so that a key is read, and its passphrase asked for, once. What else a cipher
     // may read is not looked at; for that, make another endpoint. Throws as those do, and bad_input for a cipher that
     // protects nothing, unless it is allowed.
     std::shared_ptr<cipher> protection() const;
+    // What the cipher is called on the wire.
+    const std::string& cipher_name() const noexcept;
     // Reports lines of key files that cannot be parsed to options().log.
     skipped_lines& skipped() const noexcept;
 
@@ -82,6 +101,7 @@ public:
 
 private:
     struct parts;
+    explicit endpoint(std::shared_ptr<const parts> all) noexcept : parts_(std::move(all)) {}
     std::shared_ptr<const parts> parts_;
 };
 

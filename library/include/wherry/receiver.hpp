@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -10,8 +12,15 @@
 #include "wherry/callback_sink.hpp"
 #include "wherry/endpoint.hpp"
 #include "wherry/exchange_server.hpp"
+#include "wherry/receive_all.hpp"
 
 namespace wherry {
+
+// Peers that speak no protocol; see server_protocol.
+struct raw_receiving {
+    receive_all_options limits;
+    bool once = false;  // the end of the first delivery closes its connection
+};
 
 struct receiver_options {
     session_options timing;
@@ -24,10 +33,14 @@ struct receiver_options {
     callback_limits limits;
     // Told of connections and deliveries, from their threads. May be null; else outlives the receiver.
     server_observer* observer = nullptr;
+    // Told of a sender whose key is not authorised, from the thread of its connection; empty: the endpoint's log is.
+    std::function<void(const identity& peer)> refused;
+    // With it, all bytes that any peer sends are delivered, without a cipher and keys. Only the link vouches for them.
+    std::optional<raw_receiving> raw;
 };
 
 // Accepts deliveries from senders whose keys are in authorized_keys of the endpoint's home, and checks that file for
-// each delivery. Thread-safety: stop() and address() from any thread; the rest by one.
+// each delivery. Thread-safety: stop(), address() and count_keys() from any thread; the rest by one.
 class receiver {
 public:
     // Listens from now on, and serves from run() or start() on. `address` is "tcp://HOST:PORT"; port 0 is any that is
@@ -43,6 +56,8 @@ public:
 
     // Where it listens, as send() takes it, with the real port: "tcp://127.0.0.1:41234".
     const std::string& address() const noexcept;
+    // Returns the number of keys in authorized_keys. Throws error if that file cannot be used.
+    std::size_t count_keys() const;
 
     // What is in flight when it is to stop may still end within this.
     static constexpr std::chrono::milliseconds default_grace{10'000};
