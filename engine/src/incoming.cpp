@@ -84,7 +84,6 @@ incoming_transfers::admission incoming_transfers::deal_with_record() {
 
 void incoming_transfers::flush() {
     open_what_was_postponed();
-    to_finish_.begin();
     writer_.transmit(answers_);
     if (!open_.empty()) return;
     spare_unpacker_.reset();
@@ -261,7 +260,6 @@ void incoming_transfers::begin(transfer& item) {
 // Waits until a delivery of this connection has ended, or for a short time, because another connection's may have.
 void incoming_transfers::await_descriptors() {
     if (must_stop()) throw shutting_down();
-    to_finish_.begin();
     writer_.transmit(answers_);
     std::unique_lock lock(finished_mutex_);
     one_has_ended_.wait_for(lock, descriptor_retry_interval);

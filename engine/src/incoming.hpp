@@ -54,7 +54,7 @@ public:
     void on_end(const frame& got);
     void on_cancel(const frame& got);
 
-    // Writes the answers that wait for company, and has what has come whole be finished.
+    // Writes the answers that wait for company.
     void flush();
 
     // The peer has heard of every answer that it wants to hear. Waits for what has come whole to be finished.

@@ -67,7 +67,6 @@ TEST_F(overtaking_queue_test, does_everything_and_flushes_it) {
     {
         auto to_do = make();
         for (const int job : all) to_do.post(job);
-        to_do.begin();
         to_do.wait();
         EXPECT_EQ(done().size(), all.size());
         EXPECT_EQ(unflushed_, 0);
@@ -80,7 +79,6 @@ TEST_F(overtaking_queue_test, keeps_the_order_of_those_that_are_quick) {
     std::vector<int> all(2000);
     std::iota(all.begin(), all.end(), 0);
     for (const int job : all) to_do.post(job);
-    to_do.begin();
     to_do.wait();
     EXPECT_EQ(done(), all);
 }
@@ -90,7 +88,6 @@ TEST_F(overtaking_queue_test, a_job_that_takes_long_is_overtaken) {
     to_do.post(-1);
     to_do.post(1);
     to_do.post(2);
-    to_do.begin();
     await([&] { return done_.size() == 2 && unflushed_ == 0; });
     EXPECT_THAT(done(), testing::UnorderedElementsAre(1, 2));
     go();
@@ -104,7 +101,6 @@ TEST_F(overtaking_queue_test, one_that_comes_when_all_threads_are_busy_is_overta
     to_do.post(-2);
     to_do.post(-3);
     to_do.post(4);
-    to_do.begin();
     await([&] { return done_.size() == 1 && unflushed_ == 0; });
     EXPECT_EQ(done(), std::vector{4});
     go();
@@ -122,7 +118,6 @@ TEST_F(overtaking_queue_test, what_a_quick_one_left_is_flushed_while_a_slow_one_
         to_do.post(1);
         to_do.post(2);
         to_do.post(-1);
-        to_do.begin();
         await([&] { return done_.size() == 2 && unflushed_ == 0; });
         go();
     }
@@ -132,11 +127,9 @@ TEST_F(overtaking_queue_test, one_that_comes_behind_all_before_waits_for_them) {
     auto to_do = make();
     to_do.post(-1);
     to_do.post(1);
-    to_do.begin();
     await([&] { return done_.size() == 1; });
     to_do.post(2, queue::place::behind_all_before);
     to_do.post(3);
-    to_do.begin();
     std::this_thread::sleep_for(30ms);
     EXPECT_EQ(done(), std::vector{1});
     go();
@@ -150,7 +143,6 @@ TEST_F(overtaking_queue_test, one_that_had_to_wait_is_overtaken_as_any_other) {
     to_do.post(1);
     to_do.post(-2, queue::place::behind_all_before);
     to_do.post(3);
-    to_do.begin();
     await([&] { return done_.size() == 2 && unflushed_ == 0; });
     EXPECT_EQ(done(), (std::vector{1, 3}));
     go();
@@ -180,33 +172,31 @@ TEST_F(overtaking_queue_test, ends_in_order_with_jobs_still_waiting) {
     {
         auto to_do = make(8, 1);
         for (int job = 0; job < 8; ++job) to_do.post(job);
-        to_do.begin();
     }
     EXPECT_EQ(done().size(), 8u);
     EXPECT_EQ(unflushed_, 0);
 }
 
-TEST_F(overtaking_queue_test, what_leaves_no_room_is_begun_by_itself) {
-    auto to_do = make(2);
+TEST_F(overtaking_queue_test, what_leaves_no_room_is_done_in_order) {
+    auto to_do = make(2, 4, 1h);
     for (const int job : {1, 2, 3, 4, 5}) to_do.post(job);
     to_do.wait();
     EXPECT_EQ(done(), (std::vector{1, 2, 3, 4, 5}));
 }
 
-TEST_F(overtaking_queue_test, what_is_not_begun_is_done_all_the_same) {
+TEST_F(overtaking_queue_test, each_is_done_without_another_that_follows) {
     auto to_do = make();
     for (const int job : {1, 2, 3}) {
         to_do.post(job);
         await([&] { return done_.size() == static_cast<std::size_t>(job) && unflushed_ == 0; });
-        // Once at once, and then when nobody looks after what comes any more.
+        // Once while the thread has just been busy, and once when it has waited.
         if (job == 2) std::this_thread::sleep_for(30ms);
     }
 }
 
-TEST_F(overtaking_queue_test, what_is_not_begun_overtakes_all_the_same) {
+TEST_F(overtaking_queue_test, each_overtakes_without_another_that_follows) {
     auto to_do = make();
     to_do.post(-1);
-    to_do.begin();
     for (const int job : {1, 2, 3}) {
         to_do.post(job);
         await([&] { return done_.size() == static_cast<std::size_t>(job) && unflushed_ == 0; });
@@ -218,7 +208,6 @@ TEST_F(overtaking_queue_test, what_is_not_begun_overtakes_all_the_same) {
 TEST_F(overtaking_queue_test, those_that_go_together_are_done_as_groups) {
     auto to_do = make(16, 1, 1h, 3);
     to_do.post(-1);
-    to_do.begin();
     for (const int job : {100, 101, 102, 103, 4, 5, 106, 107}) to_do.post(job);
     to_do.post(108, queue::place::behind_all_before);
     to_do.post(109);
@@ -232,9 +221,7 @@ TEST_F(overtaking_queue_test, those_that_go_together_are_done_as_groups) {
 TEST_F(overtaking_queue_test, a_group_that_takes_long_is_overtaken) {
     auto to_do = make(16, 4, 5ms, 8);
     to_do.post(-1);
-    to_do.begin();
     for (const int job : {100, 101}) to_do.post(job);
-    to_do.begin();
     await([&] { return done_.size() == 2 && unflushed_ == 0; });
     EXPECT_EQ(groups_, (std::vector<std::vector<int>>{{100, 101}}));
     go();
