@@ -23,7 +23,7 @@ alarm_clock& alarm_clock::shared() {
 }
 
 alarm_clock::ticket alarm_clock::set(std::chrono::milliseconds after, std::function<void()> ring) {
-    std::call_once(start_, [this] { std::thread([this] { run(); }).detach(); });
+    std::call_once(start_, [this] { std::jthread([this] { run(); }).detach(); });
     const std::lock_guard lock(mutex_);
     const auto when = clock::now() + after;
     const auto which = ++last_;

@@ -312,7 +312,7 @@ struct exchange::implementation {
         if (granted.count > 0) {
             merge = std::make_shared<stream_merge>(incoming.heard());
             try {
-                first_reader = std::thread([this] {
+                first_reader = std::jthread([this] {
                     try {
                         merge->read(merge->first(), *records);
                     } catch (const std::exception&) {
@@ -352,7 +352,7 @@ struct exchange::implementation {
     std::uint64_t next_number = 0;
     // Of a responder whose peer has further connections.
     std::shared_ptr<stream_merge> merge;
-    std::thread first_reader;
+    std::jthread first_reader;
     // Of one such connection: what it has joined.
     std::shared_ptr<stream_merge> joined;
     std::shared_ptr<stream_merge::lane> joined_lane;

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "as_error.hpp"
-#include "crew.hpp"
 #include "delivery_registry.hpp"
 #include "descriptor_reserve.hpp"
 #include "join_registry.hpp"
@@ -83,7 +82,7 @@ struct exchange_server::implementation {
     struct served {
         connection_id id;
         std::shared_ptr<watched_connection> link;
-        crew::task thread;
+        std::jthread thread;
         mutable std::mutex mutex;
         exchange* trading = nullptr;  // while it serves this peer
         raw_receiver* raw = nullptr;  // the same for a raw peer, instead
@@ -290,7 +289,7 @@ struct exchange_server::implementation {
         peer.id = next_id++;
         peer.link = std::move(link);
         try {
-            peer.thread = crew::shared().run([this, &peer] { serve(peer); });
+            peer.thread = std::jthread([this, &peer] { serve(peer); });
         } catch (const std::exception&) {
             --count(peer.at);
             peers.pop_back();

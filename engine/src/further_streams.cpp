@@ -21,7 +21,7 @@ struct further_streams::stream {
     std::unique_ptr<session> over;
     std::unique_ptr<link_writer> writer;
     record_spreader::writer writing;
-    std::thread writing_thread, reading_thread;
+    std::jthread writing_thread, reading_thread;
 };
 
 further_streams::further_streams(session& first, link_writer& writer, stream_opener& opener, std::size_t wanted,
@@ -56,14 +56,14 @@ void further_streams::on_answer(const frame& got) {
             start_first_writer();
             for (std::size_t i = 0; i < content.count; ++i) {
                 auto& one = *streams_.emplace_back(std::make_unique<stream>());
-                one.writing_thread = std::thread([this, &one] {
+                one.writing_thread = std::jthread([this, &one] {
                     try {
                         writer_.spreader()->serve(one.writing, [&](record_buffer& r) { one.writer->write(r); });
                     } catch (const std::exception& e) {
                         lost(as_error(e));
                     }
                 });
-                one.reading_thread = std::thread([this, &one] { run(one); });
+                one.reading_thread = std::jthread([this, &one] { run(one); });
                 ++awaited_;
             }
         } catch (const std::system_error&) {
@@ -81,7 +81,7 @@ void further_streams::on_other_answer() {
 }
 
 void further_streams::start_first_writer() {
-    first_writer_ = std::thread([this] {
+    first_writer_ = std::jthread([this] {
         try {
             writer_.spreader()->serve(first_writing_, [&](record_buffer& r) { writer_.write(r); });
         } catch (const std::exception& e) {

@@ -75,7 +75,7 @@ private:
     std::string why_fewer_;
     join_token token_{};
     record_spreader::writer first_writing_;
-    std::thread first_writer_;
+    std::jthread first_writer_;
 };
 
 }  // namespace wherry

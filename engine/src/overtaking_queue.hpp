@@ -7,20 +7,20 @@
 #include <deque>
 #include <exception>
 #include <functional>
-#include <memory>
+#include <list>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <thread>
 #include <utility>
 #include <vector>
-
-#include "crew.hpp"
 
 namespace wherry {
 
 // Does jobs in the order in which they come, on one thread, as long as each takes less than `patience`. A job that has
 // waited that long is taken by a further thread, so that a slow one keeps no other waiting. A job that comes behind all
 // before it waits until those are done. Jobs that follow one another and can be done together are taken as one group.
+// A thread that has had nothing to do for `idle_time` ends.
 //
 // What jobs leave to be sent off together is sent by flush(): when no job is waiting, and never later than `patience`
 // after the first of them.
@@ -34,6 +34,7 @@ public:
         std::size_t most_threads;
         std::chrono::milliseconds patience;
         std::size_t most_together = 1;
+        std::chrono::milliseconds idle_time{2000};
     };
     // All are called from many threads, also at the same time, and do not throw.
     struct calls {
@@ -48,12 +49,10 @@ public:
     // Does what was posted before it returns.
     ~overtaking_queue() {
         wait();
-        {
-            const std::lock_guard lock(mutex_);
-            is_closing_ = true;
-            changed_.notify_all();
-        }
-        for (auto& thread : threads_) thread.join();
+        std::unique_lock lock(mutex_);
+        is_closing_ = true;
+        changed_.notify_all();
+        room_.wait(lock, [&] { return threads_.empty(); });
     }
 
     enum class place { anywhere, behind_all_before };
@@ -91,14 +90,19 @@ private:
 
     // All that follows: with the lock held.
 
+    using thread_place = std::list<std::jthread>::iterator;
+
     // A thread is either standing by or busy.
     bool start_thread() {
+        ended_.clear();
         if (threads_.size() >= shape_.most_threads) return false;
         try {
-            const auto group = std::make_shared<std::vector<Job>>();
-            group->reserve(1);
-            threads_.reserve(threads_.size() + 1);
-            threads_.push_back(crew::shared().run([this, group] { run(*group); }));
+            std::vector<Job> group;
+            group.reserve(1);
+            std::list<std::jthread> fresh(1);
+            const auto self = fresh.begin();
+            *self = std::jthread([this, self, group = std::move(group)]() mutable { run(self, group); });
+            threads_.splice(threads_.end(), fresh);
         } catch (const std::exception&) {
             return false;  // no thread to be had, or no memory
         }
@@ -107,24 +111,29 @@ private:
     }
 
     // `group` has room for one.
-    void run(std::vector<Job>& group) noexcept {
+    void run(thread_place self, std::vector<Job>& group) noexcept {
         std::unique_lock lock(mutex_);
+        auto idle_since = clock::now();
         for (;;) {
             const auto now = clock::now();
             const auto overdue = next_overtaking();
             if (!waiting_.empty() && (busy_ == 0 || (overdue && now >= *overdue))) {
                 do_next(lock, group);
+                idle_since = clock::now();
             } else if (unflushed_since_ && now >= *unflushed_since_ + shape_.patience) {
                 flush(lock);
-            } else if (is_closing_ && waiting_.empty()) {
-                --standing_by_;
-                return;
+            } else if (waiting_.empty() && !unflushed_since_) {
+                if (is_closing_ || now >= idle_since + shape_.idle_time) break;
+                changed_.wait_until(lock, idle_since + shape_.idle_time);
             } else if (const auto due = next_look()) {
                 changed_.wait_until(lock, *due);
             } else {
                 changed_.wait(lock);
             }
         }
+        --standing_by_;
+        ended_.splice(ended_.end(), threads_, self);
+        room_.notify_all();
     }
 
     // When the next job may be taken although others are being done.
@@ -197,7 +206,7 @@ private:
 
     std::mutex mutex_;
     std::condition_variable changed_;  // for the threads
-    std::condition_variable room_;     // for post() and wait()
+    std::condition_variable room_;     // for post(), wait() and the destructor
     std::deque<waiting_job> waiting_;
     std::size_t busy_ = 0;  // threads
     std::size_t busy_jobs_ = 0;
@@ -205,7 +214,8 @@ private:
     std::size_t flushing_ = 0;
     std::optional<clock::time_point> unflushed_since_;
     bool is_closing_ = false;
-    std::vector<crew::task> threads_;
+    std::list<std::jthread> threads_;
+    std::list<std::jthread> ended_;  // are joined by the next to start, or with the queue
 };
 
 }  // namespace wherry

@@ -15,6 +15,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Counts its destruction.
+class ending_note {
+public:
+    explicit ending_note(std::atomic<int>& ended) noexcept : ended_(ended) {}
+    ~ending_note() { ++ended_; }
+
+private:
+    std::atomic<int>& ended_;
+};
+
 class overtaking_queue_test : public testing::Test {
 protected:
     using queue = overtaking_queue<int>;
@@ -226,6 +236,24 @@ TEST_F(overtaking_queue_test, a_group_that_takes_long_is_overtaken) {
     EXPECT_EQ(groups_, (std::vector<std::vector<int>>{{100, 101}}));
     go();
     to_do.wait();
+}
+
+TEST_F(overtaking_queue_test, a_thread_that_has_nothing_to_do_ends) {
+    std::vector<std::thread::id> ids;
+    std::atomic<int> ended = 0;
+    overtaking_queue<int> to_do({8, 1, 5ms, 1, 1ms}, {[&](std::span<int>) {
+                                                          // Is destroyed with its thread.
+                                                          thread_local const ending_note note(ended);
+                                                          ids.push_back(std::this_thread::get_id());
+                                                      },
+                                                      [] {}});
+    to_do.post(1);
+    to_do.wait();
+    while (ended == 0) std::this_thread::yield();
+    // Another is started for what comes then.
+    to_do.post(2);
+    to_do.wait();
+    EXPECT_EQ(ids.size(), 2u);
 }
 
 }  // namespace
