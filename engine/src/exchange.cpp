@@ -8,7 +8,6 @@
 #include <thread>
 #include <utility>
 
-#include "as_error.hpp"
 #include "descriptor_reserve.hpp"
 #include "further_streams.hpp"
 #include "incoming.hpp"
@@ -17,6 +16,7 @@
 #include "outgoing.hpp"
 #include "record.hpp"
 #include "stream_merge.hpp"
+#include "wherry/as_error.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {

@@ -13,11 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "as_error.hpp"
 #include "delivery_registry.hpp"
 #include "descriptor_reserve.hpp"
 #include "join_registry.hpp"
 #include "raw_receiver.hpp"
+#include "wherry/as_error.hpp"
 #include "wherry/exchange.hpp"
 
 namespace wherry {

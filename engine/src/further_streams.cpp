@@ -4,8 +4,8 @@
 #include <system_error>
 #include <utility>
 
-#include "as_error.hpp"
 #include "record.hpp"
+#include "wherry/as_error.hpp"
 
 namespace wherry {
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "as_error.hpp"
+#include "wherry/as_error.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -39,12 +39,8 @@ template <class Call>
 auto of_sink(Call&& call) {
     try {
         return std::forward<Call>(call)();
-    } catch (const error&) {
-        throw;
-    } catch (const std::bad_alloc&) {
-        throw error(errc::exhausted, "the receiver is out of memory");
     } catch (const std::exception& e) {
-        throw error(errc::internal, e.what());
+        throw as_error(e, "the receiver is out of memory");
     } catch (...) {
         throw error(errc::internal, "the sink failed with an exception of unknown type");
     }

@@ -4,7 +4,7 @@
 #include <exception>
 #include <utility>
 
-#include "as_error.hpp"
+#include "wherry/as_error.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "wherry/as_error.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -28,10 +29,8 @@ template <class Call>
 auto of_source(Call&& call) {
     try {
         return std::forward<Call>(call)();
-    } catch (const error& e) {
-        throw source_failure{e};
     } catch (const std::exception& e) {
-        throw source_failure{error(errc::internal, e.what())};
+        throw source_failure{as_error(e)};
     }
 }
 

@@ -12,10 +12,10 @@
 #include <thread>
 #include <utility>
 
-#include "as_error.hpp"
 #include "collected_response.hpp"
 #include "descriptor_reserve.hpp"
 #include "observer_gate.hpp"
+#include "wherry/as_error.hpp"
 
 namespace wherry {
 

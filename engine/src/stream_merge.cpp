@@ -5,7 +5,7 @@
 #include <exception>
 #include <utility>
 
-#include "as_error.hpp"
+#include "wherry/as_error.hpp"
 
 namespace wherry {
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "item_name.hpp"
+#include "wherry/as_error.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::filesystem {
@@ -414,12 +415,8 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
             if (one.failure) continue;
             try {
                 step(static_cast<file_delivery&>(*one.of), one);
-            } catch (const error& e) {
-                one.failure = e;
-            } catch (const std::bad_alloc&) {
-                one.failure = error(errc::exhausted, "the receiver is out of memory");
             } catch (const std::exception& e) {
-                one.failure = error(errc::internal, e.what());
+                one.failure = as_error(e, "the receiver is out of memory");
             }
         }
     };

@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
-#include <new>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
-#include "wherry/error.hpp"
+#include "wherry/as_error.hpp"
 #include "wherry/plugin.h"
 
 // The two directions in which a failure crosses the C line. Both sides of it use these: sdk.hpp and the host.
@@ -32,14 +30,9 @@ wherry_status guard(wherry_error* out, Body&& body) noexcept {
     try {
         std::forward<Body>(body)();
         return WHERRY_OK;
-    } catch (const error& e) {
-        return fill(target, e.code(), e.what(), e.system_error());
-    } catch (const std::bad_alloc&) {
-        return fill(target, errc::exhausted, "out of memory");
-    } catch (const std::system_error& e) {
-        return fill(target, errc::io, e.what(), e.code().value());
     } catch (const std::exception& e) {
-        return fill(target, errc::internal, e.what());
+        return translate(
+            e, [&](errc code, const char* text, int system_error) { return fill(target, code, text, system_error); });
     } catch (...) {
         return fill(target, errc::internal, "an exception of unknown type");
     }
