@@ -185,27 +185,29 @@ public:
 
     void pair(const std::string& address, std::chrono::milliseconds limit, pairing_agent& person) override {
         if (!table_.pair) throw error(errc::unsupported, of_->name + ": this transport knows no pairing");
-        const wherry_pairing_agent agent{sizeof(wherry_pairing_agent), &person,
-                                         [](void* context, const char* code, wherry_error* e) -> wherry_status {
-                                             return abi::guard(e, [&] {
-                                                 if (!static_cast<pairing_agent*>(context)->confirm(code))
-                                                     throw error(errc::refused, "the pairing was declined");
-                                             });
-                                         },
-                                         [](void* context, char* buffer, std::size_t capacity, std::size_t* length,
-                                            wherry_error* e) -> wherry_status {
-                                             return abi::guard(e, [&] {
-                                                 const auto code = static_cast<pairing_agent*>(context)->enter();
-                                                 if (!code) throw error(errc::refused, "no code was given");
-                                                 if (code->size() > capacity)
-                                                     throw error(errc::bad_input, "the code is too long");
-                                                 *length = code->copy(buffer, capacity);
-                                             });
-                                         },
-                                         [](void* context, const char* code) {
-                                             abi::guard(nullptr,
-                                                        [&] { static_cast<pairing_agent*>(context)->show(code); });
-                                         }};
+        const wherry_pairing_agent agent{
+            .struct_size = sizeof(wherry_pairing_agent),
+            .context = &person,
+            .confirm = [](void* context, const char* code, wherry_error* e) -> wherry_status {
+                return abi::guard(e, [&] {
+                    if (!static_cast<pairing_agent*>(context)->confirm(code))
+                        throw error(errc::refused, "the pairing was declined");
+                });
+            },
+            .enter = [](void* context, char* buffer, std::size_t capacity, std::size_t* length,
+                        wherry_error* e) -> wherry_status {
+                return abi::guard(e, [&] {
+                    const auto code = static_cast<pairing_agent*>(context)->enter();
+                    if (!code) throw error(errc::refused, "no code was given");
+                    if (code->size() > capacity) throw error(errc::bad_input, "the code is too long");
+                    *length = code->copy(buffer, capacity);
+                });
+            },
+            .show =
+                [](void* context, const char* code) {
+                    abi::guard(nullptr, [&] { static_cast<pairing_agent*>(context)->show(code); });
+                },
+        };
         checked(*of_, plugin_function::pair, [&](wherry_error* e) {
             return table_.pair(of_->handle, address.c_str(), as_milliseconds(limit), &agent, e);
         });
@@ -220,12 +222,16 @@ private:
 
 // Our stream as the C table that a cipher reads and writes. Valid while `link` is.
 wherry_stream as_c(stream& link) noexcept {
-    return {sizeof(wherry_stream), &link,
+    return {
+        .struct_size = sizeof(wherry_stream),
+        .context = &link,
+        .read_some =
             [](void* context, void* buffer, std::size_t capacity, std::size_t* length, wherry_error* e) {
                 return abi::guard(e, [&] {
                     *length = static_cast<stream*>(context)->read_some({static_cast<std::byte*>(buffer), capacity});
                 });
             },
+        .write_all =
             [](void* context, const wherry_piece* pieces, std::size_t count, wherry_error* e) {
                 return abi::guard(e, [&] {
                     std::vector<const_bytes> views;
@@ -234,7 +240,8 @@ wherry_stream as_c(stream& link) noexcept {
                         views.emplace_back(static_cast<const std::byte*>(pieces[i].data), pieces[i].length);
                     static_cast<stream*>(context)->write_all(std::span<const const_bytes>(views));
                 });
-            }};
+            },
+    };
 }
 
 identity as_cpp(const wherry_identity& c) {
@@ -337,15 +344,20 @@ std::unique_lock<std::mutex> turn(const plugin_instance& of) {
 
 // A sink's answer as the C table that a plugin writes to. Valid while `answer` is.
 wherry_response as_c(response& answer) noexcept {
-    return {sizeof(wherry_response), &answer,
+    return {
+        .struct_size = sizeof(wherry_response),
+        .context = &answer,
+        .append =
             [](void* context, const void* data, std::size_t length, wherry_error* e) {
                 return abi::guard(e, [&] {
                     static_cast<response*>(context)->append({static_cast<const std::byte*>(data), length});
                 });
             },
+        .set_outcome =
             [](void* context, const char* word, wherry_error* e) {
                 return abi::guard(e, [&] { static_cast<response*>(context)->set_outcome(word); });
-            }};
+            },
+    };
 }
 
 class adapted_delivery final : public delivery {
@@ -417,8 +429,13 @@ public:
 
     std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override {
         const std::string address(from.address);
-        const wherry_identity who{sizeof(wherry_identity), from.who.algorithm.c_str(), from.who.public_key.c_str(),
-                                  from.who.fingerprint.c_str(), from.who.label.c_str()};
+        const wherry_identity who{
+            .struct_size = sizeof(wherry_identity),
+            .algorithm = from.who.algorithm.c_str(),
+            .public_key = from.who.public_key.c_str(),
+            .fingerprint = from.who.fingerprint.c_str(),
+            .label = from.who.label.c_str(),
+        };
         wherry_offer c{};
         c.struct_size = sizeof c;
         c.kind = static_cast<std::uint32_t>(what.kind);

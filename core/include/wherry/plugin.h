@@ -15,7 +15,7 @@
  *    null, and has no other effect on its output arguments.
  *  - Functions marked OPTIONAL may be null pointers; any other null pointer makes the host refuse the plugin.
  *  - Structures grow only at their end. Each begins with its size as its author's compiler saw it; what lies beyond
- * that size is taken as zero.
+ *    that size is taken as zero.
  */
 #ifndef WHERRY_PLUGIN_H
 #define WHERRY_PLUGIN_H
@@ -62,14 +62,15 @@ typedef struct wherry_error {
 
 /* ---- Options ---------------------------------------------------------------------------------------------------- */
 
-enum {                             /* how the host checks a value, and the form in which configure() gets it: */
-       WHERRY_OPTION_STRING = 0,   /* any text, as given */
-       WHERRY_OPTION_INTEGER = 1,  /* decimal, within minimum..maximum */
-       WHERRY_OPTION_BOOLEAN = 2,  /* "true" or "false" */
-       WHERRY_OPTION_DURATION = 3, /* given like "500ms", "30s", "2m", "1h"; gets decimal milliseconds */
-       WHERRY_OPTION_SIZE = 4,     /* given like "4096", "64KiB", "1MB"; gets decimal bytes */
-       WHERRY_OPTION_PATH = 5,     /* a path, as given */
-       WHERRY_OPTION_CHOICE = 6    /* one of `choices` */
+/* The type of an option: how the host checks a value, and the form in which configure() gets it. */
+enum {
+    WHERRY_OPTION_STRING = 0,   /* any text, as given */
+    WHERRY_OPTION_INTEGER = 1,  /* decimal, within minimum..maximum */
+    WHERRY_OPTION_BOOLEAN = 2,  /* "true" or "false" */
+    WHERRY_OPTION_DURATION = 3, /* given like "500ms", "30s", "2m", "1h"; gets decimal milliseconds */
+    WHERRY_OPTION_SIZE = 4,     /* given like "4096", "64KiB", "1MB"; gets decimal bytes */
+    WHERRY_OPTION_PATH = 5,     /* a path, as given */
+    WHERRY_OPTION_CHOICE = 6    /* one of `choices` */
 };
 
 enum {
@@ -128,8 +129,7 @@ typedef struct wherry_instance_functions {
     uint32_t struct_size;
     wherry_status (*create)(const wherry_host* host, void** instance, wherry_error* error);
     wherry_status (*configure)(void* instance, const char* name, const char* value, wherry_error* error);
-    /* The place for checks across options and for acquiring what the instance needs (reading a key, opening a folder).
-     */
+    /* Checks across options, and acquires what the instance needs (reads a key, opens a folder). */
     wherry_status (*configure_done)(void* instance, wherry_error* error);
     void (*destroy)(void* instance);
 } wherry_instance_functions;
@@ -165,12 +165,13 @@ typedef struct wherry_piece {
     size_t length;
 } wherry_piece;
 
-enum {                                /* what is known of a peer that was found */
-       WHERRY_FOUND_SIGNAL = 1,       /* signal_dbm is set */
-       WHERRY_FOUND_PAIRING = 2,      /* whether it is paired: */
-       WHERRY_FOUND_IS_PAIRED = 4,    /* ... it is */
-       WHERRY_FOUND_SERVICE = 8,      /* whether a wherry receiver runs there: */
-       WHERRY_FOUND_HAS_RECEIVER = 16 /* ... one does */
+/* What is known of a peer that was found. */
+enum {
+    WHERRY_FOUND_SIGNAL = 1,       /* signal_dbm is set */
+    WHERRY_FOUND_PAIRING = 2,      /* whether it is paired: */
+    WHERRY_FOUND_IS_PAIRED = 4,    /* ... it is */
+    WHERRY_FOUND_SERVICE = 8,      /* whether a wherry receiver runs there: */
+    WHERRY_FOUND_HAS_RECEIVER = 16 /* ... one does */
 };
 
 /* A device or host that discover() found. Borrowed until the callback returns. */

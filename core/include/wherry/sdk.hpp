@@ -156,20 +156,20 @@ Plugin& plugin_of(void* handle) {
 
 template <class Plugin>
 constexpr wherry_instance_functions instance_functions = {
-    sizeof(wherry_instance_functions),
-    [](const wherry_host* host, void** out, wherry_error* e) -> wherry_status {
+    .struct_size = sizeof(wherry_instance_functions),
+    .create = [](const wherry_host* host, void** out, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] { *out = new instance<Plugin>{host_services(*host), {}, nullptr}; });
     },
-    [](void* handle, const char* name, const char* value, wherry_error* e) -> wherry_status {
+    .configure = [](void* handle, const char* name, const char* value, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] { static_cast<instance<Plugin>*>(handle)->options.set(name, value); });
     },
-    [](void* handle, wherry_error* e) -> wherry_status {
+    .configure_done = [](void* handle, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             auto& self = *static_cast<instance<Plugin>*>(handle);
             self.plugin = std::make_unique<Plugin>(self.options, self.host);
         });
     },
-    [](void* handle) { delete static_cast<instance<Plugin>*>(handle); },
+    .destroy = [](void* handle) { delete static_cast<instance<Plugin>*>(handle); },
 };
 
 // ---- transport ----
@@ -253,49 +253,61 @@ private:
 
 template <class Plugin>
 constexpr wherry_transport_functions transport_functions = {
-    sizeof(wherry_transport_functions),
-    [](void* self, const char* address, void** out, wherry_error* e) -> wherry_status {
+    .struct_size = sizeof(wherry_transport_functions),
+    .connect = [](void* self, const char* address, void** out, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] { *out = hold(made(plugin_of<Plugin>(self).connect(address), "connect")); });
     },
-    [](void* self, const char* address, void** out, wherry_error* e) -> wherry_status {
+    .listen = [](void* self, const char* address, void** out, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             auto object = made(plugin_of<Plugin>(self).listen(address), "listen");
             auto real = std::string(object->address());
             *out = new held_listener{std::move(object), std::move(real)};
         });
     },
-    [](void* self, void** out, wherry_error* e) -> wherry_status {
+    .accept = [](void* self, void** out, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] { *out = hold(made(static_cast<held_listener*>(self)->object->accept(), "accept")); });
     },
-    [](void* self) -> const char* { return static_cast<held_listener*>(self)->address.c_str(); },
-    [](void* self) { static_cast<held_listener*>(self)->object->abort(); },
-    [](void* self) { delete static_cast<held_listener*>(self); },
-    [](void* self, void* buffer, std::size_t capacity, std::size_t* length, wherry_error* e) -> wherry_status {
+    .listener_address = [](void* self) -> const char* { return static_cast<held_listener*>(self)->address.c_str(); },
+    .listener_abort = [](void* self) { static_cast<held_listener*>(self)->object->abort(); },
+    .listener_close = [](void* self) { delete static_cast<held_listener*>(self); },
+    .read_some = [](void* self, void* buffer, std::size_t capacity, std::size_t* length,
+                    wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] { *length = link_of(self).read_some({static_cast<std::byte*>(buffer), capacity}); });
     },
-    [](void* self, const wherry_piece* pieces, std::size_t count, wherry_error* e) -> wherry_status {
+    .write_all = [](void* self, const wherry_piece* pieces, std::size_t count, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] { write_pieces(link_of(self), pieces, count); });
     },
-    [](void* self, wherry_error* e) -> wherry_status { return abi::guard(e, [&] { link_of(self).shutdown_write(); }); },
-    [](void* self, std::uint32_t ms) { link_of(self).set_read_timeout(std::chrono::milliseconds(ms)); },
-    [](void* self, std::uint32_t ms) { link_of(self).set_write_timeout(std::chrono::milliseconds(ms)); },
-    [](void* self) { link_of(self).abort(); },
-    [](void* self) -> const char* { return static_cast<held_connection*>(self)->address.c_str(); },
-    [](void* self) -> std::uint32_t { return static_cast<std::uint32_t>(link_of(self).record_bytes()); },
-    [](void* self) { delete static_cast<held_connection*>(self); },
-    [](void* self, std::uint32_t ms, void* context, std::int32_t (*found)(void*, const wherry_discovered*),
-       wherry_error* e) -> wherry_status {
+    .shutdown_write = [](void* self, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] { link_of(self).shutdown_write(); });
+    },
+    .set_read_timeout = [](void* self,
+                           std::uint32_t ms) { link_of(self).set_read_timeout(std::chrono::milliseconds(ms)); },
+    .set_write_timeout = [](void* self,
+                            std::uint32_t ms) { link_of(self).set_write_timeout(std::chrono::milliseconds(ms)); },
+    .abort = [](void* self) { link_of(self).abort(); },
+    .peer_address = [](void* self) -> const char* { return static_cast<held_connection*>(self)->address.c_str(); },
+    .record_bytes = [](void* self) -> std::uint32_t {
+        return static_cast<std::uint32_t>(link_of(self).record_bytes());
+    },
+    .connection_close = [](void* self) { delete static_cast<held_connection*>(self); },
+    .discover = [](void* self, std::uint32_t ms, void* context, std::int32_t (*found)(void*, const wherry_discovered*),
+                   wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             plugin_of<Plugin>(self).discover(std::chrono::milliseconds(ms), [&](const discovered_peer& peer) {
                 const std::string address(peer.address), name(peer.name);
-                const wherry_discovered row{sizeof(wherry_discovered), address.c_str(), name.c_str(),
-                                            what_is_known(peer), peer.signal_dbm.value_or(0)};
+                const wherry_discovered row{
+                    .struct_size = sizeof(wherry_discovered),
+                    .address = address.c_str(),
+                    .name = name.c_str(),
+                    .known = what_is_known(peer),
+                    .signal_dbm = peer.signal_dbm.value_or(0),
+                };
                 return found(context, &row) == 0;
             });
         });
     },
-    [](void* self, const char* address, std::uint32_t ms, const wherry_pairing_agent* agent,
-       wherry_error* e) -> wherry_status {
+    .pair = [](void* self, const char* address, std::uint32_t ms, const wherry_pairing_agent* agent,
+               wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             host_pairing_agent person(*agent);
             plugin_of<Plugin>(self).pair(address, std::chrono::milliseconds(ms), person);
@@ -330,8 +342,13 @@ private:
 
 // Valid while `from` is.
 inline wherry_identity as_c(const identity& from) noexcept {
-    return {sizeof(wherry_identity), from.algorithm.c_str(), from.public_key.c_str(), from.fingerprint.c_str(),
-            from.label.c_str()};
+    return {
+        .struct_size = sizeof(wherry_identity),
+        .algorithm = from.algorithm.c_str(),
+        .public_key = from.public_key.c_str(),
+        .fingerprint = from.fingerprint.c_str(),
+        .label = from.label.c_str(),
+    };
 }
 
 inline identity as_cpp(const wherry_identity& from) {
@@ -347,9 +364,9 @@ inline cipher_session& session_of(void* handle) { return *static_cast<held_sessi
 
 template <class Plugin>
 constexpr wherry_cipher_functions cipher_functions = {
-    sizeof(wherry_cipher_functions),
-    [](void* self, const wherry_handshake* handshake, const wherry_stream* c_stream, void** out,
-       wherry_error* e) -> wherry_status {
+    .struct_size = sizeof(wherry_cipher_functions),
+    .handshake = [](void* self, const wherry_handshake* handshake, const wherry_stream* c_stream, void** out,
+                    wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             host_stream link(*c_stream);
             const auto verify = [&](const identity& peer) -> std::string {
@@ -368,28 +385,29 @@ constexpr wherry_cipher_functions cipher_functions = {
             *out = new held_session{std::move(object), std::move(description)};
         });
     },
-    [](void* self, const wherry_stream* c_stream, wherry_error* e) -> wherry_status {
+    .finish_handshake = [](void* self, const wherry_stream* c_stream, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             host_stream link(*c_stream);
             session_of(self).finish_handshake(link);
         });
     },
-    [](void* self) -> std::uint32_t { return static_cast<std::uint32_t>(session_of(self).overhead()); },
-    [](void* self, void* record, std::size_t length, wherry_error* e) -> wherry_status {
+    .overhead = [](void* self) -> std::uint32_t { return static_cast<std::uint32_t>(session_of(self).overhead()); },
+    .seal = [](void* self, void* record, std::size_t length, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             auto& session = session_of(self);
             session.seal({static_cast<std::byte*>(record), length + session.overhead()}, length);
         });
     },
-    [](void* self, void* record, std::size_t length, std::size_t* plain_length, wherry_error* e) -> wherry_status {
+    .open = [](void* self, void* record, std::size_t length, std::size_t* plain_length,
+               wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             *plain_length = session_of(self).open({static_cast<std::byte*>(record), length}).size();
         });
     },
-    [](void* self, wherry_identity* out) { *out = as_c(session_of(self).peer()); },
-    [](void* self) -> const char* { return static_cast<held_session*>(self)->description.c_str(); },
-    [](void* self) { delete static_cast<held_session*>(self); },
-    [](void* self) -> std::int32_t { return plugin_of<Plugin>(self).is_insecure() ? 1 : 0; },
+    .peer = [](void* self, wherry_identity* out) { *out = as_c(session_of(self).peer()); },
+    .describe = [](void* self) -> const char* { return static_cast<held_session*>(self)->description.c_str(); },
+    .session_close = [](void* self) { delete static_cast<held_session*>(self); },
+    .is_insecure = [](void* self) -> std::int32_t { return plugin_of<Plugin>(self).is_insecure() ? 1 : 0; },
 };
 
 // ---- sink ----
@@ -467,8 +485,9 @@ constexpr auto group_function() {
 
 template <class Plugin>
 constexpr wherry_sink_functions sink_functions = {
-    sizeof(wherry_sink_functions),
-    [](void* self, const wherry_offer* c, void** out, std::uint64_t* offset, wherry_error* e) -> wherry_status {
+    .struct_size = sizeof(wherry_sink_functions),
+    .begin = [](void* self, const wherry_offer* c, void** out, std::uint64_t* offset,
+                wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             const auto who = as_cpp(*c->peer);
             auto begun = made(plugin_of<Plugin>(self).begin(as_cpp(*c), {c->peer_address, who}), "begin");
@@ -476,29 +495,30 @@ constexpr wherry_sink_functions sink_functions = {
             *out = begun.release();
         });
     },
-    [](void* self, const void* data, std::size_t length, wherry_error* e) -> wherry_status {
+    .write = [](void* self, const void* data, std::size_t length, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] { delivery_of(self).write({static_cast<const std::byte*>(data), length}); });
     },
-    [](void* self, const wherry_response* c, wherry_error* e) -> wherry_status {
+    .finish = [](void* self, const wherry_response* c, wherry_error* e) -> wherry_status {
         const std::unique_ptr<delivery> ended(static_cast<delivery*>(self));
         return abi::guard(e, [&] {
             host_response answer(*c);
             ended->finish(answer);
         });
     },
-    [](void* self, std::int32_t keep) {
-        const std::unique_ptr<delivery> ended(static_cast<delivery*>(self));
-        ended->abort(keep ? delivery::partial::keep : delivery::partial::drop);
-    },
-    [](void* self, std::uint64_t position, void* buffer, std::size_t capacity, std::size_t* length,
-       wherry_error* e) -> wherry_status {
+    .abort =
+        [](void* self, std::int32_t keep) {
+            const std::unique_ptr<delivery> ended(static_cast<delivery*>(self));
+            ended->abort(keep ? delivery::partial::keep : delivery::partial::drop);
+        },
+    .read_back = [](void* self, std::uint64_t position, void* buffer, std::size_t capacity, std::size_t* length,
+                    wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             *length = delivery_of(self).read_back(position, {static_cast<std::byte*>(buffer), capacity});
         });
     },
-    [](void* self) { plugin_of<Plugin>(self).interrupt(); },
-    group_function<Plugin>(),
-    [](void* self) -> std::int32_t { return delivery_of(self).finishes_at_once() ? 1 : 0; },
+    .interrupt = [](void* self) { plugin_of<Plugin>(self).interrupt(); },
+    .finish_group = group_function<Plugin>(),
+    .finishes_at_once = [](void* self) -> std::int32_t { return delivery_of(self).finishes_at_once() ? 1 : 0; },
 };
 
 template <class Plugin>
@@ -517,20 +537,22 @@ constexpr wherry_plugin describe(const char* name, const char* version, const ch
         kind = WHERRY_KIND_SINK;
         functions = &sink_functions<Plugin>;
     }
-    return {WHERRY_PLUGIN_MAGIC,
-            WHERRY_ABI_MAJOR,
-            sizeof(wherry_plugin),
-            kind,
-            WHERRY_THREADS_PARALLEL,
-            static_cast<std::uint32_t>(options.size()),
-            sizeof(wherry_option),
-            0,
-            name,
-            version,
-            summary,
-            options.data(),
-            &instance_functions<Plugin>,
-            functions};
+    return {
+        .magic = WHERRY_PLUGIN_MAGIC,
+        .abi_major = WHERRY_ABI_MAJOR,
+        .struct_size = sizeof(wherry_plugin),
+        .kind = kind,
+        .thread_model = WHERRY_THREADS_PARALLEL,
+        .option_count = static_cast<std::uint32_t>(options.size()),
+        .option_size = sizeof(wherry_option),
+        .reserved = 0,
+        .name = name,
+        .version = version,
+        .summary = summary,
+        .options = options.data(),
+        .instance = &instance_functions<Plugin>,
+        .functions = functions,
+    };
 }
 
 }  // namespace sdk

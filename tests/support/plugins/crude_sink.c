@@ -90,11 +90,22 @@ static wherry_status read_back(void* handle, uint64_t position, void* buffer, si
     return WHERRY_OK;
 }
 
-static const wherry_instance_functions instance_functions = {sizeof(wherry_instance_functions), create, configure,
-                                                             configure_done, destroy};
+static const wherry_instance_functions instance_functions = {
+    .struct_size = sizeof(wherry_instance_functions),
+    .create = create,
+    .configure = configure,
+    .configure_done = configure_done,
+    .destroy = destroy,
+};
 
 static const wherry_sink_functions sink_functions = {
-    sizeof(wherry_sink_functions), begin, write_some, finish, abort_item, read_back, NULL, NULL, NULL};
+    .struct_size = sizeof(wherry_sink_functions),
+    .begin = begin,
+    .write = write_some,
+    .finish = finish,
+    .abort = abort_item,
+    .read_back = read_back,
+};
 
 __attribute__((visibility("default"))) const wherry_plugin wherry_plugin_v1 = {
     .magic = WHERRY_PLUGIN_MAGIC,

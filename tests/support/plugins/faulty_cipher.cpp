@@ -284,38 +284,43 @@ void close_session(void* self) {
     if (here != fault::leaks_sessions) delete static_cast<session*>(self);
 }
 
-const wherry_instance_functions instance_functions = {sizeof(wherry_instance_functions), create, configure,
-                                                      configure_done, destroy};
+const wherry_instance_functions instance_functions = {
+    .struct_size = sizeof(wherry_instance_functions),
+    .create = create,
+    .configure = configure,
+    .configure_done = configure_done,
+    .destroy = destroy,
+};
 
 const wherry_cipher_functions cipher_functions = {
-    sizeof(wherry_cipher_functions),
-    handshake,
-    finish_handshake,
-    overhead,
-    seal,
-    open,
-    peer,
-    describe,
-    close_session,
-    nullptr,
+    .struct_size = sizeof(wherry_cipher_functions),
+    .handshake = handshake,
+    .finish_handshake = finish_handshake,
+    .overhead = overhead,
+    .seal = seal,
+    .open = open,
+    .peer = peer,
+    .describe = describe,
+    .session_close = close_session,
+    .is_insecure = nullptr,
 };
 
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) const wherry_plugin wherry_plugin_v1;
 extern "C" const wherry_plugin wherry_plugin_v1 = {
-    WHERRY_PLUGIN_MAGIC,
-    WHERRY_ABI_MAJOR,
-    sizeof(wherry_plugin),
-    WHERRY_KIND_CIPHER,
-    WHERRY_THREADS_PARALLEL,
-    0,
-    sizeof(wherry_option),
-    0,
-    "faulty",
-    "1",
-    "has one fault",
-    nullptr,
-    &instance_functions,
-    &cipher_functions,
+    .magic = WHERRY_PLUGIN_MAGIC,
+    .abi_major = WHERRY_ABI_MAJOR,
+    .struct_size = sizeof(wherry_plugin),
+    .kind = WHERRY_KIND_CIPHER,
+    .thread_model = WHERRY_THREADS_PARALLEL,
+    .option_count = 0,
+    .option_size = sizeof(wherry_option),
+    .reserved = 0,
+    .name = "faulty",
+    .version = "1",
+    .summary = "has one fault",
+    .options = nullptr,
+    .instance = &instance_functions,
+    .functions = &cipher_functions,
 };

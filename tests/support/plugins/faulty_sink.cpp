@@ -380,18 +380,25 @@ wherry_status read_back(void* self, std::uint64_t position, void* into, std::siz
     return WHERRY_OK;
 }
 
-const wherry_instance_functions instance_functions = {sizeof(wherry_instance_functions), create, configure,
-                                                      configure_done, here == fault::lacks_destroy ? nullptr : destroy};
+const wherry_instance_functions instance_functions = {
+    .struct_size = sizeof(wherry_instance_functions),
+    .create = create,
+    .configure = configure,
+    .configure_done = configure_done,
+    .destroy = here == fault::lacks_destroy ? nullptr : destroy,
+};
 
-const wherry_sink_functions sink_functions = {sizeof(wherry_sink_functions),
-                                              begin,
-                                              write_some,
-                                              here == fault::lacks_finish ? nullptr : finish,
-                                              abort_item,
-                                              read_back,
-                                              nullptr,
-                                              finish_group,
-                                              nullptr};
+const wherry_sink_functions sink_functions = {
+    .struct_size = sizeof(wherry_sink_functions),
+    .begin = begin,
+    .write = write_some,
+    .finish = here == fault::lacks_finish ? nullptr : finish,
+    .abort = abort_item,
+    .read_back = read_back,
+    .interrupt = nullptr,
+    .finish_group = finish_group,
+    .finishes_at_once = nullptr,
+};
 
 const wherry_option options[] = {
     {"note", WHERRY_OPTION_STRING, here == fault::tells_its_secret ? std::uint32_t{WHERRY_OPTION_SECRET} : 0, "none",
@@ -422,18 +429,18 @@ __attribute__((destructor)) void at_unload() {
 
 extern "C" __attribute__((visibility("default"))) const wherry_plugin wherry_plugin_v1;
 extern "C" const wherry_plugin wherry_plugin_v1 = {
-    here == fault::has_another_magic ? 1 : WHERRY_PLUGIN_MAGIC,
-    here == fault::has_another_abi ? 7 : WHERRY_ABI_MAJOR,
-    here == fault::has_a_short_descriptor ? 40 : sizeof(wherry_plugin),
-    WHERRY_KIND_SINK,
-    WHERRY_THREADS_PARALLEL,
-    3,
-    sizeof(wherry_option),
-    0,
-    here == fault::has_another_name ? "another" : "faulty",
-    here == fault::has_no_version ? "" : "1",
-    here == fault::has_a_summary_of_two_lines ? "has one\nfault" : "has one fault",
-    options,
-    &instance_functions,
-    &sink_functions,
+    .magic = here == fault::has_another_magic ? 1 : WHERRY_PLUGIN_MAGIC,
+    .abi_major = here == fault::has_another_abi ? 7 : WHERRY_ABI_MAJOR,
+    .struct_size = here == fault::has_a_short_descriptor ? 40 : sizeof(wherry_plugin),
+    .kind = WHERRY_KIND_SINK,
+    .thread_model = WHERRY_THREADS_PARALLEL,
+    .option_count = 3,
+    .option_size = sizeof(wherry_option),
+    .reserved = 0,
+    .name = here == fault::has_another_name ? "another" : "faulty",
+    .version = here == fault::has_no_version ? "" : "1",
+    .summary = here == fault::has_a_summary_of_two_lines ? "has one\nfault" : "has one fault",
+    .options = options,
+    .instance = &instance_functions,
+    .functions = &sink_functions,
 };

@@ -75,11 +75,22 @@ static void finish_group(void* handle, wherry_ending* const* endings, size_t cou
     }
 }
 
-static const wherry_instance_functions instance_functions = {sizeof(wherry_instance_functions), create, configure,
-                                                             configure_done, destroy};
+static const wherry_instance_functions instance_functions = {
+    .struct_size = sizeof(wherry_instance_functions),
+    .create = create,
+    .configure = configure,
+    .configure_done = configure_done,
+    .destroy = destroy,
+};
 
 static const wherry_sink_functions sink_functions = {
-    sizeof(wherry_sink_functions), begin, write_some, finish, abort_item, NULL, NULL, finish_group, NULL};
+    .struct_size = sizeof(wherry_sink_functions),
+    .begin = begin,
+    .write = write_some,
+    .finish = finish,
+    .abort = abort_item,
+    .finish_group = finish_group,
+};
 
 __attribute__((visibility("default"))) const wherry_plugin wherry_plugin_v1 = {
     .magic = WHERRY_PLUGIN_MAGIC,

@@ -93,10 +93,28 @@ static const future_option options[] = {
 };
 
 static const future_instance_functions instance_functions = {
-    {sizeof(future_instance_functions), create, configure, configure_done, destroy}, trap};
+    .known =
+        {
+            .struct_size = sizeof(future_instance_functions),
+            .create = create,
+            .configure = configure,
+            .configure_done = configure_done,
+            .destroy = destroy,
+        },
+    .later = trap,
+};
 
 static const future_sink_functions sink_functions = {
-    {sizeof(future_sink_functions), begin, write_some, finish, abort_item, NULL, NULL, NULL, NULL}, trap};
+    .known =
+        {
+            .struct_size = sizeof(future_sink_functions),
+            .begin = begin,
+            .write = write_some,
+            .finish = finish,
+            .abort = abort_item,
+        },
+    .later = trap,
+};
 
 __attribute__((visibility("default"))) const future_plugin wherry_plugin_v1 = {
     .known =

@@ -176,44 +176,51 @@ static void no_peer(void* session, wherry_identity* identity) {
 
 /* ---- The tables ---- */
 
-static wherry_instance_functions instance_functions = {sizeof(wherry_instance_functions), create, configure,
-                                                       configure_done, destroy};
+static wherry_instance_functions instance_functions = {
+    .struct_size = sizeof(wherry_instance_functions),
+    .create = create,
+    .configure = configure,
+    .configure_done = configure_done,
+    .destroy = destroy,
+};
 
 static wherry_sink_functions sink_functions = {
-    sizeof(wherry_sink_functions), begin, write_some, finish, abort_item, NULL, NULL, NULL, NULL};
+    .struct_size = sizeof(wherry_sink_functions),
+    .begin = begin,
+    .write = write_some,
+    .finish = finish,
+    .abort = abort_item,
+};
 
 static wherry_transport_functions transport_functions = {
-    sizeof(wherry_transport_functions),
-    connect_to,
-    connect_to,
-    accept_one,
-    no_address,
-    nothing,
-    close_connection,
-    read_too_much,
-    write_all,
-    shutdown_write,
-    set_timeout,
-    set_timeout,
-    nothing,
-    no_address,
-    record_bytes,
-    close_connection,
-    NULL,
-    NULL,
+    .struct_size = sizeof(wherry_transport_functions),
+    .connect = connect_to,
+    .listen = connect_to,
+    .accept = accept_one,
+    .listener_address = no_address,
+    .listener_abort = nothing,
+    .listener_close = close_connection,
+    .read_some = read_too_much,
+    .write_all = write_all,
+    .shutdown_write = shutdown_write,
+    .set_read_timeout = set_timeout,
+    .set_write_timeout = set_timeout,
+    .abort = nothing,
+    .peer_address = no_address,
+    .record_bytes = record_bytes,
+    .connection_close = close_connection,
 };
 
 static wherry_cipher_functions cipher_functions = {
-    sizeof(wherry_cipher_functions),
-    handshake,
-    finish_handshake,
-    overhead,
-    seal,
-    open_to_too_much,
-    no_peer,
-    no_address,
-    close_connection,
-    NULL,
+    .struct_size = sizeof(wherry_cipher_functions),
+    .handshake = handshake,
+    .finish_handshake = finish_handshake,
+    .overhead = overhead,
+    .seal = seal,
+    .open = open_to_too_much,
+    .peer = no_peer,
+    .describe = no_address,
+    .session_close = close_connection,
 };
 
 static wherry_option options[2] = {
