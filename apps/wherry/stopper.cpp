@@ -2,12 +2,14 @@
 
 #include <chrono>
 
+#include "wherry/clocks.hpp"
+
 namespace wherry::app {
 
 namespace {
 
 // How long a sender that was interrupted takes leave of the receiver before it just ends.
-constexpr std::chrono::seconds cancel_grace{3};
+using clocks::cancel_grace;
 
 }  // namespace
 

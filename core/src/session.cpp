@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "wherry/clocks.hpp"
 #include "wherry/limits.hpp"
 #include "wherry/text.hpp"
 
@@ -222,7 +223,7 @@ void session::complete() {
 
 void await_close(connection& link) noexcept {
     try {
-        const auto deadline = clock::now() + std::chrono::seconds(2);
+        const auto deadline = clock::now() + clocks::close_wait;
         std::array<std::byte, 16384> dropped;
         for (;;) {
             const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "digest.hpp"
+#include "wherry/clocks.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -14,7 +15,6 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-constexpr auto tidy_every = std::chrono::hours(1);
 // How often a wait for another connection looks at it.
 constexpr std::chrono::milliseconds look_every{50};
 
@@ -105,7 +105,7 @@ delivery_registry::claim delivery_registry::take(const claimant& by, const offer
 
     auto into = std::make_unique<claimed_delivery>(mine);
     const auto came = clock::now();
-    const auto silence = 3 * by.ping_interval;
+    const auto silence = clocks::silent_pings * by.ping_interval;
     for (;;) {
         std::shared_ptr<under_way> older;
         auto then = under_way::old_link::leave;
@@ -240,11 +240,11 @@ void delivery_registry::finished(const under_way& what, outcome how) {
 void delivery_registry::drop_outdated() {
     const auto now = clock::now();
     if (now < next_tidying_) return;
-    next_tidying_ = now + tidy_every;
+    next_tidying_ = now + clocks::tidying_interval;
     for (auto peer = peers_.begin(); peer != peers_.end();) {
         for (auto at = peer->second.results.begin(); at != peer->second.results.end();) {
             const auto next = std::next(at);
-            if (now - at->second.when >= limits::result_lifetime) peer->second.forget_result(at);
+            if (now - at->second.when >= clocks::result_lifetime) peer->second.forget_result(at);
             at = next;
         }
         peer->second.tidy();

@@ -17,6 +17,7 @@
 #include "record.hpp"
 #include "stream_merge.hpp"
 #include "wherry/as_error.hpp"
+#include "wherry/clocks.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -24,18 +25,10 @@ namespace wherry {
 namespace {
 
 using clock = std::chrono::steady_clock;
+using namespace clocks;
 
-// Answers wait this long for company while more is being taken apart.
-constexpr std::chrono::milliseconds answer_delay{20};
-// How long a side that has said BYE waits for the peer's.
-constexpr std::chrono::seconds leave_wait{5};
-// How long one that has nothing more to send waits for connections that are just being opened, so that the peer does
-// not take them for lost.
-constexpr std::chrono::seconds join_wait{1};
 // A first record longer than this, without what sealing adds, holds no JOIN.
 constexpr std::size_t max_join_bytes = frame_header_bytes + 128;
-// How long the peer has to close the connection when all is said.
-constexpr std::chrono::seconds close_wait{2};
 
 }  // namespace
 

@@ -18,6 +18,7 @@
 #include "join_registry.hpp"
 #include "raw_receiver.hpp"
 #include "wherry/as_error.hpp"
+#include "wherry/clocks.hpp"
 #include "wherry/exchange.hpp"
 
 namespace wherry {
@@ -26,15 +27,9 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-// When descriptors or threads have run out, a connection that ends may bring some back; so may other programs.
-constexpr std::chrono::milliseconds exhausted_pause{50};
-// No peer is evicted sooner. A sender starts the handshake as soon as it is connected, and proves its key one round
-// trip later.
-constexpr std::chrono::milliseconds unproved_grace{250};
 // Peers that come at the same moment are dealt with a few at a time, as far as they are quick: a thousand that all wait
-// for one another take longer, and more memory and threads, than a thousand in a row. Who takes longer than this holds
-// up nobody.
-constexpr std::chrono::milliseconds rush_time{25};
+// for one another take longer, and more memory and threads, than a thousand in a row. Who takes longer than rush_time
+// holds up nobody.
 constexpr std::size_t least_at_once = 16, at_once_for_each_processor = 8;
 // Proved peers that wait for a place, in places.
 constexpr std::size_t waiting_for_each_place = 16;
@@ -153,7 +148,7 @@ struct exchange_server::implementation {
                 }
                 std::unique_lock lock(mutex);
                 evict_one();
-                changed.wait_for(lock, exhausted_pause);
+                changed.wait_for(lock, clocks::exhausted_pause);
             }
         }
         next.reset();
@@ -183,7 +178,7 @@ struct exchange_server::implementation {
             const bool lacks_descriptors = !is_accepted && !reserve.is_half_free() && !peers.empty();
             if (!is_crowded && !lacks_descriptors) return true;
             // An evicted peer does not count any more, but its descriptors are free a little later.
-            if (!evict_one() || lacks_descriptors) changed.wait_for(lock, exhausted_pause);
+            if (!evict_one() || lacks_descriptors) changed.wait_for(lock, clocks::exhausted_pause);
         }
     }
 
@@ -194,7 +189,7 @@ struct exchange_server::implementation {
         std::vector<served*> silent, others;
         const auto now = clock::now();
         for (auto& peer : peers) {
-            if (peer.at != phase::unproved || peer.is_evicted || now - peer.since < unproved_grace) continue;
+            if (peer.at != phase::unproved || peer.is_evicted || now - peer.since < clocks::unproved_grace) continue;
             const std::lock_guard peer_lock(peer.mutex);
             if (peer.link) (peer.link->has_heard() ? others : silent).push_back(&peer);
         }
@@ -213,7 +208,7 @@ struct exchange_server::implementation {
     std::optional<clock::time_point> end_of_rush() const {
         if (peers.size() < most_at_once) return std::nullopt;
         const auto since = std::prev(peers.end(), static_cast<std::ptrdiff_t>(most_at_once))->since;
-        return clock::now() - since < rush_time ? std::optional(since + rush_time) : std::nullopt;
+        return clock::now() - since < clocks::rush_time ? std::optional(since + clocks::rush_time) : std::nullopt;
     }
 
     std::size_t& count(phase which) { return counts[static_cast<std::size_t>(which)]; }

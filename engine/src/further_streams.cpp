@@ -6,15 +6,9 @@
 
 #include "record.hpp"
 #include "wherry/as_error.hpp"
+#include "wherry/clocks.hpp"
 
 namespace wherry {
-
-namespace {
-
-// How long what the peer has to say about it is waited for when a further connection was lost.
-constexpr std::chrono::seconds last_words_wait{2};
-
-}  // namespace
 
 struct further_streams::stream {
     std::shared_ptr<connection> link;  // under the mutex
@@ -176,7 +170,7 @@ void further_streams::lost(const error& why) noexcept {
     if (is_over_) return;
     writer_.spreader()->fail(why);
     // What the peer has answered before it went is still to be heard.
-    changed_.wait_for(lock, last_words_wait, [&] { return is_over_; });
+    changed_.wait_for(lock, clocks::last_words_wait, [&] { return is_over_; });
     if (is_over_) return;
     lock.unlock();
     writer_.fail(why);

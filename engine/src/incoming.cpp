@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "wherry/as_error.hpp"
+#include "wherry/clocks.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -23,9 +24,8 @@ constexpr std::size_t response_piece_bytes = 4096;
 // What is larger takes long by itself, and nothing small should wait for it in one group.
 constexpr std::uint64_t most_grouped_bytes = std::uint64_t{1} << 20;
 
-// A delivery waits so long for descriptors before it is refused, and retries at this interval.
-constexpr std::chrono::seconds descriptor_timeout{10};
-constexpr std::chrono::milliseconds descriptor_retry_interval{10};
+using clocks::descriptor_retry_interval;
+using clocks::descriptor_timeout;
 
 // As much as zstd expands at a time.
 constexpr std::size_t expanded_piece_bytes = std::size_t{128} << 10;

@@ -23,6 +23,7 @@
 #include "observer_gate.hpp"
 #include "overtaking_queue.hpp"
 #include "packing.hpp"
+#include "wherry/clocks.hpp"
 #include "wherry/session.hpp"
 #include "wherry/sink.hpp"
 
@@ -37,7 +38,7 @@ namespace wherry {
 class incoming_transfers {
 public:
     // How long what has come waits for the delivery before it to be finished.
-    static constexpr std::chrono::milliseconds finish_patience{20};
+    static constexpr std::chrono::milliseconds finish_patience = clocks::finish_patience;
 
     // `into` may be null: then every offer is refused.
     // `known` and `reserve` may be null. `verify` may be empty; see exchange_options.

@@ -3,6 +3,7 @@
 #include <botan/mem_ops.h>
 #include <botan/system_rng.h>
 
+#include "wherry/clocks.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -20,7 +21,7 @@ join_token join_registry::grant(std::shared_ptr<stream_merge> to, const identity
     join_token token;
     Botan::system_rng().randomize(reinterpret_cast<std::uint8_t*>(token.data()), token.size());
     const std::lock_guard lock(mutex_);
-    permissions_.push_back({token, {std::move(to), number}, peer, count, clock::now() + limits::join_lifetime});
+    permissions_.push_back({token, {std::move(to), number}, peer, count, clock::now() + clocks::join_lifetime});
     return token;
 }
 

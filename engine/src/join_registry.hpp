@@ -24,7 +24,7 @@ public:
 
     std::size_t max_streams() const noexcept { return max_streams_; }
 
-    // Permits as many connections of this peer to join, until limits::join_lifetime has passed or the exchange has
+    // Permits as many connections of this peer to join, until clocks::join_lifetime has passed or the exchange has
     // withdrawn it. `number` is what the exchange is known by.
     join_token grant(std::shared_ptr<stream_merge> to, const identity& peer, std::size_t count, std::uint64_t number);
     void withdraw(const stream_merge& to) noexcept;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "wherry/as_error.hpp"
+#include "wherry/clocks.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -17,8 +18,7 @@ namespace {
 // A DATA frame shorter than this is not worth its place at the end of a record.
 constexpr std::size_t least_data_bytes = 1024;
 constexpr std::size_t prefix_piece_bytes = std::size_t{256} << 10;
-// How long a failed write waits for the reader to find out what the peer has to say about it.
-constexpr std::chrono::seconds last_words_wait{2};
+using clocks::last_words_wait;
 
 // A failure of one source, or a wish to stop it: it ends its transfer, not the exchange.
 struct source_failure {

@@ -16,6 +16,7 @@
 #include "descriptor_reserve.hpp"
 #include "observer_gate.hpp"
 #include "wherry/as_error.hpp"
+#include "wherry/clocks.hpp"
 
 namespace wherry {
 
@@ -23,15 +24,6 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
-
-// A silent connection notices within this time that it should end. Only a read that timed out ends it, so no bytes are
-// lost.
-constexpr std::chrono::milliseconds longest_wait = 1s;
-// The read timeout for bytes that have arrived already.
-constexpr std::chrono::milliseconds glance = 1ms;
-// A delivery waits so long for descriptors, and retries at this interval.
-constexpr std::chrono::seconds descriptor_timeout = 10s;
-constexpr std::chrono::milliseconds descriptor_retry_interval = 50ms;
 
 // Makes a name, because the data of a raw peer have none.
 std::string raw_name(connection_id connection, transfer_id number) {
@@ -102,7 +94,7 @@ private:
     void read() {
         auto options = receiver_.limits_;
         options.idle_timeout =
-            options.idle_timeout == 0ms ? longest_wait : std::min(options.idle_timeout, longest_wait);
+            options.idle_timeout == 0ms ? clocks::raw_attention : std::min(options.idle_timeout, clocks::raw_attention);
         std::optional<error> of_sink;
         try {
             const auto received = receive_all(receiver_.link_, options, [&](const_bytes piece) {
@@ -146,14 +138,14 @@ private:
     // Waits for descriptors, because a raw peer sends nothing again.
     std::unique_ptr<delivery> begin_in_sink() const {
         const identity nobody;
-        for (const auto until = clock::now() + descriptor_timeout;;) {
+        for (const auto until = clock::now() + clocks::descriptor_timeout;;) {
             try {
                 return receiver_.into_.begin(what_, {receiver_.link_.peer_address(), nobody});
             } catch (const error& e) {
                 if (!is_out_of_descriptors(e) || receiver_.is_draining_ || receiver_.is_cut_ || clock::now() >= until)
                     throw;
             }
-            std::this_thread::sleep_for(descriptor_retry_interval);
+            std::this_thread::sleep_for(clocks::exhausted_pause);
         }
     }
 
@@ -215,7 +207,7 @@ void raw_receiver::end_if_silent(clock::time_point since) const {
 
 // Throws if the peer has sent more while its one delivery was finished, because those bytes are lost.
 void raw_receiver::refuse_more() {
-    link_.set_read_timeout(glance);
+    link_.set_read_timeout(clocks::raw_glance);
     std::byte more;
     try {
         if (link_.read_some({&more, 1}) == 0) return;

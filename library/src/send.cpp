@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "wherry/clocks.hpp"
 #include "wherry/item_sender.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/retry.hpp"
@@ -21,7 +22,7 @@ namespace wherry {
 namespace {
 
 // How long a sender that is to stop takes leave of the receiver before it cuts the link.
-constexpr std::chrono::seconds cancel_grace{3};
+using clocks::cancel_grace;
 
 double random_share() {
     thread_local std::mt19937 numbers{std::random_device{}()};

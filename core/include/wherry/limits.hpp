@@ -1,12 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
 #include "wherry/plugin.h"
 
-// Every bound on what a peer may say, and the protocol's clocks. core/doc/protocol.md explains each.
+// Every bound on what a peer may say; core/doc/protocol.md explains each. Times are in clocks.hpp.
 namespace wherry::limits {
 
 // The body of a record (what follows its length), sealed.
@@ -41,7 +40,6 @@ inline constexpr std::size_t max_unanswered_transfers = 1024;
 // identity. The oldest give way.
 inline constexpr std::size_t max_remembered_results = 4096;
 inline constexpr std::size_t max_remembered_response_bytes = std::size_t{1} << 20;
-inline constexpr std::chrono::hours result_lifetime{24};
 
 // How far back compressed content may refer to itself, and so what its receiver has to keep.
 inline constexpr std::size_t max_packing_window_bytes = std::size_t{1} << 20;
@@ -50,13 +48,8 @@ inline constexpr std::size_t max_expanded_record_bytes = std::size_t{8} << 20;
 // Transfers that one side may be in the middle of compressed content of.
 inline constexpr std::size_t max_open_packings = 4;
 
-// Connections that may carry one exchange, the first included; what a receiver grants if it is not told otherwise; and
-// how long further ones have time to join.
+// Connections that may carry one exchange, the first included; and what a receiver grants if it is not told otherwise.
 inline constexpr std::size_t max_streams = 64;
 inline constexpr std::size_t usual_streams = 16;
-inline constexpr std::chrono::minutes join_lifetime{5};
-
-// A side that has had nothing to say for this long says PING.
-inline constexpr std::chrono::milliseconds ping_interval{5000};
 
 }  // namespace wherry::limits

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "wherry/cipher.hpp"
+#include "wherry/clocks.hpp"
 #include "wherry/limits.hpp"
 #include "wherry/transport.hpp"
 
@@ -13,12 +14,12 @@ namespace wherry {
 
 struct session_options {
     // For the preface and the handshake as a whole, so that a peer that says nothing, or little, is soon rid of.
-    std::chrono::milliseconds handshake_timeout{20'000};
-    // Silence after which the peer counts as gone. Live peers say PING every limits::ping_interval; keep this well
+    std::chrono::milliseconds handshake_timeout = clocks::handshake_timeout;
+    // Silence after which the peer counts as gone. Live peers say PING every clocks::ping_interval; keep this well
     // above.
-    std::chrono::milliseconds io_timeout{60'000};
+    std::chrono::milliseconds io_timeout = clocks::io_timeout;
     // A side that has had nothing to say for this long says PING.
-    std::chrono::milliseconds ping_interval = limits::ping_interval;
+    std::chrono::milliseconds ping_interval = clocks::ping_interval;
 };
 
 // A connection on which sealed records can flow: the preface and the cipher's handshake are done, or, for an initiator,

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "wherry/callback_sink.hpp"
+#include "wherry/clocks.hpp"
 #include "wherry/endpoint.hpp"
 #include "wherry/exchange_server.hpp"
 #include "wherry/receive_all.hpp"
@@ -60,7 +61,7 @@ public:
     std::size_t count_keys() const;
 
     // What is in flight when it is to stop may still end within this.
-    static constexpr std::chrono::milliseconds default_grace{10'000};
+    static constexpr std::chrono::milliseconds default_grace = clocks::stop_grace;
 
     // Serves until stop() was called, or `stopped` was, and all connections have ended. Once, unless start() was used.
     // Throws error if nobody can be listened to any more.
