@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -48,7 +49,7 @@ public:
         std::shared_ptr<const last_heard> heard;
         const identity& peer;
         std::chrono::milliseconds ping_interval;
-        std::function<bool()> must_stop;      // ends a wait for another connection
+        std::function<bool()> must_stop;      // ends a wait for another connection; asked with the registry's lock held
         std::set<connection_number>& living;  // what this connection has found out about others
     };
 
@@ -68,6 +69,9 @@ public:
     // pings. Throws error: protocol if this connection has the same delivery under way; disconnected if a newer one
     // has, or if `must_stop` says so.
     claim take(const claimant& by, const offer_frame& offered);
+
+    // Makes every take() that waits ask its `must_stop` again.
+    void look_again() noexcept;
 
     // The peer has heard everything that was answered over this connection.
     void forget(connection_number number, const identity& peer);
@@ -105,45 +109,10 @@ private:
     void drop_outdated();
 
     mutable std::mutex mutex_;
+    std::condition_variable changed_;  // a delivery that was under way is over, or look_again() was called
     std::map<std::string, known_peer, std::less<>> peers_;  // by fingerprint
     connection_number last_number_ = 0;
     std::chrono::steady_clock::time_point next_tidying_;
-};
-
-// A delivery under a claim; where there is no registry, one that nobody else claims. Once a newer attempt has taken it
-// away, its functions throw error(errc::refused), and abort() does nothing.
-// begin() first; then as any delivery, by one thread at a time. begin() again after drop().
-class claimed_delivery {
-public:
-    claimed_delivery();
-    explicit claimed_delivery(std::shared_ptr<delivery_registry::under_way> shared) noexcept;
-    ~claimed_delivery();
-
-    void begin(const std::function<std::unique_ptr<delivery>()>& begin_in_sink);
-    // What came is worthless, but the claim stays.
-    void drop() noexcept;
-
-    std::uint64_t offset() const noexcept;
-    std::size_t read_back(std::uint64_t position, mutable_bytes into);
-    void write(const_bytes bytes);
-    void finish(collected_response& answer);
-    bool finishes_at_once() const noexcept;
-    // Not null where several can be finished together.
-    group_commit* commits_with() const noexcept;
-    struct ending {
-        claimed_delivery* of;
-        collected_response* answer;
-        std::optional<error> failure;
-    };
-    // As finish() of each; all name the same commits_with().
-    static void finish_group(std::span<ending> all);
-    void abort(delivery::partial what_came) noexcept;
-
-private:
-    // With the lock held. What a sink made of it; `failure` may be null.
-    void remember(const error* failure, const collected_response& answer);
-
-    const std::shared_ptr<delivery_registry::under_way> shared_;
 };
 
 }  // namespace wherry

@@ -68,9 +68,15 @@ incoming_transfers::incoming_transfers(session& over, sink* into, link_writer& w
 
 incoming_transfers::~incoming_transfers() { drop_all(error(errc::disconnected, "the connection was closed")); }
 
-void incoming_transfers::drain() noexcept { is_draining_ = true; }
+void incoming_transfers::drain() noexcept {
+    is_draining_ = true;
+    if (known_) known_->look_again();
+}
 
-void incoming_transfers::give_up() noexcept { has_given_up_ = true; }
+void incoming_transfers::give_up() noexcept {
+    has_given_up_ = true;
+    if (known_) known_->look_again();
+}
 
 incoming_transfers::admission incoming_transfers::deal_with_record() {
     expanded_in_record_ = 0;

@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "claimed_delivery.hpp"
 #include "collected_response.hpp"
 #include "delivery_registry.hpp"
 #include "descriptor_reserve.hpp"

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <future>
 #include <mutex>
 #include <thread>
 
+#include "claimed_delivery.hpp"
 #include "collected_response.hpp"
 #include "error_of.hpp"
 #include "memory_stream.hpp"
@@ -532,6 +534,55 @@ TEST_F(bounds, a_claim_that_is_given_up_leaves_nothing) {
     EXPECT_EQ(error_of([&] { claimed.into->write(as_bytes("x")); }).code(), errc::internal);
     EXPECT_TRUE(take(id_of(1)).into);
     EXPECT_EQ(known.remembered(), 0u);
+}
+
+// ---- A wait for another connection ----
+
+// Two connections of one peer want the same item, and the older one was heard of just now. A ping is due in an hour.
+class waiting_claim : public bounds {
+protected:
+    delivery_registry::claim take_item(delivery_registry::connection_number connection) {
+        offer_frame offered;
+        offered.what.name = "x";
+        offered.what.wants_resume = true;
+        std::set<delivery_registry::connection_number> living_others;
+        return known.take(
+            {connection, *link.responder, std::make_shared<last_heard>(std::chrono::steady_clock::now()), who, 1h,
+             [this] {
+                 was_asked = true;
+                 was_asked.notify_all();
+                 return must_stop.load();
+             },
+             living_others},
+            offered);
+    }
+    // Begins to wait for the other connection.
+    std::future<delivery_registry::claim> take_elsewhere() {
+        auto claim = std::async(std::launch::async, [this] { return take_item(elsewhere); });
+        was_asked.wait(false);
+        return claim;
+    }
+
+    const delivery_registry::connection_number elsewhere = known.new_connection();
+    std::atomic<bool> was_asked{false}, must_stop{false};
+};
+
+TEST_F(waiting_claim, is_met_when_the_older_delivery_ends) {
+    auto older = take_item(number);
+    auto newer = take_elsewhere();
+    older.into.reset();
+    EXPECT_TRUE(newer.get().into);
+}
+
+TEST_F(waiting_claim, is_given_up_when_it_looks_again_and_must_stop) {
+    const auto older = take_item(number);
+    auto newer = take_elsewhere();
+    known.look_again();
+    must_stop = true;
+    known.look_again();
+    const auto failure = error_of([&] { newer.get(); });
+    EXPECT_EQ(failure.code(), errc::disconnected);
+    EXPECT_THAT(failure.what(), HasSubstr("shutting down"));
 }
 
 // ---- Groups ----

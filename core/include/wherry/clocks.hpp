@@ -4,12 +4,14 @@
 
 // Every time that this side waits, and what it waits for. Options of the program and of plugins have their own.
 //
+// clang-format off
 // Waits that depend on each other:
 //   silent_pings * ping_interval < io_timeout   A newer connection takes over before the older one gives up.
 //   join_wait < leave_wait                      The peer still waits for BYE while further connections join.
-//   last_words_wait <= close_wait               The side that says why it ends keeps the link open while the other
-//   reads. cancel_grace < leave_wait                   A cancelled sender cuts the link before it would wait for BYE in
-//   vain. unproved_grace < handshake_timeout          A stranger can be evicted before its handshake is overdue.
+//   last_words_wait <= close_wait               A side that says why it ends keeps the link open while the other reads.
+//   cancel_grace < leave_wait                   A cancelled sender cuts the link before it would wait for BYE in vain.
+//   unproved_grace < handshake_timeout          A stranger can be evicted before its handshake is overdue.
+// clang-format on
 namespace wherry::clocks {
 
 // ---- A connection ----
@@ -62,8 +64,6 @@ inline constexpr std::chrono::milliseconds unproved_grace{250};
 inline constexpr std::chrono::milliseconds rush_time{25};
 // Descriptors or threads have run out: a connection that ends may bring some back, and so may other programs.
 inline constexpr std::chrono::milliseconds exhausted_pause{50};
-// An idle thread ends after so long.
-inline constexpr std::chrono::seconds idle_thread_lifetime{2};
 
 // ---- A peer that speaks no protocol (--raw) ----
 

@@ -1,0 +1,154 @@
+#include "claimed_delivery.hpp"
+
+#include <exception>
+#include <utility>
+
+namespace wherry {
+
+namespace {
+
+error gone_on_elsewhere() {
+    return error(errc::refused, "the same item was offered again over a newer connection, which goes on with it");
+}
+
+}  // namespace
+
+// ---- What a connection has under way ----
+
+void delivery_registry::under_way::end() noexcept {
+    if (std::exchange(is_over, true)) return;
+    into.reset();
+    link = nullptr;
+    if (registry) registry->ended(*this);
+}
+
+delivery& delivery_registry::under_way::still_ours() {
+    if (is_taken) throw gone_on_elsewhere();
+    if (!into) throw error(errc::internal, "a delivery is used after its end");
+    return *into;
+}
+
+void delivery_registry::under_way::take_away(old_link then) noexcept {
+    const std::lock_guard lock(mutex);
+    if (is_over) return;
+    is_taken = true;
+    if (into) into->abort(wants_resume ? delivery::partial::keep : delivery::partial::drop);
+    if (then == old_link::cut) link->abort();
+    end();
+}
+
+// ---- The claim on it ----
+
+claimed_delivery::claimed_delivery() : shared_(std::make_shared<delivery_registry::under_way>()) {}
+
+claimed_delivery::claimed_delivery(std::shared_ptr<delivery_registry::under_way> shared) noexcept
+    : shared_(std::move(shared)) {}
+
+claimed_delivery::~claimed_delivery() {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->end();
+}
+
+void claimed_delivery::begin(const std::function<std::unique_ptr<delivery>()>& begin_in_sink) {
+    const std::lock_guard lock(shared_->mutex);
+    if (shared_->is_taken) throw gone_on_elsewhere();
+    shared_->into = begin_in_sink();
+    if (!shared_->into) throw error(errc::internal, "the sink accepted without a delivery");
+    shared_->offset = shared_->into->offset();
+}
+
+void claimed_delivery::drop() noexcept {
+    const std::lock_guard lock(shared_->mutex);
+    if (!shared_->into) return;
+    shared_->into->abort(delivery::partial::drop);
+    shared_->into.reset();
+}
+
+std::uint64_t claimed_delivery::offset() const noexcept {
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->offset;
+}
+
+std::size_t claimed_delivery::read_back(std::uint64_t position, mutable_bytes into) {
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->still_ours().read_back(position, into);
+}
+
+void claimed_delivery::write(const_bytes bytes) {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->still_ours().write(bytes);
+}
+
+void claimed_delivery::remember(const error* failure, const collected_response& answer) {
+    // A sink that could not reach its destination, or was out of room, may succeed at the next attempt.
+    const bool counts = !failure || (failure->code() != errc::disconnected && failure->code() != errc::exhausted);
+    // Before others can find that it is over: between the two they would deliver it again.
+    if (shared_->id && counts) try {
+            delivery_registry::outcome how{std::nullopt, "", answer.outcome, answer.bytes};
+            if (failure) how.failure = failure->code(), how.text = failure->what();
+            shared_->registry->finished(*shared_, std::move(how));
+        } catch (const std::exception&) {
+            // Out of memory: what was delivered is delivered, and the answer is on its way.
+        }
+    shared_->end();
+}
+
+void claimed_delivery::finish(collected_response& answer) {
+    const std::lock_guard lock(shared_->mutex);
+    auto& into = shared_->still_ours();
+    try {
+        into.finish(answer);
+    } catch (const error& e) {
+        remember(&e, answer);
+        throw;
+    } catch (...) {
+        shared_->end();
+        throw;
+    }
+    remember(nullptr, answer);
+}
+
+bool claimed_delivery::finishes_at_once() const noexcept {
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->into && shared_->into->finishes_at_once();
+}
+
+group_commit* claimed_delivery::commits_with() const noexcept {
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->into ? shared_->into->commits_with() : nullptr;
+}
+
+void claimed_delivery::finish_group(std::span<ending> all) {
+    // No two threads have one delivery in common, so the order in which these are locked does not matter.
+    std::vector<std::unique_lock<std::mutex>> locks;
+    std::vector<wherry::ending> inner;
+    std::vector<ending*> outer;
+    locks.reserve(all.size());
+    inner.reserve(all.size());
+    outer.reserve(all.size());
+    for (auto& one : all) {
+        auto& shared = *one.of->shared_;
+        locks.emplace_back(shared.mutex);
+        try {
+            inner.push_back({&shared.still_ours(), one.answer, std::nullopt});
+            outer.push_back(&one);
+        } catch (const error& e) {
+            one.failure = e;
+        }
+    }
+    if (inner.empty()) return;
+    inner.front().of->commits_with()->finish_group(inner);
+    for (std::size_t i = 0; i < inner.size(); ++i) {
+        auto& one = *outer[i];
+        one.failure = std::move(inner[i].failure);
+        one.of->remember(one.failure ? &*one.failure : nullptr, *one.answer);
+    }
+}
+
+void claimed_delivery::abort(delivery::partial what_came) noexcept {
+    const std::lock_guard lock(shared_->mutex);
+    if (shared_->into) shared_->into->abort(what_came);
+    shared_->end();
+}
+
+}  // namespace wherry

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "collected_response.hpp"
+#include "delivery_registry.hpp"
+#include "wherry/sink.hpp"
+
+namespace wherry {
+
+// What two connections may want at the same time. `mutex` is held during every call into the sink, so whoever has it
+// and finds `into` there may end it. Locked before the registry's mutex, never after it.
+struct delivery_registry::under_way {
+    // Without a registry there is nobody to share it with.
+    delivery_registry* registry = nullptr;
+    std::string fingerprint;
+    std::optional<delivery_id> id;
+    sha256_digest item{};
+    bool wants_resume = false;
+    connection_number number = 0;
+    std::shared_ptr<const last_heard> heard;
+
+    std::mutex mutex;
+    std::unique_ptr<delivery> into;
+    std::uint64_t offset = 0;
+    bool is_over = false;
+    bool is_taken = false;       // by a newer attempt
+    connection* link = nullptr;  // alive while it is not over
+
+    // Under `mutex`.
+    void end() noexcept;
+    delivery& still_ours();
+
+    // Takes it away from its connection, unless it is over by then.
+    enum class old_link { leave, cut };
+    void take_away(old_link then) noexcept;
+};
+
+// A delivery under a claim; where there is no registry, one that nobody else claims. Once a newer attempt has taken it
+// away, its functions throw error(errc::refused), and abort() does nothing.
+// begin() first; then as any delivery, by one thread at a time. begin() again after drop().
+class claimed_delivery {
+public:
+    claimed_delivery();
+    explicit claimed_delivery(std::shared_ptr<delivery_registry::under_way> shared) noexcept;
+    ~claimed_delivery();
+
+    void begin(const std::function<std::unique_ptr<delivery>()>& begin_in_sink);
+    // What came is worthless, but the claim stays.
+    void drop() noexcept;
+
+    std::uint64_t offset() const noexcept;
+    std::size_t read_back(std::uint64_t position, mutable_bytes into);
+    void write(const_bytes bytes);
+    void finish(collected_response& answer);
+    bool finishes_at_once() const noexcept;
+    // Not null where several can be finished together.
+    group_commit* commits_with() const noexcept;
+    struct ending {
+        claimed_delivery* of;
+        collected_response* answer;
+        std::optional<error> failure;
+    };
+    // As finish() of each; all name the same commits_with().
+    static void finish_group(std::span<ending> all);
+    void abort(delivery::partial what_came) noexcept;
+
+private:
+    // With the lock held. What a sink made of it; `failure` may be null.
+    void remember(const error* failure, const collected_response& answer);
+
+    const std::shared_ptr<delivery_registry::under_way> shared_;
+};
+
+}  // namespace wherry
