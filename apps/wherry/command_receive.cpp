@@ -1,6 +1,7 @@
 #include <atomic>
 
 #include "application.hpp"
+#include "message_tee.hpp"
 #include "receive_report.hpp"
 #include "serving.hpp"
 #include "wherry/limits.hpp"
@@ -53,7 +54,7 @@ public:
             is_over = true;
             running.end();
         });
-        message_tee into(sinks_.all(), report);
+        message_tee into(sinks_.all(), [&](const delivered_message& message) { report.message(message); });
 
         receiver_options how;
         how.timing = session_options_of(options_);

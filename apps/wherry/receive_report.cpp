@@ -1,16 +1,11 @@
 #include "receive_report.hpp"
 
-#include <algorithm>
-#include <vector>
-
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
 namespace wherry::app {
 
 namespace {
-
-constexpr std::size_t most_shown_bytes = std::size_t{64} << 10;
 
 std::string result_line(const offer& what, const delivery_result& result, const std::string& from) {
     std::string line = (result.ok() ? "received " : "not received: ") + describe_item(what);
@@ -26,66 +21,7 @@ std::string result_line(const offer& what, const delivery_result& result, const 
 // What a sink answers that has told the person of the delivery by itself: it is not told twice.
 bool is_told_by_sink(std::string_view outcome) { return outcome == "shown" || outcome == "announced"; }
 
-// Passes an answer on, and keeps it.
-class tee_response final : public response {
-public:
-    explicit tee_response(response& inner) noexcept : inner_(inner) {}
-    using response::append;
-    void append(const_bytes bytes) override {
-        inner_.append(bytes);
-        all.insert(all.end(), bytes.begin(), bytes.end());
-    }
-    void set_outcome(std::string_view word) override {
-        inner_.set_outcome(word);
-        outcome = word;
-    }
-    std::vector<std::byte> all;
-    std::string outcome;
-
-private:
-    response& inner_;
-};
-
-class message_delivery final : public delivery {
-public:
-    message_delivery(std::unique_ptr<delivery> inner, const offer& what, const offering_peer& from,
-                     receive_report& report)
-        : inner_(std::move(inner)), what_(what), address_(from.address), who_(from.who), report_(report) {}
-
-    std::uint64_t offset() const noexcept override { return inner_->offset(); }
-    std::size_t read_back(std::uint64_t position, mutable_bytes into) override {
-        return inner_->read_back(position, into);
-    }
-    void write(const_bytes bytes) override {
-        inner_->write(bytes);
-        const auto kept = std::min(bytes.size(), most_shown_bytes - text_.size());
-        text_ += as_text(bytes.first(kept));
-        is_whole_ = is_whole_ && kept == bytes.size();
-    }
-    void finish(response& answer) override {
-        tee_response both(answer);
-        inner_->finish(both);
-        report_.message({address_, who_}, what_, text_, is_whole_, both.outcome, both.all);
-    }
-    void abort(partial what_came) noexcept override { inner_->abort(what_came); }
-
-private:
-    const std::unique_ptr<delivery> inner_;
-    const offer what_;
-    const std::string address_;
-    const identity who_;
-    receive_report& report_;
-    std::string text_;
-    bool is_whole_ = true;
-};
-
 }  // namespace
-
-std::unique_ptr<delivery> message_tee::begin(const offer& what, const offering_peer& from) {
-    auto begun = inner_.begin(what, from);
-    if (what.kind != item_kind::message) return begun;
-    return std::make_unique<message_delivery>(std::move(begun), what, from, report_);
-}
 
 receive_report::receive_report(application& with, bool is_raw, std::function<void()> connection_over)
     : with_(with),
@@ -113,8 +49,8 @@ void receive_report::refused(const identity& peer) {
     with_.events.write("refused_peer", fields);
 }
 
-void receive_report::message(const offering_peer& from, const offer& what, std::string_view text, bool is_whole,
-                             std::string_view outcome, const_bytes response) {
+void receive_report::message(const delivered_message& message) {
+    const auto& [from, what, text, is_whole, outcome, response] = message;
     if (with_.style == output::json) {
         json fields;
         {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "application.hpp"
+#include "message_tee.hpp"
 #include "progress.hpp"
 #include "wherry/exchange_server.hpp"
 
@@ -23,9 +24,8 @@ public:
 
     // A sender whose key is not authorised.
     void refused(const identity& peer);
-    // The text of a message, at its durable end, before delivered() tells of it.
-    void message(const offering_peer& from, const offer& what, std::string_view text, bool is_whole,
-                 std::string_view outcome, const_bytes response);
+    // At its durable end, before delivered() tells of it.
+    void message(const delivered_message& message);
 
     void connected(connection_id id, std::string_view address, const identity& peer, std::string_view cipher) override;
     void joined(connection_id id, connection_id other) override;
@@ -63,20 +63,6 @@ private:
     std::optional<exit_code> first_cause_;
 
     progress_meter progress_;  // last: its thread uses what is above
-};
-
-// Hands everything on to another sink, and keeps the beginning of messages, to show it once they are delivered.
-class message_tee final : public sink {
-public:
-    // Both outlive it.
-    message_tee(sink& inner, receive_report& report) noexcept : inner_(inner), report_(report) {}
-
-    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
-    void interrupt() noexcept override { inner_.interrupt(); }
-
-private:
-    sink& inner_;
-    receive_report& report_;
 };
 
 }  // namespace wherry::app

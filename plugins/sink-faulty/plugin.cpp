@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "wherry/sdk.hpp"
+#include "wherry/wrapped_group.hpp"
 #include "wrapped_plugin.hpp"
 
 namespace {
@@ -21,6 +22,9 @@ class chosen_calls {
 public:
     chosen_calls(std::string function, const wherry::settings& given)
         : which_(std::move(function)), at_(given.bytes("at")), every_(given.bytes("every")) {}
+
+    // Whether one of the calls may be of `function`.
+    bool may_be_of(std::string_view function) const { return function == which_; }
 
     // Counts a call of `function`. Returns true if it is selected.
     bool has(std::string_view function) {
@@ -57,6 +61,8 @@ public:
         for (;;) ::pause();
     }
 
+    bool may_hang_in(std::string_view function) const { return hanging_.may_be_of(function); }
+
 private:
     static wherry::errc code_of(const std::string& word) {
         for (std::int32_t status = WHERRY_BAD_INPUT; status <= WHERRY_CANCELLED; ++status)
@@ -74,8 +80,10 @@ class interruptible_delay {
 public:
     explicit interruptible_delay(std::chrono::milliseconds time) : time_(time) {}
 
+    bool is_none() const noexcept { return time_.count() == 0; }
+
     void wait() {
-        if (time_.count() == 0) return;
+        if (is_none()) return;
         std::unique_lock lock(mutex_);
         if (changed_.wait_for(lock, time_, [&] { return is_interrupted_; }))
             throw wherry::error(wherry::errc::cancelled, "the receiver ended during the delay of finish-delay");
@@ -94,11 +102,17 @@ private:
     bool is_interrupted_ = false;
 };
 
-// Lives no longer than the sink.
+// What the deliveries of one sink share, which outlives them.
+struct shared_faults {
+    failing_calls failing;
+    interruptible_delay delay;
+    wherry::group_commit& group;
+};
+
 class faulty_delivery final : public wherry::delivery {
 public:
-    faulty_delivery(std::unique_ptr<wherry::delivery> inner, failing_calls& failing, interruptible_delay& delay)
-        : inner_(std::move(inner)), failing_(failing), delay_(delay) {}
+    faulty_delivery(std::unique_ptr<wherry::delivery> inner, shared_faults& faults)
+        : inner_(std::move(inner)), faults_(faults) {}
 
     std::uint64_t offset() const noexcept override { return inner_->offset(); }
     std::size_t read_back(std::uint64_t position, wherry::mutable_bytes into) override {
@@ -106,14 +120,14 @@ public:
     }
 
     void write(wherry::const_bytes bytes) override {
-        failing_.count("write");
+        faults_.failing.count("write");
         inner_->write(bytes);
     }
 
     void finish(wherry::response& answer) override {
         try {
-            delay_.wait();
-            failing_.count("finish");
+            faults_.delay.wait();
+            begin_finish(answer);
         } catch (...) {
             // Nobody calls abort() after this one.
             inner_->abort(partial::drop);
@@ -122,15 +136,39 @@ public:
         inner_->finish(answer);
     }
 
+    bool finishes_at_once() const noexcept override {
+        return faults_.delay.is_none() && !faults_.failing.may_hang_in("finish") && inner_->finishes_at_once();
+    }
+
+    wherry::group_commit* commits_with() noexcept override { return &faults_.group; }
+
     void abort(partial what_came) noexcept override {
-        failing_.hang_in("abort");
+        faults_.failing.hang_in("abort");
         inner_->abort(what_came);
     }
 
+    // For finish_wrapped().
+    wherry::delivery& inner() noexcept { return *inner_; }
+    wherry::response& begin_finish(wherry::response& answer) {
+        faults_.failing.count("finish");
+        return answer;
+    }
+    void end_finish() noexcept {}
+
 private:
     const std::unique_ptr<wherry::delivery> inner_;
-    failing_calls& failing_;
-    interruptible_delay& delay_;
+    shared_faults& faults_;
+};
+
+// For deliveries that cannot be finished together.
+struct one_by_one final : wherry::group_commit {
+    void finish_group(std::span<wherry::ending> all) noexcept override {
+        for (auto& one : all) try {
+                one.of->finish(*one.answer);
+            } catch (const std::exception& e) {
+                one.failure = wherry::as_error(e);
+            }
+    }
 };
 
 std::unique_ptr<wherry::sink> make_inner(const wherry::settings& given, const wherry::host_services& host) {
@@ -148,33 +186,49 @@ std::unique_ptr<wherry::sink> make_inner(const wherry::settings& given, const wh
     }
 }
 
-// Hands everything to another sink, but for the calls that are to fail.
-class faulty_sink final : public wherry::sink {
+// Hands everything to another sink, but for the calls that are to fail. A table of functions is constant: it promises
+// groups whether the other sink has them or not.
+class faulty_sink final : public wherry::sink, public wherry::group_commit {
 public:
     faulty_sink(const wherry::settings& given, const wherry::host_services& host)
-        : failing_(given), delay_(given.duration("finish-delay")), inner_(make_inner(given, host)) {}
+        : faults_{failing_calls(given), interruptible_delay(given.duration("finish-delay")), *this},
+          inner_(make_inner(given, host)) {}
     // An instance that only had its options checked is destroyed like any other.
     ~faulty_sink() override {
-        if (was_used_) failing_.hang_in("destroy");
+        if (was_used_) faults_.failing.hang_in("destroy");
     }
     faulty_sink(const faulty_sink&) = delete;
     faulty_sink& operator=(const faulty_sink&) = delete;
 
     std::unique_ptr<wherry::delivery> begin(const wherry::offer& what, const wherry::offering_peer& from) override {
         was_used_ = true;
-        failing_.count("begin");
-        return std::make_unique<faulty_delivery>(inner_->begin(what, from), failing_, delay_);
+        faults_.failing.count("begin");
+        return std::make_unique<faulty_delivery>(inner_->begin(what, from), faults_);
+    }
+
+    void finish_group(std::span<wherry::ending> all) noexcept override {
+        try {
+            faults_.delay.wait();  // at the same time for each
+        } catch (const wherry::error& e) {
+            for (auto& one : all) {
+                one.failure = e;
+                static_cast<faulty_delivery&>(*one.of).inner().abort(wherry::delivery::partial::drop);
+            }
+            return;
+        }
+        one_by_one separately;
+        auto* const group = static_cast<faulty_delivery&>(*all.front().of).inner().commits_with();
+        wherry::finish_wrapped<faulty_delivery>(group != nullptr ? *group : separately, all);
     }
 
     void interrupt() noexcept override {
-        failing_.hang_in("interrupt");
-        delay_.interrupt();
+        faults_.failing.hang_in("interrupt");
+        faults_.delay.interrupt();
         inner_->interrupt();
     }
 
 private:
-    failing_calls failing_;
-    interruptible_delay delay_;
+    shared_faults faults_;
     std::atomic<bool> was_used_{false};
     const std::unique_ptr<wherry::sink> inner_;
 };
