@@ -14,8 +14,8 @@ using namespace wherry;
 enum class files_policy { refuse, announce };
 
 struct options {
-    files_policy files = files_policy::refuse;
-    std::uint64_t max_size = 0;
+    files_policy files;
+    std::uint64_t max_size;
 };
 
 options read(const settings& given) {

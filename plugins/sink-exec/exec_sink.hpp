@@ -19,21 +19,31 @@ namespace wherry::exec {
 
 enum class input_style { standard_input, file };
 
+// What an option is unless it is given. The plugin's table shows the same.
+namespace defaults {
+inline constexpr bool use_shell = false;
+inline constexpr auto input = input_style::standard_input;
+inline constexpr std::size_t parallel = 0;
+inline constexpr std::chrono::milliseconds timeout = std::chrono::minutes(5);
+inline constexpr std::size_t max_response = std::size_t{64} << 10;
+inline constexpr std::uint64_t max_size = std::uint64_t{1} << 30;
+}  // namespace defaults
+
 struct options {
     // The command: words as split_words() reads them, or with `use_shell` text for /bin/sh.
     std::string command;
-    bool use_shell = false;
+    bool use_shell = defaults::use_shell;
     // How it gets the data. As a file: its path is in WHERRY_FILE and in place of each {} in the words.
-    input_style input = input_style::standard_input;
+    input_style input = defaults::input;
     // Commands that run at once; further deliveries wait for their turn. 0: one for each processor.
-    std::size_t parallel = 0;
+    std::size_t parallel = defaults::parallel;
     // After which a command is ended; zero: never.
-    std::chrono::milliseconds timeout{std::chrono::minutes(5)};
+    std::chrono::milliseconds timeout = defaults::timeout;
     std::chrono::milliseconds grace{std::chrono::seconds(2)};
     // What is answered of its standard output; the rest is cut.
-    std::size_t max_response = std::size_t{64} << 10;
+    std::size_t max_response = defaults::max_response;
     // The largest delivery; 0: any.
-    std::uint64_t max_size = std::uint64_t{1} << 30;
+    std::uint64_t max_size = defaults::max_size;
     // Where commands run; "": where the receiver does.
     std::string directory;
     // Where deliveries wait; "": $TMPDIR, else /var/tmp.

@@ -3,12 +3,17 @@
 
 namespace {
 
+namespace defaults = wherry::exec::defaults;
+using wherry::exec::input_style;
+
+constexpr const char* word_of(input_style style) { return style == input_style::file ? "file" : "stdin"; }
+
 wherry::exec::options read(const wherry::settings& given) {
     wherry::exec::options chosen;
     chosen.command = given.text("command");
     chosen.use_shell = given.boolean("shell");
-    chosen.input =
-        given.text("input") == "file" ? wherry::exec::input_style::file : wherry::exec::input_style::standard_input;
+    for (const auto style : {input_style::standard_input, input_style::file})
+        if (given.text("input") == word_of(style)) chosen.input = style;
     chosen.parallel = static_cast<std::size_t>(given.integer("parallel"));
     chosen.timeout = given.duration("timeout");
     chosen.max_response = given.bytes("max-response");
@@ -39,16 +44,18 @@ private:
 constexpr wherry_option options[] = {
     wherry::string_option("command", nullptr, "what to run for each delivery: a program and its words",
                           WHERRY_OPTION_REQUIRED),
-    wherry::boolean_option("shell", "false", "run it by /bin/sh -c, instead of taking its words as they are"),
-    wherry::choice_option("input", "stdin|file", "stdin",
+    wherry::boolean_option("shell", wherry::yes_or_no(defaults::use_shell),
+                           "run it by /bin/sh -c, instead of taking its words as they are"),
+    wherry::choice_option("input", "stdin|file", word_of(defaults::input),
                           "how it gets the data: on standard input, or as a file, whose path is in WHERRY_FILE and in "
                           "place of {} in the words"),
-    wherry::duration_option("timeout", "5m", "end a command that takes longer; 0 never does", 0),
-    wherry::integer_option("parallel", "0", "commands that run at once, others wait; 0 for one each processor", 0,
-                           10'000),
-    wherry::size_option("max-response", "64KiB", "most of its standard output that the sender gets; the rest is cut", 0,
-                        1 << 20),
-    wherry::size_option("max-size", "1GiB", "largest delivery to take; 0 for any"),
+    wherry::duration_option("timeout", wherry::in_minutes<defaults::timeout.count()>,
+                            "end a command that takes longer; 0 never does", 0),
+    wherry::integer_option("parallel", wherry::as_number<defaults::parallel>,
+                           "commands that run at once, others wait; 0 for one each processor", 0, 10'000),
+    wherry::size_option("max-response", wherry::in_kib<defaults::max_response>,
+                        "most of its standard output that the sender gets; the rest is cut", 0, 1 << 20),
+    wherry::size_option("max-size", wherry::in_gib<defaults::max_size>, "largest delivery to take; 0 for any"),
     wherry::path_option("directory", nullptr, "folder to run commands in; else that of the receiver"),
     wherry::path_option("spool", nullptr,
                         "folder in which deliveries wait for their command; else $TMPDIR, else /var/tmp"),

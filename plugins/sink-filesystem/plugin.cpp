@@ -3,18 +3,27 @@
 
 namespace {
 
+using wherry::filesystem::durability;
 using wherry::filesystem::existing_policy;
+namespace defaults = wherry::filesystem::defaults;
+
+constexpr const char* word_of(existing_policy policy) {
+    switch (policy) {
+        case existing_policy::rename: return "rename";
+        case existing_policy::refuse: return "refuse";
+        case existing_policy::overwrite: return "overwrite";
+    }
+    return "";
+}
 
 wherry::filesystem::options read(const wherry::settings& given) {
     wherry::filesystem::options chosen;
     chosen.directory = given.text("directory");
-    const auto& existing = given.text("existing");
-    chosen.existing = existing == "refuse"      ? existing_policy::refuse
-                      : existing == "overwrite" ? existing_policy::overwrite
-                                                : existing_policy::rename;
+    for (const auto policy : {existing_policy::rename, existing_policy::refuse, existing_policy::overwrite})
+        if (given.text("existing") == word_of(policy)) chosen.existing = policy;
     chosen.max_size = given.bytes("max-size");
     chosen.quota = given.bytes("quota");
-    chosen.sync = given.boolean("sync") ? wherry::filesystem::durability::synced : wherry::filesystem::durability::lazy;
+    chosen.sync = given.boolean("sync") ? durability::synced : durability::lazy;
     chosen.partial_lifetime = given.duration("partial-lifetime");
     return chosen;
 }
@@ -25,12 +34,15 @@ public:
 };
 
 constexpr wherry_option options[] = {
-    wherry::path_option("directory", "transferred_files", "folder to store in; made if it is missing"),
-    wherry::choice_option("existing", "rename|refuse|overwrite", "rename", "what to do when a file's name is taken"),
-    wherry::size_option("max-size", "0", "largest file to take; 0 for any"),
-    wherry::size_option("quota", "0", "bytes that may lie in the folder, partial files included; 0 for any number"),
-    wherry::boolean_option("sync", "true", "answer only when the disk has the data, so that a power cut loses nothing"),
-    wherry::duration_option("partial-lifetime", "168h",
+    wherry::path_option("directory", defaults::directory, "folder to store in; made if it is missing"),
+    wherry::choice_option("existing", "rename|refuse|overwrite", word_of(defaults::existing),
+                          "what to do when a file's name is taken"),
+    wherry::size_option("max-size", wherry::as_number<defaults::max_size>, "largest file to take; 0 for any"),
+    wherry::size_option("quota", wherry::as_number<defaults::quota>,
+                        "bytes that may lie in the folder, partial files included; 0 for any number"),
+    wherry::boolean_option("sync", wherry::yes_or_no(defaults::sync == durability::synced),
+                           "answer only when the disk has the data, so that a power cut loses nothing"),
+    wherry::duration_option("partial-lifetime", wherry::in_hours<defaults::partial_lifetime.count()>,
                             "how long to keep the part of a cut file, from its last change on; 0 keeps none"),
 };
 

@@ -91,6 +91,7 @@ private:
     wherry::faulty::faulty_transport inner_;
 };
 
+constexpr wherry::faulty::faults defaults;  // but for the seed
 constexpr std::int64_t any_size = std::int64_t{1} << 53;
 constexpr std::int64_t million = 1'000'000;
 
@@ -100,19 +101,23 @@ constexpr wherry_option options[] = {
                           "its options, as \"name=value name=value\"; \"\\ \" is a blank in a value",
                           WHERRY_OPTION_SECRET),
     wherry::path_option("plugin-dir", nullptr, "a folder to look for it first"),
-    wherry::duration_option("delay", "0", "wait so long before each read and each write", 0, 3'600'000),
-    wherry::size_option("rate", "0", "bytes per second, each way; 0 for any number", 0, any_size),
+    wherry::duration_option("delay", wherry::as_number<defaults.delay.count()>,
+                            "wait so long before each read and each write", 0, 3'600'000),
+    wherry::size_option("rate", wherry::as_number<defaults.rate>, "bytes per second, each way; 0 for any number", 0,
+                        any_size),
     wherry::size_option("cut-after", nullptr, "cut the connection when so many bytes went one way", 0, any_size),
     wherry::size_option("corrupt-after", nullptr, "flip a bit of the byte behind so many of one way", 0, any_size),
-    wherry::integer_option("cut-chance", "0", "how many of a million reads and writes cut the connection", 0, million),
-    wherry::integer_option("corrupt-chance", "0", "how many of a million reads and writes have a bit flipped", 0,
-                           million),
+    wherry::integer_option("cut-chance", wherry::as_number<defaults.cut_chance>,
+                           "how many of a million reads and writes cut the connection", 0, million),
+    wherry::integer_option("corrupt-chance", wherry::as_number<defaults.corrupt_chance>,
+                           "how many of a million reads and writes have a bit flipped", 0, million),
     wherry::choice_option("direction", "both|read|write", "both", "the way that cuts and flips concern"),
-    wherry::boolean_option("short-reads", "false", "reads give fewer bytes than there are"),
+    wherry::boolean_option("short-reads", wherry::yes_or_no(defaults.has_short_reads),
+                           "reads give fewer bytes than there are"),
     wherry::choice_option("hang", "none|connect|accept|listener_abort|read_some|write_all|abort", "none",
                           "which of the transport's functions never returns"),
-    wherry::integer_option("connections", "0", "only so many connections have faults, those after them none; 0 for all",
-                           0, any_size),
+    wherry::integer_option("connections", wherry::as_number<defaults.connections>,
+                           "only so many connections have faults, those after them none; 0 for all", 0, any_size),
     wherry::integer_option("seed", "0", "chooses bits, lengths and chances; 0 takes a random one, and says which", 0,
                            largest_seed),
 };

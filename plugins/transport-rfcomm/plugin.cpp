@@ -6,17 +6,21 @@ namespace {
 
 namespace rfcomm = wherry::rfcomm;
 
-rfcomm::security level(const std::string& word) {
-    if (word == "low") return rfcomm::security::low;
-    if (word == "medium") return rfcomm::security::medium;
-    return rfcomm::security::high;
+constexpr const char* word_of(rfcomm::security level) {
+    switch (level) {
+        case rfcomm::security::low: return "low";
+        case rfcomm::security::medium: return "medium";
+        case rfcomm::security::high: return "high";
+    }
+    return "";
 }
 
 rfcomm::options read(const wherry::settings& given) {
     rfcomm::options chosen;
     chosen.adapter = given.text("adapter");
     chosen.channel = static_cast<std::uint8_t>(given.integer("channel"));
-    chosen.level = level(given.text("security"));
+    for (const auto level : {rfcomm::security::low, rfcomm::security::medium, rfcomm::security::high})
+        if (given.text("security") == word_of(level)) chosen.level = level;
     chosen.connect_timeout = given.duration("connect-timeout");
     chosen.record_bytes = given.bytes("record-bytes");
     // Here, so that a word that names no adapter is told before anything is done with it.
@@ -45,14 +49,17 @@ private:
 };
 
 constexpr wherry_option options[] = {
-    wherry::string_option("adapter", "", "adapter to use, as hci0 or its address; none: all to listen, any to connect"),
-    wherry::integer_option("channel", "0", "channel where the address names none; 0: found by the service record", 0,
+    wherry::string_option("adapter", rfcomm::defaults::adapter,
+                          "adapter to use, as hci0 or its address; none: all to listen, any to connect"),
+    wherry::integer_option("channel", wherry::as_number<rfcomm::defaults::channel>,
+                           "channel where the address names none; 0: found by the service record", 0,
                            rfcomm::last_channel),
-    wherry::choice_option("security", "low|medium|high", "medium",
+    wherry::choice_option("security", "low|medium|high", word_of(rfcomm::defaults::level),
                           "the link's own: low none, medium encrypted, high with a confirmed pairing"),
-    wherry::duration_option("connect-timeout", "30s", "how long to try to reach the device", 1, 3'600'000),
-    wherry::size_option("record-bytes", "16KiB", "size of one encrypted record", wherry::limits::min_record_bytes,
-                        std::int64_t{16} << 10),
+    wherry::duration_option("connect-timeout", wherry::in_seconds<rfcomm::defaults::connect_timeout.count()>,
+                            "how long to try to reach the device", 1, 3'600'000),
+    wherry::size_option("record-bytes", wherry::in_kib<rfcomm::defaults::record_bytes>, "size of one encrypted record",
+                        wherry::limits::min_record_bytes, std::int64_t{16} << 10),
 };
 
 }  // namespace

@@ -13,16 +13,25 @@
 
 namespace wherry::rfcomm {
 
+// What an option is unless it is given. The plugin's table shows the same.
+namespace defaults {
+inline constexpr const char* adapter = "";
+inline constexpr std::uint8_t channel = 0;
+inline constexpr auto level = security::medium;
+inline constexpr std::chrono::milliseconds connect_timeout = std::chrono::seconds(30);
+inline constexpr std::size_t record_bytes = 16'384;
+}  // namespace defaults
+
 struct options {
     // "hci1" or its address; empty: listens on all, connects from the first that is up.
-    std::string adapter;
+    std::string adapter = defaults::adapter;
     // Where the address names none; 0: the service record says it, or, for listening, any that is free.
-    std::uint8_t channel = 0;
+    std::uint8_t channel = defaults::channel;
     // Of the link, below wherry's own encryption.
-    security level = security::medium;
+    security level = defaults::level;
     // For looking up the channel and connecting together; a person may have to confirm a pairing in it.
-    std::chrono::milliseconds connect_timeout{30'000};
-    std::size_t record_bytes = 16'384;
+    std::chrono::milliseconds connect_timeout = defaults::connect_timeout;
+    std::size_t record_bytes = defaults::record_bytes;
 };
 
 class transport final : public wherry::transport {

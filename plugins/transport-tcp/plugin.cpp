@@ -26,19 +26,22 @@ private:
     wherry::tcp::transport inner_;
 };
 
+constexpr wherry::tcp::options defaults;
 constexpr std::int64_t buffer_limit = std::int64_t{1} << 30;
 
 constexpr wherry_option options[] = {
-    wherry::integer_option("port", "9417", "port where the address names none; 0 listens on any free one", 0, 65535),
-    wherry::duration_option("connect-timeout", "10s", "how long to try to reach the peer", 1, 3'600'000),
-    wherry::duration_option("keepalive", "60s", "silence after which a dead link is looked for; 0 for never", 0,
-                            32'000'000),
-    wherry::size_option("send-buffer", "0", "the system's buffer for sending; 0 lets the system choose", 0,
-                        buffer_limit),
-    wherry::size_option("receive-buffer", "0", "the system's buffer for receiving; 0 lets the system choose", 0,
-                        buffer_limit),
-    wherry::size_option("record-bytes", "256KiB", "size of one encrypted record", wherry::limits::min_record_bytes,
-                        wherry::limits::max_record_bytes),
+    wherry::integer_option("port", wherry::as_number<defaults.port>,
+                           "port where the address names none; 0 listens on any free one", 0, 65535),
+    wherry::duration_option("connect-timeout", wherry::in_seconds<defaults.connect_timeout.count()>,
+                            "how long to try to reach the peer", 1, 3'600'000),
+    wherry::duration_option("keepalive", wherry::in_seconds<defaults.keepalive.count()>,
+                            "silence after which a dead link is looked for; 0 for never", 0, 32'000'000),
+    wherry::size_option("send-buffer", wherry::as_number<defaults.send_buffer>,
+                        "the system's buffer for sending; 0 lets the system choose", 0, buffer_limit),
+    wherry::size_option("receive-buffer", wherry::as_number<defaults.receive_buffer>,
+                        "the system's buffer for receiving; 0 lets the system choose", 0, buffer_limit),
+    wherry::size_option("record-bytes", wherry::in_kib<defaults.record_bytes>, "size of one encrypted record",
+                        wherry::limits::min_record_bytes, wherry::limits::max_record_bytes),
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "error_of.hpp"
 #include "wherry/plugin_host.hpp"
+#include "wherry/sdk.hpp"
 
 namespace wherry {
 namespace {
@@ -187,6 +188,33 @@ TEST(option_value, numbers_in_canonical_form_are_accepted_again) {
               "65536");
     EXPECT_EQ(canonical_value(of_type(option_type::boolean), canonical_value(of_type(option_type::boolean), "on")),
               "true");
+}
+
+// The default that a plugin writes by a constant is read back as that constant.
+TEST(option_default, is_written_as_the_host_reads_it) {
+    struct row {
+        const char* text;
+        const char* written;
+        option_type type;
+        const char* read;
+    };
+    const row all[] = {
+        {as_number<0>, "0", option_type::integer, "0"},
+        {as_number<9417>, "9417", option_type::integer, "9417"},
+        {as_number<0>, "0", option_type::duration, "0"},
+        {in_seconds<60'000>, "60s", option_type::duration, "60000"},
+        {in_minutes<300'000>, "5m", option_type::duration, "300000"},
+        {in_hours<604'800'000>, "168h", option_type::duration, "604800000"},
+        {in_kib<262'144>, "256KiB", option_type::size, "262144"},
+        {in_mib<10'485'760>, "10MiB", option_type::size, "10485760"},
+        {in_gib<(std::int64_t{1} << 30)>, "1GiB", option_type::size, "1073741824"},
+        {yes_or_no(true), "true", option_type::boolean, "true"},
+        {yes_or_no(false), "false", option_type::boolean, "false"},
+    };
+    for (const auto& [text, written, type, read] : all) {
+        EXPECT_STREQ(text, written);
+        EXPECT_EQ(canonical_value(of_type(type), text), read);
+    }
 }
 
 TEST(option_type_name, is_the_word_in_the_help) {

@@ -13,6 +13,7 @@
 //
 // The constructor gets every option that has a value, already checked against the table, and may throw wherry::error.
 
+#include <array>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -37,6 +38,45 @@
 namespace wherry {
 
 // ---- Options: one call makes one row of the table ----
+
+namespace sdk {
+
+// A number as a user would write it, in units of `Unit`.
+template <std::int64_t Value, std::int64_t Unit, char... UnitName>
+struct written {
+    static_assert(Value >= 0 && Value % Unit == 0, "the value is no whole number of this unit");
+
+    static constexpr auto text = [] {
+        std::array<char, 24 + sizeof...(UnitName)> all{};
+        std::size_t length = 1;
+        for (auto rest = Value / Unit; rest >= 10; rest /= 10) ++length;
+        auto rest = Value / Unit;
+        for (auto digit = length; digit > 0; rest /= 10) all[--digit] = static_cast<char>('0' + rest % 10);
+        ((all[length++] = UnitName), ...);
+        return all;
+    }();
+};
+
+}  // namespace sdk
+
+// The default of a row, from the constant that the plugin's own code starts from, so that it stands only once:
+// duration_option("timeout", in_minutes<options().timeout.count()>, ...). A value that is no whole number of the unit
+// does not compile. Durations are in milliseconds, sizes in bytes.
+template <std::int64_t Number>
+inline constexpr const char* as_number = sdk::written<Number, 1>::text.data();
+template <std::int64_t Milliseconds>
+inline constexpr const char* in_seconds = sdk::written<Milliseconds, 1000, 's'>::text.data();
+template <std::int64_t Milliseconds>
+inline constexpr const char* in_minutes = sdk::written<Milliseconds, 60'000, 'm'>::text.data();
+template <std::int64_t Milliseconds>
+inline constexpr const char* in_hours = sdk::written<Milliseconds, 3'600'000, 'h'>::text.data();
+template <std::int64_t Bytes>
+inline constexpr const char* in_kib = sdk::written<Bytes, (1 << 10), 'K', 'i', 'B'>::text.data();
+template <std::int64_t Bytes>
+inline constexpr const char* in_mib = sdk::written<Bytes, (1 << 20), 'M', 'i', 'B'>::text.data();
+template <std::int64_t Bytes>
+inline constexpr const char* in_gib = sdk::written<Bytes, (1 << 30), 'G', 'i', 'B'>::text.data();
+constexpr const char* yes_or_no(bool value) { return value ? "true" : "false"; }
 
 constexpr wherry_option string_option(const char* name, const char* default_value, const char* help,
                                       std::uint32_t flags = 0) {

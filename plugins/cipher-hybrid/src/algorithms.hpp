@@ -23,11 +23,14 @@ enum class aead : std::uint16_t { aes_256_gcm = 1, chacha20_poly1305 = 2 };
 
 inline constexpr std::uint16_t protocol_version = 1;
 
+// What the options are unless they are given. The plugin's table shows the same.
 #if WHERRY_HYBRID_HAS_MLKEM
 inline constexpr const char* default_kems = "x25519-mlkem768,x25519,rsa-oaep-sha256";
 #else
 inline constexpr const char* default_kems = "x25519,rsa-oaep-sha256";
 #endif
+inline constexpr const char* default_aead = "auto";
+inline constexpr const char* default_provider = "auto";
 
 // "x25519", ...; "number 7" for one that is not known.
 std::string name_of(kem which);

@@ -44,7 +44,7 @@ keys::private_key load_identity(const settings& options, const host_services& ho
 
 policy policy_of(const settings& options) {
     return {parse_kems(options.has("kem") ? options.text("kem") : default_kems),
-            parse_aeads(options.has("aead") ? options.text("aead") : "auto")};
+            parse_aeads(options.has("aead") ? options.text("aead") : default_aead)};
 }
 
 class hybrid_session final : public cipher_session {
@@ -113,7 +113,7 @@ private:
 
 hybrid_cipher::hybrid_cipher(const settings& options, const host_services& host)
     : hybrid_cipher(load_identity(options, host), policy_of(options), Botan::system_rng(), {},
-                    parse_provider(options.has("provider") ? options.text("provider") : "auto")) {
+                    parse_provider(options.has("provider") ? options.text("provider") : default_provider)) {
     for (const auto algorithm : allowed_.aeads)
         host.log(host_services::level::debug, "records in " + name_of(algorithm) + " are sealed by " +
                                                   name_of(choose_provider(provider_, algorithm)));
