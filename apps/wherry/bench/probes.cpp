@@ -21,15 +21,15 @@ thread_local std::weak_ptr<stage_meter> last_read_from;
 // ---- The parts ----
 
 std::size_t timed_connection::read_some(mutable_bytes into) {
-    if (way_ == direction::sending) return inner_->read_some(into);
+    if (way_ == direction::sending) return forwarding_connection::read_some(into);
     last_read_from = meter_;
     const stage_timer timer(*meter_, stage::transport);
-    return inner_->read_some(into);
+    return forwarding_connection::read_some(into);
 }
 
 void timed_connection::write_all(std::span<const const_bytes> pieces) {
     const stage_timer timer(*meter_, stage::transport);
-    inner_->write_all(pieces);
+    forwarding_connection::write_all(pieces);
 }
 
 void timed_session::seal(mutable_bytes record, std::size_t length) {

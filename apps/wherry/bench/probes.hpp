@@ -11,6 +11,7 @@
 #include "bench/stage_times.hpp"
 #include "wherry/cipher.hpp"
 #include "wherry/exchange.hpp"
+#include "wherry/forwarding_connection.hpp"
 #include "wherry/sink.hpp"
 #include "wherry/transport.hpp"
 
@@ -21,23 +22,16 @@ namespace wherry::app::bench {
 // the time: that is not counted.
 enum class direction { sending, receiving };
 
-class timed_connection final : public connection {
+class timed_connection final : public forwarding_connection {
 public:
     timed_connection(std::unique_ptr<connection> inner, std::shared_ptr<stage_meter> meter, direction way) noexcept
-        : inner_(std::move(inner)), meter_(std::move(meter)), way_(way) {}
+        : forwarding_connection(std::move(inner)), meter_(std::move(meter)), way_(way) {}
 
     using connection::write_all;
     std::size_t read_some(mutable_bytes into) override;
     void write_all(std::span<const const_bytes> pieces) override;
-    void shutdown_write() override { inner_->shutdown_write(); }
-    void set_read_timeout(std::chrono::milliseconds timeout) noexcept override { inner_->set_read_timeout(timeout); }
-    void set_write_timeout(std::chrono::milliseconds timeout) noexcept override { inner_->set_write_timeout(timeout); }
-    void abort() noexcept override { inner_->abort(); }
-    std::string_view peer_address() const noexcept override { return inner_->peer_address(); }
-    std::size_t record_bytes() const noexcept override { return inner_->record_bytes(); }
 
 private:
-    const std::unique_ptr<connection> inner_;
     const std::shared_ptr<stage_meter> meter_;
     const direction way_;
 };
