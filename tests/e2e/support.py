@@ -23,6 +23,9 @@ import time
 from pathlib import Path
 
 BIN = Path(os.environ.get("WHERRY_BIN", Path(__file__).parents[2] / "build/release/bin/wherry"))
+# The program of each side, where that is one of another version (tests/versions/run).
+SENDER_BIN = Path(os.environ.get("WHERRY_SENDER_BIN", BIN))
+RECEIVER_BIN = Path(os.environ.get("WHERRY_RECEIVER_BIN", BIN))
 PLUGINS = BIN.parent.parent / "lib" / "wherry"
 # Built with a sanitizer: slower, and memory says nothing.
 SANITIZED = os.environ.get("WHERRY_SANITIZED", "") not in ("", "0")
@@ -586,8 +589,13 @@ class Place:
 
     # -- running the program --
 
+    @staticmethod
+    def program(command):
+        """The program of the side that runs this command; for what belongs to no side, the one under test."""
+        return {"send": SENDER_BIN, "chat": SENDER_BIN, "receive": RECEIVER_BIN}.get(command, BIN)
+
     def start(self, *arguments, kind=Process, env=None, **others):
-        process = kind([BIN, *arguments], env or self.env(), cwd=self.folder, **others)
+        process = kind([self.program(arguments[0]), *arguments], env or self.env(), cwd=self.folder, **others)
         self.closing.callback(process.kill)
         return process
 
@@ -601,7 +609,7 @@ class Place:
         return process.ended(code)
 
     def terminal(self, *arguments, env=None):
-        terminal = Terminal([BIN, *arguments], env or self.env())
+        terminal = Terminal([self.program(arguments[0]), *arguments], env or self.env())
         self.closing.callback(terminal.kill)
         return terminal
 
@@ -627,8 +635,9 @@ class Place:
         for sender in authorized:
             self.authorize(sender, home)
         folder = folder or self.received
-        program = BIN
+        program = RECEIVER_BIN
         if AS_USER:
+            assert RECEIVER_BIN == BIN, "an ordinary user reaches a copy of one program only"
             program = for_everyone() / BIN.relative_to(BIN.parent.parent)
             wrapper = [*BECOME_NOBODY, *wrapper]
             self.folder.chmod(0o755)
