@@ -36,8 +36,8 @@ wherry::endpoint endpoint_of(const char* home) {
 void deliver(const wherry::endpoint& here, const char* to, const std::vector<wherry::item>& items) {
     wherry::send_options options;
     options.new_peer = wherry::first_contact::remember;
-    for (const auto& one : wherry::send(here, to, items, options).items)
-        if (!one.ok()) fail(one.name + " was not delivered: " + one.text);
+    for (const auto& one : wherry::send(here, to, items, options).failures)
+        fail(one.name + " was not delivered: " + one.text);
 }
 
 void send_from_many(const char* home, const char* to, std::size_t count, const std::vector<std::string>& files) {

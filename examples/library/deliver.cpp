@@ -1,6 +1,17 @@
 // deliver ADDRESS TEXT [FILE]...: sends a message and files, and shows what the receiver answers.
 #include <iostream>
+#include <syncstream>
 #include <wherry/wherry.hpp>
+
+// Shows each result as it comes; several may come at once.
+class result_printer final : public wherry::send_observer {
+    void ended(const wherry::ended_item& item, const wherry::delivery_result& result) override {
+        std::osyncstream(std::cout) << wherry::to_string(item.what.kind) << " " << wherry::printable(item.what.name)
+                                    << ": " << (result.ok() ? "delivered" : wherry::printable(result.text)) << " ["
+                                    << wherry::printable(result.outcome) << "] "
+                                    << wherry::printable(wherry::as_text(result.response)) << std::endl;
+    }
+};
 
 int main(int argc, char** argv) try {
     if (argc < 3) throw wherry::error(wherry::errc::bad_input, "give ADDRESS TEXT [FILE]...");
@@ -14,11 +25,9 @@ int main(int argc, char** argv) try {
     options.new_peer = wherry::first_contact::remember;  // trust the key that this address shows first
     options.retry = 3;
 
+    result_printer results;
+    options.observer = &results;
     const auto sent = wherry::send(here, argv[1], items, options);
-    for (const auto& one : sent.items)
-        std::cout << wherry::to_string(one.kind) << " " << wherry::printable(one.name) << ": "
-                  << (one.ok() ? "delivered" : wherry::printable(one.text)) << " [" << wherry::printable(one.outcome)
-                  << "] " << wherry::printable(one.response_text()) << std::endl;
     return sent.ok() ? 0 : 1;
 } catch (const std::exception& e) {
     std::cerr << "deliver: " << wherry::printable(e.what()) << std::endl;

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <fstream>
 #include <future>
+#include <map>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "recording_sink.hpp"
 #include "temporary_folder.hpp"
 #include "wherry/keys/private_key.hpp"
+#include "wherry/sending.hpp"
 #include "wherry/wherry.hpp"
 
 namespace wherry {
@@ -26,6 +28,48 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
+
+// Collects the results of a sending, by index.
+class result_collector final : public send_observer {
+public:
+    void ended(const ended_item& item, const delivery_result& result) override {
+        const std::lock_guard lock(mutex_);
+        EXPECT_TRUE(results_.emplace(item.index, item_result(item, result)).second) << "two results for one item";
+    }
+    std::vector<item_result> take() {
+        const std::lock_guard lock(mutex_);
+        std::vector<item_result> all;
+        for (auto& [index, result] : results_) {
+            EXPECT_EQ(index, all.size());
+            all.push_back(std::move(result));
+        }
+        return all;
+    }
+
+private:
+    std::mutex mutex_;
+    std::map<std::size_t, item_result> results_;
+};
+
+struct collected_result : send_result {
+    std::vector<item_result> items;
+};
+
+collected_result collect(const endpoint& here, const std::string& to, const std::vector<item>& items,
+                         send_options options = {}) {
+    result_collector results;
+    options.observer = &results;
+    collected_result all{wherry::send(here, to, items, options), {}};
+    all.items = results.take();
+    std::vector<std::size_t> failed, told;
+    for (const auto& one : all.items)
+        if (!one.ok()) failed.push_back(one.index);
+    for (const auto& one : all.failures) told.push_back(one.index);
+    EXPECT_EQ(told, failed);
+    EXPECT_EQ(all.failed, failed.size());
+    EXPECT_EQ(all.delivered + all.failed, all.items.size());
+    return all;
+}
 
 constexpr const char* anywhere = "tcp://127.0.0.1:0";
 
@@ -68,8 +112,8 @@ protected:
         };
     }
 
-    send_result send(const std::vector<item>& items, const send_options& options = {}) {
-        return wherry::send(alice_, inbox_->address(), items, options);
+    collected_result send(const std::vector<item>& items, const send_options& options = {}) {
+        return collect(alice_, inbox_->address(), items, options);
     }
 
     std::filesystem::path write(const std::string& name, const std::string& content) {
@@ -427,8 +471,7 @@ TEST_F(library_test, receiver_stops_when_its_callback_says_so) {
         return "the last one";
     });
     alice_.trust(inbox.address(), bob_.public_key().key.line());
-    auto sent =
-        std::async(std::launch::async, [&] { return wherry::send(alice_, inbox.address(), {message("enough")}); });
+    auto sent = std::async(std::launch::async, [&] { return collect(alice_, inbox.address(), {message("enough")}); });
     inbox.run();
     EXPECT_EQ(sent.get().items[0].response_text(), "the last one");
 }
@@ -543,22 +586,173 @@ TEST_F(library_test, sender_tries_again_what_the_receiver_had_no_room_for) {
     });
     send_options options;
     options.retry = 2;
-    const auto sent = wherry::send(alice_, inbox_->address(), {message("small"), message("large")}, options);
+    const auto sent = send({message("small"), message("large")}, options);
     EXPECT_TRUE(sent.ok());
     EXPECT_EQ(asked, 3);
     // Without retries it is an answer like any other.
     asked = 0;
-    const auto once = wherry::send(alice_, inbox_->address(), {message("small"), message("large")});
+    const auto once = send({message("small"), message("large")});
     EXPECT_TRUE(once.items[0].ok());
     EXPECT_EQ(once.items[1].failure, errc::exhausted);
     EXPECT_EQ(asked, 1);
     // After the last attempt the receiver's answer is the result.
     asked = -1'000;
     options.retry = 1;
-    const auto in_vain = wherry::send(alice_, inbox_->address(), {message("large")}, options);
+    const auto in_vain = send({message("large")}, options);
     EXPECT_EQ(in_vain.items[0].failure, errc::exhausted);
     EXPECT_TRUE(in_vain.items[0].is_remote);
     EXPECT_EQ(asked, -998);
+}
+
+TEST_F(library_test, observer_is_told_of_each_attempt) {
+    std::atomic<int> asked = 0;
+    start([&](const received_item& item) -> reply {
+        if (item.text() == "large" && ++asked < 3) throw error(errc::exhausted, "no room");
+        return {};
+    });
+    class all_calls final : public send_observer {
+    public:
+        void sending(std::size_t index, transfer_id, const offer& what, std::uint64_t) override {
+            add("sending " + std::to_string(index) + " " + std::to_string(what.size.value_or(0)));
+        }
+        void withdrawn(transfer_id) override { add("withdrawn"); }
+        void ended(const ended_item& item, const delivery_result& result) override {
+            EXPECT_TRUE(item.transfer);
+            add("ended " + std::to_string(item.index) + (result.ok() ? " ok" : " failed"));
+        }
+        void retrying(const error& why, const next_attempt& next) override {
+            add("retrying " + std::to_string(next.number) + " of " + std::to_string(next.of) + ": " + why.what());
+        }
+        std::mutex mutex;
+        std::vector<std::string> calls;
+
+    private:
+        void add(std::string call) {
+            const std::lock_guard lock(mutex);
+            calls.push_back(std::move(call));
+        }
+    } seen;
+    send_options options;
+    options.retry = 1;
+    options.observer = &seen;
+    const auto sent = wherry::send(alice_, inbox_->address(), {message("large")}, options);
+    // Nothing was got done, so the one further attempt was the last one.
+    EXPECT_FALSE(sent.ok());
+    EXPECT_FALSE(sent.ended_by);
+    EXPECT_THAT(seen.calls, ElementsAre("sending 0 5", "withdrawn", "retrying 1 of 1: the receiver says: no room",
+                                        "sending 0 5", "withdrawn", "ended 0 failed"));
+}
+
+// Waits for the receiver to have lost a connection, and then says yes or no.
+class slow_person final : public dial_observer, public server_observer {
+public:
+    explicit slow_person(bool answer) : answer_(answer) {}
+    bool accepts(const receiver_check& check) override {
+        gone_.get_future().wait();
+        asked_about = check.peer().fingerprint;
+        return answer_;
+    }
+    void connected(const session&, const receiver_check& check) override { met = check.destination(); }
+    void disconnected(connection_id id, std::string_view, const std::optional<error>&) override {
+        if (id == 1) gone_.set_value();
+    }
+    std::string asked_about, met;
+
+private:
+    const bool answer_;
+    std::promise<void> gone_;
+};
+
+TEST_F(library_test, first_contact_is_decided_while_nobody_waits) {
+    for (const bool answer : {false, true}) {
+        slow_person person(answer);
+        receiver_options watched;
+        watched.observer = &person;
+        const auto stranger = at(answer ? "trusting" : "doubting");
+        bob_.authorize(stranger.make_key().key.line());
+        start(keep(), watched);
+        send_options options;
+        options.meeting = &person;
+        if (answer) {
+            EXPECT_TRUE(wherry::send(stranger, inbox_->address(), {message("x")}, options).ok());
+            EXPECT_TRUE(wherry::send(stranger, inbox_->address(), {message("y")}).ok()) << "it is known now";
+            EXPECT_EQ(person.met, inbox_->address());
+        } else {
+            const auto refused = error_of([&] { wherry::send(stranger, inbox_->address(), {message("x")}, options); });
+            EXPECT_EQ(refused.code(), errc::auth_failed);
+            EXPECT_THAT(refused.what(), HasSubstr("was not accepted; nothing was sent"));
+        }
+        EXPECT_EQ(person.asked_about, bob_.public_key().key.fingerprint());
+        inbox_.reset();  // before who observes it
+    }
+    EXPECT_EQ(items_.size(), 2u);
+}
+
+TEST_F(library_test, plan_may_grow_and_outlives_its_connection) {
+    class counting final : public server_observer {
+    public:
+        void connected(connection_id, std::string_view, const identity&, std::string_view) override { ++count; }
+        std::atomic<int> count = 0;
+    } connections;
+    receiver_options watched;
+    watched.observer = &connections;
+    start(keep(), watched);
+    const auto address = inbox_->address();
+    sending_plan plan;
+    result_collector results;
+    send_options options;
+    options.observer = &results;
+    options.retry = 20;
+    sending talk(alice_, address, plan, options, link_use::kept);
+    talk.connect();
+    for (const auto* const text : {"one", "two", "three"}) {
+        if (text == std::string_view("three")) {
+            inbox_.reset();
+            std::optional<error> why;
+            while (!(why = talk.notice_loss())) std::this_thread::yield();
+            EXPECT_EQ(why->code(), errc::disconnected);
+            EXPECT_FALSE(talk.notice_loss()) << "it is told once";
+            start(keep(), watched, address);
+        }
+        plan.add_message(text);
+        talk.plan_has_grown();
+        EXPECT_TRUE(talk.has_anything_left());
+        talk.deliver(plan.items.size() - 1);
+        EXPECT_FALSE(talk.has_anything_left());
+    }
+    plan.items.push_back({item_kind::message, {}, {}, {}, 0, error(errc::bad_input, "makes no sense")});
+    talk.plan_has_grown();
+    talk.close();
+    EXPECT_EQ(connections.count, 2);
+    EXPECT_EQ(talk.counts().delivered, 3u);
+    EXPECT_EQ(talk.counts().failed, 1u);
+    const auto all = results.take();
+    ASSERT_EQ(all.size(), 4u);
+    EXPECT_EQ(all[3].text, "makes no sense");
+    ASSERT_EQ(items_.size(), 3u);
+    EXPECT_EQ(items_[2].text(), "three");
+    inbox_.reset();  // before who observes it
+}
+
+TEST_F(library_test, waiting_to_try_again_ends_when_told_to) {
+    start(keep());
+    const auto address = inbox_->address();
+    inbox_.reset();
+    sending_plan plan;
+    plan.add_message("x");
+    send_options options;
+    options.retry = 1'000'000;
+    sending all(alice_, address, plan, options, link_use::once);
+    auto sent = std::async(std::launch::async, [&] { return all.deliver_all(); });
+    bool is_waiting = false;
+    while (!is_waiting) {
+        all.stop([&](sending::phase phase) { return is_waiting = phase == sending::phase::waiting; });
+        std::this_thread::yield();
+    }
+    const auto why = sent.get();
+    ASSERT_TRUE(why);
+    EXPECT_EQ(why->code(), errc::cancelled);
+    EXPECT_EQ(all.counts().failed, 1u);
 }
 
 TEST_F(library_test, waiting_to_try_again_can_be_stopped) {

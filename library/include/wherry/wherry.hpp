@@ -12,8 +12,10 @@
 //
 // Nothing in it prints, ends the program, or touches signals; what goes wrong is told by wherry::error, or in results.
 #include "wherry/callback_sink.hpp"
+#include "wherry/dialer.hpp"
 #include "wherry/endpoint.hpp"
 #include "wherry/error.hpp"
 #include "wherry/receiver.hpp"
 #include "wherry/send.hpp"
+#include "wherry/sending.hpp"
 #include "wherry/text.hpp"

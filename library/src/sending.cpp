@@ -1,0 +1,375 @@
+#include "wherry/sending.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <stop_token>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "result_book.hpp"
+#include "wherry/item_sender.hpp"
+
+namespace wherry {
+
+namespace {
+
+// How long a sender that is to stop takes leave of the receiver before it cuts the link.
+constexpr std::chrono::seconds cancel_grace{3};
+
+double random_share() {
+    thread_local std::mt19937 numbers{std::random_device{}()};
+    return std::uniform_real_distribution<double>(0, 1)(numbers);
+}
+
+error stopped() { return error(errc::cancelled, "sending was stopped"); }
+
+template <typename Observer>
+Observer& or_nobody(Observer* given) {
+    static Observer nobody;
+    return given != nullptr ? *given : nobody;
+}
+
+}  // namespace
+
+exchange_options exchange_options_of(const send_options& options) {
+    exchange_options chosen;
+    chosen.timing = options.timing;
+    chosen.content_digest = options.digest;
+    chosen.content_compression = options.compression;
+    chosen.streams = options.streams;
+    return chosen;
+}
+
+struct sending::implementation {
+    implementation(sending& owner, const endpoint& here, std::string_view destination, const sending_plan& all,
+                   const send_options& given, link_use how, std::vector<item_result>* failures)
+        : facade(owner),
+          plan(all),
+          options(given),
+          use(how),
+          to(here, destination, options.timing, options.new_peer, or_nobody(options.meeting)),
+          observer(or_nobody(options.observer)),
+          book(plan, observer, options.progress,
+               options.retry > 0 ? result_book::attempts::several : result_book::attempts::one, failures),
+          items(plan, book, options.resume,
+                options.retry > 0 || use == link_use::kept ? repeats::possible : repeats::no) {
+        if (options.streams < 1 || options.streams > limits::max_streams)
+            throw error(errc::bad_input, "a sending uses 1 to " + std::to_string(limits::max_streams) +
+                                             " connections, not " + std::to_string(options.streams));
+    }
+
+    // ---- Ending what is under way ----
+
+    // While it lives, the exchange is what stop() ends.
+    class in_use {
+    public:
+        explicit in_use(implementation& owner) : owner_(owner) {
+            {
+                const std::lock_guard lock(owner_.mutex);
+                owner_.running = owner_.link.get();
+                owner_.stops = 0;
+            }
+            if (!owner_.options.stop.stop_possible()) return;
+            try {
+                owner_.watch_for_stop(*this);
+            } catch (const error&) {
+                const std::lock_guard lock(owner_.mutex);
+                owner_.running = nullptr;
+                throw;
+            }
+        }
+        ~in_use() {
+            {
+                const std::lock_guard lock(owner_.mutex);
+                owner_.running = nullptr;
+                owner_.now = phase::idle;
+                is_over_ = true;
+            }
+            owner_.changed.notify_all();
+            if (watcher.joinable()) watcher.join();
+            owner_.patience = {};  // ends at once now; stop() makes no other before the next use
+        }
+        in_use(const in_use&) = delete;
+        in_use& operator=(const in_use&) = delete;
+
+        // REQUIRES: the lock is held.
+        bool is_over() const noexcept { return is_over_; }
+
+        std::thread watcher;
+
+    private:
+        implementation& owner_;
+        bool is_over_ = false;
+    };
+
+    // A thread of its own, because who asks for the stop may well be called by the exchange.
+    void watch_for_stop(in_use& scope) {
+        try {
+            scope.watcher = std::thread([this, &scope] {
+                {
+                    std::unique_lock lock(mutex);
+                    if (changed.wait(lock, options.stop, [&scope] { return scope.is_over(); })) return;
+                }
+                facade.stop([](phase) { return false; });
+            });
+        } catch (const std::system_error&) {
+            throw error(errc::exhausted, "no thread could be started to watch for a stop");
+        }
+    }
+
+    void stop(const std::function<bool(phase)>& otherwise) {
+        const std::lock_guard lock(mutex);
+        if (running == nullptr || ++stops > 2) {
+            if (!otherwise(now)) return;
+            is_wait_over = true;
+            return changed.notify_all();
+        }
+        is_stopped = true;
+        if (stops > 1) return cut();
+        running->cancel();
+        book.stop_reading();
+        // Over a link that stands still nothing can be cancelled in order.
+        try {
+            patience = std::jthread([this](std::stop_token ended) {
+                std::unique_lock waiting(mutex);
+                changed.wait_for(waiting, ended, cancel_grace, [this] { return running == nullptr; });
+                if (running != nullptr) cut();
+            });
+        } catch (const std::system_error&) {
+            cut();  // no thread can be had to wait
+        }
+    }
+
+    // REQUIRES: the lock is held.
+    void cut() {
+        if (options.before_cut) options.before_cut();
+        running->abort();
+    }
+
+    void wait(std::chrono::milliseconds time) {
+        now = phase::waiting;
+        std::unique_lock lock(mutex);
+        const bool is_ended = changed.wait_for(lock, options.stop, time, [this] { return is_wait_over; });
+        now = phase::idle;
+        if (is_ended || options.stop.stop_requested()) throw stopped();
+    }
+
+    void require_not_stopped() const {
+        if (options.stop.stop_requested()) throw stopped();
+    }
+
+    // ---- The link ----
+
+    void connect() {
+        require_not_stopped();
+        now = phase::connecting;
+        try {
+            auto how = exchange_options_of(options);
+            how.opener = &to;
+            auto opened = to.connect();
+            require_not_stopped();
+            link = std::make_unique<exchange>(std::move(opened), nullptr, how, book);
+        } catch (...) {
+            now = phase::idle;
+            throw;
+        }
+        now = phase::transferring;
+        is_loss_told = false;
+    }
+
+    void await_entry() {
+        {
+            const in_use scope(*this);
+            link->await_entry();
+        }
+        to_meet().let_in();
+    }
+
+    dial_observer& to_meet() { return or_nobody(options.meeting); }
+
+    // What is still unanswered gets its result here. Why it failed is known, or of no consequence: nothing that was
+    // answered depends on it.
+    void take_leave() noexcept {
+        try {
+            link->finish();
+        } catch (const std::exception&) {
+        }
+    }
+
+    void close() {
+        if (!link) return;
+        now = phase::transferring;
+        {
+            const in_use scope(*this);
+            take_leave();
+        }
+        link.reset();
+    }
+
+    std::optional<error> notice_loss() {
+        if (is_loss_told || !link) return std::nullopt;
+        auto why = link->why_over();
+        is_loss_told = why.has_value();
+        return why;
+    }
+
+    // ---- Attempts ----
+
+    struct attempt_failure {
+        error why;
+        bool has_no_room = false;  // the receiver's answer; the connection can be used all the same
+    };
+
+    std::optional<attempt_failure> attempt(std::size_t first) {
+        std::optional<attempt_failure> failure;
+        try {
+            if (!link) {
+                connect();
+                if (use == link_use::kept) await_entry();
+            }
+        } catch (const error& e) {
+            failure = {e};
+        }
+        if (failure) {
+            close();
+            return failure;
+        }
+        now = phase::transferring;
+        {
+            const in_use scope(*this);
+            try {
+                items.send(*link, first);
+                if (use == link_use::kept)
+                    link->settle();
+                else
+                    link->finish();
+                if (const auto held = book.first_cut()) failure = {*held, held->code() == errc::exhausted};
+                if (use == link_use::kept && failure && !failure->has_no_room) take_leave();
+            } catch (const error& e) {
+                failure = {e};
+                take_leave();
+            }
+        }
+        if (use == link_use::once || (failure && !failure->has_no_room)) link.reset();
+        return failure;
+    }
+
+    void deliver(std::size_t first) {
+        retry_schedule schedule(options.retry, random_share);
+        // A kept connection that turns out to be gone is opened again at once, since it may have been gone for long.
+        bool may_connect_at_once = false;
+        if (link) {
+            may_connect_at_once = true;
+            if (const auto why = link->why_over()) {
+                const bool was_told = is_loss_told;
+                close();
+                if (!was_told) connect_again(*why);
+                may_connect_at_once = false;
+            }
+        }
+        {
+            const std::lock_guard lock(mutex);
+            is_wait_over = is_stopped = false;
+        }
+        for (;;) {
+            const auto failure = attempt(first);
+            if (!failure) return;
+            const auto& [why, has_no_room] = *failure;
+            if (!has_no_room && !is_link_failure(why.code())) throw why;
+            if (is_stopped) throw why;
+            if (!items.has_anything_left(first)) {
+                if (use == link_use::kept) return;
+                throw why;
+            }
+            auto made = book.made_progress() ? retry_schedule::progress::some : retry_schedule::progress::none;
+            if (use == link_use::kept) {
+                may_connect_at_once = may_connect_at_once || made == retry_schedule::progress::some;
+                made = retry_schedule::progress::none;
+                if (may_connect_at_once && !has_no_room) {
+                    may_connect_at_once = false;
+                    connect_again(why);
+                    continue;
+                }
+            }
+            const auto next = schedule.after_failure(made);
+            // The items get the receiver's last answers as their results.
+            if (!next && has_no_room) return book.abandon_rest(why);
+            if (!next) throw why;
+            items.give_up_what_cannot_be_read_again();
+            if (!items.has_anything_left(first)) throw why;
+            retry(why, *next);
+            wait(next->wait);
+        }
+    }
+
+    void connect_again(const error& why) { retry(why, {1, 1, std::chrono::milliseconds(0)}); }
+
+    void retry(const error& why, const next_attempt& next) {
+        book.begin_again();
+        observer.retrying(why, next);
+    }
+
+    sending& facade;
+    const sending_plan& plan;
+    const send_options options;
+    const link_use use;
+    dialer to;
+    send_observer& observer;
+    result_book book;
+    item_sender items;
+    std::unique_ptr<exchange> link;
+    bool is_loss_told = false;
+
+    std::atomic<phase> now{phase::idle};
+    std::atomic<bool> is_stopped{false};
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    exchange* running = nullptr;
+    unsigned stops = 0;  // of this use of the link
+    bool is_wait_over = false;
+    std::jthread patience;
+};
+
+sending::sending(const endpoint& here, std::string_view destination, const sending_plan& plan,
+                 const send_options& options, link_use use, std::vector<item_result>* failures)
+    : implementation_(std::make_unique<implementation>(*this, here, destination, plan, options, use, failures)) {
+    plan_has_grown();
+}
+
+sending::~sending() = default;
+
+const std::string& sending::destination() const noexcept { return implementation_->to.destination(); }
+void sending::plan_has_grown() { implementation_->book.plan_has_grown(); }
+bool sending::has_anything_left(std::size_t first) const { return implementation_->items.has_anything_left(first); }
+void sending::deliver(std::size_t first) { implementation_->deliver(first); }
+
+std::optional<error> sending::deliver_all() {
+    std::optional<error> failure;
+    try {
+        if (has_anything_left()) deliver();
+    } catch (const error& e) {
+        failure = e;
+    } catch (const std::exception& e) {
+        failure = error(errc::internal, std::string("this should not happen: ") + e.what());
+    }
+    if (failure) abandon_rest(*failure);
+    return failure;
+}
+
+void sending::abandon_rest(const error& why) { implementation_->book.abandon_rest(why); }
+send_counts sending::counts() const { return implementation_->book.counts(); }
+bool sending::has_any_answer() const { return implementation_->book.has_any_answer(); }
+
+void sending::connect() {
+    implementation_->connect();
+    implementation_->await_entry();
+}
+
+std::optional<error> sending::notice_loss() { return implementation_->notice_loss(); }
+void sending::close() { implementation_->close(); }
+void sending::stop(const std::function<bool(phase)>& otherwise) { implementation_->stop(otherwise); }
+
+}  // namespace wherry
