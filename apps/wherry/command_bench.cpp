@@ -9,7 +9,8 @@
 #include "bench/client.hpp"
 #include "bench/local.hpp"
 #include "bench/server.hpp"
-#include "dialer.hpp"
+#include "dial_report.hpp"
+#include "wherry/limits.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
@@ -169,7 +170,7 @@ exit_code run(application& with) {
     const auto mode = choose_mode(with.options);
     if (mode == bench_mode::serve) return serve(with);
     if (mode == bench_mode::local) return run_here(with);
-    const auto options = read_dialer_options(with);
+    const auto options = read_sender_options(with);
     require_no_argument(options, mode);
     require_absent(options, {"once", "sink"}, "with --to; the side with --serve says what becomes of what comes");
     require_absent(options, {"compare", "rounds"}, "with --to; --local has it");

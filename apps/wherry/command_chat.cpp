@@ -1,21 +1,19 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <csignal>
 #include <iterator>
-#include <mutex>
+#include <memory>
 #include <optional>
 
 #include "application.hpp"
 #include "chat_history.hpp"
 #include "chat_line.hpp"
-#include "dialer.hpp"
-#include "item_sender.hpp"
+#include "dial_report.hpp"
 #include "line_editor.hpp"
 #include "send_report.hpp"
 #include "standard_streams.hpp"
-#include "stopper.hpp"
+#include "wherry/sending.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {
@@ -36,22 +34,19 @@ public:
           options_(options),
           is_interactive_(with.style != output::json && ::isatty(STDIN_FILENO) != 0 &&
                           with.terminal.is_output_terminal()),
-          dialer_(with, options),
-          report_(with, plan_, dialer_.how().content_compression, send_report::kind::talk),
-          items_(options, plan_, report_, repeats::possible),
-          stopper_(report_,
-                   [this] {
-                       // Ctrl-C at the prompt cancels the transfer, but does not end the chat.
-                       if (is_stopped_) with_.signals.end_within(std::chrono::milliseconds(0));
-                   }),
-          signals_(with.signals, [this](unsigned) { on_signal(); }) {
-        if (dialer_.retries().is_on()) report_.hold_back_exhausted();
-    }
+          plugins_(make_plugins(options)),
+          destination_(destination_of(options)),
+          here_(make_sender(with, options, plugins_)),
+          how_(send_options_of(options)),
+          report_(with, plan_, how_.compression, send_report::kind::talk),
+          meeting_(*this),
+          all_(here_, destination_, plan_, watched(how_), link_use::kept),
+          signals_(with.signals, [this](unsigned) { on_signal(); }) {}
 
     exit_code run() {
         std::optional<error> failure;
         try {
-            reach();
+            all_.connect();
             if (is_interactive_)
                 converse();
             else
@@ -61,168 +56,95 @@ public:
         } catch (const std::exception& e) {
             failure = error(errc::internal, std::string("this should not happen: ") + e.what());
         }
-        close();
+        all_.close();
         return conclude(std::move(failure));
     }
 
 private:
-    // What a signal finds this at.
-    enum class phase {
-        between,     // nothing that takes long
-        connecting,  // nothing ends that but its own timeouts
-        exchanging,  // the stopper does it
-        waiting,     // before another attempt
-        reading,     // a line
-    };
-
-    class within {
+    class reading_scope {
     public:
-        within(chat& of, phase now) : of_(of) { of_.at_ = now; }
-        ~within() { of_.at_ = phase::between; }
-        within(const within&) = delete;
-        within& operator=(const within&) = delete;
+        explicit reading_scope(std::atomic<bool>& flag) : flag_(flag) { flag_ = true; }
+        ~reading_scope() { flag_ = false; }
+        reading_scope(const reading_scope&) = delete;
+        reading_scope& operator=(const reading_scope&) = delete;
 
     private:
-        chat& of_;
+        std::atomic<bool>& flag_;
     };
+
+    class chat_dial_report final : public dial_report {
+    public:
+        explicit chat_dial_report(chat& owner) : dial_report(owner.with_, owner.options_), chat_(owner) {}
+        void connecting(const std::string& destination) override {
+            chat_.connecting_interrupts_ = 0;
+            dial_report::connecting(destination);
+        }
+        void let_in() override {
+            if (chat_.is_interactive_ && chat_.has_begun_) with_.note("connected again");
+        }
+
+    private:
+        chat& chat_;
+    };
+
+    send_options watched(send_options how) {
+        how.observer = &report_;
+        how.meeting = &meeting_;
+        how.before_cut = [this] {
+            // Ctrl-C at the prompt cancels the transfer, but does not end the chat.
+            if (is_stopped_) with_.signals.end_within(std::chrono::milliseconds(0));
+        };
+        return how;
+    }
 
     // ---- Signals: on a thread of their own ----
 
     void on_signal() {
         const bool is_about_the_line = is_interactive_ && has_begun_ && with_.signals.latest() == SIGINT;
         if (!is_about_the_line) is_stopped_ = true;
-        stopper_.stop([&] {
-            switch (at_.load()) {
-                case phase::reading: return lines_->interrupt();
-                case phase::between:
-                case phase::waiting: {
-                    {
-                        const std::lock_guard lock(mutex_);
-                        is_cancelled_ = true;
-                    }
-                    return changed_.notify_all();
-                }
-                case phase::connecting:
-                    if (!is_about_the_line || ++connecting_interrupts_ > 1) return end_at_once();
-                    return with_.terminal.note("still connecting; Ctrl-C once more ends the chat");
-                case phase::exchanging: return end_at_once();
+        all_.stop([&](sending::phase phase) {
+            switch (phase) {
+                case sending::phase::idle:
+                    if (!is_reading_) return true;
+                    lines_->interrupt();
+                    break;
+                case sending::phase::waiting: return true;
+                case sending::phase::connecting:
+                    if (!is_about_the_line || ++connecting_interrupts_ > 1) end_at_once();
+                    with_.terminal.note("still connecting; Ctrl-C once more ends the chat");
+                    break;
+                case sending::phase::transferring: end_at_once();
             }
+            return false;
         });
     }
 
-    void end_at_once() {
+    [[noreturn]] void end_at_once() {
         restore_terminal();
-        report_.abandon_rest(interrupted());
+        all_.abandon_rest(interrupted());
         report_.finish(exit_code::interrupted);
         ::_exit(to_status(exit_code::interrupted));
     }
 
-    // ---- The link ----
-
-    void reach() {
-        connecting_interrupts_ = 0;
-        {
-            const within now(*this, phase::connecting);
-            exchange_ = std::make_unique<exchange>(dialer_.connect(), nullptr, dialer_.how(), report_);
-        }
-        was_loss_told_ = false;
-        const within now(*this, phase::exchanging);
-        const exchange_stopper::scope running(stopper_, *exchange_);
-        exchange_->await_entry();
-    }
-
-    // Takes leave as far as that goes; what is unanswered gets its result.
-    void close() {
-        if (!exchange_) return;
-        {
-            const within now(*this, phase::exchanging);
-            const exchange_stopper::scope running(stopper_, *exchange_);
-            try {
-                exchange_->finish();
-            } catch (const error&) {
-                // Known, or of no consequence: nothing that was answered depends on it.
-            }
-        }
-        exchange_.reset();
-    }
+    // ---- Delivering ----
 
     // While a person is typing.
     void notice_loss() {
-        if (was_loss_told_ || !exchange_) return;
-        const auto why = exchange_->why_over();
-        if (!why) return;
-        was_loss_told_ = true;
-        with_.note("the connection is gone: " + printable(why->what()) + ". The next line connects again");
+        if (const auto why = all_.notice_loss())
+            with_.note("the connection is gone: " + printable(why->what()) + ". The next line connects again");
     }
-
-    // ---- Delivering ----
 
     // Brings over what the plan has from pending_ on. Throws a failure of the link with that still pending, or one
     // after which there is no going on.
     void deliver() {
-        auto schedule = dialer_.retries();
-        bool may_connect_at_once = true;
-        if (exchange_) {
-            if (const auto why = exchange_->why_over()) {
-                const bool was_told = was_loss_told_;
-                close();
-                if (!was_told) report_.retrying(*why, {1, 1, std::chrono::milliseconds(0)});
-                may_connect_at_once = false;
-            }
-        } else {
-            may_connect_at_once = false;
-        }
-        is_cancelled_ = false;
-        for (;;) {
-            const auto failure = attempt();
-            if (!failure) return settle();
-            // If the receiver had no room, the connection can still be used.
-            const auto held = report_.first_cut();
-            const bool is_full = failure->code() == errc::exhausted && held && held->code() == errc::exhausted;
-            if (!is_full) close();
-            if (is_stopped_) throw interrupted();
-            if (failure->code() == errc::cancelled) return give_up();
-            if (!is_full && !is_link_failure(failure->code())) throw *failure;
-            if (!items_.has_anything_left(pending_)) return settle();
-            if (report_.made_progress()) may_connect_at_once = true;
-            if (may_connect_at_once && !is_full) {
-                may_connect_at_once = false;
-                report_.retrying(*failure, {1, 1, std::chrono::milliseconds(0)});
-                continue;
-            }
-            const auto next = schedule.after_failure(retry_schedule::progress::none);
-            if (!next && is_full) {
-                report_.abandon_rest(*failure);
-                return settle();
-            }
-            if (!next) throw *failure;
-            report_.retrying(*failure, *next);
-            if (wait(next->wait)) continue;
-            if (is_stopped_) throw interrupted();
-            return give_up();
-        }
-    }
-
-    std::optional<error> attempt() {
         try {
-            const bool is_new = !exchange_;
-            if (is_new) reach();
-            if (is_new && is_interactive_) with_.note("connected again");
-            const within now(*this, phase::exchanging);
-            const exchange_stopper::scope running(stopper_, *exchange_);
-            items_.send(*exchange_, pending_);
-            exchange_->settle();
-            return report_.first_cut();
+            all_.deliver(pending_);
         } catch (const error& e) {
-            return e;
+            if (is_stopped_) throw interrupted();
+            if (e.code() == errc::cancelled) return give_up();
+            throw;
         }
-    }
-
-    // False if a person does not want to wait.
-    bool wait(std::chrono::milliseconds time) {
-        const within now(*this, phase::waiting);
-        std::unique_lock lock(mutex_);
-        return !changed_.wait_for(lock, time, [this] { return is_cancelled_ || is_stopped_; });
+        settle();
     }
 
     void settle() {
@@ -230,7 +152,7 @@ private:
     }
 
     void give_up() {
-        report_.abandon_rest(interrupted());
+        all_.abandon_rest(interrupted());
         report_.tell_cut_off();
         settle();
         if (!is_interactive_) throw interrupted();
@@ -257,7 +179,7 @@ private:
         }
         auto* const editor = new line_editor(with_.terminal, std::move(editing));
         lines_.reset(editor);
-        with_.note("connected to " + printable(dialer_.destination()) + "; /help lists the commands");
+        with_.note("connected to " + printable(all_.destination()) + "; /help lists the commands");
         has_begun_ = true;
         const auto keep_history = [&] {
             if (!is_history_kept) return;
@@ -290,7 +212,7 @@ private:
     // Nothing: there are no more, or nobody wants them.
     std::optional<std::string> next_line() {
         for (;;) {
-            const within now(*this, phase::reading);
+            const reading_scope reading(is_reading_);
             if (is_stopped_) return std::nullopt;
             std::string line;
             try {
@@ -308,7 +230,7 @@ private:
 
     // False if it is the last one.
     bool take(const std::string& line) {
-        const auto first = plan_.items.size(), first_skipped = plan_.skipped.size();
+        const auto first_skipped = plan_.skipped.size();
         try {
             auto asked = read_chat_line(line);
             switch (asked.asks_for) {
@@ -324,11 +246,9 @@ private:
             fail_line(e);
             return true;
         }
-        report_.plan_has_grown();
         report_.tell_skipped(first_skipped);
-        for (auto i = first; i < plan_.items.size(); ++i)
-            if (const auto& problem = plan_.items[i].problem) report_.failed(i, *problem);
-        if (!items_.has_anything_left(pending_)) {
+        all_.plan_has_grown();
+        if (!all_.has_anything_left(pending_)) {
             settle();
             return true;
         }
@@ -358,16 +278,15 @@ private:
         item.kind = item_kind::message;
         item.problem = why;
         plan_.items.push_back(std::move(item));
-        report_.plan_has_grown();
-        report_.failed(plan_.items.size() - 1, why);
-        if (!items_.has_anything_left(pending_)) settle();
+        all_.plan_has_grown();
+        if (!all_.has_anything_left(pending_)) settle();
     }
 
     // ---- The end ----
 
     exit_code conclude(std::optional<error> failure) {
-        const bool is_unfinished = items_.has_anything_left(pending_);
-        report_.abandon_rest(failure ? *failure : error(errc::disconnected, "it was given up"));
+        const bool is_unfinished = all_.has_anything_left(pending_);
+        all_.abandon_rest(failure ? *failure : error(errc::disconnected, "it was given up"));
         report_.end_progress();
         auto code = is_interactive_ ? exit_code::delivered : report_.outcome();
         if (is_unfinished && code == exit_code::delivered) code = exit_code::link;
@@ -377,8 +296,8 @@ private:
             failure = interrupted();
         }
         if (failure)
-            dialer_.tell(*failure,
-                         !is_interactive_ && has_begun_ && !is_stopped_ ? "; the lines behind it were not read" : "");
+            meeting_.tell(*failure,
+                          !is_interactive_ && has_begun_ && !is_stopped_ ? "; the lines behind it were not read" : "");
         report_.finish(code);
         return code;
     }
@@ -386,28 +305,26 @@ private:
     application& with_;
     const effective_options& options_;
     const bool is_interactive_;
-    dialer dialer_;
+    const made_plugins plugins_;
+    const std::string destination_;
+    const endpoint here_;
+    const send_options how_;
     sending_plan plan_;        // all that was ever said, without its text
     std::size_t pending_ = 0;  // the first item in it that may lack a result
     send_report report_;
-    item_sender items_;
-    std::unique_ptr<exchange> exchange_;
-    bool was_loss_told_ = false;
+    chat_dial_report meeting_;
+    sending all_;
     std::unique_ptr<line_reader> lines_;
 
-    std::atomic<phase> at_{phase::between};
     std::atomic<bool> has_begun_{false};
+    std::atomic<bool> is_reading_{false};
     std::atomic<bool> is_stopped_{false};
     std::atomic<unsigned> connecting_interrupts_{0};
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::atomic<bool> is_cancelled_{false};
-    exchange_stopper stopper_;
     signal_watcher::scope signals_;  // last: it may call at once
 };
 
 exit_code run(application& with) {
-    const auto options = read_dialer_options(with);
+    const auto options = read_sender_options(with);
     if (!plain_arguments(options).empty())
         throw error(errc::bad_input,
                     "chat takes no argument but --to ADDRESS; files are sent with /file, or by: wherry send");

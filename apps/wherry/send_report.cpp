@@ -26,13 +26,6 @@ std::string precise_duration(std::chrono::duration<double> length) {
     return text;
 }
 
-offer as_offer(const planned_item& item) {
-    offer what;
-    what.kind = item.kind;
-    what.name = item.name;
-    return what;
-}
-
 // Nothing where it hardly did.
 std::string describe_shrinking(std::uint64_t bytes, std::uint64_t bytes_on_link) {
     return bytes_on_link < bytes - bytes / 20 ? ", compressed to " + human_bytes(bytes_on_link) : "";
@@ -47,7 +40,6 @@ send_report::send_report(application& with, const sending_plan& plan, exchange_o
       plan_(plan),
       compression_(how),
       kind_(of),
-      has_result_(plan.items.size()),
       progress_(std::chrono::milliseconds(with.style == output::json ? 250 : 100),
                 [this](const progress_state* state) { show_progress(state); }) {
     if (kind_ == kind::talk) return;
@@ -91,78 +83,16 @@ void send_report::tell_skipped(std::size_t first) {
     }
 }
 
-void send_report::plan_has_grown() {
-    const std::lock_guard lock(mutex_);
-    has_result_.resize(plan_.items.size());
+void send_report::reading_pipe(std::size_t) {
+    if (::isatty(STDIN_FILENO) != 0) with_.note("reading from the terminal; Ctrl-D at the beginning of a line ends it");
 }
 
-void send_report::bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_source> hurry) {
-    if (hurry && ::isatty(STDIN_FILENO) != 0)
-        with_.note("reading from the terminal; Ctrl-D at the beginning of a line ends it");
-    std::optional<answer> early;
-    {
-        const std::lock_guard lock(mutex_);
-        if (const auto found = early_.find(id); found != early_.end()) {
-            early = std::move(found->second);
-            early_.erase(found);
-            if (hurry) hurry->stop(errc::io);
-        } else {
-            items_[id] = item;
-            if (hurry) pipes_[id] = std::move(hurry);
-        }
-    }
-    if (!early) return;
-    settle(item, id, early->what, early->result);
-}
-
-void send_report::failed(std::size_t item, const error& why) { fail(item, why, cause::item); }
-
-void send_report::fail(std::size_t item, const error& why, cause of) {
-    delivery_result result;
-    result.failure = why.code();
-    result.text = why.what();
-    // That it cannot be sent again takes nothing back of an earlier attempt.
-    result.is_uncertain = may_have_arrived(item);
-    tell(item, std::nullopt, as_offer(plan_.items[item]), result, of);
-    progress_.skip(plan_.items[item].size);
-}
-
-void send_report::abandon_rest(const error& why) {
-    for (std::size_t item = 0; item < plan_.items.size(); ++item) {
-        std::map<std::size_t, cut>::node_type held;
-        {
-            const std::lock_guard lock(mutex_);
-            if (has_result_[item]) continue;
-            held = cut_.extract(item);
-        }
-        if (!held.empty()) {
-            const auto& [id, what, result] = held.mapped();
-            tell(item, id, what, result, cause_of(result));
-            if (!progress_.end(key_of(id))) progress_.skip(what.size.value_or(0));
-            continue;
-        }
-        const auto& own = plan_.items[item].problem;
-        fail(item, own ? *own : why, own ? cause::item : cause::connection);
-    }
-}
-
-void send_report::stop_reading() noexcept {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [id, pipe] : pipes_) pipe->stop(errc::cancelled);
-}
-
-void send_report::sending(transfer_id id, const offer& what, std::uint64_t resumed_from) {
-    std::size_t item = 0;
+void send_report::sending(std::size_t item, transfer_id id, const offer& what, std::uint64_t resumed_from) {
     {
         const std::lock_guard lock(mutex_);
         if (!began_) began_ = progress_clock::now();
-        const auto found = items_.find(id);
-        if (found == items_.end()) return;  // refused already
-        item = found->second;
-        if (resumed_from > furthest_[item]) made_progress_ = true;
-        furthest_[item] = std::max(furthest_[item], resumed_from);
-        progress_.begin(key_of(id), name_of(what), what.size, resumed_from);
     }
+    progress_.begin(key_of(id), name_of(what), what.size, resumed_from);
     if (with_.style != output::json) return;
     json fields;
     fields["item"] = item + 1;
@@ -174,24 +104,7 @@ void send_report::sending(transfer_id id, const offer& what, std::uint64_t resum
 
 void send_report::sent_so_far(transfer_id id, std::uint64_t bytes) { progress_.advance(key_of(id), bytes); }
 
-void send_report::answered(transfer_id id, const offer& what, const delivery_result& result) {
-    std::size_t item = 0;
-    {
-        const std::lock_guard lock(mutex_);
-        const auto found = items_.find(id);
-        if (found == items_.end()) {
-            early_[id] = {what, result};
-            return;
-        }
-        item = found->second;
-        items_.erase(found);
-        if (const auto pipe = pipes_.find(id); pipe != pipes_.end()) {
-            pipe->second->stop(errc::io);
-            pipes_.erase(pipe);
-        }
-    }
-    settle(item, id, what, result);
-}
+void send_report::withdrawn(transfer_id id) { progress_.withdraw(key_of(id)); }
 
 void send_report::streams(std::size_t joined, std::size_t wanted, const std::string& why_fewer) {
     const auto count = std::to_string(joined) + " of " + std::to_string(wanted) + " connections";
@@ -207,73 +120,7 @@ void send_report::streams(std::size_t joined, std::size_t wanted, const std::str
     with_.events.write("streams", fields);
 }
 
-void send_report::settle(std::size_t item, transfer_id id, const offer& what, const delivery_result& result) {
-    if (!result.ok() && is_cut_off(*result.failure, result.is_remote)) {
-        const std::lock_guard lock(mutex_);
-        cut_[item] = {id, what, result};
-        return;
-    }
-    if (!result.ok() && holds_back_ && is_out_of_room(*result.failure, result.is_remote)) {
-        progress_.withdraw(key_of(id));
-        const std::lock_guard lock(mutex_);
-        const auto before = cut_.find(item);
-        // An earlier attempt may have delivered it, although this one found no room.
-        const bool was_uncertain = before != cut_.end() && before->second.result.is_uncertain;
-        auto& held = cut_[item] = {id, what, result};
-        held.result.is_uncertain = was_uncertain;
-        return;
-    }
-    if (!progress_.end(key_of(id))) progress_.skip(what.size.value_or(0));
-    tell(item, id, what, result, cause_of(result));
-}
-
-bool send_report::has_result(std::size_t item) const {
-    const std::lock_guard lock(mutex_);
-    return has_result_[item];
-}
-
-bool send_report::may_have_arrived(std::size_t item) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = cut_.find(item);
-    return found != cut_.end() && found->second.result.is_uncertain;
-}
-
-std::optional<error> send_report::first_cut() const {
-    const std::lock_guard lock(mutex_);
-    if (cut_.empty()) return std::nullopt;
-    auto first = std::find_if(cut_.begin(), cut_.end(), [](const auto& one) {
-        return is_cut_off(*one.second.result.failure, one.second.result.is_remote);
-    });
-    if (first == cut_.end()) first = cut_.begin();
-    const auto& result = first->second.result;
-    return error(*result.failure, result.is_remote ? "the receiver says: " + result.text : result.text);
-}
-
-void send_report::give_up(std::size_t item, const std::string& why) {
-    std::map<std::size_t, cut>::node_type given_up;
-    {
-        const std::lock_guard lock(mutex_);
-        given_up = cut_.extract(item);
-    }
-    if (given_up.empty()) return;
-    auto& [id, what, result] = given_up.mapped();
-    result.text += "; " + why;
-    tell(item, id, what, result, cause::item);
-    progress_.skip(what.size.value_or(0));
-}
-
-bool send_report::made_progress() {
-    const std::lock_guard lock(mutex_);
-    return std::exchange(made_progress_, false);
-}
-
 void send_report::retrying(const error& why, const next_attempt& next) {
-    {
-        const std::lock_guard lock(mutex_);
-        items_.clear();
-        pipes_.clear();
-        early_.clear();
-    }
     progress_.withdraw_all();
     with_.terminal.status({});
     std::string_view cause = why.what();
@@ -293,41 +140,28 @@ void send_report::retrying(const error& why, const next_attempt& next) {
     with_.events.write("retry", fields);
 }
 
-// What this side tells of an item that was under way is the item's own only if it concerns its source.
-send_report::cause send_report::cause_of(const delivery_result& result) {
-    if (result.is_remote || !result.failure) return cause::item;
-    switch (*result.failure) {
-        case errc::auth_failed:
-        case errc::disconnected:
-        case errc::timed_out:
-        case errc::integrity:
-        case errc::protocol:
-        case errc::cancelled: return cause::connection;
-        default: return cause::item;
-    }
-}
-
-void send_report::tell(std::size_t item, std::optional<transfer_id> id, const offer& what,
-                       const delivery_result& result, cause of) {
+void send_report::ended(const ended_item& item, const delivery_result& result) {
+    const auto& what = item.what;
+    if (!item.transfer)
+        progress_.skip(plan_.items[item.index].size);
+    else if (!progress_.end(key_of(*item.transfer)))
+        progress_.skip(what.size.value_or(0));
     {
         const std::lock_guard lock(mutex_);
-        has_result_[item] = true;
-        cut_.erase(item);
-        made_progress_ = true;
         if (result.ok()) {
-            bytes_ += result.bytes;
-            bytes_on_link_ += result.bytes_on_link;
-            ++delivered_;
+            counts_.bytes += result.bytes;
+            counts_.bytes_on_link += result.bytes_on_link;
+            ++counts_.delivered;
         } else {
-            ++failed_;
+            ++counts_.failed;
             if (!first_cause_)
                 first_cause_ = exit_code_for(*result.failure, result.is_remote ? side::remote : side::here);
         }
     }
     if (with_.style == output::json) {
         json fields;
-        fields["item"] = item + 1;
-        if (id) fields["transfer"] = *id;
+        fields["item"] = item.index + 1;
+        if (item.transfer) fields["transfer"] = *item.transfer;
         put_offer(fields, what);
         put_result(fields, result);
         with_.events.write("result", fields);
@@ -335,7 +169,7 @@ void send_report::tell(std::size_t item, std::optional<transfer_id> id, const of
     if (!result.ok()) {
         auto line = (result.is_uncertain ? "perhaps not sent: " : "not sent: ") + describe_item(what);
         if (result.is_uncertain) line += ", which had been sent whole when the link was lost; look whether it is there";
-        if (of == cause::connection) {
+        if (item.scope == failure_scope::connection) {
             const std::lock_guard lock(mutex_);
             cut_off_.push_back(line);
         } else {
@@ -379,28 +213,28 @@ void send_report::finish(exit_code code) {
     const std::chrono::duration<double> took = began_ ? progress_clock::now() - *began_ : progress_clock::duration();
     if (with_.style == output::json) {
         json fields;
-        fields["delivered"] = delivered_;
-        fields["failed"] = failed_;
+        fields["delivered"] = counts_.delivered;
+        fields["failed"] = counts_.failed;
         fields["skipped"] = plan_.skipped.size();
-        fields["bytes"] = bytes_;
-        fields["bytes_on_link"] = bytes_on_link_;
+        fields["bytes"] = counts_.bytes;
+        fields["bytes_on_link"] = counts_.bytes_on_link;
         fields["seconds"] = took.count();
         fields["exit_code"] = to_status(code);
         with_.events.write("done", fields);
     } else if (with_.style == output::lines && kind_ == kind::transfer && plan_.items.size() > 1) {
-        auto line = std::to_string(delivered_) + " sent, " + std::to_string(failed_) + " failed";
-        if (delivered_ > 0 && took.count() > 0)
-            line += "; " + human_bytes(bytes_) + " in " + precise_duration(took) + " (" +
-                    human_bytes(static_cast<std::uint64_t>(double(bytes_) / took.count())) + "/s)" +
-                    describe_shrinking(bytes_, bytes_on_link_);
+        auto line = std::to_string(counts_.delivered) + " sent, " + std::to_string(counts_.failed) + " failed";
+        if (counts_.delivered > 0 && took.count() > 0)
+            line += "; " + human_bytes(counts_.bytes) + " in " + precise_duration(took) + " (" +
+                    human_bytes(static_cast<std::uint64_t>(double(counts_.bytes) / took.count())) + "/s)" +
+                    describe_shrinking(counts_.bytes, counts_.bytes_on_link);
         with_.terminal.result(line);
     }
 }
 
 exit_code send_report::outcome() const {
     const std::lock_guard lock(mutex_);
-    if (failed_ == 0) return exit_code::delivered;
-    if (delivered_ > 0) return exit_code::partly;
+    if (counts_.failed == 0) return exit_code::delivered;
+    if (counts_.delivered > 0) return exit_code::partly;
     return first_cause_.value_or(exit_code::internal);
 }
 

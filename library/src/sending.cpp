@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "result_book.hpp"
+#include "wherry/clocks.hpp"
 #include "wherry/item_sender.hpp"
 
 namespace wherry {
@@ -17,7 +18,7 @@ namespace wherry {
 namespace {
 
 // How long a sender that is to stop takes leave of the receiver before it cuts the link.
-constexpr std::chrono::seconds cancel_grace{3};
+using clocks::cancel_grace;
 
 double random_share() {
     thread_local std::mt19937 numbers{std::random_device{}()};

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bench/bench_report.hpp"
-#include "dialer.hpp"
+#include "dial_report.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app::bench {
@@ -20,43 +20,45 @@ using namespace std::chrono_literals;
 // After an interruption: what is on its way may still be answered within this.
 constexpr std::chrono::seconds stop_grace{3};
 
-// What is measured of one exchange of a dialer, over all connections that carry it.
-class exchange_probe final : public link_probe, public stream_opener {
+// One sender: what is measured of it, over all connections that carry what it sends.
+class measured_sender {
 public:
-    // It outlives this.
-    explicit exchange_probe(dialer& by) noexcept : by_(by) {}
+    // All outlive it.
+    measured_sender(const endpoint& here, const made_plugins& plugins, const std::string& destination,
+                    const send_options& how, dial_observer& meeting)
+        : to_(here.with_plugins(watched(plugins)), destination, how.timing, how.new_peer, meeting) {}
 
-    std::unique_ptr<connection> watch(std::unique_ptr<connection> link) override {
-        return std::make_unique<timed_connection>(std::move(link), meter_, direction::sending);
-    }
-    cipher& watch(cipher& used) override {
-        std::call_once(has_cipher_, [&] { cipher_ = std::make_unique<timed_cipher>(used, meter_); });
-        return *cipher_;
-    }
-
-    std::shared_ptr<connection> dial() override { return by_.dial(this); }
-    std::unique_ptr<session> open(std::shared_ptr<connection> link) override { return by_.open(std::move(link), this); }
-
+    dialer& to() noexcept { return to_; }
     const std::shared_ptr<stage_meter>& meter() const noexcept { return meter_; }
 
 private:
-    dialer& by_;
+    made_plugins watched(made_plugins plugins) const {
+        plugins.link = std::make_shared<timed_transport>(plugins.link, meter_);
+        plugins.protection = std::make_shared<timed_cipher>(plugins.protection, meter_);
+        return plugins;
+    }
+
     const std::shared_ptr<stage_meter> meter_ = std::make_shared<stage_meter>();
-    std::once_flag has_cipher_;
-    std::unique_ptr<timed_cipher> cipher_;
+    dialer to_;
 };
 
 class client {
 public:
     client(application& with, const effective_options& options, const client_options& how)
-        : with_(with), options_(options), how_(how), dialer_(with, options) {}
+        : with_(with),
+          how_(how),
+          plugins_(make_plugins(options)),
+          destination_(destination_of(options)),
+          here_(make_sender(with, options, plugins_)),
+          sending_(send_options_of(options)),
+          meeting_(with, options) {}
 
     exit_code run() {
         try {
             connect();
             measure();
         } catch (const error& e) {
-            dialer_.tell(e);
+            meeting_.tell(e);
             return exit_code_for(e.code(), side::here);
         }
         return tell();
@@ -65,20 +67,20 @@ public:
 private:
     void connect() {
         for (std::size_t i = 0; i < how_.senders; ++i) {
-            auto& probe = *probes_.emplace_back(std::make_unique<exchange_probe>(dialer_));
-            auto how = dialer_.how();
-            how.streams = how_.streams;
-            how.opener = &probe;
+            auto& one = *senders_.emplace_back(
+                std::make_unique<measured_sender>(here_, plugins_, destination_, sending_, meeting_));
+            auto how = exchange_options_of(sending_);
+            how.opener = &one.to();
             connections_.push_back(
-                std::make_unique<bench_connection>(dialer_.connect(&probe), probe.meter(), how_.what, how, progress_));
+                std::make_unique<bench_connection>(one.to().connect(), one.meter(), how_.what, how, progress_));
         }
         for (auto& one : connections_) one->await_entry();
     }
 
     void measure() {
         result_.kind = how_.what.kind;
-        result_.destination = dialer_.destination();
-        result_.transport = options_.chosen(plugin_kind::transport).name();
+        result_.destination = senders_.front()->to().destination();
+        result_.transport = plugins_.transport_name;
         result_.cipher = connections_.front()->describe();
         const signal_watcher::scope stop(with_.signals, [this](unsigned count) { interrupt(count); });
         std::vector<connection_outcome> outcomes(connections_.size());
@@ -154,10 +156,10 @@ private:
         if (result_.is_interrupted) {
             code = exit_code::interrupted;
         } else if (const auto& broken = result_.sum.broken) {
-            dialer_.tell(*broken);
+            meeting_.tell(*broken);
             code = exit_code_for(broken->code(), side::here);
         } else if (const auto& failure = result_.sum.first_failure) {
-            dialer_.tell(error(*failure->failure, failure->text));
+            meeting_.tell(error(*failure->failure, failure->text));
             code = exit_code_for(*failure->failure, failure->is_remote ? side::remote : side::here);
             if (result_.sum.items > 0) code = exit_code::partly;
         }
@@ -171,11 +173,14 @@ private:
     }
 
     application& with_;
-    const effective_options& options_;
     const client_options& how_;
-    dialer dialer_;
+    const made_plugins plugins_;
+    const std::string destination_;
+    const endpoint here_;
+    const send_options sending_;
+    dial_report meeting_;
     bench_progress progress_;
-    std::vector<std::unique_ptr<exchange_probe>> probes_;
+    std::vector<std::unique_ptr<measured_sender>> senders_;
     std::vector<std::unique_ptr<bench_connection>> connections_;
     bench_result result_;
 

@@ -45,7 +45,7 @@ mutable_bytes timed_session::open(mutable_bytes record) {
 
 std::unique_ptr<cipher_session> timed_cipher::handshake(role side, const_bytes prologue, stream& link,
                                                         const peer_verifier& verify) {
-    return std::make_unique<timed_session>(inner_.handshake(side, prologue, link, verify), meter_, direction::sending);
+    return std::make_unique<timed_session>(inner_->handshake(side, prologue, link, verify), meter_, direction::sending);
 }
 
 std::size_t timed_source::read(mutable_bytes into) {

@@ -59,19 +59,34 @@ private:
     const std::function<void()> when_over_;
 };
 
-// For one connection of a sender.
+// For one sender, over all of its connections.
+class timed_transport final : public transport {
+public:
+    timed_transport(std::shared_ptr<transport> inner, std::shared_ptr<stage_meter> meter) noexcept
+        : inner_(std::move(inner)), meter_(std::move(meter)) {}
+
+    std::unique_ptr<connection> connect(const std::string& address) override {
+        return std::make_unique<timed_connection>(inner_->connect(address), meter_, direction::sending);
+    }
+    std::unique_ptr<listener> listen(const std::string& address) override { return inner_->listen(address); }
+
+private:
+    const std::shared_ptr<transport> inner_;
+    const std::shared_ptr<stage_meter> meter_;
+};
+
+// The same for its sessions.
 class timed_cipher final : public cipher {
 public:
-    // `inner` outlives it.
-    timed_cipher(cipher& inner, std::shared_ptr<stage_meter> meter) noexcept
-        : inner_(inner), meter_(std::move(meter)) {}
+    timed_cipher(std::shared_ptr<cipher> inner, std::shared_ptr<stage_meter> meter) noexcept
+        : inner_(std::move(inner)), meter_(std::move(meter)) {}
 
     std::unique_ptr<cipher_session> handshake(role side, const_bytes prologue, stream& link,
                                               const peer_verifier& verify) override;
-    bool is_insecure() const noexcept override { return inner_.is_insecure(); }
+    bool is_insecure() const noexcept override { return inner_->is_insecure(); }
 
 private:
-    cipher& inner_;
+    const std::shared_ptr<cipher> inner_;
     const std::shared_ptr<stage_meter> meter_;
 };
 

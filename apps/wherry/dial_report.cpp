@@ -1,0 +1,110 @@
+#include "dial_report.hpp"
+
+#include "wherry/text.hpp"
+#include "wherry/trust.hpp"
+
+namespace wherry::app {
+
+void dial_report::connecting(const std::string& destination) {
+    with_.log->info("connecting to {}", printable(destination));
+}
+
+void dial_report::connected(const session& opened, const receiver_check& check) {
+    const auto shown = printable(check.destination());
+    if (check.found() == receiver_check::finding::remembered)
+        with_.note("first contact with " + shown + ": its key " + check.peer().fingerprint + " is remembered");
+    has_met_ = true;
+    with_.log->info("connected to {} with {}", shown, opened.describe());
+    if (with_.style != output::json) return;
+    json fields;
+    fields["address"] = as_utf8(opened.peer_address());
+    fields["destination"] = as_utf8(check.destination());
+    put_identity(fields, opened.peer());
+    fields["cipher"] = opened.describe();
+    with_.events.write("connected", fields);
+}
+
+bool dial_report::accepts(const receiver_check& check) {
+    const auto shown = printable(check.destination());
+    const auto& peer = check.peer();
+    if (!can_ask())
+        throw error(errc::auth_failed, "this is the first contact with " + shown +
+                                           ", and there is no terminal to ask on "
+                                           "whether its key " +
+                                           peer.fingerprint +
+                                           " is right; compare it with what `wherry keys` says there, "
+                                           "then send once from a terminal, or give --accept-new-peer");
+    const auto answer =
+        ask_line("This is the first contact with " + shown + ".\nIts key is " + peer.fingerprint + " (" +
+                 peer.algorithm + ").\nCompare it with what `wherry keys` says there. Trust it from now on? [yes/no] ");
+    return answer == "yes" || answer == "y";
+}
+
+void dial_report::key_changed(const receiver_check& check) { with_.terminal.note(check.changed_warning()); }
+
+void dial_report::tell(const error& failure, std::string_view advice) const {
+    json fields;
+    fields["status"] = to_string(failure.code());
+    fields["error"] = as_utf8(failure.what());
+    with_.log->error("{}{}", printable(failure.what()), advice);
+    if (failure.code() == errc::auth_failed && has_met_) {
+        // The receiver has been recognised, so it is this side that was not.
+        if (const auto own = own_public_key(with_, options_)) {
+            const auto line = own->key.line(own->comment);
+            fields["public_key"] = line;
+            fields["fingerprint"] = own->key.fingerprint();
+            with_.terminal.note("To be let in, give the receiver's owner this command with your public key:\n  " +
+                                authorize_command(own->key.line(), own->comment));
+        }
+    }
+    if (with_.style == output::json) with_.events.write("error", fields);
+}
+
+effective_options read_sender_options(application& with) {
+    // The scheme of the address chooses the transport.
+    const auto to = with.options.early("to");
+    if (!to || to->empty())
+        throw error(errc::bad_input, "where to is not said; give --to ADDRESS, as in --to tcp://host:9417");
+    if (const auto scheme = split_destination(*to).scheme; !scheme.empty()) {
+        const auto named = with.options.early("transport");
+        if (with.options.early_origin("transport") == origin::command_line && named != scheme)
+            throw error(errc::bad_input, "--to " + printable(*to) + " is for the transport " + scheme +
+                                             ", but --transport says " + named.value_or("") +
+                                             "; leave --transport out");
+        with.options.choose(plugin_kind::transport, scheme);
+    }
+    return with.read_options(sender_kinds);
+}
+
+send_options send_options_of(const effective_options& options) {
+    send_options chosen;
+    chosen.timing = session_options_of(options);
+    if (options.boolean("accept-new-peer")) chosen.new_peer = first_contact::remember;
+    if (options.text("digest") == "sha256") chosen.digest = exchange_options::digest::sha256;
+    const auto& word = options.text("compress");
+    using compression = exchange_options::compression;
+    chosen.compression = word == "zstd"   ? compression::zstd
+                         : word == "auto" ? compression::automatic
+                                          : compression::none;
+    if (options.has("resume") && (!options.boolean("resume") || options.boolean("no-resume")))
+        chosen.resume = resuming::no;
+    if (options.has("retry")) chosen.retry = static_cast<unsigned>(options.integer("retry"));
+    if (options.has("streams")) chosen.streams = static_cast<std::size_t>(options.integer("streams"));
+    return chosen;
+}
+
+std::string destination_of(const effective_options& options) {
+    const auto address = split_destination(options.text("to")).address;
+    if (address.empty())
+        throw error(errc::bad_input, options.given("to").written + " names no address; write, say, tcp://host:9417");
+    return options.chosen(plugin_kind::transport).name() + "://" + address;
+}
+
+endpoint make_sender(const application& with, const effective_options& options, const made_plugins& plugins) {
+    auto here = make_endpoint(with, options, plugins);
+    require_secure(with, options, *plugins.protection);
+    require_no_overlap(with, options);
+    return here;
+}
+
+}  // namespace wherry::app
