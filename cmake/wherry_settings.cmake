@@ -12,12 +12,15 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 # The tree as it will be installed, so that the program finds its plugins the same way in both.
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(WHERRY_PLUGIN_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/wherry)
-foreach(variable IN ITEMS CMAKE_INSTALL_BINDIR CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_DATADIR)
+foreach(variable IN ITEMS CMAKE_INSTALL_BINDIR CMAKE_INSTALL_LIBEXECDIR CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_DATADIR)
     if(IS_ABSOLUTE "${${variable}}")
         message(FATAL_ERROR "${variable} is ${${variable}}; give it below CMAKE_INSTALL_PREFIX, such as lib64, since the "
             "installed tree finds its parts from one another")
     endif()
 endforeach()
+# From the program's folder to that of wherry-dev, here and installed.
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_LIBEXECDIR BASE_DIRECTORY ${CMAKE_INSTALL_BINDIR}
+    OUTPUT_VARIABLE WHERRY_LIBEXEC_BESIDE_PROGRAM)
 set(WHERRY_PLUGIN_INSTALL_DIRECTORY ${CMAKE_INSTALL_LIBDIR}/wherry)
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)

@@ -200,6 +200,8 @@ private:
 
 }  // namespace
 
+std::string named_command(const std::vector<std::string>& words) { return take_apart(words).name; }
+
 int run_program(const program_parts& parts, int argc, char** argv) {
     if (!open_closed_standard_streams()) {
         constexpr std::string_view text = "wherry: error: a closed standard stream cannot be opened on /dev/null\n";

@@ -17,6 +17,9 @@ struct program_parts {
     std::optional<exit_code> (*run_internal)(const std::vector<std::string>& words, console& terminal) = nullptr;
 };
 
+// The command that the words of a command line name, in front of which options may stand; "" if there is none.
+std::string named_command(const std::vector<std::string>& words);
+
 // Does all of main(): takes the command line apart, runs the command that it names, prints what failed, and returns
 // the exit status. Only for main(), once.
 int run_program(const program_parts& parts, int argc, char** argv);

@@ -20,6 +20,7 @@ const command& chat_command();
 const command& devices_command();
 const command& pair_command();
 const command& plugins_command();
+// The next two are in another program: developer_program.hpp.
 const command& new_plugin_command();
 const command& check_plugin_command();
 const command& bench_command();

@@ -1,14 +1,14 @@
+#include <algorithm>
 #include <array>
 
 #include "application.hpp"
+#include "developer_program.hpp"
 #include "internal.hpp"
 #include "program.hpp"
-#include "wherry/conformance.hpp"
 
 int main(int argc, char** argv) {
     using namespace wherry::app;
-    // A process of wherry check-plugin.
-    if (argc == 3 && argv[1] == wherry::conformance::child_argument) return wherry::conformance::run_as_child(argv[2]);
+    run_developer_program_for({argv + std::min(argc, 1), argv + argc});
     // A further command is a further line here.
     const std::array commands = {&keygen_command(),       &authorize_command_entry(),
                                  &keys_command(),         &receive_command(),

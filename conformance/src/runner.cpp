@@ -179,7 +179,7 @@ private:
         // A group of its own, so that what it starts ends with it.
         ::posix_spawnattr_setpgroup(&attributes, 0);
         ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        std::string program = "wherry", first(child_argument), second = "3";
+        std::string program = "wherry-dev", first(child_argument), second = "3";
         char* const arguments[] = {program.data(), first.data(), second.data(), nullptr};
         auto variables = environment();
         std::vector<char*> pointers;

@@ -1,6 +1,9 @@
 """What `cmake --install` gives, as somebody uses it who has nothing but that."""
+import json
 import os
 import shutil
+
+import pytest
 
 import support
 from packaged import (BUILD, HIDING, LIBDIR, PLUGINS, deliver_to, files_below, install, run, traces_of_sources,
@@ -11,6 +14,17 @@ def prefix_of(place):
     prefix = place.folder / "prefix"
     install(prefix)
     return prefix
+
+
+def install_component(prefix, component):
+    run("cmake", "--install", BUILD, "--prefix", prefix, "--component", component)
+
+
+def make_script(file, marker):
+    """A program that leaves a file behind."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\ntouch '{marker}'\n")
+    file.chmod(0o755)
 
 
 def listed(place, program, *options):
@@ -33,10 +47,9 @@ def test_plugins_and_a_program_by_cmake(place):
         symbols = run("nm", "-D", "--defined-only", build / file).split("\n")
         assert [line.split()[-1] for line in symbols if line] == ["wherry_plugin_v1"]
 
-    # The tests that they came with run the installed program's own suite.
-    if "check-plugin" in run(program, "--help"):
-        tests = run("ctest", "--test-dir", build, "--output-on-failure", env=env)
-        assert "100% tests passed, 0 tests failed out of 2" in tests
+    # The tests that they came with run the installed suite.
+    tests = run("ctest", "--test-dir", build, "--output-on-failure", env=env)
+    assert "100% tests passed, 0 tests failed out of 2" in tests
 
     run("cmake", "--install", build, "--prefix", prefix)
     plugins = listed(place, program)
@@ -120,3 +133,78 @@ def test_nothing_installed_knows_the_sources_or_can_be_written_by_others(place):
     for path in prefix.rglob("*"):
         assert path.stat().st_mode & 0o022 == 0, path
     assert HIDING or not support.AM_ROOT, "the superuser can hide the sources"
+
+
+def test_program_alone_says_what_authors_of_plugins_have_to_install(place):
+    prefix, work, marker = (place.folder / name for name in ("prefix", "work", "marker"))
+    install_component(prefix, "runtime")
+    program = prefix / "bin/wherry"
+    work.mkdir()
+    # A program of that name in PATH or in the working folder is not it.
+    make_script(work / "wherry-dev", marker)
+    make_script(work / "libexec/wherry-dev", marker)
+    env = place.env(PATH=f"{work}:{os.environ['PATH']}")
+    null = next(prefix.rglob("sink-null.so"))
+    for command, *words in (["new-plugin", "sink", "mine"], ["check-plugin", null], ["check-plugin", null, "--quiet"]):
+        said = run(program, command, *words, env=env, cwd=work, code=support.USAGE)
+        assert said.count("\n") == 1 and said.startswith(
+            f"wherry: error: {command} is part of wherry-dev, which is not installed ({prefix}/libexec/wherry-dev is "
+            "missing); install the package wherry-dev, or "), said
+    said = run(program, "--json", "check-plugin", null, env=env, cwd=work, code=support.USAGE)
+    assert json.loads(said.splitlines()[-1])["status"] == "unsupported", said
+    assert sorted(os.listdir(work)) == ["libexec", "wherry-dev"] and not marker.exists()
+    # The help is that of the whole.
+    overview = run(program, "--help")
+    assert "  new-plugin " in overview and "  check-plugin " in overview
+    assert "--language" in run(program, "help", "new-plugin") and "--promise" in run(program, "check-plugin", "--help")
+    assert b"--wherry-conformance-case" not in program.read_bytes()
+
+    install_component(prefix, "development")
+    run(program, "new-plugin", "sink", "mine", env=env, cwd=work)
+    assert (work / "sink-mine/mine.cpp").exists()
+    assert " 0 failed, " in run(program, "check-plugin", null, env=env, cwd=work)
+    assert not marker.exists()
+
+
+def test_commands_for_authors_of_plugins_move_with_the_tree(place):
+    prefix_of(place).rename(place.folder / "moved")
+    moved = place.folder / "moved"
+    link = place.folder / "wherry"
+    link.symlink_to(moved / "bin/wherry")
+    null = moved / LIBDIR / "wherry/sink-null.so"
+    env = place.env(PATH=f"{place.folder}:{os.environ['PATH']}")
+    for program in (moved / "bin/wherry", link, "wherry"):
+        assert " 0 failed, " in without_sources(program, "check-plugin", null, cwd=place.folder, env=env)
+    # It finds the plugins that the program finds.
+    said = without_sources(link, "--log-level", "warning", "new-plugin", "sink", "null", cwd=place.folder, env=env)
+    assert f"there is a sink 'null' already, {null};" in said
+
+
+def test_program_runs_no_wherry_dev_that_a_stranger_could_have_made(place):
+    if not support.AM_ROOT:
+        pytest.skip("only the superuser can give files away")
+    prefix, marker = place.folder / "prefix", place.folder / "marker"
+    install_component(prefix, "runtime")
+    program, other = prefix / "bin/wherry", prefix / "libexec/wherry-dev"
+    make_script(other, marker)
+    place.folder.chmod(0o755)
+
+    def told(code):
+        return run(program, "new-plugin", "sink", "mine", env=place.env(), cwd=place.folder, code=code)
+
+    for path in (other, other.parent):
+        os.chown(path, 65534, 65534)
+        assert f"{path} belongs to another user, who could change what is run; " in told(support.USAGE)
+        os.chown(path, 0, 0)
+    # Nor may a stranger say where it is.
+    other.parent.rename(place.folder / "elsewhere")
+    other.parent.symlink_to(place.folder / "elsewhere")
+    os.chown(other.parent, 65534, 65534, follow_symlinks=False)
+    assert f"{other.parent} belongs to another user" in told(support.USAGE)
+    os.chown(other.parent, 0, 0, follow_symlinks=False)
+    other.chmod(0o644)
+    assert f"cannot run {other}: Permission denied" in told(support.LOCAL)
+    assert not marker.exists()
+    other.chmod(0o755)
+    told(support.OK)
+    assert marker.exists()

@@ -25,14 +25,19 @@ def test_packages_are_whole_and_lintian_accepts_them(place):
                      "/usr/share/doc/wherry/changelog.gz\n"):
         assert expected in files["wherry"], expected
     for expected in ("/usr/include/wherry/plugin.h\n", "/libwherry-core.a\n", "/wherry-config.cmake\n",
-                     "/wherry-plugin.pc\n", "/usr/share/doc/wherry/protocol.md\n"):
+                     "/wherry-plugin.pc\n", "/usr/share/doc/wherry/protocol.md\n", "/usr/libexec/wherry-dev\n"):
         assert expected in files["wherry-dev"], expected
-    assert re.search(r"^ Depends: .*libbotan", run("dpkg-deb", "-I", packages["wherry"]), re.MULTILINE)
+    for path in packages.values():
+        assert re.search(r"^ Depends: .*libbotan", run("dpkg-deb", "-I", path), re.MULTILINE), path
 
     # What is in it runs, from wherever it was unpacked to.
     unpacked = place.folder / "unpacked"
-    for path in packages.values():
-        run("dpkg-deb", "-x", path, unpacked)
+    program = unpacked / "usr/bin/wherry"
+    run("dpkg-deb", "-x", packages["wherry"], unpacked)
+    null = next(unpacked.rglob("sink-null.so"))
+    assert "install the package wherry-dev" in run(program, "check-plugin", null, env=place.env(), code=2)
+    run("dpkg-deb", "-x", packages["wherry-dev"], unpacked)
+    assert " 0 failed, " in run(program, "check-plugin", null, env=place.env())
     assert traces_of_sources(unpacked) == []
-    assert deliver_to(place, unpacked / "usr/bin/wherry", "--sink", "null") == [
+    assert deliver_to(place, program, "--sink", "null") == [
         "counted 70000 bytes", "counted 4 bytes"]

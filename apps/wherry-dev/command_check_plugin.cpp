@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "application.hpp"
+#include "developer_commands.hpp"
 #include "wherry/conformance.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/keys/private_key.hpp"

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "application.hpp"
+#include "developer_commands.hpp"
 #include "embedded.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/text.hpp"
