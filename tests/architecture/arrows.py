@@ -19,14 +19,18 @@ FLOORS = {
     "engine": ["core/include", "core/src"],
     "library": ["core/include", "engine/include", "keys/include"],
     "conformance": ["core/include"],
+    "plugins-common/*": ["core/include"],
     "plugins/*": ["core/include"],
-    "apps/*": ["core/include", "engine/include", "keys/include", "library/include", "conformance/include"],
+    "apps/*": ["core/include", "engine/include", "keys/include", "library/include"],
 }
-# Beyond its floor's: a cipher proves identities by keys; some plugins share code that is no plugin.
+# Beyond its floor's: a cipher proves identities by keys; some plugins share code that is no plugin; and so do programs.
 FURTHER = {
+    "apps/documents": ["apps/common"],
+    "apps/wherry": ["apps/common"],
+    "apps/wherry-dev": ["conformance/include"],
     "plugins/cipher-": ["keys/include"],
-    "plugins/transport-": ["plugins/socket", "plugins/wrapping"],
-    "plugins/sink-": ["plugins/wrapping"],
+    "plugins/transport-": ["plugins-common/socket", "plugins-common/wrapping"],
+    "plugins/sink-": ["plugins-common/wrapping"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
