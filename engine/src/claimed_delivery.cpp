@@ -15,20 +15,20 @@ error gone_on_elsewhere() {
 
 // ---- What a connection has under way ----
 
-void delivery_registry::under_way::end() noexcept {
+void delivery_under_way::end() noexcept {
     if (std::exchange(is_over, true)) return;
     into.reset();
     link = nullptr;
-    if (registry) registry->ended(*this);
+    if (ends) ends->ended(*this);
 }
 
-delivery& delivery_registry::under_way::still_ours() {
+delivery& delivery_under_way::still_ours() {
     if (is_taken) throw gone_on_elsewhere();
     if (!into) throw error(errc::internal, "a delivery is used after its end");
     return *into;
 }
 
-void delivery_registry::under_way::take_away(old_link then) noexcept {
+void delivery_under_way::take_away(old_link then) noexcept {
     const std::lock_guard lock(mutex);
     if (is_over) return;
     is_taken = true;
@@ -39,10 +39,9 @@ void delivery_registry::under_way::take_away(old_link then) noexcept {
 
 // ---- The claim on it ----
 
-claimed_delivery::claimed_delivery() : shared_(std::make_shared<delivery_registry::under_way>()) {}
+claimed_delivery::claimed_delivery() : shared_(std::make_shared<delivery_under_way>()) {}
 
-claimed_delivery::claimed_delivery(std::shared_ptr<delivery_registry::under_way> shared) noexcept
-    : shared_(std::move(shared)) {}
+claimed_delivery::claimed_delivery(std::shared_ptr<delivery_under_way> shared) noexcept : shared_(std::move(shared)) {}
 
 claimed_delivery::~claimed_delivery() {
     const std::lock_guard lock(shared_->mutex);
@@ -84,9 +83,9 @@ void claimed_delivery::remember(const error* failure, const collected_response& 
     const bool counts = !failure || (failure->code() != errc::disconnected && failure->code() != errc::exhausted);
     // Before others can find that it is over: between the two they would deliver it again.
     if (shared_->id && counts) try {
-            delivery_registry::outcome how{std::nullopt, "", answer.outcome, answer.bytes};
+            delivery_outcome how{std::nullopt, "", answer.outcome, answer.bytes};
             if (failure) how.failure = failure->code(), how.text = failure->what();
-            shared_->registry->finished(*shared_, std::move(how));
+            shared_->ends->finished(*shared_, std::move(how));
         } catch (const std::exception&) {
             // Out of memory: what was delivered is delivered, and the answer is on its way.
         }

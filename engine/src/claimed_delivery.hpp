@@ -1,28 +1,52 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "collected_response.hpp"
-#include "delivery_registry.hpp"
+#include "frame.hpp"
+#include "record.hpp"
 #include "wherry/sink.hpp"
+#include "wherry/transfer_id.hpp"
 
 namespace wherry {
 
+// How a delivery ended: its RESULT.
+struct delivery_outcome {
+    std::optional<errc> failure;
+    std::string text;
+    std::string word;  // the sink's own for it
+    std::vector<std::byte> response;
+};
+
+struct delivery_under_way;
+
+// Is told of the ends of deliveries that several connections may want. Both are called with the delivery's lock held.
+class delivery_ends {
+public:
+    virtual void ended(const delivery_under_way& what) noexcept = 0;
+    virtual void finished(const delivery_under_way& what, delivery_outcome how) = 0;
+
+protected:
+    ~delivery_ends() = default;
+};
+
 // What two connections may want at the same time. `mutex` is held during every call into the sink, so whoever has it
 // and finds `into` there may end it. Locked before the registry's mutex, never after it.
-struct delivery_registry::under_way {
-    // Without a registry there is nobody to share it with.
-    delivery_registry* registry = nullptr;
+struct delivery_under_way {
+    // Null where there is nobody to share it with.
+    delivery_ends* ends = nullptr;
     std::string fingerprint;
     std::optional<delivery_id> id;
     sha256_digest item{};
     bool wants_resume = false;
-    connection_number number = 0;
+    std::uint64_t number = 0;  // the connection's
     std::shared_ptr<const last_heard> heard;
 
     std::mutex mutex;
@@ -47,7 +71,7 @@ struct delivery_registry::under_way {
 class claimed_delivery {
 public:
     claimed_delivery();
-    explicit claimed_delivery(std::shared_ptr<delivery_registry::under_way> shared) noexcept;
+    explicit claimed_delivery(std::shared_ptr<delivery_under_way> shared) noexcept;
     ~claimed_delivery();
 
     void begin(const std::function<std::unique_ptr<delivery>()>& begin_in_sink);
@@ -74,7 +98,7 @@ private:
     // With the lock held. What a sink made of it; `failure` may be null.
     void remember(const error* failure, const collected_response& answer);
 
-    const std::shared_ptr<delivery_registry::under_way> shared_;
+    const std::shared_ptr<delivery_under_way> shared_;
 };
 
 }  // namespace wherry

@@ -4,7 +4,6 @@
 #include <exception>
 #include <utility>
 
-#include "claimed_delivery.hpp"
 #include "digest.hpp"
 #include "wherry/clocks.hpp"
 #include "wherry/limits.hpp"
@@ -41,7 +40,7 @@ delivery_registry::claim delivery_registry::take(const claimant& by, const offer
     if (!offered.id && !may_go_on_with_item) return {std::make_unique<claimed_delivery>(), std::nullopt};
 
     auto mine = std::make_shared<under_way>();
-    mine->registry = this;
+    mine->ends = this;
     mine->fingerprint = fingerprint;
     mine->id = offered.id;
     mine->item = item_digest(what);

@@ -13,14 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "collected_response.hpp"
+#include "claimed_delivery.hpp"
 #include "frame.hpp"
 #include "record.hpp"
 #include "wherry/transfer.hpp"
 
 namespace wherry {
-
-class claimed_delivery;
 
 // What a receiver knows of its peers' deliveries beyond one connection, so that a sender that comes back over a new one
 // neither delivers twice nor meets itself:
@@ -30,17 +28,11 @@ class claimed_delivery;
 // All of it is per identity: nothing that one peer says reaches what another began. Peers without a key are one and
 // the same peer here, and only the delivery id, which is as hard to guess as a key, tells theirs apart.
 // Thread-safety: all functions from any thread.
-class delivery_registry {
+class delivery_registry final : private delivery_ends {
 public:
     using connection_number = std::uint64_t;
 
-    // How it ended: the RESULT.
-    struct outcome {
-        std::optional<errc> failure;
-        std::string text;
-        std::string word;  // the sink's own for it
-        std::vector<std::byte> response;
-    };
+    using outcome = delivery_outcome;
 
     // Of one offer. Everything is borrowed for the call but `link`, which the claim keeps until its delivery is over.
     struct claimant {
@@ -80,8 +72,7 @@ public:
     std::size_t remembered() const;
 
 private:
-    friend class claimed_delivery;
-    struct under_way;
+    using under_way = delivery_under_way;
 
     struct remembered_result {
         sha256_digest what;
@@ -103,9 +94,8 @@ private:
         void tidy();
     };
 
-    // Both with the lock of the delivery held.
-    void ended(const under_way& what) noexcept;
-    void finished(const under_way& what, outcome how);
+    void ended(const under_way& what) noexcept override;
+    void finished(const under_way& what, outcome how) override;
     void drop_outdated();
 
     mutable std::mutex mutex_;
