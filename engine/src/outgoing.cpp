@@ -294,7 +294,6 @@ void outgoing_transfers::abandon_all() {
     std::vector<transfer_id> pending;
     {
         const std::lock_guard lock(mutex_);
-        is_abandoning_ = true;
         for (const auto& [id, item] : unanswered_) pending.push_back(id);
     }
     for (const auto id : pending) abandon(id, interrupted());
@@ -416,8 +415,8 @@ void outgoing_transfers::fail(const error& why) {
     error first = why;
     {
         const std::lock_guard lock(mutex_);
-        // What becomes of the link from then on is of no account.
-        if (!failure_) failure_ = is_abandoning_ ? interrupted() : why;
+        // After a cancel, what becomes of the link is of no account.
+        if (!failure_) failure_ = is_cancelled_ ? interrupted() : why;
         first = *failure_;
         unanswered.swap(unanswered_);
         ++being_told_;

@@ -100,7 +100,6 @@ private:
     transfer_id next_id_;
     std::optional<error> failure_;
     bool is_cancelled_ = false;
-    bool is_abandoning_ = false;  // all, for it was cancelled
     bool is_let_in_ = false, is_entry_awaited_ = false;
     std::size_t being_told_ = 0;  // were unanswered, and the observer is about to know
     bool has_reader_ended_ = false;

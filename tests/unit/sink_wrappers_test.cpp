@@ -1,6 +1,7 @@
 // Every wrapper of a sink passes on every function: what is called, and what comes back, is the same as without it.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <mutex>
@@ -39,9 +40,15 @@ public:
           sink_(host_.load(plugin_kind::sink, name)->make_sink(options)) {}
 
     sink& operator*() noexcept { return *sink_; }
+    // An interruption may come more than once.
     lines told() const {
         const std::lock_guard lock(mutex_);
-        return told_;
+        auto all = told_;
+        const auto again = std::unique(all.begin(), all.end(), [](const auto& one, const auto& next) {
+            return one == "interrupt" && next == one;
+        });
+        all.erase(again, all.end());
+        return all;
     }
 
 private:
