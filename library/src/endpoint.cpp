@@ -177,9 +177,7 @@ std::shared_ptr<cipher> endpoint::protection() const {
     auto made = parts_->protection();
     if (!made) throw error(errc::bad_input, "this endpoint has no cipher, so only raw peers can be received from");
     if (made->is_insecure() && !options().allow_insecure)
-        throw error(errc::bad_input, "the cipher " + printable(cipher_name()) +
-                                         " protects nothing: everybody on the way can read and change what is sent; "
-                                         "set allow_insecure if that is what you want");
+        throw error(errc::bad_input, insecure_text(cipher_name()) + "; set allow_insecure if that is what you want");
     return made;
 }
 

@@ -1,4 +1,4 @@
-#include "wherry/item_sender.hpp"
+#include "item_sender.hpp"
 
 #include <sys/resource.h>
 

@@ -10,8 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "wherry/item_sender.hpp"
+#include "wherry/exchange.hpp"
 #include "wherry/send.hpp"
+#include "wherry/sources.hpp"
 
 namespace wherry {
 
@@ -19,7 +20,7 @@ namespace wherry {
 // was cut off with the link, because another attempt may settle it; also of one that the receiver had no room for, if
 // further attempts are planned.
 // Thread-safety: all functions from any thread. The observer is called without the book's lock.
-class result_book final : public exchange_observer, public item_results {
+class result_book final : public exchange_observer {
 public:
     enum class attempts { one, several };
     // What is referred to outlives it. `progress` may be empty. `failures` gets the results of items that are not
@@ -33,11 +34,16 @@ public:
 
     // ---- As item_sender tells it ----
 
-    void bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_source> pipe) override;
-    void failed(std::size_t item, const error& why) override;
-    bool has_result(std::size_t item) const override;
-    bool may_have_arrived(std::size_t item) const override;
-    void give_up(std::size_t item, const std::string& why) override;
+    // The transfer carries this item; its answer may have come already. `pipe` (may be null) is what it is read from,
+    // to be stopped once the transfer is over.
+    void bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_source> pipe);
+    // The item was not even announced.
+    void failed(std::size_t item, const error& why);
+    bool has_result(std::size_t item) const;
+    // All of it was sent, and the answer was lost.
+    bool may_have_arrived(std::size_t item) const;
+    // The item cannot be sent again, and gets its result now. `why` is told behind why it was cut off.
+    void give_up(std::size_t item, const std::string& why);
 
     // ---- As the exchange tells it ----
 

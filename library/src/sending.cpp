@@ -9,9 +9,9 @@
 #include <thread>
 #include <utility>
 
+#include "item_sender.hpp"
 #include "result_book.hpp"
 #include "wherry/clocks.hpp"
-#include "wherry/item_sender.hpp"
 
 namespace wherry {
 
@@ -356,7 +356,10 @@ std::optional<error> sending::deliver_all() {
     } catch (const std::exception& e) {
         failure = error(errc::internal, std::string("this should not happen: ") + e.what());
     }
-    if (failure) abandon_rest(*failure);
+    if (failure) {
+        implementation_->link.reset();  // no answer comes after this
+        abandon_rest(*failure);
+    }
     return failure;
 }
 

@@ -181,6 +181,11 @@ std::string receiver_check::changed_warning() const {
         destination_, known, peer_->fingerprint, shell_quoted(destination_));
 }
 
+std::string insecure_text(std::string_view cipher_name) {
+    return "the cipher " + printable(cipher_name) +
+           " protects nothing: everybody on the way can read and change what is sent";
+}
+
 destination_parts split_destination(std::string_view text) {
     const auto mark = text.find("://");
     const auto is_scheme_character = [](char c) {

@@ -132,6 +132,9 @@ private:
     std::optional<identity> peer_;
 };
 
+// Returns "the cipher NAME protects nothing: WHY", for people.
+std::string insecure_text(std::string_view cipher_name);
+
 struct destination_parts {
     std::string scheme;   // "" if there is none
     std::string address;  // what the transport gets
