@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "wherry/exchange.hpp"
-#include "wherry/send.hpp"
+#include "wherry/send_options.hpp"
 #include "wherry/sources.hpp"
 
 namespace wherry {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "wherry/send.hpp"
+#include "wherry/send_options.hpp"
 
 namespace wherry {
 
