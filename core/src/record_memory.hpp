@@ -4,44 +4,32 @@
 #include <memory>
 #include <utility>
 
-#include "block_pool.hpp"
-
 namespace wherry {
 
-// What records are put into and read into. Of the sizes that connections have, it is used again by the next of them.
-// Used by one thread at a time.
+// What records are put into and read into. Used by one thread at a time.
 class record_memory {
 public:
     record_memory() noexcept = default;
     // What is in it is not defined. Throws std::bad_alloc.
-    explicit record_memory(std::size_t bytes);
-    ~record_memory() { release(); }
-    record_memory(record_memory&& other) noexcept { swap(other); }
+    explicit record_memory(std::size_t bytes)
+        : bytes_(std::make_unique_for_overwrite<std::byte[]>(bytes)), capacity_(bytes) {}
+    record_memory(record_memory&& other) noexcept
+        : bytes_(std::move(other.bytes_)), capacity_(std::exchange(other.capacity_, 0)) {}
     record_memory& operator=(record_memory&& other) noexcept {
-        swap(other);
+        bytes_ = std::move(other.bytes_);
+        capacity_ = std::exchange(other.capacity_, 0);
         return *this;
     }
 
-    std::byte* get() const noexcept { return data_; }
+    std::byte* get() const noexcept { return bytes_.get(); }
     std::size_t capacity() const noexcept { return capacity_; }
-    explicit operator bool() const noexcept { return data_ != nullptr; }
+    explicit operator bool() const noexcept { return bytes_ != nullptr; }
 
-    void release() noexcept;
+    void release() noexcept { *this = record_memory(); }
 
 private:
-    void swap(record_memory& other) noexcept {
-        std::swap(data_, other.data_);
-        std::swap(capacity_, other.capacity_);
-        std::swap(own_, other.own_);
-        std::swap(block_, other.block_);
-        std::swap(pool_, other.pool_);
-    }
-
-    std::byte* data_ = nullptr;
+    std::unique_ptr<std::byte[]> bytes_;
     std::size_t capacity_ = 0;
-    std::unique_ptr<std::byte[]> own_;
-    block_pool::block block_;
-    block_pool* pool_ = nullptr;
 };
 
 }  // namespace wherry
