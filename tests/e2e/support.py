@@ -26,6 +26,14 @@ BIN = Path(os.environ.get("WHERRY_BIN", Path(__file__).parents[2] / "build/relea
 # The program of each side, where that is one of another version (tests/versions/run).
 SENDER_BIN = Path(os.environ.get("WHERRY_SENDER_BIN", BIN))
 RECEIVER_BIN = Path(os.environ.get("WHERRY_RECEIVER_BIN", BIN))
+
+
+def use_program(program):
+    """From now on both sides are this program."""
+    global BIN, SENDER_BIN, RECEIVER_BIN
+    BIN = SENDER_BIN = RECEIVER_BIN = program
+
+
 PLUGINS = BIN.parent.parent / "lib" / "wherry"
 # Built with a sanitizer: slower, and memory says nothing.
 SANITIZED = os.environ.get("WHERRY_SANITIZED", "") not in ("", "0")

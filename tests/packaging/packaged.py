@@ -66,7 +66,7 @@ def traces_of_sources(folder):
 
 def deliver_to(place, program, *sink_options):
     """Sends a file and a message through the installed program to a sink, and returns the responses."""
-    support.BIN = program
+    support.use_program(program)
     receiver = place.receiver(*sink_options)
     sender = place.send(receiver, place.file("skull.stl", b"s" * 70_000), "--message", "here")
     receiver.stop_well()

@@ -13,7 +13,7 @@ def prefix(place):
     """An installed tree whose program is the `wherry` of PATH, and a folder with files to complete."""
     folder = place.folder / "prefix"
     install(folder)
-    support.BIN = folder / "bin/wherry"
+    support.use_program(folder / "bin/wherry")
     work = place.folder / "work"
     (work / "samples").mkdir(parents=True)
     (work / "skull.stl").write_bytes(b"")

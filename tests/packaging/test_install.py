@@ -28,7 +28,7 @@ def make_script(file, marker):
 
 
 def listed(place, program, *options):
-    support.BIN = program
+    support.use_program(program)
     event = place.run("plugins", "--json", *options).told("plugins")[0]
     return {row["name"]: row for row in event["plugins"]}
 
