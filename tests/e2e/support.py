@@ -598,12 +598,12 @@ class Place:
     # -- running the program --
 
     @staticmethod
-    def program(command):
+    def program(command=None):
         """The program of the side that runs this command; for what belongs to no side, the one under test."""
         return {"send": SENDER_BIN, "chat": SENDER_BIN, "receive": RECEIVER_BIN}.get(command, BIN)
 
     def start(self, *arguments, kind=Process, env=None, **others):
-        process = kind([self.program(arguments[0]), *arguments], env or self.env(), cwd=self.folder, **others)
+        process = kind([self.program(*arguments[:1]), *arguments], env or self.env(), cwd=self.folder, **others)
         self.closing.callback(process.kill)
         return process
 
@@ -617,7 +617,7 @@ class Place:
         return process.ended(code)
 
     def terminal(self, *arguments, env=None):
-        terminal = Terminal([self.program(arguments[0]), *arguments], env or self.env())
+        terminal = Terminal([self.program(*arguments[:1]), *arguments], env or self.env())
         self.closing.callback(terminal.kill)
         return terminal
 

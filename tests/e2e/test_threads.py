@@ -12,15 +12,15 @@ from support import LIMIT, wait_for
 CENSUS = {
     "idle": (5, None),
     "handshake": (6, None),                   # one for each under way
-    "transfer": (7, 6),                       # the reader of the connection; at the sender, of a pipe's answers
+    "transfer": (7, 6),                       # the reader of the connection, on either side
     "transfer older than 5 s": (8, 7),        # and the one that says PING
     "2 streams": (9, 9),
     "2 streams older than 5 s": (11, 11),     # PING, for each connection
     "4 streams": (11, 13),
     "4 streams older than 5 s": (15, 17),
     "idle, sink-exec": (4, None),
-    "slow finish": (7, 5),                    # another reads on; the sender's main thread reads
-    "slow finish older than 5 s": (8, 7),     # PING, and a reader at the sender since it heard the first
+    "slow finish": (7, 6),                    # a thread finishes it, and the reader reads on
+    "slow finish older than 5 s": (8, 7),     # PING
     "idle again": (6, None),                  # the timer stays
     "idle again, sink-exec": (5, None),
 }

@@ -646,6 +646,7 @@ TEST_F(library_test, observer_is_told_of_each_attempt) {
 // Waits for the receiver to have lost a connection, and then says yes or no.
 class slow_person final : public dial_observer, public server_observer {
 public:
+    using server_observer::connected;
     explicit slow_person(bool answer) : answer_(answer) {}
     bool accepts(const receiver_check& check) override {
         gone_.get_future().wait();
