@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Libraries from the distribution; cmake says which package is missing (scripts/packages lists them all). Targets of
 # pkg-config have names of our own, for they go with the installed libraries into other people's projects.
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options)

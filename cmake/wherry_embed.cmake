@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # wherry_embed(TARGET NAME FILE...): makes the content of the files part of the target, as wherry::app::NAME(), a list of
 # {file, text} in the order given, declared in embedded.hpp. Text only: without NUL, nor `)embedded"`.
 function(wherry_embed target name)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # What `cmake --install` gives beside the program and its plugins: headers, libraries, the CMake package, pkg-config
 # files. In two components, which cpack makes a package of each: runtime (what is not said to be anything else) and
 # development.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # For the plugins of this tree, and, installed, for everybody else's: find_package(wherry) brings these functions.
 set(WHERRY_PLUGIN_EXPORTS ${CMAKE_CURRENT_LIST_DIR}/wherry_plugin.map)
 

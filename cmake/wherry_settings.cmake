@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # How everything here is compiled.
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "last_resort.hpp"
 
 #include <fcntl.h>

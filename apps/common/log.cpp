@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "log.hpp"
 
 #include <spdlog/sinks/base_sink.h>

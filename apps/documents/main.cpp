@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // write-documents FOLDER DATE PLUGINS writes the manual pages and the completion scripts of shells into FOLDER. The
 // pages bear DATE and describe the plugins of the folder PLUGINS.
 #include <cerrno>

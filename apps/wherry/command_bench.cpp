@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include <chrono>
 #include <initializer_list>
 #include <optional>

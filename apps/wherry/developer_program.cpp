@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "developer_program.hpp"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "line_editor.hpp"
 
 #include <fcntl.h>

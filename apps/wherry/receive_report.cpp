@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "receive_report.hpp"
 
 #include "wherry/text.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What a transfer cannot do without, and nothing else: the measure for wherry in bench/report.
 //
 //     bare_loop receive [--plain] [--record BYTES] FILE     prints a port of 127.0.0.1, takes one connection into FILE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What is sent, and whether it arrived."""
 import argparse
 import os

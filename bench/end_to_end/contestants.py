@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Who brings files from here to there over loopback: wherry, and what people have otherwise.
 
 Each is made once for a run, with its servers started; then send(source) brings one file or folder and returns the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Links that are slower than loopback."""
 import contextlib
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Where a measurement was taken, and of what."""
 import contextlib
 import os

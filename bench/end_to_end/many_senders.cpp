@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // many_senders HOME TO COUNT FILE...: so many senders at once of one process, each with a connection of its own and its
 // share of the files, to a `wherry receive` that runs already; prints the seconds from the first connection until the
 // last answer. For bench/report.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Rounds in turns, and what comes of them."""
 import statistics
 from dataclasses import dataclass, field

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // peak_memory FILE COMMAND [ARGUMENT]...: runs the command, and writes the most memory that it ever had resident, in
 // bytes, into FILE. The exit code is the command's.
 //

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Plots of tables, through gnuplot, as PNG and SVG."""
 import subprocess
 

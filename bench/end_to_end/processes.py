@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Commands that are timed, and servers that live as long as a run. None of them outlives the script."""
 import contextlib
 import shutil

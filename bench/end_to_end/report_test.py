@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of bench/report: `report_test.py BUILD` runs it briefly with the programs of that build. No figure is asserted."""
 import json
 import subprocess

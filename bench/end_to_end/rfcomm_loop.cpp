@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A bare RFCOMM socket loop, the measure for bench/end_to_end/lab: zeros from memory over one connection, to nowhere.
 //
 //     rfcomm_loop receive ADDRESS         listens on that adapter; prints the channel, then takes connections for ever

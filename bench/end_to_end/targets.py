@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What must be reached, and whether it was. The one place where these figures stand."""
 from dataclasses import dataclass
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The workloads of bench/report: each makes its content, lets the contestants take turns, and returns tables."""
 import contextlib
 import json

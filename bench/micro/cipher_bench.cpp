@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // How fast records are sealed and opened, and how long a handshake takes. Bytes are plaintext, on one core.
 #include <benchmark/benchmark.h>
 #include <botan/aead.h>

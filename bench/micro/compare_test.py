@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Tests of bench/compare: `compare_test.py BUILD`; with made-up figures, and one brief run of that build's programs."""
 import json
 import subprocess

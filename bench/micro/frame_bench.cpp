@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What frames and records cost without a cipher: fields to bytes and back, and a stream of records taken apart.
 #include <benchmark/benchmark.h>
 

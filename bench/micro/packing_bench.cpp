@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What compressing and expanding content costs, by level and kind of content; and a trial, which --compress auto makes
 // before it compresses, and every few megabytes of what does not shrink. Bytes/s are of the content as it is.
 #include <benchmark/benchmark.h>

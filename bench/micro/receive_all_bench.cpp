@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Receiving everything that a peer sends: receive_all beside the loops that it replaces. A thread writes into one end
 // of a pair of sockets as fast as it can; bytes are content, time is from the first write to the last byte being held.
 #include <benchmark/benchmark.h>

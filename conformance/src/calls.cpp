@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "calls.hpp"
 
 #include <cxxabi.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "lent_memory.hpp"
 
 #include <sys/mman.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "observed.hpp"
 
 #include <dirent.h>

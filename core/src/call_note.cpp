@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "call_note.hpp"
 
 #include <sys/syscall.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Draws the sequence pictures of docs/architecture.md: `docs/pictures/draw.py` writes NAME.svg for each NAME.txt here,
 `docs/pictures/draw.py --check` fails if one would change.
 

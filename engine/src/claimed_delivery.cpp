@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "claimed_delivery.hpp"
 
 #include <exception>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "content_packing.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/exchange_server.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/transfer.hpp"
 
 #include <botan/system_rng.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // deliver ADDRESS TEXT [FILE]...: sends a message and files, and shows what the receiver answers.
 #include <iostream>
 #include <syncstream>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // inbox [ADDRESS]: shows messages, counts the lines of everything else, and answers, until it is interrupted.
 #include <algorithm>
 #include <csignal>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // sink-index: puts deliveries into a table of an SQLite database, content included, and answers with the row. What
 // came from whom, and when, is then a question in SQL.
 #include <sqlite3.h>

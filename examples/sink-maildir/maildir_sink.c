@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * sink-maildir: makes each delivery a mail in a Maildir, for any mail program to read, with the content attached. Plain
  * C against plugin.h, and nothing else.

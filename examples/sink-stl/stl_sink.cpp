@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // sink-stl: measures models in STL, the format of 3D printers, while they come, and answers the sender with their
 // triangles, size, surface area and volume. It stores nothing, and says so.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/keys/authorized_keys.hpp"
 
 #include <algorithm>

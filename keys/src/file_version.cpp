@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/keys/file_version.hpp"
 
 #include <sys/stat.h>

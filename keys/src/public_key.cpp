@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/keys/public_key.hpp"
 
 #include <botan/ed25519.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "item_sender.hpp"
 
 #include <sys/resource.h>

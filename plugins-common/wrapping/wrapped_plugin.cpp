@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "wrapped_plugin.hpp"
 
 #include <dlfcn.h>

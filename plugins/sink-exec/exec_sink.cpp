@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "exec_sink.hpp"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "run_command.hpp"
 
 #include <fcntl.h>

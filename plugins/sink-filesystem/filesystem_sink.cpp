@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "filesystem_sink.hpp"
 
 #include <botan/hash.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "partial_area.hpp"
 
 #include <botan/hex.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "space_ledger.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include <string>
 
 #include "wherry/sdk.hpp"

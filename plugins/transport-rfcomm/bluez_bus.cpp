@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "bluez_bus.hpp"
 
 #include <poll.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "rfcomm_transport.hpp"
 #include "wherry/limits.hpp"
 #include "wherry/sdk.hpp"

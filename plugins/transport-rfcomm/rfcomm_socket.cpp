@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "rfcomm_socket.hpp"
 
 #include <bluetooth/rfcomm.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "service_lookup.hpp"
 
 #include <bluetooth/sdp.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "connect_race.hpp"
 
 #include <poll.h>

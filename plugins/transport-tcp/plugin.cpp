@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "tcp_transport.hpp"
 #include "wherry/limits.hpp"
 #include "wherry/sdk.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "socket_setup.hpp"
 
 #include <netinet/tcp.h>

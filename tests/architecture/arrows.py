@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Every arrow points down: `tests/architecture/arrows.py [TREE]`.
 
 An arrow is an #include. Between floors it may only point where FLOORS says. Inside a floor the rooms (NAME.hpp and

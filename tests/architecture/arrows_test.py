@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """arrows.py finds each kind of arrow that does not point down."""
 import shutil
 import subprocess

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # guarded_members_test.sh CLANG INCLUDE_FOLDER: Clang refuses code that touches a guarded member without its lock.
 set -eu
 cd "$(dirname "$0")"

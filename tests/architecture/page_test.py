@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """docs/architecture.md is right where a script can tell: files exist, functions are in them, pictures are drawn anew."""
 import re
 import subprocess

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Compiles; with -DUNGUARDED=1, 2 or 3 Clang's -Wthread-safety must refuse it (guarded_members_test.sh).
 #include "wherry/mutex.hpp"
 

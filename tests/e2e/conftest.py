@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 import signal
 import tempfile
 from pathlib import Path

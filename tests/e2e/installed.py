@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """wherry as it is installed, in a prefix of its own, and plugins that are built against it."""
 import os
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A second implementation of the protocol (core/doc/protocol.md), for the cipher 'none': a peer that can say anything."""
 import contextlib
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What the end-to-end tests share: homes, processes, a receiver, a sender, a terminal, and a link that can be mangled.
 
 Nothing here sleeps to let something happen: everything waits for what it is told of, up to LIMIT seconds.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Peers that are mistaken, silent or hostile. Each is told no, the receiver says why, and goes on serving others."""
 import contextlib
 import signal

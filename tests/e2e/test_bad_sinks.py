@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A receiver whose sink is wrong: what the sender hears of it, and that the rest is served all the same."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """wherry bench: what it counts is what was sent, and every part of the time has its place. How fast is never asked."""
 import os
 import re

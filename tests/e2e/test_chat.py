@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """wherry chat: a person at a prompt, and lines through a pipe."""
 import os
 import re

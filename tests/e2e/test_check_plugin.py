@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The conformance kit: `wherry check-plugin` passes what is right, and names each fault of plugins that are wrong on
 purpose (tests/support/plugins/faulty_*.cpp)."""
 import json

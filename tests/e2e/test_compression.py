@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """`wherry send --compress`: what crosses the link is counted, and what arrives is compared; never how long it took."""
 import os
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What is sent arrives: every kind of item, whole, with its name, mode and time, and the sender hears so."""
 import os
 import socket

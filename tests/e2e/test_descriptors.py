@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A receiver with few descriptors: it waits for its own deliveries, has a reserve, and evicts strangers. A sender retries
 when the receiver lacks room."""
 import os

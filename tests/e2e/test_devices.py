@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Looking for devices and pairing with them, with a transport that finds what a file says."""
 import re
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The sinks of examples/, built against an installed wherry alone: what check-plugin says, and real transfers."""
 import contextlib
 import email.policy

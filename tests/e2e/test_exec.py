@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The sink that runs a command for each delivery."""
 import os
 import signal

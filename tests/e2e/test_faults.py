@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Transfers over links and into sinks that fail on purpose: the plugins transport-faulty and sink-faulty."""
 import re
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Plugins that hang: a program that is told to end does so, names the plugin, and leaves nothing that looks finished."""
 import fcntl
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Either side ends in the middle, by a signal or by violence: nothing half-done is left, and the other side is told."""
 import signal
 import subprocess

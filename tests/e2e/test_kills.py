@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A receiver is killed between the last byte of a file and its answer: the file arrives when it is sent again."""
 import os
 

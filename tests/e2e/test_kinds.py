@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Items of every kind, empty and full, in every way to carry them: small, so that versions can be tried against each
 other (tests/versions/run)."""
 import os

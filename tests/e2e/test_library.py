@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """examples/library, built against an installed wherry alone: a C++ program that sends, and one that receives."""
 import shutil
 

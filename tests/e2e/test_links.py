@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Links that alter, cut, repeat or reorder what goes through them: the receiver takes whole and verified deliveries or
 none, and somebody hears of it."""
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Many senders, large files: everybody is served, in bounded memory."""
 import re
 import time

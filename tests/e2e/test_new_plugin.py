@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """wherry new-plugin: what it writes builds against an installed wherry, passes check-plugin and receives."""
 import os
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Options: where they come from, which wins, and what is said of those that are wrong."""
 import glob
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The option --overlap of earlier versions, which means nothing any more."""
 import pytest
 from support import OK, USAGE

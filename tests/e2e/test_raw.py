@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """`wherry receive --raw`: each silence or close of a peer ends a delivery; only the link vouches for the peer."""
 import shutil
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """core/doc/plugin-abi.md has every function of plugin.h."""
 import re
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A transfer that was cut goes on from where it was, if the source is still the same."""
 import os
 

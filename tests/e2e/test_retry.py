@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A sender that tries again by itself when the link is lost: what is there already is not sent again, and nothing arrives
 twice."""
 import os

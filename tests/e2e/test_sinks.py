@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Sinks that show, and several sinks at once."""
 import os
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Sources and disks that fail: the item fails with a reason, everything else goes on."""
 import os
 import shutil

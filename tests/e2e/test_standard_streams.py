@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A program that is started with standard streams closed: no file that it opens gets the number of one of them."""
 import os
 import socket

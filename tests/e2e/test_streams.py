@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """One sending over several connections."""
 import socket
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """How many threads a receiver and a sender have at each moment that the thread model names."""
 import os
 import socket

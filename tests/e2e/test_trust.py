@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Who may send, and to whom: keys decide, and a person decides on keys."""
 import shutil
 import subprocess

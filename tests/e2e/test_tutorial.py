@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """docs/writing-plugins.md is followed word for word: its commands are run in their order, by a new user who has an
 installed wherry and nothing of the source tree, and what they say is compared with what the page shows.
 

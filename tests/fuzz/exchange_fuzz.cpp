@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What an authenticated peer can do to a receiver: any frames at all. The input is taken for frames, which are put into
 // a record each, or several into one if the byte before them is odd.
 #include <map>

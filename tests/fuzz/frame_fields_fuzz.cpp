@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The fields of OFFER, ACCEPT, END, RESULT or CANCEL, STREAMS, and JOIN; the first byte chooses.
 #include "frame.hpp"
 #include "fuzz.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "fuzz.hpp"
 #include "wherry/keys/authorized_keys.hpp"
 #include "wherry/keys/known_hosts.hpp"

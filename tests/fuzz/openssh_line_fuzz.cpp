@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "fuzz.hpp"
 #include "wherry/keys/public_key.hpp"
 

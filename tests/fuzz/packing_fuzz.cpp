@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Compressed content. The first byte chooses: what a peer makes of it is expanded, in payloads each of which has its
 // length before it; or the input is content, which comes back as it was, in pieces as long as the second byte says.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "fuzz.hpp"
 #include "wherry/keys/private_key.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The frames of one opened record.
 #include <algorithm>
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A stream of records. The first byte says in how large steps it arrives.
 #include "fuzz.hpp"
 #include "record.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Runs a fuzz target where there is no libFuzzer: TARGET MUTATIONS SEED FOLDER. First every file of the folder as it
 // is, then mutations of them. The same numbers give the same inputs; an input that fails is left in failed-input.
 #include <unistd.h>

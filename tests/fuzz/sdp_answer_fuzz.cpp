@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What a device answers when it is asked for its services. libbluetooth, which reads a part of it, is not instrumented:
 // for what it reads beyond the end there is a page behind the input that cannot be read.
 #include <sys/mman.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The opening of a session: what the other side says first. The first byte chooses this side's role and the steps in
 // which the rest arrives.
 #include <memory>

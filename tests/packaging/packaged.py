@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What the tests of the installed tree share: a build to install from, and no way from there back to the sources."""
 import os
 import subprocess

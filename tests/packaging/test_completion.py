@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Completions, as each shell makes them of what is typed."""
 import os
 import re

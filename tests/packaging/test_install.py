@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What `cmake --install` gives, as somebody uses it who has nothing but that."""
 import json
 import os

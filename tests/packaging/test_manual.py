@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The manual pages: well-formed, and as complete as the program's own help."""
 import re
 

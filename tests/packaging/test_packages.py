@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The Debian packages that cpack makes."""
 import re
 import subprocess

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Kills the program just before the call that WHERRY_TEST_KILL names; loaded with LD_PRELOAD. "file:2" is the second
  * fsync of a partial file, "folder:1" the first fsync of a folder, "place:1" the first rename to a new name,

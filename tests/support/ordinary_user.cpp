@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Makes a test program an ordinary user's before any test begins, if root runs it with WHERRY_TEST_AS_USER set. The
 // program does so itself, because the build's folder may be one that only root can enter.
 #include <grp.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // bluetoothd's part, against one that does what a test says, on a D-Bus of the test's own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

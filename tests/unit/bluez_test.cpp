@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What bluetoothd and adapters report, and what becomes of it; without either.
 #include <bluetooth/bluetooth.h>
 #include <bluetooth/hci.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "completion.hpp"
 
 #include <gmock/gmock.h>

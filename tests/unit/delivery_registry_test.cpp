@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "delivery_registry.hpp"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "exit_code.hpp"
 
 #include <gtest/gtest.h>

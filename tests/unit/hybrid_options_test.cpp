@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>

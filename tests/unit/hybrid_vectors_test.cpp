@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The connections in tests/data/hybrid-v1, made again and compared; and read as somebody would who has the responder's
 // secrets. With WHERRY_WRITE_VECTORS=1 in the environment they are written instead.
 #include <botan/hex.h>

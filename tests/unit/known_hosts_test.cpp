@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/keys/known_hosts.hpp"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "overtaking_queue.hpp"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "packing_policy.hpp"
 
 #include <gtest/gtest.h>

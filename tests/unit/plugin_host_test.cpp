@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/plugin_host.hpp"
 
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "record_memory.hpp"
 
 #include <gtest/gtest.h>

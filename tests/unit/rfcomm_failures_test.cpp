@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What becomes of each errno: the code by which a caller decides, and a sentence for a person.
 #include <gmock/gmock.h>
 

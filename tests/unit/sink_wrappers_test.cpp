@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Every wrapper of a sink passes on every function: what is called, and what comes back, is the same as without it.
 #include <gmock/gmock.h>
 

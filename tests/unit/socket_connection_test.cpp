@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "socket_connection.hpp"
 
 #include <gmock/gmock.h>

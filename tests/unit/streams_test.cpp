@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // One exchange over several connections: the parts, and all of it over connections in memory.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Golden transcripts: what both sides of an exchange say in each scenario, compared with a file of
 // tests/data/transcripts that has the test's name. A change of the wire fails here; a change behind it does not.
 //

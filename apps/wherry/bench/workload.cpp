@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "bench/workload.hpp"
 
 #include <botan/hex.h>

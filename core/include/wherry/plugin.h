@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The plugin ABI: what a wherry plugin exports and what the host gives it, in C.
  *

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
 // The C++ face of plugin.h, for authors of plugins: derive from transport, cipher or sink, and end the source file with

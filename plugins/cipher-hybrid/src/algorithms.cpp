@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "algorithms.hpp"
 
 #include <botan/block_cipher.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include <botan/aead.h>
 #include <botan/mem_ops.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "hybrid_cipher.hpp"
 
 #include <botan/exceptn.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "kem.hpp"
 
 #include <botan/pubkey.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // x25519-mlkem768: the secret holds while either of its halves does. Public key, ciphertext and secret are those of
 // ML-KEM-768 (FIPS 203) followed by those of X25519.
 #include "kem.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "records.hpp"
 
 #include <botan/mem_ops.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "wire.hpp"
 
 namespace wherry::hybrid {

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Reads the connections in this folder with another implementation of everything (python3-cryptography).
 
 Written from plugins/cipher-hybrid/doc/hybrid-v1.md alone; shares no code with the cipher. Exits with 77 (skipped) where

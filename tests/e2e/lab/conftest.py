@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The program over Bluetooth, in the machine of tests/bluetooth-lab: A sends from one controller, B receives on the other.
 
 `receive` on B is found by its address and channel; nothing here needs to know the channel beforehand.

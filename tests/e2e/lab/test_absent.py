@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A device that is not there, in a machine of its own: the list of channels of Linux 6.1 is damaged when the failure of a
 connection comes at once, as from an emulated controller, and what follows may hang."""
 from support import LINK

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """With bluetoothd, and an agent that agrees on behalf of whoever sits at the other device."""
 import subprocess
 

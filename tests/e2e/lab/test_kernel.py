@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Without bluetoothd: the kernel's RFCOMM, addresses and channels."""
 import socket
 from pathlib import Path

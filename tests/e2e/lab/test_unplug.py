@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Both controllers vanish: nothing else can be tested in the same machine."""
 import os
 import signal

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A program of somebody else, which links the installed libraries.
 #include <cstdio>
 #include <wherry/keys/known_hosts.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A sink as somebody else writes it, in a tree of his own.
 #include <string>
 #include <wherry/sdk.hpp>

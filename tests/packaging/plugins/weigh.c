@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The same in C. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A sink with bad manners, or odd ones that are allowed: it keeps no state, so all its handles are null; and begin does
  * what the offered name says.

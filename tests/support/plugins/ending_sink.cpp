@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Ends the process, or keeps it from ending, in the way and in the call that its options name.
 #include <sys/prctl.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Ends the process in connect() or listen(), with the exit status of success.
 #include <cstdlib>
 

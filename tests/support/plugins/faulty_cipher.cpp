@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A cipher with one fault: the one that FAULT names when it is compiled. Without one ("none") it does what the
 // conformance kit can see of a cipher; but its arithmetic is a toy's, and protects nothing from anybody.
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A sink with one fault: the one that FAULT names when it is compiled. Without one ("none") it is as it should be: it
 // stores what comes in the folder `items`, and goes on with what was cut. For the tests of the conformance kit.
 #include <fcntl.h>

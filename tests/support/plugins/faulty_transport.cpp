@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A transport with one fault: the one that FAULT names when it is compiled. Without one ("none") it is as it should be:
 // local sockets without a file, reached at "@N". For the tests of the conformance kit.
 #include <poll.h>

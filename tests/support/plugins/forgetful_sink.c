@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A sink whose finish_group leaves some rows as they are, and says odd things in others, by the names of the items. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A plugin made against a later minor version of plugin.h, in which every structure has grown at its end. What is
  * there beyond this version's fields must neither be called nor move what is known.

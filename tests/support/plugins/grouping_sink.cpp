@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Finishes deliveries together, but for those whose names begin with "alone", and for those that are of its other
 // group. Its names say what it does with one: "bad..." fails, "full..." answers too much.
 #include <string>

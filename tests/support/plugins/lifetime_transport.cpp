@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A transport whose peers say what is in the address, to see what outlives what.
 #include <algorithm>
 #include <cstring>

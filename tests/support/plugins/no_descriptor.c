@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A shared object that is no plugin. What looks like the descriptor is hidden, and stays inside; what begins like its
  * name is imported, not exported.

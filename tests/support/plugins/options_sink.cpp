@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // An option of every type, in the response as the plugin got them.
 #include <string>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A plugin for the next major version of the ABI, of which this wherry knows nothing but the name of its symbol. */
 #include "tell_tale.h"
 

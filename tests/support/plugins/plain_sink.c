@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A sink in plain C, written against plugin.h alone. It logs each call that it gets. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One plugin for the many ways in which a descriptor can be wrong, or unusual: when it is loaded it takes the shape
  * that WHERRY_TEST_SHAPE names, words with commas between them. Without it, it is a good sink. A test copies the file

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A transport within one process, over socketpair(2): what stream sockets have in common, without a network or a radio.
 
 #include <poll.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A transport that finds and pairs what a file says, so that the program's part in that can be seen without a radio.
 // A line each, its parts with tabs between them:
 //   found ADDRESS NAME SIGNAL|- PAIRED RECEIVER   of discover(); yes, no or ? for the last two

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Makes a plugin leave a mark when it is loaded: it creates the file that WHERRY_TEST_TELL_TALE names. So a test sees
  * whether code of a file has run that should not have.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Tells of every call by a line of the log, so that a test sees which of them a wrapper passes on. Has 3 bytes of
 // everything already; finishes in groups, and at once.
 #include <string>

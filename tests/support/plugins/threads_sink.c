@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Tells whether calls overlap: each call stays inside for a while, to be met by another. Its thread model is serial,
  * unless WHERRY_TEST_PARALLEL is set when it is loaded.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Throws where it is told to (--throwing.where) what it is told to (--throwing.what).
 #include <new>
 #include <stdexcept>

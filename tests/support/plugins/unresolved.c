@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A plugin whose own library is missing. */
 #include "tell_tale.h"
 
