@@ -57,54 +57,62 @@ def must_reach(*arguments):
     assert (problem := reaches(*arguments)) is None, problem
 
 
-def begin_young(moment, begin, receiver):
-    """Begins something whose moment is before the first PING, and returns its sender."""
+def begin_young(moment, begin):
+    """Begins something whose moment is before the first PING. Returns its receiver and its sender.
+
+    Another attempt has a receiver of its own: what the attempt before left there may last longer."""
     for _ in range(ATTEMPTS):
-        sender = begin()
+        receiver, sender = begin()
         problem = reaches(moment, receiver, sender, limit=YOUNG)
         if problem is None:
-            return sender
+            return receiver, sender
         sender.kill()
+        receiver.kill()
     raise AssertionError(problem)
 
 
 def test_threads_are_those_of_the_model(place):
-    piped, two, four = (place.receiver(folder=place.folder / name) for name in ("piped", "two", "four"))
+    idle = place.receiver()
+    must_reach("idle", idle)
+    with socket.create_connection(idle.endpoint):
+        must_reach("handshake", idle)
+    idle.stop_well()
     command = place.folder / "command"
     os.mkfifo(command)
-    slow = place.receiver("--sink", "exec", "--exec.shell", "--exec.command", f"cat > {place.folder}/got; cat {command}")
-    must_reach("idle", piped)
-    must_reach("idle, sink-exec", slow)
 
-    with socket.create_connection(piped.endpoint):
-        must_reach("handshake", piped)
+    def slow_receiver():
+        return place.receiver("--sink", "exec", "--exec.shell", "--exec.command", f"cat {command}")
 
-    def pipe(receiver, *options):
+    idle = slow_receiver()
+    must_reach("idle, sink-exec", idle)
+    idle.stop_well()
+
+    def pipe(*options):
+        receiver = place.receiver(folder=place.folder / f"received-{len(list(place.folder.iterdir()))}")
         sender = place.sender(receiver, *options, "-", stdin=subprocess.PIPE)
         sender.process.stdin.write(b"the beginning")
         sender.process.stdin.flush()
-        return sender
+        return receiver, sender
 
     def message():
-        return place.sender(slow, "--message", "hello")
+        receiver = slow_receiver()
+        return receiver, place.sender(receiver, "--message", "hello")
 
     # All at the same time, so that all get older at the same time.
-    sending = begin_young("transfer", lambda: pipe(piped), piped)
-    in_two = begin_young("2 streams", lambda: pipe(two, "--streams", "2"), two)
-    in_four = begin_young("4 streams", lambda: pipe(four, "--streams", "4"), four)
-    waiting = begin_young("slow finish", message, slow)
-    must_reach("transfer older than 5 s", piped, sending)
-    must_reach("2 streams older than 5 s", two, in_two)
-    must_reach("4 streams older than 5 s", four, in_four)
-    must_reach("slow finish older than 5 s", slow, waiting)
+    begun = {moment: begin_young(moment, begin) for moment, begin in [
+        ("transfer", pipe),
+        ("2 streams", lambda: pipe("--streams", "2")),
+        ("4 streams", lambda: pipe("--streams", "4")),
+        ("slow finish", message),
+    ]}
+    for moment, sides in begun.items():
+        must_reach(f"{moment} older than 5 s", *sides)
 
-    for sender in (sending, in_two, in_four):
-        sender.process.stdin.close()
-    command.write_bytes(b"done")
-    for sender in (sending, in_two, in_four, waiting):
+    for moment, (receiver, sender) in begun.items():
+        if moment == "slow finish":
+            command.write_bytes(b"done")
+        else:
+            sender.process.stdin.close()
         sender.ended(0)
-    for receiver in (piped, two, four):
-        must_reach("idle again", receiver)
-    must_reach("idle again, sink-exec", slow)
-    for receiver in (piped, two, four, slow):
+        must_reach("idle again, sink-exec" if moment == "slow finish" else "idle again", receiver)
         receiver.stop_well()
