@@ -134,14 +134,21 @@ TEST_F(exchange_server_test, more_peers_than_places_wait) {
     server_options options;
     options.max_connections = 2;
     start(options);
-    std::vector<std::unique_ptr<session>> served;
-    for (int i = 0; i < 2; ++i)
-        served.push_back(session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {}));
-    observer_.wait_until([&] { return observer_.connections == 2; });
+    exchange_observer nobody;
+    std::vector<std::unique_ptr<exchange>> served;
+    for (int i = 0; i < 2; ++i) {
+        served.push_back(std::make_unique<exchange>(
+            session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {}), nullptr,
+            exchange_options{}, nobody));
+        // An answer shows that it has its place; that it is connected does not.
+        text_source item(std::to_string(i), "1");
+        served.back()->send(item);
+        served.back()->settle();
+    }
     auto third = std::async(std::launch::async, [&] { return send("x", "1"); });
     observer_.wait_until([&] { return observer_.connections == 3; });
     EXPECT_EQ(third.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
-    EXPECT_TRUE(sink_.finished().empty());
+    EXPECT_EQ(sink_.finished().size(), 2u);
     served.clear();
     EXPECT_TRUE(third.get().ok());
 }
