@@ -37,9 +37,10 @@ class Hanging:
                                        stdin=subprocess.PIPE)
             self.sender.process.stdin.write(CARGO)
             self.sender.process.stdin.flush()
+            # Before the second one ends, so that both are not finished as one group.
+            self.sender.expect_event("result", name="first", ok=True)
             if function != "abort":
                 self.sender.process.stdin.close()
-            self.sender.expect_event("result", name="first", ok=True)
             if function != "begin":
                 self.receiver.expect_event("offer", name="cargo")
             if function in ("interrupt", "destroy"):
