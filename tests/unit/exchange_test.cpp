@@ -369,9 +369,10 @@ TEST_F(exchange_test, a_group_that_waits_is_dropped_when_the_peer_loses_its_welc
     into_ = &grouping;
     grouping.on_last = [&] { one.is_over = true; };
     connect({}, {}, one.options());
+    // Each of the first keeps a thread, and none is left for the group behind them.
     constexpr std::size_t count = limits::max_finishing_threads + 12;
     for (std::size_t i = 0; i < count; ++i) {
-        text_source item("good" + std::to_string(i), "x");
+        text_source item((i < limits::max_finishing_threads ? "alone" : "good") + std::to_string(i), "x");
         sender_->send(item);
     }
     text_source last("last", "x");
