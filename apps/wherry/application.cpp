@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "application.hpp"
 
-#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <utility>
@@ -10,6 +9,7 @@
 #include "progress.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/text.hpp"
+#include "wherry/trust.hpp"
 
 namespace wherry::app {
 
@@ -22,14 +22,9 @@ session_options session_options_of(const effective_options& options) {
 
 void require_secure(const application& with, const effective_options& options, const cipher& used) {
     if (!used.is_insecure()) return;
-    const auto& name = options.chosen(plugin_kind::cipher).name();
-    if (!options.boolean("insecure"))
-        throw error(
-            errc::bad_input,
-            fmt::format("the cipher {} protects nothing: everybody on the way can read and change what is sent; "
-                        "give --insecure if that is what you want",
-                        name));
-    with.log->warn("the cipher {} protects nothing: everybody on the way can read and change what is sent", name);
+    const auto why = insecure_text(options.chosen(plugin_kind::cipher).name());
+    if (!options.boolean("insecure")) throw error(errc::bad_input, why + "; give --insecure if that is what you want");
+    with.log->warn("{}", why);
 }
 
 void require_no_overlap(const application& with, const effective_options& options) {
