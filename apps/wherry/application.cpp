@@ -13,8 +13,8 @@
 
 namespace wherry::app {
 
-session_options session_options_of(const effective_options& options) {
-    session_options chosen;
+channel_options session_options_of(const effective_options& options) {
+    channel_options chosen;
     chosen.handshake_timeout = options.duration("handshake-timeout");
     chosen.io_timeout = options.duration("io-timeout");
     return chosen;

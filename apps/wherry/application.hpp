@@ -8,7 +8,7 @@
 #include "command.hpp"
 #include "wherry/endpoint.hpp"
 #include "wherry/keys/public_key.hpp"
-#include "wherry/session.hpp"
+#include "wherry/secure_channel.hpp"
 
 namespace wherry::app {
 
@@ -29,7 +29,7 @@ const command& bench_command();
 // ---- What several commands do ----
 
 // What --handshake-timeout and --io-timeout say.
-session_options session_options_of(const effective_options& options);
+channel_options session_options_of(const effective_options& options);
 
 // Throws error(errc::bad_input) for a cipher that protects nothing, unless --insecure was given; warns if it was.
 void require_secure(const application& with, const effective_options& options, const cipher& used);

@@ -10,7 +10,7 @@ void dial_report::connecting(const std::string& destination) {
     with_.log->info("connecting to {}", printable(destination));
 }
 
-void dial_report::connected(const session& opened, const receiver_check& check) {
+void dial_report::connected(const secure_channel& opened, const receiver_check& check) {
     const auto shown = printable(check.destination());
     if (check.found() == receiver_check::finding::remembered)
         with_.note("first contact with " + shown + ": its key " + check.peer().fingerprint + " is remembered");

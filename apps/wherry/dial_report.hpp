@@ -19,11 +19,11 @@ public:
     dial_report(const application& with, const effective_options& options) noexcept : with_(with), options_(options) {}
 
     void connecting(const std::string& destination) override;
-    void connected(const session& opened, const receiver_check& check) override;
+    void connected(const secure_channel& opened, const receiver_check& check) override;
     bool accepts(const receiver_check& check) override;
     void key_changed(const receiver_check& check) override;
 
-    // A session was open once, so the receiver has been recognised.
+    // A channel was open once, so the receiver has been recognised.
     bool has_met() const noexcept { return has_met_; }
     // Tells what ended it all, with `advice` behind it, and, to a sender that was not let in, how to be.
     void tell(const error& failure, std::string_view advice = {}) const;

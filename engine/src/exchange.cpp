@@ -35,8 +35,9 @@ constexpr std::size_t max_join_bytes = frame_header_bytes + 128;
 
 // Ties the two directions to one link: frames go out through one writer, and come in through one reader.
 struct exchange::implementation {
-    implementation(std::unique_ptr<session> given, sink* into, exchange_options options, exchange_observer& observer,
-                   delivery_registry* known, std::optional<joinable> by, const descriptor_reserve* reserve)
+    implementation(std::unique_ptr<secure_channel> given, sink* into, exchange_options options,
+                   exchange_observer& observer, delivery_registry* known, std::optional<joinable> by,
+                   const descriptor_reserve* reserve)
         : over(std::move(given)),
           joins(by),
           reserve(reserve),
@@ -56,7 +57,7 @@ struct exchange::implementation {
         end_merge();
     }
 
-    static bool wants_more(const session& over, const exchange_options& options) {
+    static bool wants_more(const secure_channel& over, const exchange_options& options) {
         return over.side() == role::initiator && options.streams > 1 && options.opener;
     }
 
@@ -328,7 +329,7 @@ struct exchange::implementation {
         if (incoming.is_drained()) writer.say_bye_soon();
     }
 
-    const std::unique_ptr<session> over;
+    const std::unique_ptr<secure_channel> over;
     const std::optional<joinable> joins;
     const descriptor_reserve* const reserve;
     observer_gate gate;
@@ -355,8 +356,9 @@ struct exchange::implementation {
     std::jthread answers;  // last: it uses the rest
 };
 
-exchange::exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer,
-                   delivery_registry* known, std::optional<joinable> by, const descriptor_reserve* reserve)
+exchange::exchange(std::unique_ptr<secure_channel> over, sink* into, exchange_options options,
+                   exchange_observer& observer, delivery_registry* known, std::optional<joinable> by,
+                   const descriptor_reserve* reserve)
     : implementation_(std::make_unique<implementation>(std::move(over), into, options, observer, known, by, reserve)) {}
 
 exchange::~exchange() = default;
@@ -399,6 +401,6 @@ void exchange::abort() noexcept {
     implementation_->over->link().abort();
 }
 
-const session& exchange::over() const noexcept { return *implementation_->over; }
+const secure_channel& exchange::over() const noexcept { return *implementation_->over; }
 
 }  // namespace wherry

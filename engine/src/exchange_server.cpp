@@ -185,8 +185,8 @@ struct exchange_server::implementation {
     }
 
     void serve_wherry(served& peer) {
-        auto opened = session::open(role::responder, peer.link, *protocol.protection, protocol.cipher_name,
-                                    protocol.verify, options.timing);
+        auto opened = secure_channel::open(role::responder, peer.link, *protocol.protection, protocol.cipher_name,
+                                           protocol.verify, options.timing);
         observer.connected(peer.id, opened->peer_address(), opened->peer(), opened->describe());
         forwarding_observer forward(observer, peer.id);
         exchange_options how;

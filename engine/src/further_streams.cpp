@@ -13,13 +13,13 @@ namespace wherry {
 
 struct further_streams::stream {
     std::shared_ptr<connection> link;  // under the mutex
-    std::unique_ptr<session> over;
+    std::unique_ptr<secure_channel> over;
     std::unique_ptr<link_writer> writer;
     record_spreader::writer writing;
     std::jthread writing_thread, reading_thread;
 };
 
-further_streams::further_streams(session& first, link_writer& writer, stream_opener& opener, std::size_t wanted,
+further_streams::further_streams(secure_channel& first, link_writer& writer, stream_opener& opener, std::size_t wanted,
                                  observer_gate& observer)
     : first_(first), writer_(writer), opener_(opener), wanted_(wanted), observer_(observer) {}
 

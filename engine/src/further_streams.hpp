@@ -22,7 +22,7 @@ namespace wherry {
 class further_streams {
 public:
     // All that is referred to outlives it. `wanted` > 1, the first one included.
-    further_streams(session& first, link_writer& writer, stream_opener& opener, std::size_t wanted,
+    further_streams(secure_channel& first, link_writer& writer, stream_opener& opener, std::size_t wanted,
                     observer_gate& observer);
     ~further_streams();
 
@@ -57,7 +57,7 @@ private:
     // With `mutex_` held, which it gives back before it tells.
     void settle(std::unique_lock<std::mutex>& lock);
 
-    session& first_;
+    secure_channel& first_;
     link_writer& writer_;
     stream_opener& opener_;
     const std::size_t wanted_;

@@ -49,7 +49,7 @@ auto of_sink(Call&& call) {
 
 }  // namespace
 
-incoming_transfers::incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer,
+incoming_transfers::incoming_transfers(secure_channel& over, sink* into, link_writer& writer, observer_gate& observer,
                                        delivery_registry* known, peer_verifier verify,
                                        const descriptor_reserve* reserve)
     : over_(over),

@@ -26,7 +26,7 @@
 #include "overtaking_queue.hpp"
 #include "packing.hpp"
 #include "wherry/clocks.hpp"
-#include "wherry/session.hpp"
+#include "wherry/secure_channel.hpp"
 #include "wherry/sink.hpp"
 
 namespace wherry {
@@ -44,7 +44,7 @@ public:
 
     // `into` may be null: then every offer is refused.
     // `known` and `reserve` may be null. `verify` may be empty; see exchange_options.
-    incoming_transfers(session& over, sink* into, link_writer& writer, observer_gate& observer,
+    incoming_transfers(secure_channel& over, sink* into, link_writer& writer, observer_gate& observer,
                        delivery_registry* known, peer_verifier verify, const descriptor_reserve* reserve);
     ~incoming_transfers();
 
@@ -159,7 +159,7 @@ private:
     bool has_given_up() const noexcept { return has_given_up_; }
     bool must_stop() const noexcept { return is_draining_ || has_given_up_; }
 
-    session& over_;
+    secure_channel& over_;
     sink* const into_;
     link_writer& writer_;
     observer_gate& observer_;

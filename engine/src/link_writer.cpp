@@ -14,13 +14,13 @@ using clock = std::chrono::steady_clock;
 
 namespace {
 
-std::size_t bulk_record_bytes(session& over) {
+std::size_t bulk_record_bytes(secure_channel& over) {
     return std::clamp(over.link().record_bytes(), limits::min_record_bytes, limits::max_record_bytes);
 }
 
 }  // namespace
 
-link_writer::link_writer(session& over, std::chrono::milliseconds ping_interval, numbering how)
+link_writer::link_writer(secure_channel& over, std::chrono::milliseconds ping_interval, numbering how)
     : over_(over),
       bulk_bytes_(bulk_record_bytes(over)),
       spreader_(how == numbering::ordered ? std::make_unique<record_spreader>(bulk_bytes_, over.protection().overhead())

@@ -14,7 +14,7 @@
 #include "alarm_clock.hpp"
 #include "record.hpp"
 #include "record_spreader.hpp"
-#include "wherry/session.hpp"
+#include "wherry/secure_channel.hpp"
 
 namespace wherry {
 
@@ -24,13 +24,13 @@ struct link_traffic {
     std::chrono::nanoseconds blocked{0};
 };
 
-// Puts sealed records on a session's link, from any thread, one at a time, and says PING when nobody has had anything
+// Puts sealed records on a channel's link, from any thread, one at a time, and says PING when nobody has had anything
 // to say for a while. Where records are numbered, further connections may come to share them.
 class link_writer {
 public:
     using numbering = record_buffer::numbering;
 
-    link_writer(session& over, std::chrono::milliseconds ping_interval, numbering how = numbering::none);
+    link_writer(secure_channel& over, std::chrono::milliseconds ping_interval, numbering how = numbering::none);
     ~link_writer();
 
     // A record of the size that suits the link, for content; and a small one, for a few frames.
@@ -76,7 +76,7 @@ private:
     link_traffic write_locked(record_buffer& record);
     void count(const link_traffic& more) noexcept;
 
-    session& over_;
+    secure_channel& over_;
     const std::size_t bulk_bytes_;  // asked once: all bulk records have one size
     const std::unique_ptr<record_spreader> spreader_;
     const std::chrono::milliseconds ping_interval_;

@@ -45,7 +45,7 @@ error no_more_taken() {
 
 }  // namespace
 
-outgoing_transfers::outgoing_transfers(session& over, exchange_options options, link_writer& writer,
+outgoing_transfers::outgoing_transfers(secure_channel& over, exchange_options options, link_writer& writer,
                                        observer_gate& observer)
     : over_(over),
       options_(options),

@@ -23,7 +23,7 @@ namespace wherry {
 // reader_ended); fail() and cancel() from any.
 class outgoing_transfers {
 public:
-    outgoing_transfers(session& over, exchange_options options, link_writer& writer, observer_gate& observer);
+    outgoing_transfers(secure_channel& over, exchange_options options, link_writer& writer, observer_gate& observer);
 
     transfer_id announce(source& item, const delivery_attempt& attempt);
     void send(transfer_id id, source& item);
@@ -84,7 +84,7 @@ private:
     void put(frame_type type, transfer_id id, const_bytes payload);
     error settled(const error& of_write);
 
-    session& over_;
+    secure_channel& over_;
     const exchange_options options_;
     link_writer& writer_;
     observer_gate& observer_;

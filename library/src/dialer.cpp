@@ -16,7 +16,7 @@ bool dial_observer::accepts(const receiver_check& check) {
                                        "trusted, or let the first contact be remembered");
 }
 
-dialer::dialer(const endpoint& here, std::string_view destination, const session_options& timing, first_contact policy,
+dialer::dialer(const endpoint& here, std::string_view destination, const channel_options& timing, first_contact policy,
                dial_observer& observer)
     : here_(here),
       route_(here.find_route(destination)),
@@ -34,7 +34,7 @@ receiver_check dialer::make_check(first_contact policy) const {
                           here_.skipped());
 }
 
-std::unique_ptr<session> dialer::connect() {
+std::unique_ptr<secure_channel> dialer::connect() {
     auto check = make_check(policy_);
     try {
         return meet(check);
@@ -56,20 +56,21 @@ std::unique_ptr<session> dialer::connect() {
     }
 }
 
-std::unique_ptr<session> dialer::meet(receiver_check& check) {
+std::unique_ptr<secure_channel> dialer::meet(receiver_check& check) {
     observer_.connecting(route_.canonical);
     auto opened = open(dial(), check);
     observer_.connected(*opened, check);
     return opened;
 }
 
-std::unique_ptr<session> dialer::open(std::shared_ptr<connection> link) {
+std::unique_ptr<secure_channel> dialer::open(std::shared_ptr<connection> link) {
     auto check = make_check(first_contact::report);
     return open(std::move(link), check);
 }
 
-std::unique_ptr<session> dialer::open(std::shared_ptr<connection> link, receiver_check& check) const {
-    return session::open(role::initiator, std::move(link), *cipher_, here_.cipher_name(), check.verifier(), timing_);
+std::unique_ptr<secure_channel> dialer::open(std::shared_ptr<connection> link, receiver_check& check) const {
+    return secure_channel::open(role::initiator, std::move(link), *cipher_, here_.cipher_name(), check.verifier(),
+                                timing_);
 }
 
 void dialer::fail_changed(const receiver_check& check) {

@@ -104,7 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto link = std::make_shared<test::scripted_connection>();
     link->says(peer.said());
     test::plain_cipher cipher;
-    exchange serving(session::open(role::responder, link, cipher, "plain", nullptr, {}), &into, {}, observer);
+    exchange serving(secure_channel::open(role::responder, link, cipher, "plain", nullptr, {}), &into, {}, observer);
     try {
         serving.serve();
     } catch (const error& e) {

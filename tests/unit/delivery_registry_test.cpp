@@ -104,22 +104,23 @@ public:
             std::chrono::milliseconds receiver_pings = 1h)
         : cipher_(std::move(who)) {
         memory_link link;
-        session_options at_sender, at_receiver;
+        channel_options at_sender, at_receiver;
         at_sender.ping_interval = sender_pings;
         at_receiver.ping_interval = receiver_pings;
         serving_ = std::async(std::launch::async, [this, &known, &into, at_receiver,
                                                    responder = std::shared_ptr<connection>(std::move(link.responder))] {
             exchange_observer nobody;
             try {
-                exchange serving(session::open(role::responder, responder, cipher_, "plain", nullptr, at_receiver),
-                                 &into, {at_receiver, exchange_options::digest::none}, nobody, &known);
+                exchange serving(
+                    secure_channel::open(role::responder, responder, cipher_, "plain", nullptr, at_receiver), &into,
+                    {at_receiver, exchange_options::digest::none}, nobody, &known);
                 serving.serve();
             } catch (const error&) {
             }
         });
         sending_.emplace(
-            session::open(role::initiator, std::move(link.initiator), cipher_, "plain", nullptr, at_sender), nullptr,
-            exchange_options{at_sender, exchange_options::digest::none}, observer_);
+            secure_channel::open(role::initiator, std::move(link.initiator), cipher_, "plain", nullptr, at_sender),
+            nullptr, exchange_options{at_sender, exchange_options::digest::none}, observer_);
     }
 
     exchange& sending() { return *sending_; }

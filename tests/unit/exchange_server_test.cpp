@@ -100,7 +100,7 @@ protected:
             void answered(transfer_id, const offer&, const delivery_result& r) override { result = r; }
             delivery_result result;
         } answer;
-        auto over = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
+        auto over = secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
         exchange sending(std::move(over), nullptr, {}, answer);
         text_source item(name, content);
         sending.send(item);
@@ -138,7 +138,7 @@ TEST_F(exchange_server_test, more_peers_than_places_wait) {
     std::vector<std::unique_ptr<exchange>> served;
     for (int i = 0; i < 2; ++i) {
         served.push_back(std::make_unique<exchange>(
-            session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {}), nullptr,
+            secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {}), nullptr,
             exchange_options{}, nobody));
         // An answer shows that it has its place; that it is connected does not.
         text_source item(std::to_string(i), "1");
@@ -213,7 +213,7 @@ TEST_F(exchange_server_test, a_delivery_waits_for_descriptors_of_its_own_senders
         void answered(transfer_id, const offer&, const delivery_result& r) override { delivered += r.ok() ? 1 : 0; }
         int delivered = 0;
     } answers;
-    auto over = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
+    auto over = secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
     exchange sending(std::move(over), nullptr, {}, answers);
     for (int i = 0; i < 100; ++i) {
         text_source item(std::to_string(i), "content");
@@ -268,7 +268,7 @@ TEST_F(exchange_server_test, peers_that_wait_for_a_place_hear_of_a_stop) {
     server_options options;
     options.max_connections = 1;
     start(options);
-    auto served = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
+    auto served = secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
     observer_.wait_until([&] { return observer_.connections == 1; });
     auto waiting = std::async(std::launch::async, [&] { return send("x", "1"); });
     observer_.wait_until([&] { return observer_.connections == 2; });
@@ -326,7 +326,7 @@ TEST_F(exchange_server_test, stop_lets_what_is_in_flight_end) {
 
 TEST_F(exchange_server_test, stop_cuts_what_does_not_end_in_time) {
     start();
-    auto over = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
+    auto over = secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
     exchange_observer nobody;
     exchange sending(std::move(over), nullptr, {}, nobody);
     text_source item("x", "abc");
@@ -343,7 +343,7 @@ TEST_F(exchange_server_test, stop_cuts_what_does_not_end_in_time) {
 TEST_F(exchange_server_test, stop_ends_idle_connections_and_handshakes_at_once) {
     start();
     auto silent = listener_.connect();
-    auto idle = session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
+    auto idle = secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
     idle->complete();
     observer_.wait_until([&] { return observer_.connections == 1; });
     while (listener_.waiting() > 0) std::this_thread::yield();

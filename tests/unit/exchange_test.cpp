@@ -111,9 +111,9 @@ struct noting_observer final : exchange_observer {
     std::function<void(std::uint64_t)> on_received;
 };
 
-std::unique_ptr<session> open_session(role side, std::shared_ptr<connection> link, session_options timing = {}) {
+std::unique_ptr<secure_channel> open_session(role side, std::shared_ptr<connection> link, channel_options timing = {}) {
     static plain_cipher cipher;
-    return session::open(side, std::move(link), cipher, "plain", nullptr, timing);
+    return secure_channel::open(side, std::move(link), cipher, "plain", nullptr, timing);
 }
 
 // A sender on this thread, a receiver on another.

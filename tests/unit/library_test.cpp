@@ -654,7 +654,7 @@ public:
         asked_about = check.peer().fingerprint;
         return answer_;
     }
-    void connected(const session&, const receiver_check& check) override { met = check.destination(); }
+    void connected(const secure_channel&, const receiver_check& check) override { met = check.destination(); }
     void disconnected(connection_id id, std::string_view, const std::optional<error>&) override {
         if (id == 1) gone_.set_value();
     }

@@ -34,7 +34,8 @@ protected:
         peer.item(1, "first", "abc").item(3, "second", "defgh").bye();
         link_->says(peer.said());
         test::plain_cipher cipher;
-        exchange serving(session::open(role::responder, link_, cipher, "plain", nullptr, {}), &*into_, {}, ending_);
+        exchange serving(secure_channel::open(role::responder, link_, cipher, "plain", nullptr, {}), &*into_, {},
+                         ending_);
         ASSERT_NO_THROW(serving.serve());
     }
 
@@ -106,7 +107,8 @@ protected:
         const auto link = std::make_shared<test::scripted_connection>();
         link->says(peer.said());
         test::plain_cipher cipher;
-        exchange serving(session::open(role::responder, link, cipher, "plain", nullptr, {}), &into_, {}, ending_);
+        exchange serving(secure_channel::open(role::responder, link, cipher, "plain", nullptr, {}), &into_, {},
+                         ending_);
         try {
             serving.serve();
         } catch (const error& e) {

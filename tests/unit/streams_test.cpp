@@ -401,8 +401,8 @@ public:
         const std::lock_guard lock(mutex_);
         return links_.emplace_back(std::move(link));
     }
-    std::unique_ptr<session> open(std::shared_ptr<connection> link) override {
-        return session::open(role::initiator, std::move(link), cipher_, "plain", nullptr, {});
+    std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link) override {
+        return secure_channel::open(role::initiator, std::move(link), cipher_, "plain", nullptr, {});
     }
     void cut_one() {
         const std::lock_guard lock(mutex_);
@@ -438,8 +438,8 @@ protected:
         exchange_options options;
         options.streams = streams;
         options.opener = &opener_;
-        sender_.emplace(session::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {}), nullptr,
-                        options, at_sender_);
+        sender_.emplace(secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {}),
+                        nullptr, options, at_sender_);
     }
 
     // Items that are there before the further connections are, and then more.
@@ -625,7 +625,7 @@ TEST_F(streams_test, end_when_the_receiver_is_cut) {
 class hand_made {
 public:
     hand_made(memory_listener& to, cipher& with)
-        : over_(session::open(role::initiator, to.connect(), with, "plain", nullptr, {})) {
+        : over_(secure_channel::open(role::initiator, to.connect(), with, "plain", nullptr, {})) {
         over_->complete();
         records_.emplace(over_->link(), over_->protection());
     }
@@ -668,7 +668,7 @@ public:
     }
 
 private:
-    std::unique_ptr<session> over_;
+    std::unique_ptr<secure_channel> over_;
     std::optional<record_reader> records_;
 };
 
@@ -758,8 +758,8 @@ TEST(streams_of_others, a_token_is_of_no_use_to_another_identity) {
     memory_listener to_first, to_other;
     const auto serve = [&](memory_listener& at, cipher& with, std::uint64_t number) -> std::optional<error> {
         try {
-            exchange serving(session::open(role::responder, at.accept(), with, "plain", nullptr, {}), &sink, {}, nobody,
-                             nullptr, joinable{registry, number});
+            exchange serving(secure_channel::open(role::responder, at.accept(), with, "plain", nullptr, {}), &sink, {},
+                             nobody, nullptr, joinable{registry, number});
             serving.find_what_it_joins();
             serving.serve();
             return std::nullopt;
@@ -794,7 +794,7 @@ TEST(streams_of_others, an_older_receiver_is_told_apart_by_its_answers) {
     plain_cipher cipher;
     sender_observer observer;
     auto older = std::async(std::launch::async, [&] {
-        const auto over = session::open(role::responder, listener.accept(), cipher, "plain", nullptr, {});
+        const auto over = secure_channel::open(role::responder, listener.accept(), cipher, "plain", nullptr, {});
         over->complete();
         record_reader records(over->link(), over->protection());
         std::vector<frame_type> known;
@@ -819,8 +819,8 @@ TEST(streams_of_others, an_older_receiver_is_told_apart_by_its_answers) {
     options.streams = 4;
     options.opener = &opener;
     {
-        exchange sending(session::open(role::initiator, listener.connect(), cipher, "plain", nullptr, {}), nullptr,
-                         options, observer);
+        exchange sending(secure_channel::open(role::initiator, listener.connect(), cipher, "plain", nullptr, {}),
+                         nullptr, options, observer);
         text_source item("x", "abc");
         sending.send(item);
         sending.finish();

@@ -56,12 +56,12 @@ using test::transcript;
 using sending_side = exchange;
 using receiving_side = exchange;
 
-std::unique_ptr<sending_side> make_sender(std::unique_ptr<session> channel, const exchange_options& options,
+std::unique_ptr<sending_side> make_sender(std::unique_ptr<secure_channel> channel, const exchange_options& options,
                                           exchange_observer& observer) {
     return std::make_unique<exchange>(std::move(channel), nullptr, options, observer);
 }
 
-std::unique_ptr<receiving_side> make_receiver(std::unique_ptr<session> channel, sink& into,
+std::unique_ptr<receiving_side> make_receiver(std::unique_ptr<secure_channel> channel, sink& into,
                                               const exchange_options& options, exchange_observer& observer,
                                               delivery_registry* registry) {
     return std::make_unique<exchange>(std::move(channel), &into, options, observer, registry);
@@ -69,8 +69,8 @@ std::unique_ptr<receiving_side> make_receiver(std::unique_ptr<session> channel, 
 
 // ---- What the scenarios are made of ----
 
-session_options patient() {
-    session_options timing;
+channel_options patient() {
+    channel_options timing;
     timing.handshake_timeout = timing.io_timeout = timing.ping_interval = std::chrono::hours(1);
     return timing;
 }
@@ -193,9 +193,9 @@ struct noting_observer final : exchange_observer {
 };
 
 // Opens a session of either side with the plain cipher.
-std::unique_ptr<session> open_session(role side, std::shared_ptr<connection> link) {
+std::unique_ptr<secure_channel> open_session(role side, std::shared_ptr<connection> link) {
     static plain_cipher cipher;
-    return session::open(side, std::move(link), cipher, "plain", nullptr, patient());
+    return secure_channel::open(side, std::move(link), cipher, "plain", nullptr, patient());
 }
 
 // A side that says what a test tells it to.
@@ -256,7 +256,7 @@ public:
     }
 
 private:
-    std::unique_ptr<session> session_;
+    std::unique_ptr<secure_channel> session_;
     std::optional<record_reader> records_;
 };
 
@@ -1640,7 +1640,7 @@ TEST_F(hand_made_receiver, closes_without_bye) {
 TEST_F(hand_made_receiver, knows_of_no_streams) {
     struct no_opener final : stream_opener {
         std::shared_ptr<connection> dial() override { throw error(errc::internal, "none is asked for"); }
-        std::unique_ptr<session> open(std::shared_ptr<connection>) override {
+        std::unique_ptr<secure_channel> open(std::shared_ptr<connection>) override {
             throw error(errc::internal, "none is asked for");
         }
     } opener;
@@ -1687,7 +1687,7 @@ protected:
             if (refuses) throw error(errc::disconnected, "there is one channel only");
             return test_.dial();
         }
-        std::unique_ptr<session> open(std::shared_ptr<connection> link) override {
+        std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link) override {
             return open_session(role::initiator, std::move(link));
         }
         std::atomic<bool> refuses = false;

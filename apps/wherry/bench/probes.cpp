@@ -14,7 +14,7 @@ namespace wherry::app::bench {
 namespace {
 
 // The meter of the connection that this thread has read from last. A receiver reads the peer's preface on the thread
-// that then runs the handshake, which is how a session finds the connection that it is for.
+// that then runs the handshake, which is how a channel finds the connection that it is for.
 thread_local std::weak_ptr<stage_meter> last_read_from;
 
 }  // namespace
@@ -240,7 +240,7 @@ struct receiving_probe::implementation {
             auto opened = inner_.handshake(side, prologue, link, verify);
             auto meter = last_read_from.lock();
             if (!meter) throw error(errc::internal, "a handshake without a connection");
-            // The core shows a sink the same object as the session has.
+            // The core shows a sink the same object as the channel has.
             const auto* const peer = &opened->peer();
             of_.add(peer, meter);
             return std::make_unique<timed_session>(std::move(opened), std::move(meter), direction::receiving,

@@ -194,8 +194,8 @@ nanoseconds latencies::mean() const {
 }
 
 struct bench_connection::implementation {
-    implementation(std::unique_ptr<session> over, std::shared_ptr<stage_meter> given, const workload_options& what,
-                   const exchange_options& how, bench_progress& progress)
+    implementation(std::unique_ptr<secure_channel> over, std::shared_ptr<stage_meter> given,
+                   const workload_options& what, const exchange_options& how, bench_progress& progress)
         : meter(std::move(given)),
           options(what),
           progress(progress),
@@ -339,7 +339,7 @@ struct bench_connection::implementation {
     bool has_settled = false;
 };
 
-bench_connection::bench_connection(std::unique_ptr<session> over, std::shared_ptr<stage_meter> meter,
+bench_connection::bench_connection(std::unique_ptr<secure_channel> over, std::shared_ptr<stage_meter> meter,
                                    const workload_options& what, const exchange_options& how, bench_progress& progress)
     : implementation_(std::make_unique<implementation>(std::move(over), std::move(meter), what, how, progress)) {}
 

@@ -70,8 +70,8 @@ struct connection_outcome {
 class bench_connection {
 public:
     // What is referred to outlives it.
-    bench_connection(std::unique_ptr<session> over, std::shared_ptr<stage_meter> meter, const workload_options& what,
-                     const exchange_options& how, bench_progress& progress);
+    bench_connection(std::unique_ptr<secure_channel> over, std::shared_ptr<stage_meter> meter,
+                     const workload_options& what, const exchange_options& how, bench_progress& progress);
     ~bench_connection();
 
     // Waits until the receiver has let it in. Throws error.

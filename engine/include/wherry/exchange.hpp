@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "wherry/error.hpp"
-#include "wherry/session.hpp"
+#include "wherry/secure_channel.hpp"
 #include "wherry/sink.hpp"
 #include "wherry/transfer.hpp"
 
@@ -22,8 +22,8 @@ struct joinable {
     std::uint64_t number;
 };
 
-// Two peers trading items over one session. Either may offer. Many transfers are in flight; none waits for the one
-// before it, except for its bytes.
+// Two peers trading items over one secure channel. Either may offer. Many transfers are in flight; none waits for the
+// one before it, except for its bytes.
 //
 // Use: construct; send() items, from one thread; finish(). A side that only receives calls serve() instead.
 class exchange {
@@ -31,7 +31,7 @@ public:
     // `into` may be null: then what the peer offers is refused. `known` is what exchanges of one receiver share, so
     // that they know of each other's deliveries; null: nobody does. All that is referred to outlives the exchange.
     // Without `by` further connections cannot join. Without `reserve` deliveries may use the last descriptors.
-    exchange(std::unique_ptr<session> over, sink* into, exchange_options options, exchange_observer& observer,
+    exchange(std::unique_ptr<secure_channel> over, sink* into, exchange_options options, exchange_observer& observer,
              delivery_registry* known = nullptr, std::optional<joinable> by = std::nullopt,
              const descriptor_reserve* reserve = nullptr);
     // Ends the exchange; what is in flight is aborted on both sides.
@@ -83,7 +83,7 @@ public:
     // From any thread. Cuts the link.
     void abort() noexcept;
 
-    const session& over() const noexcept;
+    const secure_channel& over() const noexcept;
 
 private:
     struct implementation;

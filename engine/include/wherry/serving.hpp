@@ -11,7 +11,7 @@
 #include "wherry/error.hpp"
 #include "wherry/limits.hpp"
 #include "wherry/receive_all.hpp"
-#include "wherry/session.hpp"
+#include "wherry/secure_channel.hpp"
 #include "wherry/sink.hpp"
 #include "wherry/transfer.hpp"
 
@@ -70,7 +70,7 @@ struct server_options {
     // Connections that may carry one sender's exchange, 1 to limits::max_streams. Those beyond the first do not count
     // above.
     std::size_t max_streams = limits::usual_streams;
-    session_options timing;
+    channel_options timing;
 };
 
 }  // namespace wherry

@@ -12,7 +12,7 @@
 #include "wherry/cipher.hpp"
 #include "wherry/error.hpp"
 #include "wherry/receive_all.hpp"
-#include "wherry/session.hpp"
+#include "wherry/secure_channel.hpp"
 #include "wherry/sink.hpp"
 #include "wherry/transfer_id.hpp"
 
@@ -98,11 +98,11 @@ public:
 
     virtual std::shared_ptr<connection> dial() = 0;
     // As the first one was opened. That the key is the first one's, too, is for the exchange to see to.
-    virtual std::unique_ptr<session> open(std::shared_ptr<connection> link) = 0;
+    virtual std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link) = 0;
 };
 
 struct exchange_options {
-    session_options timing;
+    channel_options timing;
     // Ask the receiver to compare a SHA-256 of the whole content before it finishes a delivery.
     enum class digest { none, sha256 };
     digest content_digest = digest::none;

@@ -7,7 +7,7 @@
 
 #include "wherry/endpoint.hpp"
 #include "wherry/exchange.hpp"
-#include "wherry/session.hpp"
+#include "wherry/secure_channel.hpp"
 #include "wherry/trust.hpp"
 
 namespace wherry {
@@ -20,7 +20,7 @@ public:
     // `destination` as known_hosts has it: "tcp://host:9417".
     virtual void connecting(const std::string& destination) { (void)destination; }
     // The receiver has proved its key, and check.found() says how that is known.
-    virtual void connected(const session& opened, const receiver_check& check) { (void)opened, (void)check; }
+    virtual void connected(const secure_channel& opened, const receiver_check& check) { (void)opened, (void)check; }
     // Returns true to have the key of an unknown receiver remembered, and the receiver reached again; false to refuse
     // it. The connection is closed meanwhile, so it may take its time. Throws error to say why it was refused; it does
     // so unless it is overridden.
@@ -37,30 +37,30 @@ class dialer final : public stream_opener {
 public:
     // `observer` outlives it. Throws error as endpoint::find_route() and endpoint::protection() do, and bad_input for a
     // destination without an address.
-    dialer(const endpoint& here, std::string_view destination, const session_options& timing, first_contact policy,
+    dialer(const endpoint& here, std::string_view destination, const channel_options& timing, first_contact policy,
            dial_observer& observer);
 
-    // Opens a session with the receiver. Throws error: auth_failed if its key has changed or is not trusted, and what
-    // transport::connect() and session::open() throw.
-    std::unique_ptr<session> connect();
+    // Opens a channel to the receiver. Throws error: auth_failed if its key has changed or is not trusted, and what
+    // transport::connect() and secure_channel::open() throw.
+    std::unique_ptr<secure_channel> connect();
 
     // Further connections to the same receiver, whose key is known by then. From any thread.
     std::shared_ptr<connection> dial() override { return route_.link->connect(route_.address); }
-    std::unique_ptr<session> open(std::shared_ptr<connection> link) override;
+    std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link) override;
 
     // "tcp://host:9417", as known_hosts has it.
     const std::string& destination() const noexcept { return route_.canonical; }
 
 private:
     receiver_check make_check(first_contact policy) const;
-    std::unique_ptr<session> meet(receiver_check& check);
-    std::unique_ptr<session> open(std::shared_ptr<connection> link, receiver_check& check) const;
+    std::unique_ptr<secure_channel> meet(receiver_check& check);
+    std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link, receiver_check& check) const;
     [[noreturn]] void fail_changed(const receiver_check& check);
 
     const endpoint here_;
     const endpoint::route route_;
     const std::shared_ptr<cipher> cipher_;
-    const session_options timing_;
+    const channel_options timing_;
     const first_contact policy_;
     dial_observer& observer_;
 };

@@ -25,7 +25,7 @@ struct raw_receiving {
 };
 
 struct receiver_options {
-    session_options timing;
+    channel_options timing;
     // Senders served at once; further ones wait for one of them to end.
     std::size_t max_connections = 256;
     // Connections that one sender may use at once, 1 to limits::max_streams; see send_options::streams.

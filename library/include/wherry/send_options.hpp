@@ -66,7 +66,7 @@ public:
 };
 
 struct send_options {
-    session_options timing;
+    channel_options timing;
     // What to do with a receiver whose key is not known: refuse to send, unless `meeting` accepts it (report), or
     // remember the key, and trust it from then on.
     first_contact new_peer = first_contact::report;

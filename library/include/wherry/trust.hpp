@@ -103,7 +103,7 @@ public:
           policy_(policy),
           skipped_(skipped) {}
 
-    // For a session; borrows this.
+    // For a secure channel; borrows this.
     peer_verifier verifier() {
         return [this](const identity& peer) { return verify(peer); };
     }

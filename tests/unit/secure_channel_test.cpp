@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "wherry/session.hpp"
+#include "wherry/secure_channel.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ using test::memory_link;
 using test::plain_cipher;
 using testing::HasSubstr;
 
-constexpr session_options quick = {std::chrono::milliseconds(200), std::chrono::milliseconds(1000)};
+constexpr channel_options quick = {std::chrono::milliseconds(200), std::chrono::milliseconds(1000)};
 
 std::optional<error> failure_of(const std::function<void()>& act) {
     try {
@@ -39,13 +39,13 @@ outcome open_both(const std::string& initiators_cipher, const std::string& respo
     plain_cipher cipher;
     auto responder = std::async(std::launch::async, [&] {
         return failure_of([&] {
-            session::open(role::responder, std::move(link.responder), cipher, responders_cipher, verify, quick)
+            secure_channel::open(role::responder, std::move(link.responder), cipher, responders_cipher, verify, quick)
                 ->complete();
         });
     });
     outcome both;
     both.initiator = failure_of([&] {
-        session::open(role::initiator, std::move(link.initiator), cipher, initiators_cipher, nullptr, quick)
+        secure_channel::open(role::initiator, std::move(link.initiator), cipher, initiators_cipher, nullptr, quick)
             ->complete();
     });
     both.responder = responder.get();
@@ -59,16 +59,16 @@ std::optional<error> responder_hears(const_bytes said, bool and_closes) {
     if (!said.empty()) link.initiator->write_all(said);
     if (and_closes) link.initiator->shutdown_write();
     return failure_of(
-        [&] { session::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, quick); });
+        [&] { secure_channel::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, quick); });
 }
 
-TEST(session, opens_between_two_sides_that_agree) {
+TEST(secure_channel, opens_between_two_sides_that_agree) {
     const auto both = open_both("plain", "plain");
     EXPECT_FALSE(both.initiator) << both.initiator->what();
     EXPECT_FALSE(both.responder) << both.responder->what();
 }
 
-TEST(session, two_ciphers_are_named_on_both_sides) {
+TEST(secure_channel, two_ciphers_are_named_on_both_sides) {
     const auto both = open_both("plain", "other");
     ASSERT_TRUE(both.initiator && both.responder);
     EXPECT_EQ(both.initiator->code(), errc::protocol);
@@ -76,7 +76,7 @@ TEST(session, two_ciphers_are_named_on_both_sides) {
     EXPECT_THAT(both.responder->what(), HasSubstr("the peer uses the cipher 'plain', this side 'other'"));
 }
 
-TEST(session, a_refused_initiator_learns_it_from_the_cipher) {
+TEST(secure_channel, a_refused_initiator_learns_it_from_the_cipher) {
     const auto both =
         open_both("plain", "plain", [](const identity&) -> std::string { throw error(errc::auth_failed, "not here"); });
     ASSERT_TRUE(both.initiator && both.responder);
@@ -84,13 +84,13 @@ TEST(session, a_refused_initiator_learns_it_from_the_cipher) {
     EXPECT_EQ(both.responder->code(), errc::auth_failed);
 }
 
-TEST(session, another_version_is_named_on_both_sides) {
+TEST(secure_channel, another_version_is_named_on_both_sides) {
     memory_link link;
     plain_cipher cipher;
     link.initiator->write_all(as_bytes("\x89wherry\n\x07whatever follows"));
     link.initiator->shutdown_write();
-    const auto failure =
-        failure_of([&] { session::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, quick); });
+    const auto failure = failure_of(
+        [&] { secure_channel::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, quick); });
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code(), errc::protocol);
     EXPECT_THAT(failure->what(), HasSubstr("the peer speaks version 7 of the protocol, this side version 1"));
@@ -100,29 +100,30 @@ TEST(session, another_version_is_named_on_both_sides) {
     EXPECT_EQ(as_text(answer), "\x89wherry\n\x01\x05plain");
 }
 
-TEST(session, what_speaks_something_else_is_quoted_harmlessly) {
+TEST(secure_channel, what_speaks_something_else_is_quoted_harmlessly) {
     const auto failure = responder_hears(as_bytes("GET / HTTP/1.1\r\n\x1b[2J"), false);
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code(), errc::protocol);
     EXPECT_THAT(failure->what(), HasSubstr("speaks no wherry; it began with 'GET / HTTP/1.1\\x0D\\x0A\\x1B[2J"));
 }
 
-TEST(session, what_says_little_and_waits_is_quoted_at_once) {
+TEST(secure_channel, what_says_little_and_waits_is_quoted_at_once) {
     for (const std::string_view said : {"+OK\r\n", "220 ready\n", "\x89PNG\r\n\x1a\n", "\x89wherr!"}) {
         memory_link link;
         plain_cipher cipher;
         link.initiator->write_all(as_bytes(said));
         // Whoever waited for more would wait for an hour.
-        const session_options patient = {std::chrono::hours(1), std::chrono::hours(1)};
-        const auto failure = failure_of(
-            [&] { session::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, patient); });
+        const channel_options patient = {std::chrono::hours(1), std::chrono::hours(1)};
+        const auto failure = failure_of([&] {
+            secure_channel::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, patient);
+        });
         ASSERT_TRUE(failure);
         EXPECT_EQ(failure->code(), errc::protocol) << failure->what();
         EXPECT_THAT(failure->what(), HasSubstr("speaks no wherry; it began with '" + printable(said) + "'"));
     }
 }
 
-TEST(session, a_preface_may_come_in_any_pieces) {
+TEST(secure_channel, a_preface_may_come_in_any_pieces) {
     const std::string preface("\x89wherry\n\x01\x05plain", 15);
     for (std::size_t cut = 1; cut < preface.size(); ++cut) {
         memory_link link;
@@ -134,7 +135,7 @@ TEST(session, a_preface_may_come_in_any_pieces) {
             to->shutdown_write();
         });
         const auto failure = failure_of(
-            [&] { session::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, quick); });
+            [&] { secure_channel::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, quick); });
         // It got as far as the handshake.
         ASSERT_TRUE(failure);
         EXPECT_THAT(failure->what(), HasSubstr("closed in the handshake")) << cut;
@@ -142,13 +143,13 @@ TEST(session, a_preface_may_come_in_any_pieces) {
     }
 }
 
-TEST(session, a_peer_that_says_nothing_is_given_up) {
+TEST(secure_channel, a_peer_that_says_nothing_is_given_up) {
     const auto failure = responder_hears({}, false);
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code(), errc::timed_out);
 }
 
-TEST(session, a_peer_that_dribbles_is_given_up_all_the_same) {
+TEST(secure_channel, a_peer_that_dribbles_is_given_up_all_the_same) {
     memory_link link;
     plain_cipher cipher;
     std::atomic<bool> over = false;
@@ -164,14 +165,14 @@ TEST(session, a_peer_that_dribbles_is_given_up_all_the_same) {
             std::this_thread::sleep_for(std::chrono::milliseconds(50));
         }
     });
-    const auto failure =
-        failure_of([&] { session::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, quick); });
+    const auto failure = failure_of(
+        [&] { secure_channel::open(role::responder, std::move(link.responder), cipher, "plain", nullptr, quick); });
     over = true;
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code(), errc::timed_out);
 }
 
-TEST(session, a_preface_cut_at_any_byte_is_a_lost_peer) {
+TEST(secure_channel, a_preface_cut_at_any_byte_is_a_lost_peer) {
     const std::string preface("\x89wherry\n\x01\x05plainh", 16);
     for (std::size_t length = 0; length < preface.size(); ++length) {
         const auto failure = responder_hears(as_bytes(preface.substr(0, length)), true);
@@ -181,7 +182,7 @@ TEST(session, a_preface_cut_at_any_byte_is_a_lost_peer) {
     EXPECT_FALSE(responder_hears(as_bytes(preface), true));
 }
 
-TEST(session, a_preface_changed_in_any_byte_is_refused) {
+TEST(secure_channel, a_preface_changed_in_any_byte_is_refused) {
     const std::string preface("\x89wherry\n\x01\x05plainh", 16);
     for (std::size_t at = 0; at + 1 < preface.size(); ++at) {
         auto changed = preface;
@@ -193,11 +194,11 @@ TEST(session, a_preface_changed_in_any_byte_is_refused) {
     }
 }
 
-TEST(session, an_initiator_finds_out_that_there_is_no_wherry) {
+TEST(secure_channel, an_initiator_finds_out_that_there_is_no_wherry) {
     memory_link link;
     plain_cipher cipher;
     link.responder->write_all(as_bytes("SSH-2.0-OpenSSH_9.2p1 Debian\r\n"));
-    auto opened = session::open(role::initiator, std::move(link.initiator), cipher, "plain", nullptr, quick);
+    auto opened = secure_channel::open(role::initiator, std::move(link.initiator), cipher, "plain", nullptr, quick);
     const auto failure = failure_of([&] { opened->complete(); });
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code(), errc::protocol);

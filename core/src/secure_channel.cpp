@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "wherry/session.hpp"
+#include "wherry/secure_channel.hpp"
 
 #include <fmt/format.h>
 
@@ -116,7 +116,7 @@ void take_leave(connection& link) noexcept {
 
 // The link during the opening: every read and write within one deadline, and, for an initiator, the peer's preface
 // taken off the front before the first byte of the handshake.
-class session::opening_stream final : public stream {
+class secure_channel::opening_stream final : public stream {
 public:
     using stream::write_all;
 
@@ -178,18 +178,18 @@ private:
     const_bytes held_;
 };
 
-session::session(role side, std::shared_ptr<connection> link, const session_options& options)
+secure_channel::secure_channel(role side, std::shared_ptr<connection> link, const channel_options& options)
     : side_(side),
       link_(std::move(link)),
       options_(options),
       opening_(std::make_unique<opening_stream>(*link_, clock::now() + options.handshake_timeout)) {}
 
-session::~session() = default;
+secure_channel::~secure_channel() = default;
 
-std::unique_ptr<session> session::open(role side, std::shared_ptr<connection> link, cipher& protection,
-                                       std::string_view cipher_name, const peer_verifier& verify,
-                                       const session_options& options) {
-    std::unique_ptr<session> opened(new session(side, std::move(link), options));
+std::unique_ptr<secure_channel> secure_channel::open(role side, std::shared_ptr<connection> link, cipher& protection,
+                                                     std::string_view cipher_name, const peer_verifier& verify,
+                                                     const channel_options& options) {
+    std::unique_ptr<secure_channel> opened(new secure_channel(side, std::move(link), options));
     auto& opening = *opened->opening_;
     // Both sides' prefaces are the same bytes, or there is no handshake; so they are bound into it as one.
     const auto preface = make_preface(cipher_name);
@@ -213,7 +213,7 @@ std::unique_ptr<session> session::open(role side, std::shared_ptr<connection> li
     return opened;
 }
 
-void session::complete() {
+void secure_channel::complete() {
     // A time of its own: the source of the first item may have been slow to open.
     opening_->restart(clock::now() + options_.handshake_timeout);
     opening_->take_preface();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The opening of a session: what the other side says first. The first byte chooses this side's role and the steps in
-// which the rest arrives.
+// The opening of a secure channel: what the other side says first. The first byte chooses this side's role and the
+// steps in which the rest arrives.
 #include <memory>
 
 #include "fuzz.hpp"
 #include "plain_cipher.hpp"
 #include "scripted_connection.hpp"
-#include "wherry/session.hpp"
+#include "wherry/secure_channel.hpp"
 #include "wherry/text.hpp"
 
 using namespace wherry;
@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const bool is_right = as_text(said).starts_with(preface);
     try {
         test::plain_cipher cipher;
-        const auto opened = session::open(side, link, cipher, "plain", nullptr, {});
+        const auto opened = secure_channel::open(side, link, cipher, "plain", nullptr, {});
         opened->complete();
         // Who said anything else is not let in, and nothing behind the handshake's one byte is touched.
         fuzz::require(is_right && link->unread() == said.size() - preface.size() - 1);

@@ -13,7 +13,7 @@
 
 namespace wherry {
 
-struct session_options {
+struct channel_options {
     // For the preface and the handshake as a whole, so that a peer that says nothing, or little, is soon rid of.
     std::chrono::milliseconds handshake_timeout = clocks::handshake_timeout;
     // Silence after which the peer counts as gone. Live peers say PING every clocks::ping_interval; keep this well
@@ -25,22 +25,22 @@ struct session_options {
 
 // A connection on which sealed records can flow: the preface and the cipher's handshake are done, or, for an initiator,
 // done as far as they must be before it may send.
-class session {
+class secure_channel {
 public:
     // Opens `link` as initiator or responder. `cipher_name` goes into the preface, where two sides that disagree get a
     // clear error. Throws error: protocol (no wherry there, another version or cipher), auth_failed, integrity,
     // disconnected, timed_out. After a failure as responder the peer has been given the time to read why.
-    static std::unique_ptr<session> open(role side, std::shared_ptr<connection> link, cipher& protection,
-                                         std::string_view cipher_name, const peer_verifier& verify,
-                                         const session_options& options);
-    ~session();
+    static std::unique_ptr<secure_channel> open(role side, std::shared_ptr<connection> link, cipher& protection,
+                                                std::string_view cipher_name, const peer_verifier& verify,
+                                                const channel_options& options);
+    ~secure_channel();
 
     // What is left of the opening before the first record is read: an initiator learns here whether it was accepted.
     // Once, by the thread that reads, while another may write. Throws as open() does.
     void complete();
 
     role side() const noexcept { return side_; }
-    const session_options& timing() const noexcept { return options_; }
+    const channel_options& timing() const noexcept { return options_; }
     connection& link() noexcept { return *link_; }
     const std::shared_ptr<connection>& shared_link() const noexcept { return link_; }
     cipher_session& protection() noexcept { return *protection_; }
@@ -52,11 +52,11 @@ public:
 private:
     class opening_stream;
 
-    session(role side, std::shared_ptr<connection> link, const session_options& options);
+    secure_channel(role side, std::shared_ptr<connection> link, const channel_options& options);
 
     const role side_;
     const std::shared_ptr<connection> link_;
-    const session_options options_;
+    const channel_options options_;
     std::unique_ptr<opening_stream> opening_;  // until complete()
     std::unique_ptr<cipher_session> protection_;
 };
