@@ -10,13 +10,13 @@
 #include <utility>
 
 #include "descriptor_reserve.hpp"
-#include "further_streams.hpp"
+#include "extra_connections.hpp"
 #include "incoming.hpp"
 #include "join_registry.hpp"
 #include "link_writer.hpp"
 #include "outgoing.hpp"
 #include "record.hpp"
-#include "stream_merge.hpp"
+#include "reorder_buffer.hpp"
 #include "wherry/as_error.hpp"
 #include "wherry/clocks.hpp"
 #include "wherry/limits.hpp"
@@ -305,7 +305,7 @@ struct exchange::implementation {
             granted.count =
                 static_cast<std::uint16_t>(std::min<std::size_t>(granted.count, reserve->free_beyond_reserve() / 8));
         if (granted.count > 0) {
-            merge = std::make_shared<stream_merge>(incoming.heard());
+            merge = std::make_shared<reorder_buffer>(incoming.heard());
             try {
                 first_reader = std::jthread([this] {
                     try {
@@ -346,13 +346,13 @@ struct exchange::implementation {
     bool are_numbered = false;                // the records of the peer
     std::uint64_t next_number = 0;
     // Of a responder whose peer has further connections.
-    std::shared_ptr<stream_merge> merge;
+    std::shared_ptr<reorder_buffer> merge;
     std::jthread first_reader;
     // Of one such connection: what it has joined.
-    std::shared_ptr<stream_merge> joined;
-    std::shared_ptr<stream_merge::lane> joined_lane;
+    std::shared_ptr<reorder_buffer> joined;
+    std::shared_ptr<reorder_buffer::lane> joined_lane;
     // Of an initiator.
-    std::optional<further_streams> further;
+    std::optional<extra_connections> further;
     std::jthread answers;  // last: it uses the rest
 };
 

@@ -17,7 +17,7 @@ const std::uint8_t* octets(const join_token& token) { return reinterpret_cast<co
 
 }  // namespace
 
-join_token join_registry::grant(std::shared_ptr<stream_merge> to, const identity& peer, std::size_t count,
+join_token join_registry::grant(std::shared_ptr<reorder_buffer> to, const identity& peer, std::size_t count,
                                 std::uint64_t number) {
     join_token token;
     Botan::system_rng().randomize(reinterpret_cast<std::uint8_t*>(token.data()), token.size());
@@ -26,7 +26,7 @@ join_token join_registry::grant(std::shared_ptr<stream_merge> to, const identity
     return token;
 }
 
-void join_registry::withdraw(const stream_merge& to) noexcept {
+void join_registry::withdraw(const reorder_buffer& to) noexcept {
     const std::lock_guard lock(mutex_);
     permissions_.remove_if([&](const permission& one) { return one.to.at.get() == &to; });
 }

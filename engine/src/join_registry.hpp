@@ -10,7 +10,7 @@
 #include <mutex>
 
 #include "frame.hpp"
-#include "stream_merge.hpp"
+#include "reorder_buffer.hpp"
 #include "wherry/cipher.hpp"
 #include "wherry/limits.hpp"
 
@@ -27,11 +27,11 @@ public:
 
     // Permits as many connections of this peer to join, until clocks::join_lifetime has passed or the exchange has
     // withdrawn it. `number` is what the exchange is known by.
-    join_token grant(std::shared_ptr<stream_merge> to, const identity& peer, std::size_t count, std::uint64_t number);
-    void withdraw(const stream_merge& to) noexcept;
+    join_token grant(std::shared_ptr<reorder_buffer> to, const identity& peer, std::size_t count, std::uint64_t number);
+    void withdraw(const reorder_buffer& to) noexcept;
 
     struct place {
-        std::shared_ptr<stream_merge> at;
+        std::shared_ptr<reorder_buffer> at;
         std::uint64_t number = 0;
     };
     // Uses a permission up. Throws error(errc::auth_failed) if there is none with this token for this peer; it does not

@@ -28,14 +28,14 @@ link_writer::link_writer(secure_channel& over, std::chrono::milliseconds ping_in
       ping_interval_(ping_interval),
       last_sent_(clock::now()),
       // Most connections have ended by then, without a thread for it.
-      alarm_(alarm_clock::shared().set(ping_interval, [this] {
+      alarm_(timer::shared().set(ping_interval, [this] {
           const std::lock_guard lock(wake_mutex_);
           start_keepalive();
       })) {}
 
 link_writer::~link_writer() {
     // Whoever uses the rest ends before it does.
-    alarm_clock::shared().cancel(alarm_);
+    timer::shared().cancel(alarm_);
     keepalive_ = {};
 }
 

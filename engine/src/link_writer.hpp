@@ -11,9 +11,9 @@
 #include <stop_token>
 #include <thread>
 
-#include "alarm_clock.hpp"
 #include "record.hpp"
 #include "record_spreader.hpp"
+#include "timer.hpp"
 #include "wherry/secure_channel.hpp"
 
 namespace wherry {
@@ -92,9 +92,9 @@ private:
     std::atomic<bool> has_said_bye_ = false;
     std::mutex wake_mutex_;
     std::condition_variable_any wake_;
-    bool wants_bye_ = false;     // under wake_mutex_
-    std::jthread keepalive_;     // under wake_mutex_
-    alarm_clock::ticket alarm_;  // starts it; last: by then all the rest has to be there
+    bool wants_bye_ = false;  // under wake_mutex_
+    std::jthread keepalive_;  // under wake_mutex_
+    timer::ticket alarm_;     // starts it; last: by then all the rest has to be there
 };
 
 }  // namespace wherry

@@ -20,7 +20,7 @@
 #include "record.hpp"
 #include "record_spreader.hpp"
 #include "recording_sink.hpp"
-#include "stream_merge.hpp"
+#include "reorder_buffer.hpp"
 #include "wherry/exchange.hpp"
 #include "wherry/exchange_server.hpp"
 #include "wherry/limits.hpp"
@@ -143,17 +143,17 @@ TEST(record_spreader, a_failure_reaches_who_waits_for_room) {
 
 // ---- Records from several connections ----
 
-class stream_merge_test : public testing::Test {
+class reorder_buffer_test : public testing::Test {
 protected:
     // A connection over which these records come; then it stays open.
     struct scripted {
         memory_link link;
         std::unique_ptr<record_reader> records;
-        std::shared_ptr<stream_merge::lane> own;
+        std::shared_ptr<reorder_buffer::lane> own;
         std::future<std::optional<error>> reading;
     };
 
-    ~stream_merge_test() override {
+    ~reorder_buffer_test() override {
         merge_->close();
         for (auto& one : lanes_) one->link.responder->abort();
     }
@@ -193,11 +193,11 @@ protected:
     }
 
     plain_cipher::plain_session cipher_{role::responder};
-    std::shared_ptr<stream_merge> merge_ = std::make_shared<stream_merge>(nullptr);
+    std::shared_ptr<reorder_buffer> merge_ = std::make_shared<reorder_buffer>(nullptr);
     std::vector<std::unique_ptr<scripted>> lanes_;
 };
 
-TEST_F(stream_merge_test, gives_records_in_the_order_of_their_numbers) {
+TEST_F(reorder_buffer_test, gives_records_in_the_order_of_their_numbers) {
     auto& first = connect(true);
     auto& second = connect();
     auto& third = connect();
@@ -213,7 +213,7 @@ TEST_F(stream_merge_test, gives_records_in_the_order_of_their_numbers) {
     EXPECT_EQ(next(), "(end)");
 }
 
-TEST_F(stream_merge_test, a_number_that_comes_twice_ends_it) {
+TEST_F(reorder_buffer_test, a_number_that_comes_twice_ends_it) {
     auto& first = connect(true);
     auto& second = connect();
     say(first, 0, "a");
@@ -226,7 +226,7 @@ TEST_F(stream_merge_test, a_number_that_comes_twice_ends_it) {
     EXPECT_THAT(failure.what(), HasSubstr("has been"));
 }
 
-TEST_F(stream_merge_test, the_same_number_at_the_same_time_ends_it) {
+TEST_F(reorder_buffer_test, the_same_number_at_the_same_time_ends_it) {
     auto& first = connect(true);
     auto& second = connect();
     auto& third = connect();
@@ -239,7 +239,7 @@ TEST_F(stream_merge_test, the_same_number_at_the_same_time_ends_it) {
               errc::protocol);
 }
 
-TEST_F(stream_merge_test, a_number_that_is_left_out_ends_it) {
+TEST_F(reorder_buffer_test, a_number_that_is_left_out_ends_it) {
     auto& first = connect(true);
     auto& second = connect();
     say(first, 0, "a");
@@ -251,7 +251,7 @@ TEST_F(stream_merge_test, a_number_that_is_left_out_ends_it) {
     EXPECT_THAT(failure.what(), HasSubstr("left out"));
 }
 
-TEST_F(stream_merge_test, what_has_no_number_may_only_be_a_ping) {
+TEST_F(reorder_buffer_test, what_has_no_number_may_only_be_a_ping) {
     connect(true);
     auto& second = connect();
     say(second, std::nullopt, "", frame_type::bye);
@@ -259,7 +259,7 @@ TEST_F(stream_merge_test, what_has_no_number_may_only_be_a_ping) {
     EXPECT_TRUE(second.reading.get());
 }
 
-TEST_F(stream_merge_test, what_came_before_a_connection_was_lost_is_still_given) {
+TEST_F(reorder_buffer_test, what_came_before_a_connection_was_lost_is_still_given) {
     auto& first = connect(true);
     auto& second = connect();
     say(first, 0, "a");
@@ -273,7 +273,7 @@ TEST_F(stream_merge_test, what_came_before_a_connection_was_lost_is_still_given)
     EXPECT_TRUE(second.reading.get());
 }
 
-TEST_F(stream_merge_test, once_the_end_is_expected_connections_may_go) {
+TEST_F(reorder_buffer_test, once_the_end_is_expected_connections_may_go) {
     auto& first = connect(true);
     auto& second = connect();
     say(first, 0, "bye");
@@ -298,7 +298,7 @@ identity somebody(const std::string& name) {
 
 TEST(join_registry, lets_as_many_join_as_it_said_and_no_more) {
     join_registry registry(4);
-    const auto merge = std::make_shared<stream_merge>(nullptr);
+    const auto merge = std::make_shared<reorder_buffer>(nullptr);
     const auto token = registry.grant(merge, somebody("a"), 2, 17);
     for (int i = 0; i < 2; ++i) {
         const auto place = registry.redeem(token, somebody("a"));
@@ -310,7 +310,7 @@ TEST(join_registry, lets_as_many_join_as_it_said_and_no_more) {
 
 TEST(join_registry, a_wrong_token_and_a_wrong_peer_are_refused_alike) {
     join_registry registry(4);
-    const auto merge = std::make_shared<stream_merge>(nullptr);
+    const auto merge = std::make_shared<reorder_buffer>(nullptr);
     const auto token = registry.grant(merge, somebody("a"), 1, 1);
     auto wrong = token;
     wrong.back() ^= std::byte{1};
@@ -324,7 +324,7 @@ TEST(join_registry, a_wrong_token_and_a_wrong_peer_are_refused_alike) {
 
 TEST(join_registry, what_was_withdrawn_lets_nobody_join) {
     join_registry registry(4);
-    const auto merge = std::make_shared<stream_merge>(nullptr);
+    const auto merge = std::make_shared<reorder_buffer>(nullptr);
     const auto token = registry.grant(merge, somebody("a"), 1, 1);
     EXPECT_NE(token, registry.grant(merge, somebody("a"), 1, 2)) << "tokens are random";
     registry.withdraw(*merge);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "further_streams.hpp"
+#include "extra_connections.hpp"
 
 #include <exception>
 #include <system_error>
@@ -11,7 +11,7 @@
 
 namespace wherry {
 
-struct further_streams::stream {
+struct extra_connections::stream {
     std::shared_ptr<connection> link;  // under the mutex
     std::unique_ptr<secure_channel> over;
     std::unique_ptr<link_writer> writer;
@@ -19,13 +19,13 @@ struct further_streams::stream {
     std::jthread writing_thread, reading_thread;
 };
 
-further_streams::further_streams(secure_channel& first, link_writer& writer, stream_opener& opener, std::size_t wanted,
-                                 observer_gate& observer)
+extra_connections::extra_connections(secure_channel& first, link_writer& writer, stream_opener& opener,
+                                     std::size_t wanted, observer_gate& observer)
     : first_(first), writer_(writer), opener_(opener), wanted_(wanted), observer_(observer) {}
 
-further_streams::~further_streams() { stop(); }
+extra_connections::~extra_connections() { stop(); }
 
-void further_streams::ask() {
+void extra_connections::ask() {
     if (std::exchange(was_asked_, true)) return;
     try {
         writer_.transmit_unnumbered(frame_type::streams, 0,
@@ -35,7 +35,7 @@ void further_streams::ask() {
     }
 }
 
-void further_streams::on_answer(const frame& got) {
+void extra_connections::on_answer(const frame& got) {
     const auto content = decode_streams(got.payload);
     std::unique_lock lock(mutex_);
     if (was_answered_ || content.count >= wanted_ || (content.count > 0 && !content.token))
@@ -68,14 +68,14 @@ void further_streams::on_answer(const frame& got) {
     settle(lock);
 }
 
-void further_streams::on_other_answer() {
+void extra_connections::on_other_answer() {
     std::unique_lock lock(mutex_);
     if (was_answered_ || is_settled_) return;
     why_fewer_ = "the receiver's version of wherry knows of one connection only";
     settle(lock);
 }
 
-void further_streams::start_first_writer() {
+void extra_connections::start_first_writer() {
     first_writer_ = std::jthread([this] {
         try {
             writer_.spreader()->serve(first_writing_, [&](record_buffer& r) { writer_.write(r); });
@@ -85,7 +85,7 @@ void further_streams::start_first_writer() {
     });
 }
 
-void further_streams::run(stream& one) {
+void extra_connections::run(stream& one) {
     try {
         std::unique_ptr<record_reader> records;
         std::optional<error> failure;
@@ -116,7 +116,7 @@ void further_streams::run(stream& one) {
     }
 }
 
-void further_streams::open(stream& one) {
+void extra_connections::open(stream& one) {
     auto link = opener_.dial();
     {
         const std::lock_guard lock(mutex_);
@@ -135,7 +135,7 @@ void further_streams::open(stream& one) {
     one.writer = std::make_unique<link_writer>(*one.over, one.over->timing().ping_interval);
 }
 
-void further_streams::join(stream& one, record_reader& records) {
+void extra_connections::join(stream& one, record_reader& records) {
     one.writer->transmit_unnumbered(frame_type::join, frame_flag::critical, encode(join_frame{token_}));
     one.over->complete();
     while (const auto record = records.next()) {
@@ -154,7 +154,7 @@ void further_streams::join(stream& one, record_reader& records) {
     throw error(errc::disconnected, "the peer closed the connection before it had joined");
 }
 
-void further_streams::listen(record_reader& records) {
+void extra_connections::listen(record_reader& records) {
     while (const auto record = records.next()) {
         byte_reader frames(*record, "a record of the peer");
         while (frames.remaining() > 0) {
@@ -166,7 +166,7 @@ void further_streams::listen(record_reader& records) {
     throw error(errc::disconnected, "the peer closed one of the connections in the middle; try again");
 }
 
-void further_streams::lost(const error& why) noexcept {
+void extra_connections::lost(const error& why) noexcept {
     std::unique_lock lock(mutex_);
     if (is_over_) return;
     writer_.spreader()->fail(why);
@@ -177,7 +177,7 @@ void further_streams::lost(const error& why) noexcept {
     writer_.fail(why);
 }
 
-void further_streams::settle(std::unique_lock<std::mutex>& lock) {
+void extra_connections::settle(std::unique_lock<std::mutex>& lock) {
     if (is_settled_ || is_over_ || awaited_ > 0) return;
     is_settled_ = true;
     const auto joined = joined_;
@@ -189,7 +189,7 @@ void further_streams::settle(std::unique_lock<std::mutex>& lock) {
     changed_.notify_all();
 }
 
-void further_streams::conclude(std::chrono::milliseconds time) {
+void extra_connections::conclude(std::chrono::milliseconds time) {
     std::unique_lock lock(mutex_);
     if (changed_.wait_for(lock, time, [&] { return was_told_ || is_over_; })) return;
     awaited_ = 0;
@@ -197,7 +197,7 @@ void further_streams::conclude(std::chrono::milliseconds time) {
     settle(lock);
 }
 
-void further_streams::cut(const error& why) noexcept {
+void extra_connections::cut(const error& why) noexcept {
     {
         const std::lock_guard lock(mutex_);
         is_over_ = true;
@@ -208,7 +208,7 @@ void further_streams::cut(const error& why) noexcept {
     writer_.spreader()->fail(why);
 }
 
-void further_streams::stop() noexcept {
+void extra_connections::stop() noexcept {
     cut(error(errc::disconnected, "the connection was closed from this side"));
     for (const auto& one : streams_) {
         if (one->reading_thread.joinable()) one->reading_thread.join();

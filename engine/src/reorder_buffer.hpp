@@ -16,15 +16,15 @@ namespace wherry {
 // Puts the records that come over several connections into the order of their numbers. Each connection has a thread
 // that reads and opens them; each holds one opened record, until its turn has come and it was dealt with.
 // Thread-safety: all functions from any thread, unless they say otherwise.
-class stream_merge {
+class reorder_buffer {
 public:
     // One connection.
     class lane;
 
     // `heard` (may be null) has the time of what last came over any of them. The first connection is there already; the
     // record that it holds is being dealt with until next() is called.
-    explicit stream_merge(std::shared_ptr<last_heard> heard);
-    ~stream_merge();
+    explicit reorder_buffer(std::shared_ptr<last_heard> heard);
+    ~reorder_buffer();
 
     lane& first() noexcept { return *first_; }
     // A further connection. Throws error(errc::refused) once this is closed.

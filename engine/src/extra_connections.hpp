@@ -19,12 +19,12 @@ namespace wherry {
 
 // The further connections of an initiator, from the wish for them to their end. Each has a thread that opens it, has it
 // join, and then listens to it; and one that writes.
-class further_streams {
+class extra_connections {
 public:
     // All that is referred to outlives it. `wanted` > 1, the first one included.
-    further_streams(secure_channel& first, link_writer& writer, stream_opener& opener, std::size_t wanted,
-                    observer_gate& observer);
-    ~further_streams();
+    extra_connections(secure_channel& first, link_writer& writer, stream_opener& opener, std::size_t wanted,
+                      observer_gate& observer);
+    ~extra_connections();
 
     // Says what is wanted. Once, before anything else is sent.
     void ask();

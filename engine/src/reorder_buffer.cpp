@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "stream_merge.hpp"
+#include "reorder_buffer.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -10,12 +10,12 @@
 
 namespace wherry {
 
-class stream_merge::lane {
+class reorder_buffer::lane {
 public:
     explicit lane(std::shared_ptr<connection> link) : link_(std::move(link)) {}
 
 private:
-    friend class stream_merge;
+    friend class reorder_buffer;
     enum class state { reads, holds, is_dealt_with, has_ended };
 
     std::shared_ptr<connection> link_;  // null for the first, and once it has ended
@@ -26,21 +26,21 @@ private:
     std::condition_variable changed_;
 };
 
-stream_merge::stream_merge(std::shared_ptr<last_heard> heard)
+reorder_buffer::reorder_buffer(std::shared_ptr<last_heard> heard)
     : heard_(std::move(heard)), first_(std::make_shared<lane>(nullptr)), taken_(first_) {
     first_->at_ = lane::state::is_dealt_with;
     lanes_.push_back(first_);
 }
 
-stream_merge::~stream_merge() = default;
+reorder_buffer::~reorder_buffer() = default;
 
-std::shared_ptr<stream_merge::lane> stream_merge::add(std::shared_ptr<connection> link) {
+std::shared_ptr<reorder_buffer::lane> reorder_buffer::add(std::shared_ptr<connection> link) {
     const std::lock_guard lock(mutex_);
     if (is_closed_ || is_ending_ || failure_) throw error(errc::refused, "what it was to join has ended");
     return lanes_.emplace_back(std::make_shared<lane>(std::move(link)));
 }
 
-void stream_merge::read(lane& from, record_reader& records) {
+void reorder_buffer::read(lane& from, record_reader& records) {
     try {
         {
             // The first one's reader still has a record that is being dealt with.
@@ -70,7 +70,7 @@ void stream_merge::read(lane& from, record_reader& records) {
 }
 
 // Offers the record to next(), and waits until it has been dealt with.
-void stream_merge::hold(lane& at, const_bytes record) {
+void reorder_buffer::hold(lane& at, const_bytes record) {
     const auto numbered = take_order(record);
     if (!numbered) return require_only_pings(record);
     std::unique_lock lock(mutex_);
@@ -84,7 +84,7 @@ void stream_merge::hold(lane& at, const_bytes record) {
     at.changed_.wait(lock, [&] { return at.at_ == lane::state::reads || is_closed_; });
 }
 
-std::optional<const_bytes> stream_merge::next() {
+std::optional<const_bytes> reorder_buffer::next() {
     std::unique_lock lock(mutex_);
     release_taken();
     for (;;) {
@@ -102,14 +102,14 @@ std::optional<const_bytes> stream_merge::next() {
 }
 
 // Under `mutex_`, as what follows.
-void stream_merge::release_taken() noexcept {
+void reorder_buffer::release_taken() noexcept {
     if (!taken_) return;
     if (taken_->at_ == lane::state::is_dealt_with) taken_->at_ = lane::state::reads;
     taken_->changed_.notify_all();
     taken_.reset();
 }
 
-stream_merge::lane* stream_merge::find(std::uint64_t number) noexcept {
+reorder_buffer::lane* reorder_buffer::find(std::uint64_t number) noexcept {
     const auto found = std::find_if(lanes_.begin(), lanes_.end(), [&](const auto& one) {
         return one->at_ == lane::state::holds && one->number_ == number;
     });
@@ -117,29 +117,29 @@ stream_merge::lane* stream_merge::find(std::uint64_t number) noexcept {
 }
 
 // Each connection has its records in ascending order, so none of them has the next one still to come.
-bool stream_merge::is_stuck() const noexcept {
+bool reorder_buffer::is_stuck() const noexcept {
     return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& one) { return one->at_ == lane::state::holds; });
 }
 
-void stream_merge::fail(const error& why) noexcept {
+void reorder_buffer::fail(const error& why) noexcept {
     const std::lock_guard lock(mutex_);
     if (!failure_) failure_ = why;
     changed_.notify_all();
 }
 
-void stream_merge::expect_end() noexcept {
+void reorder_buffer::expect_end() noexcept {
     const std::lock_guard lock(mutex_);
     is_ending_ = true;
     // What was taken last was the BYE, and is dealt with: its connection may go on to its end.
     release_taken();
 }
 
-bool stream_merge::wait_for_first(std::chrono::milliseconds time) {
+bool reorder_buffer::wait_for_first(std::chrono::milliseconds time) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, time, [&] { return first_->at_ == lane::state::has_ended; });
 }
 
-void stream_merge::close() noexcept {
+void reorder_buffer::close() noexcept {
     const std::lock_guard lock(mutex_);
     is_closed_ = true;
     for (const auto& one : lanes_) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "alarm_clock.hpp"
+#include "timer.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -17,8 +17,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(alarm_clock, rings_once_each_in_the_order_of_their_times) {
-    auto& clock = alarm_clock::shared();
+TEST(timer, rings_once_each_in_the_order_of_their_times) {
+    auto& clock = timer::shared();
     std::mutex mutex;
     std::vector<int> rung;
     std::promise<void> last;
@@ -37,8 +37,8 @@ TEST(alarm_clock, rings_once_each_in_the_order_of_their_times) {
     EXPECT_EQ(rung, (std::vector{1, 2, 3}));
 }
 
-TEST(alarm_clock, what_is_cancelled_does_not_ring) {
-    auto& clock = alarm_clock::shared();
+TEST(timer, what_is_cancelled_does_not_ring) {
+    auto& clock = timer::shared();
     std::atomic<bool> has_rung = false;
     std::promise<void> later;
     const auto which = clock.set(5ms, [&] { has_rung = true; });
@@ -49,8 +49,8 @@ TEST(alarm_clock, what_is_cancelled_does_not_ring) {
     EXPECT_FALSE(has_rung);
 }
 
-TEST(alarm_clock, who_cancels_waits_for_what_rings) {
-    auto& clock = alarm_clock::shared();
+TEST(timer, who_cancels_waits_for_what_rings) {
+    auto& clock = timer::shared();
     std::promise<void> begun;
     std::atomic<bool> has_ended = false;
     const auto which = clock.set(0ms, [&] {
@@ -63,8 +63,8 @@ TEST(alarm_clock, who_cancels_waits_for_what_rings) {
     EXPECT_TRUE(has_ended);
 }
 
-TEST(alarm_clock, rings_in_the_order_of_the_times) {
-    auto& clock = alarm_clock::shared();
+TEST(timer, rings_in_the_order_of_the_times) {
+    auto& clock = timer::shared();
     std::promise<void> all;
     std::mutex mutex;
     std::vector<int> rung;
@@ -83,8 +83,8 @@ TEST(alarm_clock, rings_in_the_order_of_the_times) {
     EXPECT_EQ(rung, (std::vector{1, 2, 3}));
 }
 
-TEST(alarm_clock, what_was_cancelled_does_not_ring) {
-    auto& clock = alarm_clock::shared();
+TEST(timer, what_was_cancelled_does_not_ring) {
+    auto& clock = timer::shared();
     bool has_rung = false;
     const auto first = clock.set(std::chrono::milliseconds(5), [&] { has_rung = true; });
     clock.cancel(first);
@@ -95,19 +95,19 @@ TEST(alarm_clock, what_was_cancelled_does_not_ring) {
     EXPECT_FALSE(has_rung);
 }
 
-TEST(alarm_clock, rings_in_a_process_that_was_forked) {
+TEST(timer, rings_in_a_process_that_was_forked) {
 #ifdef WHERRY_SANITIZED
     GTEST_SKIP() << "a sanitizer does not follow a fork of several threads";
 #endif
     std::promise<void> before;
-    const auto in_parent = alarm_clock::shared().set(std::chrono::milliseconds(1), [&] { before.set_value(); });
+    const auto in_parent = timer::shared().set(std::chrono::milliseconds(1), [&] { before.set_value(); });
     before.get_future().wait();
-    alarm_clock::shared().cancel(in_parent);
+    timer::shared().cancel(in_parent);
     const auto child = ::fork();
     if (child == 0) {
         ::alarm(60);
         std::promise<void> rung;
-        alarm_clock::shared().set(std::chrono::milliseconds(1), [&] { rung.set_value(); });
+        timer::shared().set(std::chrono::milliseconds(1), [&] { rung.set_value(); });
         rung.get_future().wait();
         ::_exit(0);
     }

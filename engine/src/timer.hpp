@@ -14,10 +14,10 @@ namespace wherry {
 // Calls functions after some time, all on one thread of the process, for what is too short-lived, mostly, to have a
 // thread of its own only to wait.
 // Thread-safety: all functions from any thread.
-class alarm_clock {
+class timer {
 public:
     // The one of the process, of one that was forked, too; it is never destroyed.
-    static alarm_clock& shared();
+    static timer& shared();
 
     using ticket = std::uint64_t;
     // Calls ring() once, `after` that time. It must return soon and not throw. Throws std::system_error if there is no
@@ -31,7 +31,7 @@ private:
     // In the order of their times.
     using key = std::pair<clock::time_point, ticket>;
 
-    alarm_clock() = default;
+    timer() = default;
     void run() noexcept;
 
     std::once_flag start_;

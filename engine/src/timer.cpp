@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "alarm_clock.hpp"
+#include "timer.hpp"
 
 #include <pthread.h>
 
@@ -9,21 +9,21 @@
 
 namespace wherry {
 
-alarm_clock& alarm_clock::shared() {
-    static std::atomic<alarm_clock*> of_this_process = nullptr;
+timer& timer::shared() {
+    static std::atomic<timer*> of_this_process = nullptr;
     // What was to ring before a fork is the parent's, and so is the thread.
     static const int is_told_of_forks = ::pthread_atfork(nullptr, nullptr, [] { of_this_process = nullptr; });
     (void)is_told_of_forks;
     if (auto* const known = of_this_process.load()) return *known;
     // Its thread may still wait when the program ends, so what that waits on stays.
-    auto* const fresh = new alarm_clock;
-    alarm_clock* other = nullptr;
+    auto* const fresh = new timer;
+    timer* other = nullptr;
     if (of_this_process.compare_exchange_strong(other, fresh)) return *fresh;
     delete fresh;
     return *other;
 }
 
-alarm_clock::ticket alarm_clock::set(std::chrono::milliseconds after, std::function<void()> ring) {
+timer::ticket timer::set(std::chrono::milliseconds after, std::function<void()> ring) {
     std::call_once(start_, [this] { std::jthread([this] { run(); }).detach(); });
     const std::lock_guard lock(mutex_);
     const auto when = clock::now() + after;
@@ -39,7 +39,7 @@ alarm_clock::ticket alarm_clock::set(std::chrono::milliseconds after, std::funct
     return which;
 }
 
-void alarm_clock::cancel(ticket which) noexcept {
+void timer::cancel(ticket which) noexcept {
     std::unique_lock lock(mutex_);
     if (const auto found = times_.find(which); found != times_.end()) {
         due_.erase({found->second, which});
@@ -48,7 +48,7 @@ void alarm_clock::cancel(ticket which) noexcept {
     has_rung_.wait(lock, [&] { return ringing_ != which; });
 }
 
-void alarm_clock::run() noexcept {
+void timer::run() noexcept {
     std::unique_lock lock(mutex_);
     for (;;) {
         const auto first = due_.begin();
