@@ -24,11 +24,11 @@ enum class frame_type : std::uint8_t {
     cancel = 6,
     ping = 7,
     bye = 8,
-    request = 9,   // reserved: fetch this from there
-    packed = 10,   // DATA, compressed
-    streams = 11,  // further connections are wanted, and granted
-    join = 12,     // this connection is one of them
-    order = 13,    // the number of the record that it begins
+    request = 9,           // reserved: fetch this from there
+    compressed_data = 10,  // DATA, compressed
+    streams = 11,          // further connections are wanted, and granted
+    join = 12,             // this connection is one of them
+    order = 13,            // the number of the record that it begins
 };
 
 namespace frame_flag {

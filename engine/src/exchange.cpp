@@ -272,7 +272,7 @@ struct exchange::implementation {
             case frame_type::offer: return incoming.on_offer(got);
             case frame_type::accept: return is_about_ours ? outgoing.on_accept(got) : incoming.on_confirmation(got);
             case frame_type::data: return incoming.on_data(got);
-            case frame_type::packed: return incoming.on_packed(got);
+            case frame_type::compressed_data: return incoming.on_compressed_data(got);
             case frame_type::end: return incoming.on_end(got);
             case frame_type::result: return outgoing.on_result(got);
             case frame_type::cancel: return incoming.on_cancel(got);

@@ -31,7 +31,9 @@ using clocks::descriptor_timeout;
 // As much as zstd expands at a time.
 constexpr std::size_t expanded_piece_bytes = std::size_t{128} << 10;
 
-error unfinished_packing() { return error(errc::protocol, "the peer's compressed content breaks off before its end"); }
+error unfinished_compression() {
+    return error(errc::protocol, "the peer's compressed content breaks off before its end");
+}
 
 error shutting_down() { return error(errc::disconnected, "the receiver is shutting down; send it again later"); }
 
@@ -89,7 +91,7 @@ void incoming_transfers::flush() {
     open_what_was_postponed();
     writer_.transmit(answers_);
     if (!open_.empty()) return;
-    spare_unpacker_.reset();
+    spare_decompressor_.reset();
     expanded_.reset();
 }
 
@@ -318,7 +320,7 @@ void incoming_transfers::on_data(const frame& got) {
     if (!item) return;
     if (item->awaits_confirmation) throw error(errc::protocol, "the peer sends content before it agreed on the offset");
     try {
-        if (item->unpacking) throw unfinished_packing();
+        if (item->decompressing) throw unfinished_compression();
         store(*item, got.payload);
     } catch (const error& e) {
         return end_with(got.transfer, e);
@@ -335,7 +337,7 @@ void incoming_transfers::store(transfer& item, const_bytes content) {
     item.have += content.size();
 }
 
-void incoming_transfers::on_packed(const frame& got) {
+void incoming_transfers::on_compressed_data(const frame& got) {
     transfer* const item = find(got);
     if (!item) return;
     if (item->awaits_confirmation) throw error(errc::protocol, "the peer sends content before it agreed on the offset");
@@ -343,7 +345,7 @@ void incoming_transfers::on_packed(const frame& got) {
         throw error(errc::protocol, "the peer compresses what it did not offer so");
     item->on_link += got.payload.size();
     try {
-        unpack(*item, got.payload);
+        expand(*item, got.payload);
     } catch (const error& e) {
         // Of a peer that does this the other transfers are no better.
         if (expanded_in_record_ > limits::max_expanded_record_bytes) throw;
@@ -353,21 +355,22 @@ void incoming_transfers::on_packed(const frame& got) {
 }
 
 // Piece by piece, so that nobody can make this side hold more, or store more than was offered, or be busy for long.
-void incoming_transfers::unpack(transfer& item, const_bytes payload) {
-    if (!item.unpacking) {
-        const auto open = std::count_if(open_.begin(), open_.end(), [](const auto& t) { return !!t.second.unpacking; });
-        if (static_cast<std::size_t>(open) >= limits::max_open_packings)
+void incoming_transfers::expand(transfer& item, const_bytes payload) {
+    if (!item.decompressing) {
+        const auto open =
+            std::count_if(open_.begin(), open_.end(), [](const auto& t) { return !!t.second.decompressing; });
+        if (static_cast<std::size_t>(open) >= limits::max_open_decompressors)
             throw error(errc::exhausted, "too many transfers are in the middle of compressed content");
-        item.unpacking = spare_unpacker_ ? std::move(spare_unpacker_) : std::make_unique<unpacker>();
+        item.decompressing = spare_decompressor_ ? std::move(spare_decompressor_) : std::make_unique<decompressor>();
     }
     if (!expanded_) expanded_ = std::make_unique_for_overwrite<std::byte[]>(expanded_piece_bytes);
-    item.unpacking->unpack(payload, {expanded_.get(), expanded_piece_bytes}, [&](const_bytes piece) {
+    item.decompressing->decompress(payload, {expanded_.get(), expanded_piece_bytes}, [&](const_bytes piece) {
         expanded_in_record_ += piece.size();
         if (expanded_in_record_ > limits::max_expanded_record_bytes)
             throw error(errc::protocol, "the peer's record expands to more than 8 MiB");
         store(item, piece);
     });
-    if (!item.unpacking->is_open()) spare_unpacker_ = std::move(item.unpacking);
+    if (!item.decompressing->is_open()) spare_decompressor_ = std::move(item.decompressing);
 }
 
 // How far it came.
@@ -384,7 +387,7 @@ void incoming_transfers::on_end(const frame& got) {
     if (item->awaits_confirmation)
         throw error(errc::protocol, "the peer ends a transfer before it agreed on the offset");
     try {
-        if (item->unpacking) throw unfinished_packing();
+        if (item->decompressing) throw unfinished_compression();
         if (content.size != item->have || (item->what.size && *item->what.size != item->have))
             throw error(errc::integrity, "the content is not as long as the sender had offered");
         if (item->digest && (!content.digest || *content.digest != item->digest->value()))

@@ -17,6 +17,7 @@
 
 #include "claimed_delivery.hpp"
 #include "collected_response.hpp"
+#include "compression.hpp"
 #include "delivery_registry.hpp"
 #include "descriptor_reserve.hpp"
 #include "digest.hpp"
@@ -24,7 +25,6 @@
 #include "link_writer.hpp"
 #include "observer_gate.hpp"
 #include "overtaking_queue.hpp"
-#include "packing.hpp"
 #include "wherry/clocks.hpp"
 #include "wherry/secure_channel.hpp"
 #include "wherry/sink.hpp"
@@ -53,7 +53,7 @@ public:
     void on_confirmation(const frame& got);
     void on_data(const frame& got);
     // Content that is compressed.
-    void on_packed(const frame& got);
+    void on_compressed_data(const frame& got);
     void on_end(const frame& got);
     void on_cancel(const frame& got);
 
@@ -110,7 +110,7 @@ private:
         bool awaits_confirmation = false;  // of the offset, by the sender
         std::optional<content_digest> digest;
         compression_kind compression = compression_kind::none;
-        std::unique_ptr<unpacker> unpacking;  // in the middle of compressed content
+        std::unique_ptr<decompressor> decompressing;  // in the middle of compressed content
     };
 
     // One that has come whole.
@@ -142,7 +142,7 @@ private:
     std::optional<delivery_registry::outcome> claim(transfer& item, const offer_frame& offered);
     void begin(transfer& item);
     static void store(transfer& item, const_bytes content);
-    void unpack(transfer& item, const_bytes payload);
+    void expand(transfer& item, const_bytes payload);
     static void put_counts(delivery_result& result, const transfer& item);
     accept_frame propose_offset(transfer& item);
     void start_over(transfer& item);
@@ -178,7 +178,7 @@ private:
     transfer_id last_offered_ = 0;
     std::uint64_t expanded_in_record_ = 0;
     // Kept as long as transfers are open, so that many small ones can share them.
-    std::unique_ptr<unpacker> spare_unpacker_;
+    std::unique_ptr<decompressor> spare_decompressor_;
     std::unique_ptr<std::byte[]> expanded_;
 
     // What admits counts before it looks whether it may; what drains says so before it looks at the count.

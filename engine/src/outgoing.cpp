@@ -52,7 +52,7 @@ outgoing_transfers::outgoing_transfers(secure_channel& over, exchange_options op
       writer_(writer),
       observer_(observer),
       record_(writer.make_bulk_record()),
-      packing_(options.content_compression, writer, record_, [this] { flush(); }),
+      encoder_(options.content_compression, writer, record_, [this] { flush(); }),
       next_id_(over.side() == role::initiator ? 1 : 2) {}
 
 // ---- The thread that sends ----
@@ -87,7 +87,7 @@ transfer_id outgoing_transfers::announce(source& item, const delivery_attempt& a
     const bool wants_digest = options_.content_digest == exchange_options::digest::sha256;
     put(frame_type::offer, id,
         encode(offer_frame{what, wants_digest ? digest_kind::sha256 : digest_kind::none, attempt.id,
-                           packing_.offered_for(what)}));
+                           encoder_.offered_for(what)}));
     return id;
 }
 
@@ -112,7 +112,7 @@ void outgoing_transfers::send_content(transfer_id id, source& item) {
     }
     observer_.tell([&](auto& o) { o.sending(id, item.what(), resumed_from); });
 
-    packing_.begin(item.what(), resumed_from);
+    encoder_.begin(item.what(), resumed_from);
     std::uint64_t position = resumed_from, on_link = 0;
     const auto so_far = [&] { return progress{position - resumed_from, on_link, resumed_from}; };
     bool is_at_end = false;
@@ -120,8 +120,8 @@ void outgoing_transfers::send_content(transfer_id id, source& item) {
         // What a pipe gave must not wait for what it will give.
         if (!record_.fits(least_data_bytes) || item.may_wait()) flush();
         // What goes as it is comes from the source straight into the record.
-        const bool is_left_alone = packing_.leaves_alone();
-        const auto room = is_left_alone ? record_.data_room() : packing_.room();
+        const bool is_left_alone = encoder_.leaves_alone();
+        const auto room = is_left_alone ? record_.data_room() : encoder_.room();
         const auto got = of_source([&] { return item.read(room); });
         if (got == 0) {
             is_at_end = true;
@@ -132,14 +132,14 @@ void outgoing_transfers::send_content(transfer_id id, source& item) {
         position += got;
         if (is_left_alone) {
             record_.commit_data(id, got);
-            packing_.left_alone(got);
+            encoder_.left_alone(got);
             on_link += got;
         } else {
-            using more = content_packing::more;
+            using more = content_encoder::more;
             const auto next = position == item.what().size ? more::no
                               : item.may_wait()            ? more::may_be_long_in_coming
                                                            : more::comes;
-            on_link += packing_.put(id, room.first(got), next);
+            on_link += encoder_.put(id, room.first(got), next);
         }
         observer_.tell([&](auto& o) { o.sent_so_far(id, position); });
         if (position == item.what().size) {
@@ -151,7 +151,7 @@ void outgoing_transfers::send_content(transfer_id id, source& item) {
         }
     }
     if (!is_at_end) return;
-    on_link += packing_.end(id);
+    on_link += encoder_.end(id);
     end_frame last{position, std::nullopt};
     if (digest) last.digest = digest->value();
     put(frame_type::end, id, encode(last));

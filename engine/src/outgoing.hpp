@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "content_packing.hpp"
+#include "content_encoder.hpp"
 #include "digest.hpp"
 #include "frame.hpp"
 #include "link_writer.hpp"
@@ -90,7 +90,7 @@ private:
     observer_gate& observer_;
     // Of the thread that sends.
     record_buffer record_;
-    content_packing packing_;
+    content_encoder encoder_;
 
     std::mutex mutex_;  // over all that follows
     std::condition_variable changed_;

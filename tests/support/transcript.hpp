@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
+#include "compression.hpp"
 #include "digest.hpp"
 #include "frame.hpp"
-#include "packing.hpp"
 #include "plain_cipher.hpp"
 #include "record.hpp"
 
@@ -167,7 +167,7 @@ private:
         std::string lines;
         for (auto frame = frames.begin(); frame != frames.end();) {
             auto end = std::next(frame);
-            if (frame->type == frame_type::packed || is_joined(*frame))
+            if (frame->type == frame_type::compressed_data || is_joined(*frame))
                 while (end != frames.end() && (is_joined(*frame) ? is_joined(*end) : end->type == frame->type) &&
                        (is_joined(*frame) || end->flags == frame->flags))
                     ++end;
@@ -181,7 +181,7 @@ private:
     }
 
     bool is_joined(const said& frame) const {
-        return how_ == content::joined && (frame.type == frame_type::data || frame.type == frame_type::packed);
+        return how_ == content::joined && (frame.type == frame_type::data || frame.type == frame_type::compressed_data);
     }
 
     std::string line_of(std::span<const said> run) const {
@@ -191,7 +191,7 @@ private:
         if (frame.flags & frame_flag::critical) line += " critical";
         if (frame.flags & frame_flag::more) line += " more";
         if (frame.flags & ~frame_flag::all) line += " flags=" + std::to_string(frame.flags & ~frame_flag::all);
-        if (frame.type == frame_type::packed) return line + ": expands to " + content_text(expand(run));
+        if (frame.type == frame_type::compressed_data) return line + ": expands to " + content_text(expand(run));
         if (frame.type == frame_type::data) return line + ": " + content_text(frame.payload);
         if (frame.payload.empty()) return line;
         std::string fields;
@@ -214,7 +214,7 @@ private:
             case frame_type::ping: return "PING";
             case frame_type::bye: return "BYE";
             case frame_type::request: return "REQUEST";
-            case frame_type::packed: return "PACKED";
+            case frame_type::compressed_data: return "PACKED";
             case frame_type::streams: return "STREAMS";
             case frame_type::join: return "JOIN";
             case frame_type::order: return "ORDER";
@@ -293,12 +293,12 @@ private:
 
     static std::vector<std::byte> expand(std::span<const said> run) {
         std::vector<std::byte> expanded, room(65536);
-        unpacker expander;
+        decompressor expander;
         for (const auto& frame : run) {
             if (frame.type == frame_type::data)
                 expanded.insert(expanded.end(), frame.payload.begin(), frame.payload.end());
             else
-                expander.unpack(frame.payload, room, [&](const_bytes piece) {
+                expander.decompress(frame.payload, room, [&](const_bytes piece) {
                     expanded.insert(expanded.end(), piece.begin(), piece.end());
                 });
         }

@@ -14,9 +14,9 @@
 #include <span>
 #include <thread>
 
+#include "compression.hpp"
 #include "frame.hpp"
 #include "memory_stream.hpp"
-#include "packing.hpp"
 #include "plain_cipher.hpp"
 #include "record.hpp"
 #include "recording_sink.hpp"
@@ -1863,9 +1863,9 @@ TEST_F(rogue_peer_test, content_before_the_offset_was_agreed_on) {
 
 // ---- A peer that compresses what it should not ----
 
-class rogue_packer_test : public rogue_peer_test {
+class rogue_compressor_test : public rogue_peer_test {
 protected:
-    static std::vector<std::byte> packed_offer(std::string name, std::optional<std::uint64_t> size = std::nullopt) {
+    static std::vector<std::byte> compressed_offer(std::string name, std::optional<std::uint64_t> size = std::nullopt) {
         offer_frame content;
         content.what.name = std::move(name);
         content.what.size = size;
@@ -1874,11 +1874,12 @@ protected:
     }
 
     // The first payload of content compressed: all of it, or its beginning.
-    static std::vector<std::byte> packed(std::string_view content, packer::until how = packer::until::ended) {
-        packer with;
+    static std::vector<std::byte> compressed(std::string_view content,
+                                             compressor::until how = compressor::until::ended) {
+        compressor with;
         with.begin(1, std::nullopt);
         std::vector<std::byte> payload(60'000);
-        const auto step = with.pack(as_bytes(content), payload, how);
+        const auto step = with.compress(as_bytes(content), payload, how);
         EXPECT_TRUE(step.is_done);
         payload.resize(step.made);
         return payload;
@@ -1888,11 +1889,11 @@ protected:
     template <class Speak>
     std::optional<errc> failure_of(Speak&& speak, std::uint64_t size, std::optional<std::uint64_t> offered = {}) {
         const auto failure = serve_what([&](record_buffer& r) {
-            r.append(frame_type::offer, 0, 1, packed_offer("x", offered));
+            r.append(frame_type::offer, 0, 1, compressed_offer("x", offered));
             speak(r);
             r.append(frame_type::end, 0, 1, encode(end_frame{size, std::nullopt}));
-            r.append(frame_type::offer, 0, 3, packed_offer("y", 4));
-            r.append(frame_type::packed, frame_flag::critical, 3, packed("good"));
+            r.append(frame_type::offer, 0, 3, compressed_offer("y", 4));
+            r.append(frame_type::compressed_data, frame_flag::critical, 3, compressed("good"));
             r.append(frame_type::end, 0, 3, encode(end_frame{4, std::nullopt}));
             r.append(frame_type::bye, 0, 0, {});
         });
@@ -1903,25 +1904,25 @@ protected:
     }
 };
 
-TEST_F(rogue_packer_test, plain_and_compressed_content_may_alternate) {
+TEST_F(rogue_compressor_test, plain_and_compressed_content_may_alternate) {
     const auto failure = failure_of(
         [&](record_buffer& r) {
             r.append(frame_type::data, 0, 1, as_bytes("a"));
-            r.append(frame_type::packed, frame_flag::critical, 1, packed("bb"));
-            r.append(frame_type::packed, frame_flag::critical, 1, packed("cc"));
+            r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed("bb"));
+            r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed("cc"));
             r.append(frame_type::data, 0, 1, as_bytes("d"));
-            r.append(frame_type::packed, frame_flag::critical, 1, packed(""));
-            r.append(frame_type::packed, frame_flag::critical, 1, packed("ee"));
+            r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed(""));
+            r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed("ee"));
         },
         8, 8);
     EXPECT_FALSE(failure);
     EXPECT_EQ(sink_.finished().at("x").content, "abbccdee");
 }
 
-TEST_F(rogue_packer_test, compressed_content_that_was_not_offered_so) {
+TEST_F(rogue_compressor_test, compressed_content_that_was_not_offered_so) {
     const auto failure = serve_what([&](record_buffer& r) {
         r.append(frame_type::offer, 0, 1, offer_of("x"));
-        r.append(frame_type::packed, frame_flag::critical, 1, packed("content"));
+        r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed("content"));
     });
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code(), errc::protocol);
@@ -1929,17 +1930,18 @@ TEST_F(rogue_packer_test, compressed_content_that_was_not_offered_so) {
     EXPECT_FALSE(sink_.has_call("write x"));
 }
 
-TEST_F(rogue_packer_test, compressed_content_of_a_transfer_never_offered) {
-    const auto failure =
-        serve_what([&](record_buffer& r) { r.append(frame_type::packed, frame_flag::critical, 1, packed("content")); });
+TEST_F(rogue_compressor_test, compressed_content_of_a_transfer_never_offered) {
+    const auto failure = serve_what([&](record_buffer& r) {
+        r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed("content"));
+    });
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code(), errc::protocol);
 }
 
-TEST_F(rogue_packer_test, content_that_expands_beyond_what_was_offered) {
+TEST_F(rogue_compressor_test, content_that_expands_beyond_what_was_offered) {
     const auto failure = failure_of(
         [&](record_buffer& r) {
-            r.append(frame_type::packed, frame_flag::critical, 1, packed(std::string(1'000'000, 'x')));
+            r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed(std::string(1'000'000, 'x')));
         },
         1'000'000, 999'999);
     EXPECT_EQ(failure, errc::integrity);
@@ -1947,34 +1949,34 @@ TEST_F(rogue_packer_test, content_that_expands_beyond_what_was_offered) {
     EXPECT_LE(observer_.deliveries.at("x").bytes, 999'999u);
 }
 
-TEST_F(rogue_packer_test, content_that_expands_to_exactly_what_was_offered) {
+TEST_F(rogue_compressor_test, content_that_expands_to_exactly_what_was_offered) {
     const auto failure = failure_of(
         [&](record_buffer& r) {
-            r.append(frame_type::packed, frame_flag::critical, 1, packed(std::string(1'000'000, 'x')));
+            r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed(std::string(1'000'000, 'x')));
         },
         1'000'000, 1'000'000);
     EXPECT_FALSE(failure);
 }
 
-TEST_F(rogue_packer_test, content_of_unknown_size_is_the_sinks_to_refuse) {
+TEST_F(rogue_compressor_test, content_of_unknown_size_is_the_sinks_to_refuse) {
     sink_.on_call = [writes = 0](const std::string& call, const std::string& name) mutable {
         if (call == "write" && name == "x" && ++writes == 4) throw error(errc::exhausted, "the disk is full");
     };
     const auto failure = failure_of(
         [&](record_buffer& r) {
-            r.append(frame_type::packed, frame_flag::critical, 1, packed(std::string(5'000'000, 'x')));
+            r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed(std::string(5'000'000, 'x')));
         },
         5'000'000);
     EXPECT_EQ(failure, errc::exhausted);
     EXPECT_LE(observer_.deliveries.at("x").bytes, 3u * 131'072);
 }
 
-TEST_F(rogue_packer_test, a_record_that_expands_to_more_than_it_may) {
+TEST_F(rogue_compressor_test, a_record_that_expands_to_more_than_it_may) {
     const auto failure = serve_what([&](record_buffer& r) {
-        const auto some = packed(std::string(1 << 20, 'x'));
+        const auto some = compressed(std::string(1 << 20, 'x'));
         for (std::uint32_t i = 0; i < 20; ++i) {
-            r.append(frame_type::offer, 0, 2 * i + 1, packed_offer(std::to_string(i)));
-            r.append(frame_type::packed, frame_flag::critical, 2 * i + 1, some);
+            r.append(frame_type::offer, 0, 2 * i + 1, compressed_offer(std::to_string(i)));
+            r.append(frame_type::compressed_data, frame_flag::critical, 2 * i + 1, some);
         }
         r.append(frame_type::bye, 0, 0, {});
     });
@@ -1986,13 +1988,13 @@ TEST_F(rogue_packer_test, a_record_that_expands_to_more_than_it_may) {
     EXPECT_FALSE(sink_.has_call("begin 9"));
 }
 
-TEST_F(rogue_packer_test, a_bomb_in_one_frame) {
+TEST_F(rogue_compressor_test, a_bomb_in_one_frame) {
     // 1 GiB: blocks that repeat one byte 128 KiB times, four bytes each.
     std::string bomb("\x28\xB5\x2F\xFD\x00\x50", 6);
     for (int block = 0; block < 8192; ++block) bomb += std::string("\x02\x00\x10x", 4);
     const auto failure = serve_what([&](record_buffer& r) {
-        r.append(frame_type::offer, 0, 1, packed_offer("x", std::uint64_t{1} << 40));
-        r.append(frame_type::packed, frame_flag::critical, 1, as_bytes(bomb));
+        r.append(frame_type::offer, 0, 1, compressed_offer("x", std::uint64_t{1} << 40));
+        r.append(frame_type::compressed_data, frame_flag::critical, 1, as_bytes(bomb));
     });
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code(), errc::protocol);
@@ -2001,55 +2003,59 @@ TEST_F(rogue_packer_test, a_bomb_in_one_frame) {
     EXPECT_TRUE(sink_.has_call("drop x"));
 }
 
-TEST_F(rogue_packer_test, an_end_within_compressed_content) {
+TEST_F(rogue_compressor_test, an_end_within_compressed_content) {
     const auto failure = failure_of(
         [&](record_buffer& r) {
-            r.append(frame_type::packed, frame_flag::critical, 1, packed("content", packer::until::flushed));
+            r.append(frame_type::compressed_data, frame_flag::critical, 1,
+                     compressed("content", compressor::until::flushed));
         },
         7, 7);
     EXPECT_EQ(failure, errc::protocol);
     EXPECT_EQ(observer_.deliveries.at("x").bytes, 7u);
 }
 
-TEST_F(rogue_packer_test, plain_content_within_compressed_content) {
+TEST_F(rogue_compressor_test, plain_content_within_compressed_content) {
     const auto failure = failure_of(
         [&](record_buffer& r) {
-            r.append(frame_type::packed, frame_flag::critical, 1, packed("content", packer::until::flushed));
+            r.append(frame_type::compressed_data, frame_flag::critical, 1,
+                     compressed("content", compressor::until::flushed));
             r.append(frame_type::data, 0, 1, as_bytes("more"));
         },
         11, 11);
     EXPECT_EQ(failure, errc::protocol);
 }
 
-TEST_F(rogue_packer_test, bytes_behind_the_end_of_compressed_content) {
+TEST_F(rogue_compressor_test, bytes_behind_the_end_of_compressed_content) {
     const auto failure = failure_of(
         [&](record_buffer& r) {
-            auto payload = packed("content");
+            auto payload = compressed("content");
             payload.push_back(std::byte{0});
-            r.append(frame_type::packed, frame_flag::critical, 1, payload);
+            r.append(frame_type::compressed_data, frame_flag::critical, 1, payload);
         },
         7, 7);
     EXPECT_EQ(failure, errc::protocol);
 }
 
-TEST_F(rogue_packer_test, what_is_not_compressed_at_all) {
+TEST_F(rogue_compressor_test, what_is_not_compressed_at_all) {
     const auto failure = failure_of(
-        [&](record_buffer& r) { r.append(frame_type::packed, frame_flag::critical, 1, as_bytes("content")); }, 7, 7);
+        [&](record_buffer& r) { r.append(frame_type::compressed_data, frame_flag::critical, 1, as_bytes("content")); },
+        7, 7);
     EXPECT_EQ(failure, errc::protocol);
     EXPECT_FALSE(sink_.has_call("write x"));
 }
 
-TEST_F(rogue_packer_test, more_transfers_within_compressed_content_than_may_be) {
+TEST_F(rogue_compressor_test, more_transfers_within_compressed_content_than_may_be) {
     serve_what([&](record_buffer& r) {
-        for (std::uint32_t i = 0; i <= limits::max_open_packings; ++i) {
-            r.append(frame_type::offer, 0, 2 * i + 1, packed_offer(std::to_string(i)));
-            r.append(frame_type::packed, frame_flag::critical, 2 * i + 1, packed("a", packer::until::flushed));
+        for (std::uint32_t i = 0; i <= limits::max_open_decompressors; ++i) {
+            r.append(frame_type::offer, 0, 2 * i + 1, compressed_offer(std::to_string(i)));
+            r.append(frame_type::compressed_data, frame_flag::critical, 2 * i + 1,
+                     compressed("a", compressor::until::flushed));
         }
         r.append(frame_type::bye, 0, 0, {});
     });
-    EXPECT_TRUE(sink_.has_call("write " + std::to_string(limits::max_open_packings - 1)));
-    EXPECT_FALSE(sink_.has_call("write " + std::to_string(limits::max_open_packings)));
-    EXPECT_EQ(observer_.deliveries.at(std::to_string(limits::max_open_packings)).failure, errc::exhausted);
+    EXPECT_TRUE(sink_.has_call("write " + std::to_string(limits::max_open_decompressors - 1)));
+    EXPECT_FALSE(sink_.has_call("write " + std::to_string(limits::max_open_decompressors)));
+    EXPECT_EQ(observer_.deliveries.at(std::to_string(limits::max_open_decompressors)).failure, errc::exhausted);
 }
 
 }  // namespace

@@ -90,9 +90,9 @@ const bytes outcome_status_field = hex("8001 00000004 00000000");
 
 TEST(frame_bytes, numbers_of_types_and_flags_are_fixed) {
     const std::pair<frame_type, int> all[] = {
-        {frame_type::offer, 1},   {frame_type::accept, 2},  {frame_type::data, 3},     {frame_type::end, 4},
-        {frame_type::result, 5},  {frame_type::cancel, 6},  {frame_type::ping, 7},     {frame_type::bye, 8},
-        {frame_type::request, 9}, {frame_type::packed, 10}, {frame_type::streams, 11}, {frame_type::join, 12},
+        {frame_type::offer, 1},   {frame_type::accept, 2},           {frame_type::data, 3},     {frame_type::end, 4},
+        {frame_type::result, 5},  {frame_type::cancel, 6},           {frame_type::ping, 7},     {frame_type::bye, 8},
+        {frame_type::request, 9}, {frame_type::compressed_data, 10}, {frame_type::streams, 11}, {frame_type::join, 12},
         {frame_type::order, 13},
     };
     for (const auto& [type, number] : all) EXPECT_EQ(static_cast<int>(type), number);

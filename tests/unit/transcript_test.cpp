@@ -25,12 +25,12 @@
 #include <set>
 #include <thread>
 
+#include "compression.hpp"
 #include "delivery_registry.hpp"
 #include "error_of.hpp"
 #include "frame.hpp"
 #include "memory_listener.hpp"
 #include "memory_stream.hpp"
-#include "packing.hpp"
 #include "plain_cipher.hpp"
 #include "record.hpp"
 #include "recording_sink.hpp"
@@ -1304,16 +1304,17 @@ protected:
         return receive([&](hand_made& sender) { sender.say_record(fill); });
     }
 
-    static std::vector<std::byte> packed(std::string_view content, packer::until how = packer::until::ended) {
-        packer compressor;
-        compressor.begin(1, std::nullopt);
+    static std::vector<std::byte> compressed(std::string_view content,
+                                             compressor::until how = compressor::until::ended) {
+        compressor compressing;
+        compressing.begin(1, std::nullopt);
         std::vector<std::byte> payload(60'000);
-        const auto step = compressor.pack(as_bytes(content), payload, how);
+        const auto step = compressing.compress(as_bytes(content), payload, how);
         EXPECT_TRUE(step.is_done);
         payload.resize(step.made);
         return payload;
     }
-    static std::vector<std::byte> packed_offer(std::string name) {
+    static std::vector<std::byte> compressed_offer(std::string name) {
         offer_frame content;
         content.what.name = std::move(name);
         content.compression = compression_kind::zstd;
@@ -1466,10 +1467,10 @@ TEST_F(hand_made_sender, goes_on_from_an_offset_that_was_not_proposed) {
 
 TEST_F(hand_made_sender, mixes_plain_and_compressed_content) {
     EXPECT_FALSE(receive_record([](record_buffer& r) {
-        r.append(frame_type::offer, 0, 1, packed_offer("x"));
+        r.append(frame_type::offer, 0, 1, compressed_offer("x"));
         r.append(frame_type::data, 0, 1, as_bytes("a"));
-        r.append(frame_type::packed, frame_flag::critical, 1, packed("bb"));
-        r.append(frame_type::packed, frame_flag::critical, 1, packed("cc"));
+        r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed("bb"));
+        r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed("cc"));
         r.append(frame_type::data, 0, 1, as_bytes("d"));
         r.append(frame_type::end, 0, 1, end_of(6));
         r.append(frame_type::bye, 0, 0, {});
@@ -1479,8 +1480,9 @@ TEST_F(hand_made_sender, mixes_plain_and_compressed_content) {
 
 TEST_F(hand_made_sender, ends_within_compressed_content) {
     EXPECT_FALSE(receive_record([](record_buffer& r) {
-        r.append(frame_type::offer, 0, 1, packed_offer("x"));
-        r.append(frame_type::packed, frame_flag::critical, 1, packed("content", packer::until::flushed));
+        r.append(frame_type::offer, 0, 1, compressed_offer("x"));
+        r.append(frame_type::compressed_data, frame_flag::critical, 1,
+                 compressed("content", compressor::until::flushed));
         r.append(frame_type::end, 0, 1, end_of(7));
         r.append(frame_type::bye, 0, 0, {});
     }));
@@ -1489,7 +1491,7 @@ TEST_F(hand_made_sender, ends_within_compressed_content) {
 TEST_F(hand_made_sender, compresses_what_it_did_not_offer_so) {
     EXPECT_EQ(receive_record([](record_buffer& r) {
                   r.append(frame_type::offer, 0, 1, offer_of("x"));
-                  r.append(frame_type::packed, frame_flag::critical, 1, packed("content"));
+                  r.append(frame_type::compressed_data, frame_flag::critical, 1, compressed("content"));
               })->code(),
               errc::protocol);
 }

@@ -43,11 +43,11 @@ inline constexpr std::size_t max_remembered_results = 4096;
 inline constexpr std::size_t max_remembered_response_bytes = std::size_t{1} << 20;
 
 // How far back compressed content may refer to itself, and so what its receiver has to keep.
-inline constexpr std::size_t max_packing_window_bytes = std::size_t{1} << 20;
+inline constexpr std::size_t max_compression_window_bytes = std::size_t{1} << 20;
 // What all compressed content in one record may expand to: no record keeps a receiver busy for long.
 inline constexpr std::size_t max_expanded_record_bytes = std::size_t{8} << 20;
 // Transfers that one side may be in the middle of compressed content of.
-inline constexpr std::size_t max_open_packings = 4;
+inline constexpr std::size_t max_open_decompressors = 4;
 
 // Connections that may carry one exchange, the first included; and what a receiver grants if it is not told otherwise.
 inline constexpr std::size_t max_streams = 64;

@@ -15,10 +15,10 @@ namespace wherry {
 
 // Makes zstd frames. Holds no memory to speak of before the first use, some 2 MiB afterwards (5 MiB at level 6).
 // Used by one thread at a time.
-class packer {
+class compressor {
 public:
-    packer();
-    ~packer();
+    compressor();
+    ~compressor();
 
     // Begins a zstd frame. `content_bytes` is what there is left to
     // send, if that is known: little content wants little memory, on the other side as well.
@@ -39,13 +39,13 @@ public:
         bool is_done;       // if not, `into` was too small: to be called again with the rest of `content`
     };
     // REQUIRES: is_open(), !into.empty().
-    step pack(const_bytes content, mutable_bytes into, until how);
+    step compress(const_bytes content, mutable_bytes into, until how);
 
     // What `content` by itself would take. REQUIRES: !is_open(), content.size() <= most_on_trial.
     static constexpr std::size_t most_on_trial = std::size_t{128} << 10;
     std::size_t size_on_trial(const_bytes content, int level);
 
-    // Lends its memory to the next packer of the process that needs some. What is open is forgotten.
+    // Lends its memory to the next compressor of the process that needs some. What is open is forgotten.
     void rest() noexcept;
 
 private:
@@ -61,11 +61,11 @@ private:
 
 // Expands zstd frames, whatever the peer makes of them, within fixed memory: some 1.5 MiB, from the first use on.
 // Used by one thread at a time.
-class unpacker {
+class decompressor {
 public:
     // Throws error(errc::exhausted).
-    unpacker();
-    ~unpacker();
+    decompressor();
+    ~decompressor();
 
     // Within a zstd frame.
     bool is_open() const noexcept { return is_open_; }
@@ -74,7 +74,7 @@ public:
     // Calls take() for each piece, which is no longer than `room` and lies in it; what take() throws comes through.
     // Throws error: protocol for what is no such payload, or corrupt; exhausted. After a throw it cannot be used again.
     // REQUIRES: !room.empty().
-    void unpack(const_bytes payload, mutable_bytes room, const std::function<void(const_bytes)>& take);
+    void decompress(const_bytes payload, mutable_bytes room, const std::function<void(const_bytes)>& take);
 
 private:
     struct state;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "packing_policy.hpp"
+#include "compression_policy.hpp"
 
 #include <algorithm>
 
@@ -28,7 +28,7 @@ constexpr std::uint64_t window_bytes = 4 * mib;
 // What buffers on the way might swallow of content as it is, before the link counts as fast.
 constexpr std::uint64_t trusted_at_once = 8 * mib;
 // Compressed: after this much that went at once the link is measured with content as it is.
-constexpr std::uint64_t packed_at_once = 2 * mib;
+constexpr std::uint64_t compressed_at_once = 2 * mib;
 // A link that was slow once, and is not seen so any more, is measured again after so much content; after twice as much
 // each time that it was slow indeed.
 constexpr std::uint64_t first_measure = 32 * mib, last_measure = 512 * mib;
@@ -37,12 +37,12 @@ constexpr std::uint64_t first_measure = 32 * mib, last_measure = 512 * mib;
 constexpr std::size_t slow_link_record_bytes = std::size_t{32} << 10;
 constexpr double slow_link_cost = 1000;
 // Of a compressor that was not seen yet.
-constexpr double usual_packing_cost = 2;
+constexpr double usual_compression_cost = 2;
 
 // Samples smaller than this measure how the compressor starts rather than how it runs.
 constexpr std::size_t least_timed_bytes = std::size_t{16} << 10;
 
-double each(packing_policy::duration took, std::uint64_t bytes) noexcept {
+double each(compression_policy::duration took, std::uint64_t bytes) noexcept {
     return static_cast<double>(took.count()) / static_cast<double>(bytes);
 }
 
@@ -52,70 +52,71 @@ double share(std::uint64_t part, std::uint64_t whole) noexcept {
 
 }  // namespace
 
-packing_policy::packing_policy(std::size_t record_bytes) noexcept : measure_after_(first_measure) {
+compression_policy::compression_policy(std::size_t record_bytes) noexcept : measure_after_(first_measure) {
     if (record_bytes <= slow_link_record_bytes) link_cost_ = slow_link_cost;
 }
 
-void packing_policy::begin_content() noexcept {
+void compression_policy::begin_content() noexcept {
     ratio_.reset();
-    is_packed_ = false;
+    is_compressed_ = false;
     since_trial_ = 0;
     stretch_in_ = stretch_out_ = 0;
     stretch_took_ = duration(0);
 }
 
-bool packing_policy::wants_trial() const noexcept {
-    if (is_packed_ || is_measuring_ || is_link_fast()) return false;
+bool compression_policy::wants_trial() const noexcept {
+    if (is_compressed_ || is_measuring_ || is_link_fast()) return false;
     const bool would_shrink = ratio_ && *ratio_ <= worst_ratio;
     return !ratio_ || since_trial_ >= trial_interval || (has_news_ && would_shrink);
 }
 
-void packing_policy::tried(std::size_t in, std::size_t out, duration took) noexcept {
+void compression_policy::tried(std::size_t in, std::size_t out, duration took) noexcept {
     if (in == 0) return;
     ratio_ = share(out, in);
     // What does not shrink is passed over ten times as fast, and says nothing of what does.
-    if (*ratio_ <= worst_ratio && (in >= least_timed_bytes || !packing_cost_)) packing_cost_ = each(took, in);
+    if (*ratio_ <= worst_ratio && (in >= least_timed_bytes || !compression_cost_)) compression_cost_ = each(took, in);
     since_trial_ = 0;
     has_news_ = false;
-    is_packed_ = *ratio_ <= worst_ratio && (!link_cost_ || is_worth_it(begin_factor));
-    if (is_packed_) {
-        at_once_ = packed_since_ = 0;
+    is_compressed_ = *ratio_ <= worst_ratio && (!link_cost_ || is_worth_it(begin_factor));
+    if (is_compressed_) {
+        at_once_ = compressed_since_ = 0;
         begin_window();
     }
     choose_level();
 }
 
-void packing_policy::left_alone(std::size_t bytes) noexcept {
+void compression_policy::left_alone(std::size_t bytes) noexcept {
     since_trial_ += bytes;
     window_content_ += bytes;
 }
 
-void packing_policy::packed(std::size_t in, std::size_t out, duration took) noexcept {
+void compression_policy::compressed(std::size_t in, std::size_t out, duration took) noexcept {
     window_content_ += in;
     stretch_in_ += in;
     stretch_out_ += out;
     stretch_took_ += took;
-    packed_since_ += in;
+    compressed_since_ += in;
     if (stretch_in_ < stretch_bytes) return;
     ratio_ = share(stretch_out_, stretch_in_);
-    if (level_ == fast_level) packing_cost_ = each(stretch_took_, stretch_in_);
+    if (level_ == fast_level) compression_cost_ = each(stretch_took_, stretch_in_);
     stretch_in_ = stretch_out_ = 0;
     stretch_took_ = duration(0);
     if (*ratio_ > worst_ratio_to_go_on || (link_cost_ && !is_worth_it(go_on_factor)))
         leave_alone();
-    else if (link_cost_ && packed_since_ >= measure_after_)
+    else if (link_cost_ && compressed_since_ >= measure_after_)
         measure_link();
     choose_level();
 }
 
-void packing_policy::wrote(std::uint64_t bytes, duration blocked) noexcept {
+void compression_policy::wrote(std::uint64_t bytes, duration blocked) noexcept {
     window_written_ += bytes;
     window_blocked_ += blocked;
     if (window_written_ == 0 || window_content_ == 0) return;
     const auto cost = each(window_blocked_, window_written_);
     // Of content as it is: what the link costs would have to be worth it. Compressed: see above.
-    const double factor = is_packed_ ? 1 : begin_factor;
-    const bool has_waited = each(window_blocked_, std::max(window_content_, window_bytes)) > factor * packing_cost();
+    const double factor = is_compressed_ ? 1 : begin_factor;
+    const bool has_waited =
+        each(window_blocked_, std::max(window_content_, window_bytes)) > factor * compression_cost();
     if (has_waited)
         link_is_slow(cost);
     else if (window_content_ >= window_bytes)
@@ -126,19 +127,19 @@ void packing_policy::wrote(std::uint64_t bytes, duration blocked) noexcept {
     choose_level();
 }
 
-void packing_policy::link_is_slow(double cost) noexcept {
+void compression_policy::link_is_slow(double cost) noexcept {
     link_cost_ = link_cost_ ? (*link_cost_ + cost) / 2 : cost;
     if (is_measuring_) measure_after_ = std::min(2 * measure_after_, last_measure);
     is_measuring_ = false;
     has_news_ = true;
-    at_once_ = packed_since_ = 0;
+    at_once_ = compressed_since_ = 0;
 }
 
-void packing_policy::link_took_it_at_once(std::uint64_t bytes, double cost) noexcept {
+void compression_policy::link_took_it_at_once(std::uint64_t bytes, double cost) noexcept {
     at_once_ += bytes;
-    if (is_packed_) {
+    if (is_compressed_) {
         // Compressed content hardly fills a link that is not slow, and tells no more of it.
-        if (!link_cost_ && at_once_ >= packed_at_once) measure_link();
+        if (!link_cost_ && at_once_ >= compressed_at_once) measure_link();
     } else if (at_once_ >= trusted_at_once) {
         link_cost_ = cost;
         is_measuring_ = false;
@@ -146,39 +147,41 @@ void packing_policy::link_took_it_at_once(std::uint64_t bytes, double cost) noex
     }
 }
 
-void packing_policy::measure_link() noexcept {
+void compression_policy::measure_link() noexcept {
     link_cost_.reset();
     is_measuring_ = true;
     leave_alone();
 }
 
-void packing_policy::leave_alone() noexcept {
-    is_packed_ = false;
-    since_trial_ = at_once_ = packed_since_ = 0;
+void compression_policy::leave_alone() noexcept {
+    is_compressed_ = false;
+    since_trial_ = at_once_ = compressed_since_ = 0;
     begin_window();
 }
 
-void packing_policy::begin_window() noexcept {
+void compression_policy::begin_window() noexcept {
     window_content_ = window_written_ = 0;
     window_blocked_ = duration(0);
 }
 
-void packing_policy::choose_level() noexcept {
+void compression_policy::choose_level() noexcept {
     const double factor = level_ == thorough_level ? go_on_thorough_factor : begin_thorough_factor;
-    const bool has_time = link_cost_ && ratio_ && *ratio_ * *link_cost_ > factor * packing_cost();
+    const bool has_time = link_cost_ && ratio_ && *ratio_ * *link_cost_ > factor * compression_cost();
     level_ = has_time ? thorough_level : fast_level;
 }
 
-double packing_policy::packing_cost() const noexcept { return packing_cost_.value_or(usual_packing_cost); }
+double compression_policy::compression_cost() const noexcept {
+    return compression_cost_.value_or(usual_compression_cost);
+}
 
 // What a byte less on the link saves, against what it costs to get there.
-bool packing_policy::is_worth_it(double cost_factor) const noexcept {
-    return (1 - ratio_.value_or(worst_ratio)) * *link_cost_ > cost_factor * packing_cost();
+bool compression_policy::is_worth_it(double cost_factor) const noexcept {
+    return (1 - ratio_.value_or(worst_ratio)) * *link_cost_ > cost_factor * compression_cost();
 }
 
 // So fast that not even content that vanished would be worth it.
-bool packing_policy::is_link_fast() const noexcept {
-    return link_cost_ && *link_cost_ <= begin_factor * packing_cost();
+bool compression_policy::is_link_fast() const noexcept {
+    return link_cost_ && *link_cost_ <= begin_factor * compression_cost();
 }
 
 }  // namespace wherry

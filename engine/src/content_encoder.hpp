@@ -6,10 +6,10 @@
 #include <memory>
 #include <optional>
 
+#include "compression.hpp"
+#include "compression_policy.hpp"
 #include "frame.hpp"
 #include "link_writer.hpp"
-#include "packing.hpp"
-#include "packing_policy.hpp"
 #include "record.hpp"
 #include "wherry/transfer.hpp"
 
@@ -17,12 +17,12 @@ namespace wherry {
 
 // Puts the content of one transfer after the other into records, as it is or compressed, whichever is wanted, or
 // better. Used by the thread that sends.
-class content_packing {
+class content_encoder {
 public:
     using compression = exchange_options::compression;
 
     // `writer` and `record` outlive it; `flush` transmits the record.
-    content_packing(compression how, const link_writer& writer, record_buffer& record, std::function<void()> flush);
+    content_encoder(compression how, const link_writer& writer, record_buffer& record, std::function<void()> flush);
 
     // What the offer of an item has to say.
     compression_kind offered_for(const offer& what) const noexcept;
@@ -42,16 +42,16 @@ public:
 
 private:
     mutable_bytes piece();
-    bool should_pack(const_bytes piece, more next);
-    std::uint64_t put_packed(transfer_id id, const_bytes piece, packer::until how);
+    bool should_compress(const_bytes piece, more next);
+    std::uint64_t put_compressed(transfer_id id, const_bytes piece, compressor::until how);
     std::uint64_t put_plain(transfer_id id, const_bytes piece);
 
     const compression how_;
     const link_writer& writer_;
     record_buffer& record_;
     const std::function<void()> flush_;
-    packing_policy policy_;  // if it is `automatic`
-    packer packer_;
+    compression_policy policy_;  // if it is `automatic`
+    compressor compressor_;
     std::unique_ptr<std::byte[]> piece_;
     std::optional<std::uint64_t> left_;  // to send, if it is known
     bool is_off_ = true;                 // for this item

@@ -10,12 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "packing.hpp"
+#include "compression.hpp"
 
 namespace wherry {
 namespace {
 
-constexpr std::size_t piece_bytes = packer::most_on_trial;
+constexpr std::size_t piece_bytes = compressor::most_on_trial;
 constexpr std::size_t content_bytes = 64 * piece_bytes;
 
 enum kind : std::int64_t { text, noise, zeros };
@@ -51,15 +51,16 @@ std::string content_of(std::int64_t what) {
 
 // One zstd frame, in payloads as a record of 256 KiB would hold them. Returns what they come to.
 template <class Take>
-std::size_t pack(packer& with, int level, std::string_view content, std::vector<std::byte>& payload, Take&& take) {
+std::size_t compress(compressor& with, int level, std::string_view content, std::vector<std::byte>& payload,
+                     Take&& take) {
     std::size_t made = 0;
     with.begin(level, content.size());
     while (with.is_open()) {
         auto piece = content.substr(0, piece_bytes);
         content.remove_prefix(piece.size());
-        const auto until = content.empty() ? packer::until::ended : packer::until::it_suits;
+        const auto until = content.empty() ? compressor::until::ended : compressor::until::it_suits;
         for (bool is_done = false; !is_done;) {
-            const auto step = with.pack(as_bytes(piece), payload, until);
+            const auto step = with.compress(as_bytes(piece), payload, until);
             piece.remove_prefix(step.taken);
             is_done = step.is_done;
             made += step.made;
@@ -83,10 +84,10 @@ BENCHMARK(reference_compress)->Name("reference/compress");
 
 void pack_content(benchmark::State& state) {
     const auto content = content_of(state.range(0));
-    packer with;
+    compressor with;
     std::vector<std::byte> payload(256 << 10);
     std::size_t made = 0;
-    for (auto _ : state) made = pack(with, static_cast<int>(state.range(1)), content, payload, [](const_bytes) {});
+    for (auto _ : state) made = compress(with, static_cast<int>(state.range(1)), content, payload, [](const_bytes) {});
     state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * content.size()));
     state.SetLabel(name_of(state.range(0)) + std::string(", ") +
                    std::to_string(100 * static_cast<double>(made) / static_cast<double>(content.size())) + " % left");
@@ -95,7 +96,7 @@ BENCHMARK(pack_content)->ArgNames({"kind", "level"})->ArgsProduct({{text, noise,
 
 void try_piece(benchmark::State& state) {
     const auto content = content_of(state.range(0)).substr(0, piece_bytes);
-    packer with;
+    compressor with;
     for (auto _ : state) benchmark::DoNotOptimize(with.size_on_trial(as_bytes(content), 1));
     state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * content.size()));
     state.SetLabel(name_of(state.range(0)));
@@ -103,15 +104,16 @@ void try_piece(benchmark::State& state) {
 BENCHMARK(try_piece)->ArgName("kind")->Arg(text)->Arg(noise);
 
 void expand_content(benchmark::State& state) {
-    packer with;
+    compressor with;
     std::vector<std::byte> payload(256 << 10), room(128 << 10);
     std::vector<std::vector<std::byte>> payloads;
-    pack(with, 1, content_of(state.range(0)), payload,
-         [&](const_bytes made) { payloads.emplace_back(made.begin(), made.end()); });
-    unpacker back;
+    compress(with, 1, content_of(state.range(0)), payload,
+             [&](const_bytes made) { payloads.emplace_back(made.begin(), made.end()); });
+    decompressor back;
     std::size_t expanded = 0;
     for (auto _ : state)
-        for (const auto& one : payloads) back.unpack(one, room, [&](const_bytes piece) { expanded += piece.size(); });
+        for (const auto& one : payloads)
+            back.decompress(one, room, [&](const_bytes piece) { expanded += piece.size(); });
     state.SetBytesProcessed(static_cast<std::int64_t>(expanded));
     state.SetLabel(name_of(state.range(0)));
 }

@@ -20,12 +20,12 @@ namespace wherry {
 // cannot tell. That it waits longer than it took to compress tells enough: then nothing is lost by compressing.
 //
 // Used by one thread at a time.
-class packing_policy {
+class compression_policy {
 public:
     using duration = std::chrono::nanoseconds;
 
     // `record_bytes` suits the link; small records are for slow links.
-    explicit packing_policy(std::size_t record_bytes) noexcept;
+    explicit compression_policy(std::size_t record_bytes) noexcept;
 
     // Content of another kind: nothing is known of how it shrinks.
     void begin_content() noexcept;
@@ -35,23 +35,23 @@ public:
     // A trial on `in` bytes took that long (at fast_level) and made them `out` bytes.
     void tried(std::size_t in, std::size_t out, duration took) noexcept;
     // There were too few bytes at a time to try on; until there are more they are compressed.
-    void cannot_try() noexcept { is_packed_ = true; }
+    void cannot_try() noexcept { is_compressed_ = true; }
 
     // Whether the next bytes are to be compressed, and how hard.
-    bool wants_packed() const noexcept { return is_packed_; }
+    bool wants_compressed() const noexcept { return is_compressed_; }
     static constexpr int fast_level = 1, thorough_level = 6;
     int level() const noexcept { return level_; }
 
     // What was done: content went as it was, or compressed.
     void left_alone(std::size_t bytes) noexcept;
-    void packed(std::size_t in, std::size_t out, duration took) noexcept;
+    void compressed(std::size_t in, std::size_t out, duration took) noexcept;
     // The link took `bytes` of anything, for which writes were blocked that long.
     void wrote(std::uint64_t bytes, duration blocked) noexcept;
 
 private:
     bool is_worth_it(double cost_factor) const noexcept;
     bool is_link_fast() const noexcept;
-    double packing_cost() const noexcept;
+    double compression_cost() const noexcept;
     void link_is_slow(double cost) noexcept;
     void link_took_it_at_once(std::uint64_t bytes, double cost) noexcept;
     void measure_link() noexcept;
@@ -61,16 +61,16 @@ private:
 
     // Of a byte, in nanoseconds.
     std::optional<double> link_cost_;
-    std::optional<double> packing_cost_;  // at fast_level
-    std::optional<double> ratio_;         // of this content, as it was last seen: what is left of a byte
-    bool is_packed_ = false;
+    std::optional<double> compression_cost_;  // at fast_level
+    std::optional<double> ratio_;             // of this content, as it was last seen: what is left of a byte
+    bool is_compressed_ = false;
     bool is_measuring_ = false;  // the link, by leaving content alone
     bool has_news_ = false;      // the link was found slow since the last trial
     int level_ = fast_level;
-    std::uint64_t since_trial_ = 0;   // content left alone
-    std::uint64_t at_once_ = 0;       // that the link took without waiting, since it last did or the way changed
-    std::uint64_t packed_since_ = 0;  // content compressed since the link was last seen slow
-    std::uint64_t measure_after_;     // so much of that
+    std::uint64_t since_trial_ = 0;       // content left alone
+    std::uint64_t at_once_ = 0;           // that the link took without waiting, since it last did or the way changed
+    std::uint64_t compressed_since_ = 0;  // content compressed since the link was last seen slow
+    std::uint64_t measure_after_;         // so much of that
     // Of the compressor, lately.
     std::uint64_t stretch_in_ = 0, stretch_out_ = 0;
     duration stretch_took_{0};

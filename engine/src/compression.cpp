@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "packing.hpp"
+#include "compression.hpp"
 
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -17,8 +17,8 @@ namespace wherry {
 namespace {
 
 constexpr int least_window_log = 10;  // of the format
-constexpr int most_window_log = std::countr_zero(limits::max_packing_window_bytes);
-static_assert(std::size_t{1} << most_window_log == limits::max_packing_window_bytes);
+constexpr int most_window_log = std::countr_zero(limits::max_compression_window_bytes);
+static_assert(std::size_t{1} << most_window_log == limits::max_compression_window_bytes);
 
 // Of the format: the magic number as it lies in memory, and the bits of the byte behind it.
 constexpr std::uint32_t zstd_magic = 0x28B52FFD;
@@ -35,7 +35,7 @@ std::size_t checked(std::size_t outcome) {
 
 // How far back the content may refer to itself: no farther than there is content.
 int window_log_for(std::optional<std::uint64_t> content_bytes) {
-    if (!content_bytes || *content_bytes >= limits::max_packing_window_bytes) return most_window_log;
+    if (!content_bytes || *content_bytes >= limits::max_compression_window_bytes) return most_window_log;
     return std::max<int>(least_window_log, std::bit_width(*content_bytes));
 }
 
@@ -63,12 +63,12 @@ void check_frame_header(const_bytes payload) {
     const std::size_t size_bytes = size_code == 0 ? (is_single_segment ? 1 : 0) : std::size_t{1} << size_code;
     const auto size = little_endian(in.bytes(size_bytes)) + (size_bytes == 2 ? 256 : 0);
     if (is_single_segment) window = size;
-    if (window > limits::max_packing_window_bytes) in.fail("wants a window of more than 1 MiB");
+    if (window > limits::max_compression_window_bytes) in.fail("wants a window of more than 1 MiB");
 }
 
 }  // namespace
 
-struct packer::state {
+struct compressor::state {
     state() : context(ZSTD_createCCtx()) {
         if (!context) throw out_of_memory();
     }
@@ -83,7 +83,7 @@ struct packer::state {
 // Where many connections send a little each, memory that is new for each of them costs more than the trial that it is
 // for. Of nothing that was compressed any trace goes out with something else: each begins with a session that was
 // reset.
-class packer::idle_states {
+class compressor::idle_states {
 public:
     // Never destroyed, for threads may still send when the program ends.
     static idle_states& shared() {
@@ -114,15 +114,15 @@ private:
     std::array<std::unique_ptr<state>, 4> places_ WHERRY_GUARDED_BY(mutex_);
 };
 
-packer::packer() = default;
-packer::~packer() { rest(); }
+compressor::compressor() = default;
+compressor::~compressor() { rest(); }
 
-void packer::rest() noexcept {
+void compressor::rest() noexcept {
     is_open_ = false;
     if (state_) idle_states::shared().give_back(std::move(state_));
 }
 
-void packer::prepare(int level, std::optional<std::uint64_t> content_bytes) {
+void compressor::prepare(int level, std::optional<std::uint64_t> content_bytes) {
     if (!state_) state_ = idle_states::shared().take();
     auto* const context = state_->context;
     checked(ZSTD_CCtx_reset(context, ZSTD_reset_session_only));
@@ -130,13 +130,13 @@ void packer::prepare(int level, std::optional<std::uint64_t> content_bytes) {
     checked(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log_for(content_bytes)));
 }
 
-void packer::begin(int level, std::optional<std::uint64_t> content_bytes) {
+void compressor::begin(int level, std::optional<std::uint64_t> content_bytes) {
     prepare(level, content_bytes);
     is_open_ = true;
     level_ = level;
 }
 
-packer::step packer::pack(const_bytes content, mutable_bytes into, until how) {
+compressor::step compressor::compress(const_bytes content, mutable_bytes into, until how) {
     ZSTD_inBuffer in{content.data(), content.size(), 0};
     ZSTD_outBuffer out{into.data(), into.size(), 0};
     const auto directive = how == until::ended ? ZSTD_e_end : how == until::flushed ? ZSTD_e_flush : ZSTD_e_continue;
@@ -146,14 +146,14 @@ packer::step packer::pack(const_bytes content, mutable_bytes into, until how) {
     return {in.pos, out.pos, is_done};
 }
 
-std::size_t packer::size_on_trial(const_bytes content, int level) {
+std::size_t compressor::size_on_trial(const_bytes content, int level) {
     prepare(level, content.size());
     const auto most = ZSTD_compressBound(most_on_trial);
     if (!state_->trial) state_->trial = std::make_unique_for_overwrite<std::byte[]>(most);
     return checked(ZSTD_compress2(state_->context, state_->trial.get(), most, content.data(), content.size()));
 }
 
-struct unpacker::state {
+struct decompressor::state {
     state() : context(ZSTD_createDCtx()) {
         if (!context) throw out_of_memory();
         checked(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, most_window_log));
@@ -165,10 +165,10 @@ struct unpacker::state {
     ZSTD_DCtx* const context;
 };
 
-unpacker::unpacker() : state_(std::make_unique<state>()) {}
-unpacker::~unpacker() = default;
+decompressor::decompressor() : state_(std::make_unique<state>()) {}
+decompressor::~decompressor() = default;
 
-void unpacker::unpack(const_bytes payload, mutable_bytes room, const std::function<void(const_bytes)>& take) {
+void decompressor::decompress(const_bytes payload, mutable_bytes room, const std::function<void(const_bytes)>& take) {
     if (!is_open_) {
         check_frame_header(payload);
         checked(ZSTD_DCtx_reset(state_->context, ZSTD_reset_session_only));
