@@ -339,8 +339,8 @@ TEST(misbinding, a_responder_does_not_take_a_session_that_was_meant_for_another)
     stolen.identity.assign(blob.begin(), blob.end());
     auto message = framed(message_type::choice, stolen.encode());
     transcript said(as_bytes(initiator.prologue));
-    said.absorb(hello_message).absorb(const_bytes(message).first(message.size() - stolen.signature_field_bytes()));
-    stolen.signature = mallory.sign(signed_text(responder_label, said.value()), Botan::system_rng());
+    said.update(hello_message).update(const_bytes(message).first(message.size() - stolen.signature_field_bytes()));
+    stolen.signature = mallory.sign(signed_text(responder_label, said.hash()), Botan::system_rng());
     left.responder->write_all(framed(message_type::choice, stolen.encode()));
 
     // The initiator believes to speak with mallory, who cannot make the responder believe that it was meant.

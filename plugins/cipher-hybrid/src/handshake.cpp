@@ -80,7 +80,8 @@ byte_vector proof_start(const_bytes kem_ciphertext, std::size_t sealed_bytes) {
 
 class initiator {
 public:
-    initiator(const party& self, const_bytes prologue, stream& link) : self_(self), link_(link), said_(prologue) {}
+    initiator(const party& self, const_bytes prologue, stream& link)
+        : self_(self), link_(link), transcript_(prologue) {}
 
     agreement run(const peer_verifier& verify) {
         send_hello();
@@ -104,7 +105,7 @@ private:
         offered_ = {{protocol_version}, self_.allowed.kems, self_.allowed.aeads, fresh_random(self_.rng)};
         const auto message = framed(message_type::hello, offered_.encode());
         link_.write_all(message);
-        said_.absorb(message);
+        transcript_.update(message);
     }
 
     keys::public_key check_choice(const_bytes message) {
@@ -114,9 +115,9 @@ private:
             throw error(errc::protocol, "the responder chose what was not offered");
         auto responder = peer_key(choice_.identity);
         const auto covered = message.size() - choice_.signature_field_bytes();
-        said_.absorb(message.first(covered));
-        check_signature(responder, responder_label, said_.value(), choice_.signature);
-        said_.absorb(message.subspan(covered));
+        transcript_.update(message.first(covered));
+        check_signature(responder, responder_label, transcript_.hash(), choice_.signature);
+        transcript_.update(message.subspan(covered));
         return responder;
     }
 
@@ -124,30 +125,31 @@ private:
         const auto& own = self_.identity.public_part();
         const auto key = encapsulate(choice_.chosen_kem, choice_.kem_public_key, responder, self_.rng);
         auto message = proof_start(key.ciphertext, credentials_bytes(own) + tag_bytes);
-        said_.absorb(message);
-        const key_schedule schedule(key.secret, said_.value());
+        transcript_.update(message);
+        const key_schedule schedule(key.secret, transcript_.hash());
 
         const auto identity = copy(own.blob());
-        said_.absorb(field(identity));
-        const auto signature = self_.identity.sign(signed_text(initiator_label, said_.value()), self_.rng);
+        transcript_.update(field(identity));
+        const auto signature = self_.identity.sign(signed_text(initiator_label, transcript_.hash()), self_.rng);
         const credentials plain{identity, signature};
         const auto sealed = seal_once(choice_.chosen_aead, schedule.credentials_key(), plain.encode());
 
-        said_.absorb(field(signature)).absorb(sealed);
+        transcript_.update(field(signature)).update(sealed);
         message.insert(message.end(), sealed.begin(), sealed.end());
-        return {std::move(message), schedule.finish(said_.value())};
+        return {std::move(message), schedule.finish(transcript_.hash())};
     }
 
     const party& self_;
     stream& link_;
-    transcript said_;
+    transcript transcript_;
     hello offered_;
     choice choice_;
 };
 
 class responder {
 public:
-    responder(const party& self, const_bytes prologue, stream& link) : self_(self), link_(link), said_(prologue) {}
+    responder(const party& self, const_bytes prologue, stream& link)
+        : self_(self), link_(link), transcript_(prologue) {}
 
     agreement run(const peer_verifier& verify) {
         choose();
@@ -162,7 +164,7 @@ public:
 private:
     void choose() {
         const auto message = read_message(link_, message_type::hello);
-        said_.absorb(message);
+        transcript_.update(message);
         const auto offered = reported(link_, alert::reason::failed, [&] { return hello::parse(body_of(message)); });
         choice_.version = common(offered.versions, {protocol_version}, alert::reason::no_version);
         choice_.chosen_kem = common(offered.kems, possible_kems(), alert::reason::no_kem);
@@ -197,26 +199,26 @@ private:
         auto message = framed(message_type::choice, choice_.encode());
 
         const auto covered = message.size() - choice_.signature_field_bytes();
-        said_.absorb(const_bytes(message).first(covered));
-        const auto signature = self_.identity.sign(signed_text(responder_label, said_.value()), self_.rng);
+        transcript_.update(const_bytes(message).first(covered));
+        const auto signature = self_.identity.sign(signed_text(responder_label, transcript_.hash()), self_.rng);
         std::copy(signature.begin(), signature.end(), message.end() - static_cast<std::ptrdiff_t>(signature.size()));
-        said_.absorb(const_bytes(message).subspan(covered));
+        transcript_.update(const_bytes(message).subspan(covered));
         return message;
     }
 
     key_schedule::session_secrets check_proof(const_bytes message) {
         const auto received = proof::parse(body_of(message));
         const auto secret = kem_->decapsulate(received.kem_ciphertext, self_.rng);
-        said_.absorb(message.first(message.size() - received.sealed_credentials.size()));
-        const key_schedule schedule(secret, said_.value());
+        transcript_.update(message.first(message.size() - received.sealed_credentials.size()));
+        const key_schedule schedule(secret, transcript_.hash());
 
         const auto plain =
             credentials::parse(open_once(choice_.chosen_aead, schedule.credentials_key(), received.sealed_credentials));
         initiator_ = peer_key(plain.identity);
-        said_.absorb(field(plain.identity));
-        check_signature(*initiator_, initiator_label, said_.value(), plain.signature);
-        said_.absorb(field(plain.signature)).absorb(received.sealed_credentials);
-        return schedule.finish(said_.value());
+        transcript_.update(field(plain.identity));
+        check_signature(*initiator_, initiator_label, transcript_.hash(), plain.signature);
+        transcript_.update(field(plain.signature)).update(received.sealed_credentials);
+        return schedule.finish(transcript_.hash());
     }
 
     void send_answer(const secret_bytes& key, const answer& what) {
@@ -245,7 +247,7 @@ private:
 
     const party& self_;
     stream& link_;
-    transcript said_;
+    transcript transcript_;
     choice choice_;
     std::unique_ptr<kem_responder> kem_;
     std::optional<keys::public_key> initiator_;

@@ -23,15 +23,15 @@ std::unique_ptr<Botan::KDF> copy_of(const Botan::KDF& unused) { return std::uniq
 transcript::transcript(const_bytes prologue) : hash_(Botan::HashFunction::create_or_throw("SHA-256")) {
     byte_writer length;
     length.integer(static_cast<std::uint32_t>(prologue.size()));
-    absorb(as_bytes(transcript_label)).absorb(length.view()).absorb(prologue);
+    update(as_bytes(transcript_label)).update(length.view()).update(prologue);
 }
 
-transcript& transcript::absorb(const_bytes bytes) {
+transcript& transcript::update(const_bytes bytes) {
     hash_->update(octets(bytes), bytes.size());
     return *this;
 }
 
-digest transcript::value() const {
+digest transcript::hash() const {
     digest out;
     hash_->copy_state()->final(octets(mutable_bytes(out)));
     return out;

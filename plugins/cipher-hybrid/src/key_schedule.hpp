@@ -29,8 +29,8 @@ public:
     // The prologue may have any length, so its length comes first.
     explicit transcript(const_bytes prologue);
 
-    transcript& absorb(const_bytes bytes);
-    digest value() const;
+    transcript& update(const_bytes bytes);
+    digest hash() const;
 
 private:
     std::unique_ptr<Botan::HashFunction> hash_;
