@@ -17,7 +17,7 @@ constexpr std::uint16_t offer_kind = 1, offer_name = 2, offer_size = 3, offer_mo
                         offer_compression = 6, offer_resume = 7, offer_digest = 8, offer_id = 9;
 constexpr std::uint16_t accept_offset = 1, accept_prefix = 2;
 constexpr std::uint16_t end_size = 1, end_digest = 2;
-constexpr std::uint16_t outcome_status = 1, outcome_text = 2, outcome_response = 3, outcome_word = 4;
+constexpr std::uint16_t result_status = 1, result_text = 2, result_response = 3, result_outcome = 4;
 constexpr std::uint16_t streams_count = 1, streams_token = 2;
 constexpr std::uint16_t join_token = 1;
 }  // namespace tag
@@ -248,24 +248,24 @@ end_frame decode_end(const_bytes payload) {
     return content;
 }
 
-std::vector<std::byte> encode(const outcome_frame& content) {
+std::vector<std::byte> encode(const result_frame& content) {
     field_writer out;
-    out.integer(tag::outcome_status, content.failure ? static_cast<std::uint32_t>(*content.failure) : std::uint32_t{0},
+    out.integer(tag::result_status, content.failure ? static_cast<std::uint32_t>(*content.failure) : std::uint32_t{0},
                 necessity::critical);
     if (!content.text.empty())
-        out.field(tag::outcome_text, as_bytes(std::string_view(content.text).substr(0, limits::max_text_bytes)));
-    if (!content.response.empty()) out.field(tag::outcome_response, content.response);
-    if (!content.word.empty()) out.field(tag::outcome_word, as_bytes(content.word));
+        out.field(tag::result_text, as_bytes(std::string_view(content.text).substr(0, limits::max_text_bytes)));
+    if (!content.response.empty()) out.field(tag::result_response, content.response);
+    if (!content.outcome.empty()) out.field(tag::result_outcome, as_bytes(content.outcome));
     return out.take();
 }
 
-outcome_frame decode_outcome(const_bytes payload) {
+result_frame decode_result(const_bytes payload) {
     constexpr std::string_view what = "the peer's RESULT or CANCEL";
-    outcome_frame content;
+    result_frame content;
     bool has_status = false;
     for_each_field(payload, what, [&](std::uint16_t number, const_bytes value) {
         switch (number) {
-            case tag::outcome_status: {
+            case tag::result_status: {
                 const auto status = only_integer<std::uint32_t>(value, what);
                 // A status of a later version is a failure all the same.
                 if (status != WHERRY_OK)
@@ -273,13 +273,13 @@ outcome_frame decode_outcome(const_bytes payload) {
                 has_status = true;
                 return true;
             }
-            case tag::outcome_text: content.text = only_text(value, limits::max_text_bytes, what); return true;
-            case tag::outcome_response:
+            case tag::result_text: content.text = only_text(value, limits::max_text_bytes, what); return true;
+            case tag::result_response:
                 if (value.size() > limits::max_response_bytes)
                     byte_reader(value, what).fail("has a length out of bounds");
                 content.response.assign(value.begin(), value.end());
                 return true;
-            case tag::outcome_word: content.word = only_text(value, limits::max_outcome_bytes, what); return true;
+            case tag::result_outcome: content.outcome = only_text(value, limits::max_outcome_bytes, what); return true;
             default: return false;
         }
     });

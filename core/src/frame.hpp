@@ -94,16 +94,16 @@ std::vector<std::byte> encode(const end_frame& content);
 end_frame decode_end(const_bytes payload);
 
 // RESULT and CANCEL.
-struct outcome_frame {
+struct result_frame {
     std::optional<errc> failure;
     std::string text;
     std::vector<std::byte> response;
-    std::string word = {};  // RESULT: the sink's own for the outcome
+    std::string outcome = {};  // RESULT: the sink's own word, or ""
 
-    bool operator==(const outcome_frame&) const = default;
+    bool operator==(const result_frame&) const = default;
 };
-std::vector<std::byte> encode(const outcome_frame& content);
-outcome_frame decode_outcome(const_bytes payload);
+std::vector<std::byte> encode(const result_frame& content);
+result_frame decode_result(const_bytes payload);
 
 // What a further connection shows, so that it may carry a part of an exchange.
 using join_token = std::array<std::byte, 32>;
@@ -118,7 +118,7 @@ struct streams_frame {
 std::vector<std::byte> encode(const streams_frame& content);
 streams_frame decode_streams(const_bytes payload);
 
-// From the initiator. The answer is an outcome_frame.
+// From the initiator. The answer is an result_frame.
 struct join_frame {
     join_token token{};
 

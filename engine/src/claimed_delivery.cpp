@@ -84,7 +84,7 @@ void claimed_delivery::remember(const error* failure, const collected_response& 
     const bool counts = !failure || (failure->code() != errc::disconnected && failure->code() != errc::exhausted);
     // Before others can find that it is over: between the two they would deliver it again.
     if (shared_->id && counts) try {
-            delivery_outcome how{std::nullopt, "", answer.outcome, answer.bytes};
+            earlier_result how{std::nullopt, "", answer.outcome, answer.bytes};
             if (failure) how.failure = failure->code(), how.text = failure->what();
             shared_->ends->finished(*shared_, std::move(how));
         } catch (const std::exception&) {

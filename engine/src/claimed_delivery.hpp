@@ -19,10 +19,10 @@
 namespace wherry {
 
 // How a delivery ended: its RESULT.
-struct delivery_outcome {
+struct earlier_result {
     std::optional<errc> failure;
     std::string text;
-    std::string word;  // the sink's own for it
+    std::string outcome;  // the sink's own word, or ""
     std::vector<std::byte> response;
 };
 
@@ -32,7 +32,7 @@ struct delivery_under_way;
 class delivery_ends {
 public:
     virtual void ended(const delivery_under_way& what) noexcept = 0;
-    virtual void finished(const delivery_under_way& what, delivery_outcome how) = 0;
+    virtual void finished(const delivery_under_way& what, earlier_result how) = 0;
 
 protected:
     ~delivery_ends() = default;

@@ -168,7 +168,7 @@ void delivery_registry::ended(const under_way& what) noexcept {
     changed_.notify_all();
 }
 
-void delivery_registry::finished(const under_way& what, outcome how) {
+void delivery_registry::finished(const under_way& what, earlier_result how) {
     const std::lock_guard lock(mutex_);
     auto& peer = peers_[what.fingerprint];
     const auto bytes = how.response.size();

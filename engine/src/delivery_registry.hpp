@@ -33,8 +33,6 @@ class delivery_registry final : private delivery_ends {
 public:
     using connection_number = std::uint64_t;
 
-    using outcome = delivery_outcome;
-
     // Of one offer. Everything is borrowed for the call but `link`, which the claim keeps until its delivery is over.
     struct claimant {
         connection_number number;
@@ -49,7 +47,7 @@ public:
     // Either the claim, under which the sink may begin, or how this delivery ended before.
     struct claim {
         std::unique_ptr<claimed_delivery> into;
-        std::optional<outcome> earlier;
+        std::optional<earlier_result> earlier;
     };
 
     // Numbers connections; each has one of its own.
@@ -77,7 +75,7 @@ private:
 
     struct remembered_result {
         sha256_digest what;
-        outcome ended;
+        earlier_result ended;
         std::chrono::steady_clock::time_point when;
         connection_number number;
     };
@@ -96,7 +94,7 @@ private:
     };
 
     void ended(const under_way& what) noexcept override;
-    void finished(const under_way& what, outcome how) override;
+    void finished(const under_way& what, earlier_result how) override;
     void drop_outdated();
 
     mutable std::mutex mutex_;

@@ -113,7 +113,7 @@ struct exchange::implementation {
             const auto place = joins->at.redeem(wish.token, over->peer());
             joined_lane = place.at->add(over->shared_link());
             joined = place.at;
-            writer.transmit_unnumbered(frame_type::join, 0, encode(outcome_frame{std::nullopt, "", {}}));
+            writer.transmit_unnumbered(frame_type::join, 0, encode(result_frame{std::nullopt, "", {}}));
             return place.number;
         } catch (const error& e) {
             if (!joined) refuse_join(e);
@@ -126,7 +126,7 @@ struct exchange::implementation {
             // The same whatever was wrong, so that nobody can find out by trying.
             writer.transmit_unnumbered(
                 frame_type::join, 0,
-                encode(outcome_frame{errc::auth_failed, "there is nothing that this connection may join", {}}));
+                encode(result_frame{errc::auth_failed, "there is nothing that this connection may join", {}}));
             writer.shut_down();
             await_close(over->link());
         } catch (const error&) {

@@ -146,7 +146,7 @@ void extra_connections::join(stream& one, record_reader& records) {
             if (got.type == frame_type::ping || got.type == frame_type::bye) continue;
             if (got.type != frame_type::join)
                 throw error(errc::protocol, "the peer says something else before it has let a connection join");
-            const auto answer = decode_outcome(got.payload);
+            const auto answer = decode_result(got.payload);
             if (answer.failure) throw error(*answer.failure, "the receiver says: " + answer.text);
             return;
         }

@@ -172,7 +172,7 @@ void incoming_transfers::open(transfer_id id, transfer item, const offer_frame& 
             delivery_result again;
             again.failure = earlier->failure;
             again.text = earlier->text;
-            again.outcome = earlier->word;
+            again.outcome = earlier->outcome;
             again.response = earlier->response;
             return answer(answers_, id, again);
         }
@@ -217,7 +217,7 @@ void incoming_transfers::open_what_was_postponed() {
 }
 
 // Makes sure that no other connection works on what is offered; or tells how it ended before.
-std::optional<delivery_registry::outcome> incoming_transfers::claim(transfer& item, const offer_frame& offered) {
+std::optional<earlier_result> incoming_transfers::claim(transfer& item, const offer_frame& offered) {
     if (!known_) {
         item.into = std::make_unique<claimed_delivery>();
         return std::nullopt;
@@ -506,7 +506,7 @@ void incoming_transfers::flush_finished() noexcept {
 }
 
 void incoming_transfers::on_cancel(const frame& got) {
-    const auto content = decode_outcome(got.payload);
+    const auto content = decode_result(got.payload);
     transfer* const item = find(got);
     if (!item) return;
     const auto code = content.failure.value_or(errc::cancelled);
@@ -525,11 +525,11 @@ void incoming_transfers::answer(record_buffer& into, transfer_id id, const deliv
     while (rest.size() > response_piece_bytes) {
         const auto piece = rest.first(response_piece_bytes);
         writer_.put(into, frame_type::result, frame_flag::more, id,
-                    encode(outcome_frame{result.failure, "", {piece.begin(), piece.end()}, ""}));
+                    encode(result_frame{result.failure, "", {piece.begin(), piece.end()}, ""}));
         rest = rest.subspan(response_piece_bytes);
     }
     writer_.put(into, frame_type::result, 0, id,
-                encode(outcome_frame{result.failure, result.text, {rest.begin(), rest.end()}, result.outcome}));
+                encode(result_frame{result.failure, result.text, {rest.begin(), rest.end()}, result.outcome}));
 }
 
 // An offer that never became a transfer.

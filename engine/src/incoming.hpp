@@ -139,7 +139,7 @@ private:
     void open_postponed(std::deque<postponed_offer>::iterator which);
     void open_what_was_postponed();
     void await_descriptors();
-    std::optional<delivery_registry::outcome> claim(transfer& item, const offer_frame& offered);
+    std::optional<earlier_result> claim(transfer& item, const offer_frame& offered);
     void begin(transfer& item);
     static void store(transfer& item, const_bytes content);
     void expand(transfer& item, const_bytes payload);

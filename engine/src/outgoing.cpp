@@ -285,7 +285,7 @@ void outgoing_transfers::abandon(transfer_id id, const error& why) {
         if (found == unanswered_.end()) return;
         has_ended = found->second.has_ended || found->second.may_have_arrived;
     }
-    put(frame_type::cancel, id, encode(outcome_frame{why.code(), why.what(), {}}));
+    put(frame_type::cancel, id, encode(result_frame{why.code(), why.what(), {}}));
     auto result = failed(why);
     result.is_uncertain = has_ended;
     conclude(id, std::move(result));
@@ -342,7 +342,7 @@ void outgoing_transfers::on_accept(const frame& got) {
 }
 
 void outgoing_transfers::on_result(const frame& got) {
-    auto content = decode_outcome(got.payload);
+    auto content = decode_result(got.payload);
     delivery_result result;
     {
         const std::lock_guard lock(mutex_);
@@ -369,7 +369,7 @@ void outgoing_transfers::on_result(const frame& got) {
     }
     result.failure = content.failure;
     result.text = std::move(content.text);
-    result.outcome = std::move(content.word);
+    result.outcome = std::move(content.outcome);
     result.is_remote = true;
     conclude(got.transfer, std::move(result));
 }

@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             case 0: check(payload, decode_offer); break;
             case 1: check(payload, decode_accept); break;
             case 2: check(payload, decode_end); break;
-            case 3: check(payload, decode_outcome); break;
+            case 3: check(payload, decode_result); break;
             case 4: check(payload, decode_streams); break;
             case 5: check(payload, decode_join); break;
         }

@@ -16,7 +16,7 @@ void decode(const frame& got) {
         case frame_type::accept: decode_accept(got.payload); break;
         case frame_type::end: decode_end(got.payload); break;
         case frame_type::result:
-        case frame_type::cancel: decode_outcome(got.payload); break;
+        case frame_type::cancel: decode_result(got.payload); break;
         default: break;
     }
 }

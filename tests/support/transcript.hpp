@@ -274,11 +274,11 @@ private:
                 [[fallthrough]];
             case frame_type::result:
             case frame_type::cancel: {
-                const auto content = decode_outcome(frame.payload);
+                const auto content = decode_result(frame.payload);
                 add("status", content.failure ? std::to_string(static_cast<unsigned>(*content.failure)) : "0");
                 if (!content.text.empty()) add("text", quoted(as_bytes(content.text)));
                 if (!content.response.empty()) fields += " response: " + content_text(content.response);
-                if (!content.word.empty()) add("word", quoted(as_bytes(content.word)));
+                if (!content.outcome.empty()) add("word", quoted(as_bytes(content.outcome)));
                 return told(content, fields);
             }
             default: return fields;

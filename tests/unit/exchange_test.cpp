@@ -1670,7 +1670,7 @@ TEST_F(exchange_test, a_peer_that_does_not_take_leave_is_cut) {
             byte_reader frames(*got, "a record");
             while (frames.remaining() > 0) has_ended = take_frame(frames).type == frame_type::end;
         }
-        record.append(frame_type::result, 0, 1, encode(outcome_frame{std::nullopt, "", {}}));
+        record.append(frame_type::result, 0, 1, encode(result_frame{std::nullopt, "", {}}));
         try {
             for (;;) {
                 record.append(frame_type::ping, 0, 0, {});
@@ -1821,7 +1821,7 @@ TEST_F(rogue_peer_test, more_open_transfers_than_may_be) {
 
 TEST_F(rogue_peer_test, an_answer_to_what_was_never_offered) {
     const auto failure =
-        serve_what([&](record_buffer& r) { r.append(frame_type::result, 0, 2, encode(outcome_frame{})); });
+        serve_what([&](record_buffer& r) { r.append(frame_type::result, 0, 2, encode(result_frame{})); });
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->code(), errc::protocol);
 }

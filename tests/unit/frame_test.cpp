@@ -84,7 +84,7 @@ offer_frame full_offer() {
 const bytes offer_kind_field = hex("8001 00000001 02");
 const bytes accept_offset_field = hex("0001 00000008 0000000000000010");
 const bytes end_size_field = hex("0001 00000008 0000000000000010");
-const bytes outcome_status_field = hex("8001 00000004 00000000");
+const bytes result_status_field = hex("8001 00000004 00000000");
 
 // ---- The bytes on the wire: who changes one of these changes the protocol ----
 
@@ -147,8 +147,8 @@ TEST(frame_bytes, end) {
 }
 
 TEST(frame_bytes, outcome) {
-    expect_bytes(encode(outcome_frame{}), "8001 00000004 00000000");
-    expect_bytes(encode(outcome_frame{errc::exhausted, "full", hex("00ff")}),
+    expect_bytes(encode(result_frame{}), "8001 00000004 00000000");
+    expect_bytes(encode(result_frame{errc::exhausted, "full", hex("00ff")}),
                  "8001 00000004 00000005  0002 00000004 66756c6c  0003 00000002 00ff");
 }
 
@@ -175,7 +175,7 @@ TEST(frame_bytes, statuses_are_the_numbers_of_the_abi) {
     for (std::uint32_t status = 1; status <= 12; ++status) {
         byte_writer expected;
         expected.integer<std::uint16_t>(0x8001).integer<std::uint32_t>(4).integer(status);
-        EXPECT_EQ(as_hex(encode(outcome_frame{static_cast<errc>(status), "", {}})), as_hex(expected.view()));
+        EXPECT_EQ(as_hex(encode(result_frame{static_cast<errc>(status), "", {}})), as_hex(expected.view()));
     }
 }
 
@@ -356,20 +356,20 @@ TEST(end_frame, comes_back_as_it_was) {
         EXPECT_EQ(decode_end(encode(content)), content);
 }
 
-TEST(outcome_frame, comes_back_as_it_was) {
-    EXPECT_EQ(decode_outcome(encode(outcome_frame{})), outcome_frame{});
+TEST(result_frame, comes_back_as_it_was) {
+    EXPECT_EQ(decode_result(encode(result_frame{})), result_frame{});
     for (int status = WHERRY_BAD_INPUT; status <= WHERRY_CANCELLED; ++status) {
-        const outcome_frame content{static_cast<errc>(status), std::string(limits::max_text_bytes, 't'),
-                                    hex("00 01 ff")};
-        EXPECT_EQ(decode_outcome(encode(content)), content);
+        const result_frame content{static_cast<errc>(status), std::string(limits::max_text_bytes, 't'),
+                                   hex("00 01 ff")};
+        EXPECT_EQ(decode_result(encode(content)), content);
     }
-    const outcome_frame largest{std::nullopt, "", bytes(limits::max_response_bytes, std::byte{7})};
-    EXPECT_EQ(decode_outcome(encode(largest)), largest);
+    const result_frame largest{std::nullopt, "", bytes(limits::max_response_bytes, std::byte{7})};
+    EXPECT_EQ(decode_result(encode(largest)), largest);
 }
 
-TEST(outcome_frame, sends_no_more_text_than_the_other_side_takes) {
-    const outcome_frame content{errc::io, std::string(limits::max_text_bytes + 500, 't'), {}};
-    EXPECT_EQ(decode_outcome(encode(content)).text, std::string(limits::max_text_bytes, 't'));
+TEST(result_frame, sends_no_more_text_than_the_other_side_takes) {
+    const result_frame content{errc::io, std::string(limits::max_text_bytes + 500, 't'), {}};
+    EXPECT_EQ(decode_result(encode(content)).text, std::string(limits::max_text_bytes, 't'));
 }
 
 // ---- What holds for the fields of every frame ----
@@ -392,9 +392,8 @@ const codec all_codecs[] = {
      "the peer's ACCEPT lacks its offset", [](const_bytes in) { return encode(decode_accept(in)); }},
     {"end", end_size_field, encode(end_frame{16, counting_digest()}), "the peer's END", "the peer's END lacks its size",
      [](const_bytes in) { return encode(decode_end(in)); }},
-    {"outcome", outcome_status_field, encode(outcome_frame{errc::io, "why", hex("0102")}),
-     "the peer's RESULT or CANCEL", "the peer's RESULT or CANCEL lacks its status",
-     [](const_bytes in) { return encode(decode_outcome(in)); }},
+    {"outcome", result_status_field, encode(result_frame{errc::io, "why", hex("0102")}), "the peer's RESULT or CANCEL",
+     "the peer's RESULT or CANCEL lacks its status", [](const_bytes in) { return encode(decode_result(in)); }},
 };
 
 class every_codec : public testing::TestWithParam<codec> {
@@ -562,24 +561,24 @@ TEST(end_frame, refuses_values_out_of_bounds) {
         [](const_bytes in) { return encode(decode_end(in)); });
 }
 
-TEST(outcome_frame, refuses_values_out_of_bounds) {
+TEST(result_frame, refuses_values_out_of_bounds) {
     constexpr std::string_view bounds = "the peer's RESULT or CANCEL has a length out of bounds";
     expect_all_refused(
         {
             {"short status", field(critical | 1, bytes(3)), errc::protocol, "the peer's RESULT or CANCEL is cut short"},
             {"long status", field(critical | 1, bytes(5)), errc::protocol,
              "the peer's RESULT or CANCEL has bytes left over"},
-            {"long text", outcome_status_field + field(2, bytes(limits::max_text_bytes + 1)), errc::protocol, bounds},
+            {"long text", result_status_field + field(2, bytes(limits::max_text_bytes + 1)), errc::protocol, bounds},
             // As large as a field can be is as large as a response can be: nothing is above.
-            {"long response", outcome_status_field + hex("0003 00100001") + bytes(limits::max_response_bytes + 1),
+            {"long response", result_status_field + hex("0003 00100001") + bytes(limits::max_response_bytes + 1),
              errc::protocol, bounds},
         },
-        [](const_bytes in) { return encode(decode_outcome(in)); });
+        [](const_bytes in) { return encode(decode_result(in)); });
 }
 
-TEST(outcome_frame, takes_a_status_of_a_later_version_for_a_failure) {
+TEST(result_frame, takes_a_status_of_a_later_version_for_a_failure) {
     for (const auto* status : {"0000000d", "00001000", "7fffffff", "80000000", "ffffffff"})
-        EXPECT_EQ(decode_outcome(field(critical | 1, hex(status))).failure, errc::internal) << status;
+        EXPECT_EQ(decode_result(field(critical | 1, hex(status))).failure, errc::internal) << status;
 }
 
 }  // namespace

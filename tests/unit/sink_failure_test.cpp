@@ -40,7 +40,7 @@ protected:
     }
 
     // What the peer was told about a transfer, in the records that were written to it.
-    outcome_frame answer(transfer_id about) const {
+    result_frame answer(transfer_id about) const {
         // Behind the preface and the verdict of the handshake.
         byte_reader in(const_bytes(link_->written()).subspan(8 + 2 + 5 + 1), "what was written");
         while (in.remaining() > 0) {
@@ -48,7 +48,7 @@ protected:
             byte_reader frames(sealed.first(sealed.size() - 1), "a record");
             while (frames.remaining() > 0) {
                 const auto got = take_frame(frames);
-                if (got.type == frame_type::result && got.transfer == about) return decode_outcome(got.payload);
+                if (got.type == frame_type::result && got.transfer == about) return decode_result(got.payload);
             }
         }
         ADD_FAILURE() << "no answer";

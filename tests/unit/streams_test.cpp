@@ -658,7 +658,7 @@ public:
     }
     std::optional<errc> join(const join_token& token) {
         say(frame_type::join, encode(join_frame{token}));
-        return decode_outcome(hear(frame_type::join).value()).failure;
+        return decode_result(hear(frame_type::join).value()).failure;
     }
     void offer_and_end(std::uint64_t number, std::uint32_t transfer, const std::string& name) {
         offer_frame what;
@@ -807,7 +807,7 @@ TEST(streams_of_others, an_older_receiver_is_told_apart_by_its_answers) {
                 known.push_back(got.type);
                 record_buffer answer(limits::min_record_bytes, over->protection().overhead());
                 if (got.type == frame_type::end)
-                    answer.append(frame_type::result, 0, got.transfer, encode(outcome_frame{std::nullopt, "", {}}));
+                    answer.append(frame_type::result, 0, got.transfer, encode(result_frame{std::nullopt, "", {}}));
                 if (got.type == frame_type::bye) answer.append(frame_type::bye, 0, 0, {});
                 if (!answer.empty()) over->link().write_all(answer.seal(over->protection()));
                 if (got.type == frame_type::bye) return known;

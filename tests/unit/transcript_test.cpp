@@ -252,7 +252,7 @@ public:
     }
     std::optional<errc> join(const join_token& token) {
         say(frame_type::join, 0, encode(join_frame{token}), frame_flag::critical);
-        return decode_outcome(hear(frame_type::join).value()).failure;
+        return decode_result(hear(frame_type::join).value()).failure;
     }
 
 private:
@@ -1431,7 +1431,7 @@ TEST_F(hand_made_sender, opens_more_than_may_be) {
 TEST_F(hand_made_sender, cancels_its_own) {
     EXPECT_FALSE(receive_record([](record_buffer& r) {
         r.append(frame_type::offer, 0, 1, offer_of("x"));
-        r.append(frame_type::cancel, 0, 1, encode(outcome_frame{errc::io, "the source broke", {}}));
+        r.append(frame_type::cancel, 0, 1, encode(result_frame{errc::io, "the source broke", {}}));
         r.append(frame_type::data, 0, 1, as_bytes("dropped"));
         r.append(frame_type::bye, 0, 0, {});
     }));
@@ -1498,7 +1498,7 @@ TEST_F(hand_made_sender, compresses_what_it_did_not_offer_so) {
 
 TEST_F(hand_made_sender, answers_what_was_never_offered) {
     EXPECT_EQ(receive_record([](record_buffer& r) {
-                  r.append(frame_type::result, 0, 2, encode(outcome_frame{std::nullopt, "", {}, ""}));
+                  r.append(frame_type::result, 0, 2, encode(result_frame{std::nullopt, "", {}, ""}));
               })->code(),
               errc::protocol);
 }
@@ -1540,10 +1540,10 @@ protected:
         speaking_.get();
         return failure;
     }
-    static std::vector<std::byte> ok() { return encode(outcome_frame{std::nullopt, "", {}, ""}); }
+    static std::vector<std::byte> ok() { return encode(result_frame{std::nullopt, "", {}, ""}); }
     static std::vector<std::byte> ok_with(std::string_view response) {
         const auto bytes = as_bytes(response);
-        return encode(outcome_frame{std::nullopt, "", {bytes.begin(), bytes.end()}, ""});
+        return encode(result_frame{std::nullopt, "", {bytes.begin(), bytes.end()}, ""});
     }
 
 private:
