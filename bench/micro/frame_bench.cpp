@@ -76,9 +76,9 @@ void decode_offer(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations());
 }
 
-void decode_result(benchmark::State& state) {
-    const auto payload = encode(outcome_frame{std::nullopt, "", std::vector<std::byte>(64)});
-    for (auto _ : state) benchmark::DoNotOptimize(decode_outcome(payload));
+void decode_result_frame(benchmark::State& state) {
+    const auto payload = encode(result_frame{std::nullopt, "", std::vector<std::byte>(64)});
+    for (auto _ : state) benchmark::DoNotOptimize(decode_result(payload));
     state.SetItemsProcessed(state.iterations());
 }
 
@@ -127,7 +127,7 @@ void small_records(benchmark::State& state) {
     record_buffer record(limits::min_record_bytes, 0);
     std::vector<std::byte> wire;
     for (std::uint32_t id = 1; id <= 2000; id += 2) {
-        record.append(frame_type::result, 0, id, encode(outcome_frame{}));
+        record.append(frame_type::result, 0, id, encode(result_frame{}));
         const auto sealed = record.seal(bare);
         wire.insert(wire.end(), sealed.begin(), sealed.end());
     }
@@ -151,7 +151,7 @@ void reference_copy(benchmark::State& state) {
 BENCHMARK(reference_copy)->Name("reference/copy");
 BENCHMARK(encode_offer);
 BENCHMARK(decode_offer);
-BENCHMARK(decode_result);
+BENCHMARK(decode_result_frame);
 BENCHMARK(fill_records)->Arg(64)->Arg(4 * kib)->Arg(64 * kib);
 BENCHMARK(take_records_apart)->Arg(64)->Arg(4 * kib)->Arg(64 * kib)->Arg(256 * kib - 14);
 BENCHMARK(small_records);
