@@ -9,8 +9,8 @@
 
 #include "console.hpp"
 #include "exit_code.hpp"
-#include "wherry/exchange.hpp"
 #include "wherry/sink.hpp"
+#include "wherry/transfer.hpp"
 
 namespace wherry::app {
 

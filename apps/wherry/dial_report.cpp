@@ -81,9 +81,9 @@ send_options send_options_of(const effective_options& options) {
     send_options chosen;
     chosen.timing = session_options_of(options);
     if (options.boolean("accept-new-peer")) chosen.new_peer = first_contact::remember;
-    if (options.text("digest") == "sha256") chosen.digest = exchange_options::digest::sha256;
+    if (options.text("digest") == "sha256") chosen.digest = sender_options::digest::sha256;
     const auto& word = options.text("compress");
-    using compression = exchange_options::compression;
+    using compression = sender_options::compression;
     chosen.compression = word == "zstd"   ? compression::zstd
                          : word == "auto" ? compression::automatic
                                           : compression::none;

@@ -187,7 +187,7 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
         if (failure) fields["error"] = as_utf8(failure->what());
         with_.events.write("disconnected", fields);
     }
-    // What became of its exchange is told of the connection that it had joined.
+    // How it ended is told of the connection that it had joined.
     if ((was_connected && !is_one_of_several) || is_raw_) {
         if (failure) {
             const std::lock_guard lock(mutex_);

@@ -36,7 +36,7 @@ std::string name_of(const offer& what) { return what.name.empty() ? "message" : 
 
 }  // namespace
 
-send_report::send_report(application& with, const sending_plan& plan, exchange_options::compression how, kind of)
+send_report::send_report(application& with, const sending_plan& plan, sender_options::compression how, kind of)
     : with_(with),
       plan_(plan),
       compression_(how),
@@ -176,7 +176,7 @@ void send_report::ended(const ended_item& item, const delivery_result& result) {
         } else {
             line += std::string(": ") + (result.is_remote ? "the receiver says: " : "") + printable(result.text) +
                     describe_answer(result.outcome, result.response);
-            const bool may_be_compression = compression_ != exchange_options::compression::none && result.is_remote &&
+            const bool may_be_compression = compression_ != sender_options::compression::none && result.is_remote &&
                                             result.failure == errc::unsupported;
             if (may_be_compression) line += "; if that is about compression, --compress none does without";
             with_.terminal.note(line);

@@ -20,8 +20,7 @@ public:
     // messages only the answers are shown.
     enum class kind { transfer, talk };
     // `plan` outlives it. `how` is known to be what a receiver may not support.
-    send_report(application& with, const sending_plan& plan, exchange_options::compression how,
-                kind of = kind::transfer);
+    send_report(application& with, const sending_plan& plan, sender_options::compression how, kind of = kind::transfer);
     ~send_report() override;
 
     // What was found on the way but is not sent, from the plan's `first` such entry on.
@@ -50,7 +49,7 @@ private:
 
     application& with_;
     const sending_plan& plan_;
-    const exchange_options::compression compression_;
+    const sender_options::compression compression_;
     const kind kind_;
 
     mutable std::mutex mutex_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "wherry/bytes.hpp"
+#include "wherry/cipher.hpp"
 #include "wherry/error.hpp"
 #include "wherry/sink.hpp"
 #include "wherry/transfer_id.hpp"
@@ -38,6 +39,9 @@ inline constexpr std::uint8_t all = critical | more;
 }  // namespace frame_flag
 
 inline constexpr std::size_t frame_header_bytes = 10;
+
+// Initiators number the transfers that they offer oddly, responders evenly; 0 is for frames about no transfer.
+inline bool is_numbered_by(role side, transfer_id id) noexcept { return (id % 2 == 1) == (side == role::initiator); }
 
 // Borrows its payload from the record.
 struct frame {
@@ -105,7 +109,7 @@ struct result_frame {
 std::vector<std::byte> encode(const result_frame& content);
 result_frame decode_result(const_bytes payload);
 
-// What a further connection shows, so that it may carry a part of an exchange.
+// What a further connection shows, so that it may carry a part of what a sender sends.
 using join_token = std::array<std::byte, 32>;
 
 // From the initiator: so many further connections are wanted. From the responder: so many may join, with this token.

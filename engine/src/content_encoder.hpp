@@ -19,7 +19,7 @@ namespace wherry {
 // better. Used by the thread that sends.
 class content_encoder {
 public:
-    using compression = exchange_options::compression;
+    using compression = sender_options::compression;
 
     // `writer` and `record` outlive it; `flush` transmits the record.
     content_encoder(compression how, const link_writer& writer, record_buffer& record, std::function<void()> flush);

@@ -15,7 +15,7 @@
 #include "join_registry.hpp"
 #include "raw_receiver.hpp"
 #include "wherry/as_error.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/engine/receiver.hpp"
 
 namespace wherry {
 
@@ -45,14 +45,14 @@ struct exchange_server::implementation {
         std::jthread thread;
         admission::guest guest;
         mutable std::mutex mutex;
-        exchange* trading = nullptr;  // while it serves this peer
-        raw_receiver* raw = nullptr;  // the same for a raw peer, instead
+        engine::receiver* receiver = nullptr;  // while it serves this peer
+        raw_receiver* raw = nullptr;           // the same for a raw peer, instead
         bool is_draining = false;
         std::list<served>::iterator place;  // under the server's mutex
     };
 
-    // Adds the connection to what the exchange tells.
-    class forwarding_observer final : public exchange_observer {
+    // Adds the connection to what the receiver tells.
+    class forwarding_observer final : public receiving_observer {
     public:
         forwarding_observer(server_observer& to, connection_id id) : to_(to), id_(id) {}
         void receiving(transfer_id t, const offer& what, std::uint64_t resumed_from) override {
@@ -189,22 +189,22 @@ struct exchange_server::implementation {
                                            protocol.verify, options.timing);
         observer.connected(peer.id, opened->peer_address(), opened->peer(), opened->describe());
         forwarding_observer forward(observer, peer.id);
-        exchange_options how;
-        how.timing = options.timing;
-        how.verify = protocol.verify;
-        exchange trading(std::move(opened), &into, std::move(how), forward, &deliveries, joinable{joins, peer.id},
-                         &reserve);
-        const published serving(peer, peer.trading, trading);
+        engine::receiver receiver(std::move(opened), into, forward,
+                                  {.verify = protocol.verify,
+                                   .deliveries = &deliveries,
+                                   .joinable = engine::joinable{joins, peer.id},
+                                   .reserve = &reserve});
+        const published serving(peer, peer.receiver, receiver);
         // Before it waits for its turn, for what it may want to join has a place, and does not end without it.
         door.take_place(peer.guest);
-        if (const auto other = trading.find_what_it_joins()) {
+        if (const auto other = receiver.find_what_it_joins()) {
             door.give_place_back(peer.guest);
             observer.joined(peer.id, *other);
-            return trading.serve();
+            return receiver.serve();
         }
         // Who is told to stop instead takes leave in serve(), as it has been drained.
         door.wait_for_turn(peer.guest);
-        trading.serve();
+        receiver.serve();
     }
 
     // Lets stop() reach the object that serves a peer, for as long as that object lives.
@@ -241,8 +241,8 @@ struct exchange_server::implementation {
     void drain(served& peer) {
         const std::lock_guard lock(peer.mutex);
         peer.is_draining = true;
-        if (peer.trading)
-            peer.trading->drain();
+        if (peer.receiver)
+            peer.receiver->drain();
         else if (peer.raw)
             peer.raw->drain();
         else if (peer.link && protocol.protection)
@@ -260,9 +260,9 @@ struct exchange_server::implementation {
         }
         for (auto& peer : peers) {
             const std::lock_guard peer_lock(peer.mutex);
-            // An exchange gives up what waits to be finished, too.
-            if (peer.trading)
-                peer.trading->abort();
+            // A receiver gives up what waits to be finished, too.
+            if (peer.receiver)
+                peer.receiver->abort();
             else if (peer.raw)
                 peer.raw->abort();
             else if (peer.link)

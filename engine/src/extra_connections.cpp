@@ -11,17 +11,17 @@
 
 namespace wherry {
 
-struct extra_connections::stream {
+struct extra_connections::lane {
     std::shared_ptr<connection> link;  // under the mutex
-    std::unique_ptr<secure_channel> over;
+    std::unique_ptr<secure_channel> channel;
     std::unique_ptr<link_writer> writer;
     record_spreader::writer writing;
     std::jthread writing_thread, reading_thread;
 };
 
 extra_connections::extra_connections(secure_channel& first, link_writer& writer, stream_opener& opener,
-                                     std::size_t wanted, observer_gate& observer)
-    : first_(first), writer_(writer), opener_(opener), wanted_(wanted), observer_(observer) {}
+                                     std::size_t wanted, sending_gate& gate)
+    : first_(first), writer_(writer), opener_(opener), wanted_(wanted), gate_(gate) {}
 
 extra_connections::~extra_connections() { stop(); }
 
@@ -37,7 +37,7 @@ void extra_connections::ask() {
 
 void extra_connections::on_answer(const frame& got) {
     const auto content = decode_streams(got.payload);
-    std::unique_lock lock(mutex_);
+    mutex_lock lock(mutex_);
     if (was_answered_ || content.count >= wanted_ || (content.count > 0 && !content.token))
         throw error(errc::protocol, "the peer granted connections that were not asked for");
     was_answered_ = true;
@@ -50,29 +50,33 @@ void extra_connections::on_answer(const frame& got) {
         try {
             start_first_writer();
             for (std::size_t i = 0; i < content.count; ++i) {
-                auto& one = *streams_.emplace_back(std::make_unique<stream>());
-                one.writing_thread = std::jthread([this, &one] {
+                auto& fresh = *lanes_.emplace_back(std::make_unique<extra_connections::lane>());
+                fresh.writing_thread = std::jthread([this, &fresh] {
                     try {
-                        writer_.spreader()->serve(one.writing, [&](record_buffer& r) { one.writer->write(r); });
+                        writer_.spreader()->serve(fresh.writing, [&](record_buffer& r) { fresh.writer->write(r); });
                     } catch (const std::exception& e) {
                         lost(as_error(e));
                     }
                 });
-                one.reading_thread = std::jthread([this, &one] { run(one); });
+                fresh.reading_thread = std::jthread([this, &fresh] { run(fresh); });
                 ++awaited_;
             }
         } catch (const std::system_error&) {
             why_fewer_ = "no thread could be started for another connection";
         }
     }
-    settle(lock);
+    const auto settled = settle();
+    lock.unlock();
+    tell(settled);
 }
 
 void extra_connections::on_other_answer() {
-    std::unique_lock lock(mutex_);
+    mutex_lock lock(mutex_);
     if (was_answered_ || is_settled_) return;
     why_fewer_ = "the receiver's version of wherry knows of one connection only";
-    settle(lock);
+    const auto settled = settle();
+    lock.unlock();
+    tell(settled);
 }
 
 void extra_connections::start_first_writer() {
@@ -85,59 +89,61 @@ void extra_connections::start_first_writer() {
     });
 }
 
-void extra_connections::run(stream& one) {
+void extra_connections::run(lane& lane) {
     try {
         std::unique_ptr<record_reader> records;
         std::optional<error> failure;
         try {
-            open(one);
-            records = std::make_unique<record_reader>(one.over->link(), one.over->protection(),
-                                                      one.over->timing().io_timeout);
-            join(one, *records);
+            open(lane);
+            records = std::make_unique<record_reader>(lane.channel->link(), lane.channel->protection(),
+                                                      lane.channel->timing().io_timeout);
+            join(lane, *records);
         } catch (const std::exception& e) {
             failure = as_error(e);
         }
+        std::optional<count> settled;
         {
-            std::unique_lock lock(mutex_);
+            const mutex_lock lock(mutex_);
             if (awaited_ > 0) --awaited_;
             if (failure) {
-                if (one.link) one.link->abort();
+                if (lane.link) lane.link->abort();
                 if (!is_over_) why_fewer_ = failure->what();
             } else {
-                std::vector<record_spreader::writer*> further = {&one.writing};
-                if (joined_++ == 1) further.push_back(&first_writing_);
-                writer_.spreader()->let_in(further);
+                std::vector<record_spreader::writer*> writers = {&lane.writing};
+                if (joined_++ == 1) writers.push_back(&first_writing_);
+                writer_.spreader()->let_in(writers);
             }
-            settle(lock);
+            settled = settle();
         }
+        tell(settled);
         if (!failure) listen(*records);
     } catch (const std::exception& e) {
         lost(as_error(e));
     }
 }
 
-void extra_connections::open(stream& one) {
+void extra_connections::open(lane& lane) {
     auto link = opener_.dial();
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         if (is_over_) throw error(errc::cancelled, "it is over");
-        one.link = link;
+        lane.link = link;
     }
-    one.over = opener_.open(std::move(link));
+    lane.channel = opener_.open(std::move(link));
     const auto& expected = first_.peer();
-    const auto& found = one.over->peer();
+    const auto& found = lane.channel->peer();
     if (found.public_key != expected.public_key || found.fingerprint != expected.fingerprint)
         throw error(errc::auth_failed, "somebody else answered at the same address, with the key " + found.fingerprint);
-    if (one.over->protection().overhead() != first_.protection().overhead())
+    if (lane.channel->protection().overhead() != first_.protection().overhead())
         throw error(errc::internal, "the cipher seals differently from one connection to the next");
     // As for the first: how long the peer takes to read tells nothing.
-    one.over->link().set_write_timeout(std::chrono::milliseconds(0));
-    one.writer = std::make_unique<link_writer>(*one.over, one.over->timing().ping_interval);
+    lane.channel->link().set_write_timeout(std::chrono::milliseconds(0));
+    lane.writer = std::make_unique<link_writer>(*lane.channel);
 }
 
-void extra_connections::join(stream& one, record_reader& records) {
-    one.writer->transmit_unnumbered(frame_type::join, frame_flag::critical, encode(join_frame{token_}));
-    one.over->complete();
+void extra_connections::join(lane& lane, record_reader& records) {
+    lane.writer->transmit_unnumbered(frame_type::join, frame_flag::critical, encode(join_frame{token_}));
+    lane.channel->complete();
     while (const auto record = records.next()) {
         byte_reader frames(*record, "a record of the peer");
         while (frames.remaining() > 0) {
@@ -167,41 +173,45 @@ void extra_connections::listen(record_reader& records) {
 }
 
 void extra_connections::lost(const error& why) noexcept {
-    std::unique_lock lock(mutex_);
+    mutex_lock lock(mutex_);
     if (is_over_) return;
     writer_.spreader()->fail(why);
     // What the peer has answered before it went is still to be heard.
-    changed_.wait_for(lock, clocks::last_words_wait, [&] { return is_over_; });
+    changed_.wait_for(lock, clocks::last_words_wait, [&]() WHERRY_REQUIRES(mutex_) { return is_over_; });
     if (is_over_) return;
     lock.unlock();
     writer_.fail(why);
 }
 
-void extra_connections::settle(std::unique_lock<std::mutex>& lock) {
-    if (is_settled_ || is_over_ || awaited_ > 0) return;
+std::optional<extra_connections::count> extra_connections::settle() {
+    if (is_settled_ || is_over_ || awaited_ > 0) return std::nullopt;
     is_settled_ = true;
-    const auto joined = joined_;
-    const auto why = joined < wanted_ ? why_fewer_ : "";
-    lock.unlock();
-    observer_.tell([&](auto& o) { o.streams(joined, wanted_, why); });
-    lock.lock();
+    return count{joined_, joined_ < wanted_ ? why_fewer_ : ""};
+}
+
+void extra_connections::tell(const std::optional<count>& settled) {
+    if (!settled) return;
+    gate_.tell([&](auto& observer) { observer.streams(settled->joined, wanted_, settled->why_fewer); });
+    const mutex_lock lock(mutex_);
     was_told_ = true;
     changed_.notify_all();
 }
 
 void extra_connections::conclude(std::chrono::milliseconds time) {
-    std::unique_lock lock(mutex_);
-    if (changed_.wait_for(lock, time, [&] { return was_told_ || is_over_; })) return;
+    mutex_lock lock(mutex_);
+    if (changed_.wait_for(lock, time, [&]() WHERRY_REQUIRES(mutex_) { return was_told_ || is_over_; })) return;
     awaited_ = 0;
     why_fewer_ = "everything was sent before more had joined";
-    settle(lock);
+    const auto settled = settle();
+    lock.unlock();
+    tell(settled);
 }
 
 void extra_connections::cut(const error& why) noexcept {
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         is_over_ = true;
-        for (const auto& one : streams_)
+        for (const auto& one : lanes_)
             if (one->link) one->link->abort();
         changed_.notify_all();
     }
@@ -210,7 +220,13 @@ void extra_connections::cut(const error& why) noexcept {
 
 void extra_connections::stop() noexcept {
     cut(error(errc::disconnected, "the connection was closed from this side"));
-    for (const auto& one : streams_) {
+    // None is added once it is over.
+    std::vector<lane*> started;
+    {
+        const mutex_lock lock(mutex_);
+        for (const auto& one : lanes_) started.push_back(one.get());
+    }
+    for (auto* const one : started) {
         if (one->reading_thread.joinable()) one->reading_thread.join();
         if (one->writing_thread.joinable()) one->writing_thread.join();
     }

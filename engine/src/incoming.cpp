@@ -3,12 +3,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
-#include <new>
 #include <utility>
 #include <vector>
 
-#include "wherry/as_error.hpp"
+#include "answer.hpp"
+#include "sink_call.hpp"
 #include "wherry/clocks.hpp"
 #include "wherry/limits.hpp"
 
@@ -19,12 +18,6 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 constexpr std::size_t read_back_bytes = std::size_t{256} << 10;
-// A response goes out in pieces that each fit a record that is small enough for any link.
-constexpr std::size_t response_piece_bytes = 4096;
-
-// What is larger takes long by itself, and nothing small should wait for it in one group.
-constexpr std::uint64_t most_grouped_bytes = std::uint64_t{1} << 20;
-
 using clocks::descriptor_retry_interval;
 using clocks::descriptor_timeout;
 
@@ -35,56 +28,38 @@ error unfinished_compression() {
     return error(errc::protocol, "the peer's compressed content breaks off before its end");
 }
 
-error shutting_down() { return error(errc::disconnected, "the receiver is shutting down; send it again later"); }
-
-// What a sink throws, be it a plugin's or one of the program's own, is the delivery's failure, not the exchange's.
-template <class Call>
-auto of_sink(Call&& call) {
-    try {
-        return std::forward<Call>(call)();
-    } catch (const std::exception& e) {
-        throw as_error(e, "the receiver is out of memory");
-    } catch (...) {
-        throw error(errc::internal, "the sink failed with an exception of unknown type");
-    }
-}
-
 }  // namespace
 
-incoming_transfers::incoming_transfers(secure_channel& over, sink* into, link_writer& writer, observer_gate& observer,
-                                       delivery_registry* known, peer_verifier verify,
-                                       const descriptor_reserve* reserve)
-    : over_(over),
-      into_(into),
+incoming_transfers::incoming_transfers(secure_channel& channel, sink& into, link_writer& writer, receiving_gate& gate,
+                                       const engine::receiver_options& options)
+    : channel_(channel),
+      sink_(into),
       writer_(writer),
-      observer_(observer),
-      known_(known),
-      verify_(std::move(verify)),
-      number_(known ? known->new_connection() : 0),
+      gate_(gate),
+      deliveries_(options.deliveries),
+      reserve_(options.reserve),
+      number_(deliveries_ ? deliveries_->new_connection() : 0),
       heard_(std::make_shared<last_heard>(std::chrono::steady_clock::now())),
-      reserve_(reserve),
       answers_(writer.make_small_record()),
-      finished_answers_(writer.make_small_record()),
-      to_finish_(
-          {limits::max_unfinished_deliveries, limits::max_finishing_threads, finish_patience, limits::max_group_commit},
-          {[this](std::span<finishing> ended) { finish(ended); }, [this] { flush_finished(); }, go_together}) {}
+      check_(channel.peer(), options.verify),
+      finisher_(channel, writer, gate, state_, check_) {}
 
 incoming_transfers::~incoming_transfers() { drop_all(error(errc::disconnected, "the connection was closed")); }
 
 void incoming_transfers::drain() noexcept {
-    is_draining_ = true;
-    if (known_) known_->look_again();
+    state_.drain();
+    if (deliveries_) deliveries_->look_again();
 }
 
 void incoming_transfers::give_up() noexcept {
-    has_given_up_ = true;
-    if (known_) known_->look_again();
+    state_.give_up();
+    if (deliveries_) deliveries_->look_again();
 }
 
-incoming_transfers::admission incoming_transfers::deal_with_record() {
+drain_state::hold incoming_transfers::begin_record() {
     expanded_in_record_ = 0;
     is_record_welcome_ = false;
-    return admission(*this);
+    return drain_state::hold(state_);
 }
 
 void incoming_transfers::flush() {
@@ -95,34 +70,16 @@ void incoming_transfers::flush() {
     expanded_.reset();
 }
 
-bool incoming_transfers::is_drained() noexcept { return is_draining_ && open_count_ == 0; }
-
-// Returns why deliveries from the peer are refused, although its handshake succeeded. From any thread.
-std::optional<error> incoming_transfers::find_objection() {
-    if (!verify_) return std::nullopt;
-    const std::lock_guard lock(verify_mutex_);
-    if (unwelcome_) return unwelcome_;
-    try {
-        verify_(over_.peer());
-        return std::nullopt;
-    } catch (const std::exception& e) {
-        const auto why = as_error(e);
-        // Otherwise a folder of a thousand files would be refused, and logged, a thousand times.
-        if (why.code() == errc::auth_failed) unwelcome_ = why;
-        return why;
-    }
-}
-
 // Throws if the peer is not welcome any more. Checks once for a whole record, because all of it came at one time.
 void incoming_transfers::require_welcome() {
     if (is_record_welcome_) return;
-    if (const auto objection = find_objection()) throw *objection;
+    if (const auto objection = check_.find_objection()) throw *objection;
     is_record_welcome_ = true;
 }
 
-incoming_transfers::admission incoming_transfers::admit() {
-    admission admitted(*this);
-    if (is_draining_) throw shutting_down();
+drain_state::hold incoming_transfers::admit() {
+    drain_state::hold admitted(state_);
+    if (state_.is_draining()) throw shutting_down();
     if (open_.size() + postponed_.size() >= limits::max_open_transfers)
         throw error(errc::exhausted, "too many transfers are open on this connection");
     return admitted;
@@ -134,13 +91,13 @@ incoming_transfers::transfer* incoming_transfers::find(const frame& about) {
         std::find_if(postponed_.begin(), postponed_.end(), [&](const auto& one) { return one.id == about.transfer; });
     if (postponed != postponed_.end()) open_postponed(postponed);
     if (const auto found = open_.find(about.transfer); found != open_.end()) return &found->second;
-    if (about.transfer == 0 || about.transfer > last_offered_ || is_numbered_by(over_.side(), about.transfer))
+    if (about.transfer == 0 || about.transfer > last_offered_ || is_numbered_by(channel_.side(), about.transfer))
         throw error(errc::protocol, "the peer goes on with a transfer that it never offered");
     return nullptr;
 }
 
 void incoming_transfers::on_offer(const frame& got) {
-    const bool is_theirs = got.transfer != 0 && !is_numbered_by(over_.side(), got.transfer);
+    const bool is_theirs = got.transfer != 0 && !is_numbered_by(channel_.side(), got.transfer);
     if (!is_theirs || got.transfer <= last_offered_)
         throw error(errc::protocol, "the peer offered a transfer with a number that is not its next");
     last_offered_ = got.transfer;
@@ -155,7 +112,6 @@ void incoming_transfers::on_offer(const frame& got) {
     }
     item.what = offered.what;
     try {
-        if (!into_) throw error(errc::refused, "this side only sends");
         require_welcome();
         item.admitted = admit();
     } catch (const error& e) {
@@ -174,7 +130,7 @@ void incoming_transfers::open(transfer_id id, transfer item, const offer_frame& 
             again.text = earlier->text;
             again.outcome = earlier->outcome;
             again.response = earlier->response;
-            return answer(answers_, id, again);
+            return put_answer(writer_, answers_, id, again);
         }
         begin(item);
         if (offered.digest == digest_kind::sha256) item.digest.emplace();
@@ -183,14 +139,14 @@ void incoming_transfers::open(transfer_id id, transfer item, const offer_frame& 
     } catch (const error& e) {
         // What was there before stays, unless it was just found to be no good.
         const bool may_go_on = item.what.wants_resume && e.code() == errc::disconnected;
-        if (item.into) item.into->abort(may_go_on ? delivery::partial::keep : delivery::partial::drop);
+        if (item.delivery) item.delivery->abort(may_go_on ? delivery::partial::keep : delivery::partial::drop);
         return refuse(id, item, e);
     }
     auto& begun = open_.emplace(id, std::move(item)).first->second;
     // From here on what is there is kept if the link fails, this answer's writing included.
     if (proposal) writer_.put(answers_, frame_type::accept, 0, id, encode(*proposal));
     if (begun.awaits_confirmation) return;
-    observer_.tell([&](auto& o) { o.receiving(id, begun.what, begun.resumed_from); });
+    gate_.tell([&](auto& observer) { observer.receiving(id, begun.what, begun.resumed_from); });
 }
 
 // Whether to delay the answer to an offer, because only the reserve is left. A sender that announces files ahead waits
@@ -218,22 +174,22 @@ void incoming_transfers::open_what_was_postponed() {
 
 // Makes sure that no other connection works on what is offered; or tells how it ended before.
 std::optional<earlier_result> incoming_transfers::claim(transfer& item, const offer_frame& offered) {
-    if (!known_) {
-        item.into = std::make_unique<claimed_delivery>();
+    if (!deliveries_) {
+        item.delivery = std::make_unique<claimed_delivery>();
         return std::nullopt;
     }
-    auto claimed = known_->take({number_, over_.link(), heard_, over_.peer(), over_.timing().ping_interval,
-                                 [this] { return must_stop(); }, living_},
-                                offered);
-    item.into = std::move(claimed.into);
+    auto claimed = deliveries_->take({number_, channel_.link(), heard_, channel_.peer(),
+                                      channel_.timing().ping_interval, [this] { return state_.must_stop(); }, living_},
+                                     offered);
+    item.delivery = std::move(claimed.into);
     return claimed.earlier;
 }
 
 void incoming_transfers::peer_took_leave() {
     if (!open_.empty() || !postponed_.empty())
         throw error(errc::protocol, "the peer took leave in the middle of a transfer");
-    to_finish_.wait();
-    if (known_) known_->forget(number_, over_.peer());
+    finisher_.wait();
+    if (deliveries_) deliveries_->forget(number_, channel_.peer());
 }
 
 // Without free descriptors, the deliveries that have come whole over this connection are finished first. A connection
@@ -242,11 +198,13 @@ void incoming_transfers::begin(transfer& item) {
     std::optional<clock::time_point> until;
     for (;;) {
         const auto taking = reserve_ ? reserve_->take_few() : std::nullopt;
-        const bool may_wait = unanswered_ > 0;
+        const bool may_wait = finisher_.unanswered() > 0;
         try {
             if (taking || !reserve_ || !may_wait) {
-                item.into->begin([&] {
-                    return of_sink([&] { return into_->begin(item.what, {over_.peer_address(), over_.peer()}); });
+                item.delivery->begin([&] {
+                    return call_sink([&] {
+                        return sink_.begin(item.what, {channel_.peer_address(), channel_.peer()});
+                    });
                 });
                 break;
             }
@@ -257,17 +215,16 @@ void incoming_transfers::begin(transfer& item) {
         }
         await_descriptors();
     }
-    item.resumed_from = item.have = item.into->offset();
+    item.resumed_from = item.have = item.delivery->offset();
     const auto most = item.what.wants_resume ? item.what.size.value_or(item.have) : 0;
     if (item.have > most) throw error(errc::internal, "the sink resumes from where it cannot");
 }
 
 // Waits until a delivery of this connection has ended, or for a short time, because another connection's may have.
 void incoming_transfers::await_descriptors() {
-    if (must_stop()) throw shutting_down();
+    if (state_.must_stop()) throw shutting_down();
     writer_.transmit(answers_);
-    std::unique_lock lock(finished_mutex_);
-    one_has_ended_.wait_for(lock, descriptor_retry_interval);
+    finisher_.await_one(descriptor_retry_interval);
 }
 
 // Says what is there already, with its digest, which the sender compares with that of its source.
@@ -278,9 +235,9 @@ accept_frame incoming_transfers::propose_offset(transfer& item) {
         std::vector<std::byte> piece(read_back_bytes);
         for (std::uint64_t position = 0; position < item.have;) {
             // It may be a long read.
-            if (must_stop()) throw shutting_down();
+            if (state_.must_stop()) throw shutting_down();
             const auto wanted = mutable_bytes(piece).first(std::min<std::uint64_t>(piece.size(), item.have - position));
-            const auto got = of_sink([&] { return item.into->read_back(position, wanted); });
+            const auto got = call_sink([&] { return item.delivery->read_back(position, wanted); });
             if (got == 0) throw error(errc::io, "what is left of an earlier transfer has become shorter");
             prefix.update(const_bytes(piece).first(got));
             position += got;
@@ -304,12 +261,12 @@ void incoming_transfers::on_confirmation(const frame& got) {
     } catch (const error& e) {
         return end_with(got.transfer, e);
     }
-    observer_.tell([&](auto& o) { o.receiving(got.transfer, item->what, item->resumed_from); });
+    gate_.tell([&](auto& observer) { observer.receiving(got.transfer, item->what, item->resumed_from); });
 }
 
 // The source has changed since: what is there is worthless.
 void incoming_transfers::start_over(transfer& item) {
-    item.into->drop();
+    item.delivery->drop();
     begin(item);
     if (item.have != 0) throw error(errc::internal, "the sink kept what it was told to drop");
     if (item.digest) item.digest.emplace();
@@ -326,13 +283,13 @@ void incoming_transfers::on_data(const frame& got) {
         return end_with(got.transfer, e);
     }
     item->on_link += got.payload.size();
-    observer_.tell([&](auto& o) { o.received_so_far(got.transfer, item->have); });
+    gate_.tell([&](auto& observer) { observer.received_so_far(got.transfer, item->have); });
 }
 
 void incoming_transfers::store(transfer& item, const_bytes content) {
     if (item.what.size && content.size() > *item.what.size - item.have)
         throw error(errc::integrity, "more came than the sender had offered");
-    of_sink([&] { item.into->write(content); });
+    call_sink([&] { item.delivery->write(content); });
     if (item.digest) item.digest->update(content);
     item.have += content.size();
 }
@@ -351,7 +308,7 @@ void incoming_transfers::on_compressed_data(const frame& got) {
         if (expanded_in_record_ > limits::max_expanded_record_bytes) throw;
         return end_with(got.transfer, e);
     }
-    observer_.tell([&](auto& o) { o.received_so_far(got.transfer, item->have); });
+    gate_.tell([&](auto& observer) { observer.received_so_far(got.transfer, item->have); });
 }
 
 // Piece by piece, so that nobody can make this side hold more, or store more than was offered, or be busy for long.
@@ -392,117 +349,16 @@ void incoming_transfers::on_end(const frame& got) {
             throw error(errc::integrity, "the content is not as long as the sender had offered");
         if (item->digest && (!content.digest || *content.digest != item->digest->value()))
             throw error(errc::integrity, "the content does not match the sender's digest");
-        if (item->into->finishes_at_once()) require_welcome();
+        if (item->delivery->finishes_at_once()) require_welcome();
     } catch (const error& e) {
         return end_with(got.transfer, e);
     }
-    finishing ended;
-    ended.id = got.transfer;
-    ended.item = std::move(open_.extract(got.transfer).mapped());
-    if (ended.item.into->finishes_at_once()) {
-        finish_and_tell({&ended, 1}, std::nullopt);
-        return answer(answers_, ended.id, ended.result);
-    }
-    ++unanswered_;
-    post(std::move(ended));
-}
-
-// To be finished by the queue's threads.
-void incoming_transfers::post(finishing ended) {
-    if (ended.item.have <= most_grouped_bytes) ended.commits_with = ended.item.into->commits_with();
-    // A folder comes after what is in it: its time, for one, is that of the last change.
-    using place = overtaking_queue<finishing>::place;
-    const auto where = ended.item.what.kind == item_kind::folder ? place::behind_all_before : place::anywhere;
-    to_finish_.post(std::move(ended), where);
-}
-
-bool incoming_transfers::go_together(const finishing& one, const finishing& other) noexcept {
-    return one.commits_with && one.commits_with == other.commits_with;
-}
-
-// With an objection every delivery is aborted instead.
-void incoming_transfers::finish_and_tell(std::span<finishing> ended, std::optional<error> objection) {
-    if (has_given_up()) objection = shutting_down();
-    if (objection) {
-        for (auto& one : ended) {
-            const bool may_go_on = one.item.what.wants_resume && objection->code() != errc::auth_failed;
-            one.item.into->abort(may_go_on ? delivery::partial::keep : delivery::partial::drop);
-            one.result = failed(*objection);
-        }
-    } else if (ended.size() == 1) {
-        finish_one(ended.front());
-    } else {
-        finish_group(ended);
-    }
-    for (auto& one : ended) {
-        one.item.into.reset();
-        one.result.outcome = std::move(one.response.outcome);
-        one.result.response = std::move(one.response.bytes);
-        put_counts(one.result, one.item);
-    }
-    // First here, for to answer may fail.
-    observer_.tell([&](auto& o) {
-        for (auto& one : ended) o.delivered(one.id, one.item.what, one.result);
-    });
-}
-
-// On a thread of the queue, as flush_finished().
-void incoming_transfers::finish(std::span<finishing> ended) noexcept {
-    try {
-        finish_and_tell(ended, find_objection());
-    } catch (const std::exception&) {
-        over_.link().abort();
-    }
-    try {
-        const std::lock_guard lock(finished_mutex_);
-        for (auto& one : ended) {
-            finished_.push_back(std::move(one.item.admitted));
-            // Before the peer can have the answer and take leave.
-            --unanswered_;
-            answer(finished_answers_, one.id, one.result);
-        }
-        one_has_ended_.notify_one();
-    } catch (const std::exception&) {
-        // The reader finds out why.
-        over_.link().abort();
-    }
-}
-
-void incoming_transfers::finish_one(finishing& ended) noexcept {
-    try {
-        of_sink([&] { ended.item.into->finish(ended.response); });
-    } catch (const error& e) {
-        ended.result = failed(e);
-    }
-}
-
-void incoming_transfers::finish_group(std::span<finishing> ended) noexcept {
-    try {
-        std::vector<claimed_delivery::ending> all;
-        all.reserve(ended.size());
-        for (auto& one : ended) all.push_back({one.item.into.get(), &one.response, std::nullopt});
-        of_sink([&] { claimed_delivery::finish_group(all); });
-        for (std::size_t i = 0; i < ended.size(); ++i)
-            if (all[i].failure) ended[i].result = failed(*all[i].failure);
-    } catch (const std::exception& e) {
-        // No memory to begin with.
-        const auto* const known = dynamic_cast<const error*>(&e);
-        for (auto& one : ended)
-            one.result = failed(known ? *known : error(errc::exhausted, "the receiver is out of memory"));
-    }
-}
-
-void incoming_transfers::flush_finished() noexcept {
-    std::vector<admission> answered;
-    try {
-        const std::lock_guard lock(finished_mutex_);
-        answered = std::exchange(finished_, {});
-        writer_.transmit(finished_answers_);
-    } catch (const std::exception&) {
-        over_.link().abort();
-    }
-    answered.clear();
-    if (is_drained()) writer_.say_bye_soon();
+    auto whole = std::move(open_.extract(got.transfer).mapped());
+    ended_delivery ended{got.transfer, std::move(whole.what), std::move(whole.admitted), std::move(whole.delivery), {}};
+    put_counts(ended.result, whole);
+    if (!ended.delivery->finishes_at_once()) return finisher_.post(std::move(ended));
+    finisher_.finish_now(ended);
+    put_answer(writer_, answers_, ended.id, ended.result);
 }
 
 void incoming_transfers::on_cancel(const frame& got) {
@@ -512,54 +368,43 @@ void incoming_transfers::on_cancel(const frame& got) {
     const auto code = content.failure.value_or(errc::cancelled);
     // A sender that was interrupted may go on later; one whose source failed has nothing to go on from.
     const bool may_go_on = code == errc::cancelled && item->what.wants_resume;
-    item->into->abort(may_go_on ? delivery::partial::keep : delivery::partial::drop);
+    item->delivery->abort(may_go_on ? delivery::partial::keep : delivery::partial::drop);
     const auto ended = open_.extract(got.transfer);
     delivery_result result = failed(error(code, content.text.empty() ? "the sender cancelled it" : content.text));
     result.is_remote = true;
     put_counts(result, ended.mapped());
-    observer_.tell([&](auto& o) { o.delivered(got.transfer, ended.mapped().what, result); });
-}
-
-void incoming_transfers::answer(record_buffer& into, transfer_id id, const delivery_result& result) {
-    const_bytes rest = result.response;
-    while (rest.size() > response_piece_bytes) {
-        const auto piece = rest.first(response_piece_bytes);
-        writer_.put(into, frame_type::result, frame_flag::more, id,
-                    encode(result_frame{result.failure, "", {piece.begin(), piece.end()}, ""}));
-        rest = rest.subspan(response_piece_bytes);
-    }
-    writer_.put(into, frame_type::result, 0, id,
-                encode(result_frame{result.failure, result.text, {rest.begin(), rest.end()}, result.outcome}));
+    gate_.tell([&](auto& observer) { observer.delivered(got.transfer, ended.mapped().what, result); });
 }
 
 // An offer that never became a transfer.
 void incoming_transfers::refuse(transfer_id id, const transfer& item, const error& why) {
     const auto result = failed(why);
-    observer_.tell([&](auto& o) { o.delivered(id, item.what, result); });
-    answer(answers_, id, result);
+    gate_.tell([&](auto& observer) { observer.delivered(id, item.what, result); });
+    put_answer(writer_, answers_, id, result);
 }
 
 // A transfer failed on this side: nothing of it is left, and both sides are told.
 void incoming_transfers::end_with(transfer_id id, const error& why) {
     const auto ended = open_.extract(id);
-    if (ended.mapped().into) ended.mapped().into->abort(delivery::partial::drop);
+    if (ended.mapped().delivery) ended.mapped().delivery->abort(delivery::partial::drop);
     auto result = failed(why);
     put_counts(result, ended.mapped());
-    observer_.tell([&](auto& o) { o.delivered(id, ended.mapped().what, result); });
-    answer(answers_, id, result);
+    gate_.tell([&](auto& observer) { observer.delivered(id, ended.mapped().what, result); });
+    put_answer(writer_, answers_, id, result);
 }
 
 void incoming_transfers::drop_all(const error& why) noexcept {
     for (auto& one : std::exchange(postponed_, {}))
-        observer_.tell([&](auto& o) { o.delivered(one.id, one.item.what, failed(why)); });
+        gate_.tell([&](auto& observer) { observer.delivered(one.id, one.item.what, failed(why)); });
     for (auto& [id, item] : std::exchange(open_, {})) {
         // Only what was verified has been written, so it is good to go on from.
-        if (item.into) item.into->abort(item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);
+        if (item.delivery)
+            item.delivery->abort(item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);
         auto result = failed(why);
         put_counts(result, item);
-        observer_.tell([&, id = id, &item = item](auto& o) { o.delivered(id, item.what, result); });
+        gate_.tell([&, id = id, &item = item](auto& observer) { observer.delivered(id, item.what, result); });
     }
-    to_finish_.wait();
+    finisher_.wait();
 }
 
 }  // namespace wherry

@@ -16,17 +16,17 @@
 
 namespace wherry {
 
-// Which exchanges of a receiver further connections may join. Thread-safety: all functions from any thread.
+// Which receivers of a server further connections may join. Thread-safety: all functions from any thread.
 class join_registry {
 public:
-    // Each exchange may have so many connections, the first included; at least 1 and at most limits::max_streams.
+    // Each receiver may have so many connections, the first included; at least 1 and at most limits::max_streams.
     explicit join_registry(std::size_t max_streams) noexcept
         : max_streams_(std::clamp<std::size_t>(max_streams, 1, limits::max_streams)) {}
 
     std::size_t max_streams() const noexcept { return max_streams_; }
 
-    // Permits as many connections of this peer to join, until clocks::join_lifetime has passed or the exchange has
-    // withdrawn it. `number` is what the exchange is known by.
+    // Permits as many connections of this peer to join, until clocks::join_lifetime has passed or the receiver has
+    // withdrawn it. `number` is what the receiver is known by.
     join_token grant(std::shared_ptr<reorder_buffer> to, const identity& peer, std::size_t count, std::uint64_t number);
     void withdraw(const reorder_buffer& to) noexcept;
 

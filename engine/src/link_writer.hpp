@@ -3,17 +3,14 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <stop_token>
-#include <thread>
 
+#include "keepalive.hpp"
 #include "record.hpp"
 #include "record_spreader.hpp"
-#include "timer.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/secure_channel.hpp"
 
 namespace wherry {
@@ -30,8 +27,7 @@ class link_writer {
 public:
     using numbering = record_buffer::numbering;
 
-    link_writer(secure_channel& over, std::chrono::milliseconds ping_interval, numbering how = numbering::none);
-    ~link_writer();
+    explicit link_writer(secure_channel& channel, numbering how = numbering::none);
 
     // A record of the size that suits the link, for content; and a small one, for a few frames.
     record_buffer make_bulk_record() const;
@@ -56,7 +52,7 @@ public:
     // Takes leave: this side offers no more and has answered everything. Idempotent; when it returns BYE is out.
     void say_bye();
     // The same from a thread that must not wait for the link: it is said as soon as the link takes it.
-    void say_bye_soon() noexcept;
+    void say_bye_soon() noexcept { keepalive_.say_bye_soon(); }
     bool has_said_bye() const noexcept { return has_said_bye_; }
 
     // Ends this side's half of the link. What is transmitted later throws errc::disconnected.
@@ -67,34 +63,29 @@ public:
 
     // The first failure of a write, if there was one. A record that went out in part is the last one.
     std::optional<error> failure() const;
+    // Why the link is over for a reader that failed. A link that was aborted because a write failed is no cause of its
+    // own: the failed write is.
+    error cause_of(const error& read_failure) const;
 
 private:
-    void start_keepalive() noexcept;
-    void keep_alive(const std::stop_token& stop);
     void transmit_numbered(record_buffer& record);
-    // Under `mutex_`: returns what it took.
-    link_traffic write_locked(record_buffer& record);
+    link_traffic write_locked(record_buffer& record) WHERRY_REQUIRES(mutex_);
     void count(const link_traffic& more) noexcept;
 
-    secure_channel& over_;
+    secure_channel& channel_;
     const std::size_t bulk_bytes_;  // asked once: all bulk records have one size
     const std::unique_ptr<record_spreader> spreader_;
-    const std::chrono::milliseconds ping_interval_;
-    std::mutex mutex_;  // over the link's writing half; a write that waits holds it
-    bool is_shut_down_ = false;
-    // Apart from it, for who asks why must not wait for the link.
-    mutable std::mutex failure_mutex_;
-    std::optional<error> failure_;
+    mutex mutex_;  // over the link's writing half; a write that waits holds it
+    bool is_shut_down_ WHERRY_GUARDED_BY(mutex_) = false;
+    // A mutex of its own: failure() must not wait for a write.
+    mutable mutex failure_mutex_;
+    std::optional<error> failure_ WHERRY_GUARDED_BY(failure_mutex_);
     std::atomic<std::chrono::steady_clock::time_point> last_sent_;
     std::atomic<std::uint64_t> written_bytes_ = 0;
     std::atomic<std::int64_t> blocked_ns_ = 0;
-    std::mutex bye_mutex_;
+    mutex bye_mutex_;  // held while BYE is written
     std::atomic<bool> has_said_bye_ = false;
-    std::mutex wake_mutex_;
-    std::condition_variable_any wake_;
-    bool wants_bye_ = false;  // under wake_mutex_
-    std::jthread keepalive_;  // under wake_mutex_
-    timer::ticket alarm_;     // starts it; last: by then all the rest has to be there
+    keepalive keepalive_;  // last: its thread uses the rest
 };
 
 }  // namespace wherry

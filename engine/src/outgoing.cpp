@@ -21,7 +21,7 @@ constexpr std::size_t least_data_bytes = 1024;
 constexpr std::size_t prefix_piece_bytes = std::size_t{256} << 10;
 using clocks::last_words_wait;
 
-// A failure of one source, or a wish to stop it: it ends its transfer, not the exchange.
+// A failure of one source, or a wish to stop it: it ends its transfer, not the sending.
 struct source_failure {
     error why;
 };
@@ -45,15 +45,15 @@ error no_more_taken() {
 
 }  // namespace
 
-outgoing_transfers::outgoing_transfers(secure_channel& over, exchange_options options, link_writer& writer,
-                                       observer_gate& observer)
-    : over_(over),
+outgoing_transfers::outgoing_transfers(secure_channel& channel, const sender_options& options, link_writer& writer,
+                                       sending_gate& gate)
+    : channel_(channel),
       options_(options),
       writer_(writer),
-      observer_(observer),
+      gate_(gate),
       record_(writer.make_bulk_record()),
       encoder_(options.content_compression, writer, record_, [this] { flush(); }),
-      next_id_(over.side() == role::initiator ? 1 : 2) {}
+      next_id_(channel.side() == role::initiator ? 1 : 2) {}
 
 // ---- The thread that sends ----
 
@@ -63,15 +63,19 @@ transfer_id outgoing_transfers::announce(source& item, const delivery_attempt& a
         throw error(errc::bad_input, "a name of more than 4096 bytes cannot be sent; use a shorter path");
     transfer_id id;
     {
-        std::unique_lock lock(mutex_);
-        const auto is_crowded = [&] { return unanswered_.size() >= limits::max_unanswered_transfers; };
+        mutex_lock lock(mutex_);
+        const auto is_crowded = [&]() WHERRY_REQUIRES(mutex_) {
+            return unanswered_.size() >= limits::max_unanswered_transfers;
+        };
         if (is_crowded()) {
             lock.unlock();
             flush();
             lock.lock();
             // One place that is free would be filled at once, and waited for again.
             wake_at_ = limits::max_unanswered_transfers * 3 / 4;
-            changed_.wait(lock, [&] { return unanswered_.size() <= wake_at_ || failure_ || is_cancelled_; });
+            changed_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) {
+                return unanswered_.size() <= wake_at_ || failure_ || is_cancelled_;
+            });
             wake_at_ = 0;
         }
         if (failure_) throw *failure_;
@@ -84,7 +88,7 @@ transfer_id outgoing_transfers::announce(source& item, const delivery_attempt& a
         announced.what = what;
         announced.may_have_arrived = attempt.may_have_arrived;
     }
-    const bool wants_digest = options_.content_digest == exchange_options::digest::sha256;
+    const bool wants_digest = options_.content_digest == sender_options::digest::sha256;
     put(frame_type::offer, id,
         encode(offer_frame{what, wants_digest ? digest_kind::sha256 : digest_kind::none, attempt.id,
                            encoder_.offered_for(what)}));
@@ -103,14 +107,14 @@ void outgoing_transfers::send(transfer_id id, source& item) {
 
 void outgoing_transfers::send_content(transfer_id id, source& item) {
     std::optional<content_digest> digest;
-    if (options_.content_digest == exchange_options::digest::sha256) digest.emplace();
+    if (options_.content_digest == sender_options::digest::sha256) digest.emplace();
     std::uint64_t resumed_from = 0;
     if (item.what().wants_resume) {
         const auto agreed = agree_on_offset(id, item, digest);
         if (!agreed) return;
         resumed_from = *agreed;
     }
-    observer_.tell([&](auto& o) { o.sending(id, item.what(), resumed_from); });
+    gate_.tell([&](auto& observer) { observer.sending(id, item.what(), resumed_from); });
 
     encoder_.begin(item.what(), resumed_from);
     std::uint64_t position = resumed_from, on_link = 0;
@@ -141,7 +145,7 @@ void outgoing_transfers::send_content(transfer_id id, source& item) {
                                                            : more::comes;
             on_link += encoder_.put(id, room.first(got), next);
         }
-        observer_.tell([&](auto& o) { o.sent_so_far(id, position); });
+        gate_.tell([&](auto& observer) { observer.sent_so_far(id, position); });
         if (position == item.what().size) {
             std::array<std::byte, 1> beyond;
             if (item.may_wait()) flush();
@@ -167,14 +171,14 @@ void outgoing_transfers::require_going_on() const {
 
 // False once it is answered.
 bool outgoing_transfers::is_open(transfer_id id) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     require_going_on();
     return unanswered_.contains(id);
 }
 
 // The same, for who is further by now.
 bool outgoing_transfers::count(transfer_id id, const progress& so_far, content is) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto found = unanswered_.find(id);
     if (found != unanswered_.end()) {
         found->second.so_far = so_far;
@@ -192,9 +196,9 @@ std::optional<std::uint64_t> outgoing_transfers::agree_on_offset(transfer_id id,
     record_.rest();
     accept_frame proposal;
     {
-        std::unique_lock lock(mutex_);
+        mutex_lock lock(mutex_);
         wake_at_ = limits::max_unanswered_transfers;
-        changed_.wait(lock, [&] {
+        changed_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) {
             const auto found = unanswered_.find(id);
             return failure_ || is_cancelled_ || found == unanswered_.end() || found->second.accepted;
         });
@@ -208,11 +212,11 @@ std::optional<std::uint64_t> outgoing_transfers::agree_on_offset(transfer_id id,
     if (proposal.offset == 0) return 0;
     content_digest prefix;
     const bool is_same = has_prefix(id, item, proposal, prefix);
-    const std::uint64_t from = is_same ? proposal.offset : 0;
-    of_source([&] { item.seek(from); });
+    const std::uint64_t offset = is_same ? proposal.offset : 0;
+    of_source([&] { item.seek(offset); });
     if (is_same && digest) digest = std::move(prefix);
-    put(frame_type::accept, id, encode(accept_frame{from, std::nullopt}));
-    return from;
+    put(frame_type::accept, id, encode(accept_frame{offset, std::nullopt}));
+    return offset;
 }
 
 // Whether the source still begins with what the receiver has.
@@ -249,26 +253,29 @@ void outgoing_transfers::flush() {
 }
 
 // A write failed. The peer may have said why, and that is the better answer: let the reader get to it.
-error outgoing_transfers::settled(const error& of_write) {
+error outgoing_transfers::settled(const error& write_failure) {
     {
-        std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, last_words_wait, [&] { return failure_ || has_reader_ended_; });
+        mutex_lock lock(mutex_);
+        changed_.wait_for(lock, last_words_wait,
+                          [&]() WHERRY_REQUIRES(mutex_) { return failure_ || has_reader_ended_; });
     }
-    fail(of_write);
-    over_.link().abort();
-    const std::lock_guard lock(mutex_);
+    fail(write_failure);
+    channel_.link().abort();
+    const mutex_lock lock(mutex_);
     return *failure_;
 }
 
 void outgoing_transfers::finish() {
     {
-        std::unique_lock lock(mutex_);
+        mutex_lock lock(mutex_);
         if (!failure_ && !is_cancelled_) {
             lock.unlock();
             flush();
             record_.rest();
             lock.lock();
-            changed_.wait(lock, [&] { return (unanswered_.empty() && being_told_ == 0) || failure_ || is_cancelled_; });
+            changed_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) {
+                return (unanswered_.empty() && being_told_ == 0) || failure_ || is_cancelled_;
+            });
         }
         if (failure_) throw *failure_;
         if (!is_cancelled_) return;
@@ -280,7 +287,7 @@ void outgoing_transfers::finish() {
 void outgoing_transfers::abandon(transfer_id id, const error& why) {
     bool has_ended = false;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         const auto found = unanswered_.find(id);
         if (found == unanswered_.end()) return;
         has_ended = found->second.has_ended || found->second.may_have_arrived;
@@ -294,7 +301,7 @@ void outgoing_transfers::abandon(transfer_id id, const error& why) {
 void outgoing_transfers::abandon_all() {
     std::vector<transfer_id> pending;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         for (const auto& [id, item] : unanswered_) pending.push_back(id);
     }
     for (const auto id : pending) abandon(id, interrupted());
@@ -302,37 +309,35 @@ void outgoing_transfers::abandon_all() {
 }
 
 void outgoing_transfers::wait_until_let_in() {
-    std::unique_lock lock(mutex_);
-    is_entry_awaited_ = true;
-    changed_.wait(lock, [&] { return is_let_in_ || failure_ || is_cancelled_; });
+    mutex_lock lock(mutex_);
+    changed_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return is_let_in_ || failure_ || is_cancelled_; });
     if (failure_) throw *failure_;
     if (is_cancelled_) throw interrupted();
 }
 
 std::optional<error> outgoing_transfers::why_over() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (failure_) return failure_;
     if (takes_no_more_) return no_more_taken();
     return std::nullopt;
 }
 
 bool outgoing_transfers::await_reader_end(std::chrono::milliseconds time) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, time, [&] { return has_reader_ended_; });
+    mutex_lock lock(mutex_);
+    return changed_.wait_for(lock, time, [&]() WHERRY_REQUIRES(mutex_) { return has_reader_ended_; });
 }
 
 // ---- The thread that reads ----
 
 void outgoing_transfers::let_in() noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     is_let_in_ = true;
-    // Who waits for an answer to an offer would be woken in vain.
-    if (is_entry_awaited_) changed_.notify_all();
+    changed_.notify_all();
 }
 
 void outgoing_transfers::on_accept(const frame& got) {
     const auto content = decode_accept(got.payload);
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto found = unanswered_.find(got.transfer);
     if (found == unanswered_.end()) return;
     if (!found->second.what.wants_resume || found->second.accepted)
@@ -345,10 +350,10 @@ void outgoing_transfers::on_result(const frame& got) {
     auto content = decode_result(got.payload);
     delivery_result result;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         const auto found = unanswered_.find(got.transfer);
         if (found == unanswered_.end()) {
-            if (got.transfer >= next_id_ || !is_numbered_by(over_.side(), got.transfer))
+            if (got.transfer >= next_id_ || !is_numbered_by(channel_.side(), got.transfer))
                 throw error(errc::protocol, "the peer answered a transfer that was never offered");
             return;
         }
@@ -375,13 +380,13 @@ void outgoing_transfers::on_result(const frame& got) {
 }
 
 void outgoing_transfers::peer_took_leave() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (!unanswered_.empty()) throw no_more_taken();
     takes_no_more_ = true;
 }
 
 void outgoing_transfers::reader_ended() noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     has_reader_ended_ = true;
     changed_.notify_all();
 }
@@ -397,15 +402,15 @@ void outgoing_transfers::put_progress(delivery_result& into, const progress& so_
 void outgoing_transfers::conclude(transfer_id id, delivery_result result) {
     std::map<transfer_id, transfer>::node_type ended;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         ended = unanswered_.extract(id);
         if (ended.empty()) return;
         ++being_told_;
     }
     put_progress(result, ended.mapped().so_far);
-    observer_.tell([&](auto& o) { o.answered(id, ended.mapped().what, result); });
+    gate_.tell([&](auto& observer) { observer.answered(id, ended.mapped().what, result); });
     // After it was told, so that finish() returns when everything was.
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     --being_told_;
     const bool is_all_over = unanswered_.empty() && being_told_ == 0;
     if (wake_at_ == 0 ? is_all_over : unanswered_.size() <= wake_at_) changed_.notify_all();
@@ -415,7 +420,7 @@ void outgoing_transfers::fail(const error& why) {
     std::map<transfer_id, transfer> unanswered;
     error first = why;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         // After a cancel, what becomes of the link is of no account.
         if (!failure_) failure_ = is_cancelled_ ? interrupted() : why;
         first = *failure_;
@@ -428,26 +433,21 @@ void outgoing_transfers::fail(const error& why) {
         const bool was_let_in = first.code() != errc::auth_failed && why.code() != errc::auth_failed;
         result.is_uncertain = (item.has_ended && was_let_in) || item.may_have_arrived;
         put_progress(result, item.so_far);
-        observer_.tell([&, id = id, &item = item](auto& o) { o.answered(id, item.what, result); });
+        gate_.tell([&, id = id, &item = item](auto& observer) { observer.answered(id, item.what, result); });
     }
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     --being_told_;
     changed_.notify_all();
 }
 
-void outgoing_transfers::throw_if_failed() {
-    const std::lock_guard lock(mutex_);
-    if (failure_) throw *failure_;
-}
-
 void outgoing_transfers::cancel() noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     is_cancelled_ = true;
     changed_.notify_all();
 }
 
 bool outgoing_transfers::empty() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     return unanswered_.empty();
 }
 

@@ -2,10 +2,8 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -14,16 +12,17 @@
 #include "frame.hpp"
 #include "link_writer.hpp"
 #include "observer_gate.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/transfer.hpp"
 
 namespace wherry {
 
-// What this side of an exchange sends: from sources into frames, and the answers to whom they concern.
-// Two threads: the one that sends (announce, send, flush, finish), and the one that reads (on_..., peer_took_leave,
-// reader_ended); fail() and cancel() from any.
+// What a sender sends: from sources into frames, and the answers to whom they concern.
+// Two threads: the one that sends (announce, send, flush, finish), and the one that reads (let_in, on_...,
+// peer_took_leave, reader_ended); fail(), cancel(), why_over() and empty() from any.
 class outgoing_transfers {
 public:
-    outgoing_transfers(secure_channel& over, exchange_options options, link_writer& writer, observer_gate& observer);
+    outgoing_transfers(secure_channel& channel, const sender_options& options, link_writer& writer, sending_gate& gate);
 
     transfer_id announce(source& item, const delivery_attempt& attempt);
     void send(transfer_id id, source& item);
@@ -47,10 +46,9 @@ public:
     void peer_took_leave();
     void reader_ended() noexcept;
 
-    // The exchange is over: the first failure is the one that counts, and it is told for everything that is not
+    // The sending is over: the first failure is the one that counts, and it is told for everything that is not
     // answered.
     void fail(const error& why);
-    void throw_if_failed();
     void cancel() noexcept;
     bool empty();
 
@@ -76,35 +74,35 @@ private:
     bool is_open(transfer_id id);
     enum class content { goes_on, has_ended };
     bool count(transfer_id id, const progress& so_far, content is = content::goes_on);
-    void require_going_on() const;
+    void require_going_on() const WHERRY_REQUIRES(mutex_);
     static void put_progress(delivery_result& into, const progress& so_far) noexcept;
     void abandon(transfer_id id, const error& why);
     void abandon_all();
     void conclude(transfer_id id, delivery_result result);
     void put(frame_type type, transfer_id id, const_bytes payload);
-    error settled(const error& of_write);
+    error settled(const error& write_failure);
 
-    secure_channel& over_;
-    const exchange_options options_;
+    secure_channel& channel_;
+    const sender_options options_;
     link_writer& writer_;
-    observer_gate& observer_;
+    sending_gate& gate_;
     // Of the thread that sends.
     record_buffer record_;
     content_encoder encoder_;
 
-    std::mutex mutex_;  // over all that follows
-    std::condition_variable changed_;
-    std::map<transfer_id, transfer> unanswered_;
+    mutex mutex_;
+    condition changed_;
+    std::map<transfer_id, transfer> unanswered_ WHERRY_GUARDED_BY(mutex_);
     // So many unanswered wake the thread that sends; 0: when all is over.
-    std::size_t wake_at_ = 0;
-    std::size_t response_bytes_ = 0;  // kept in unanswered_
-    transfer_id next_id_;
-    std::optional<error> failure_;
-    bool is_cancelled_ = false;
-    bool is_let_in_ = false, is_entry_awaited_ = false;
-    std::size_t being_told_ = 0;  // were unanswered, and the observer is about to know
-    bool has_reader_ended_ = false;
-    bool takes_no_more_ = false;  // the peer
+    std::size_t wake_at_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::size_t response_bytes_ WHERRY_GUARDED_BY(mutex_) = 0;  // kept in unanswered_
+    transfer_id next_id_ WHERRY_GUARDED_BY(mutex_);
+    std::optional<error> failure_ WHERRY_GUARDED_BY(mutex_);
+    bool is_cancelled_ WHERRY_GUARDED_BY(mutex_) = false;
+    bool is_let_in_ WHERRY_GUARDED_BY(mutex_) = false;
+    std::size_t being_told_ WHERRY_GUARDED_BY(mutex_) = 0;  // were unanswered, and the observer is about to know
+    bool has_reader_ended_ WHERRY_GUARDED_BY(mutex_) = false;
+    bool takes_no_more_ WHERRY_GUARDED_BY(mutex_) = false;  // the peer
 };
 
 }  // namespace wherry

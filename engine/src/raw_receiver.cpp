@@ -15,7 +15,6 @@
 
 #include "collected_response.hpp"
 #include "descriptor_reserve.hpp"
-#include "observer_gate.hpp"
 #include "wherry/as_error.hpp"
 #include "wherry/clocks.hpp"
 

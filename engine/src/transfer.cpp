@@ -11,4 +11,11 @@ delivery_id make_delivery_id() {
     return id;
 }
 
+delivery_result failed(const error& why) {
+    delivery_result result;
+    result.failure = why.code();
+    result.text = why.what();
+    return result;
+}
+
 }  // namespace wherry

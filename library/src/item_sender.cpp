@@ -42,7 +42,7 @@ void item_sender::give_up_what_cannot_be_read_again() {
 }
 
 // Opens and announces; nothing if it failed, which was told then.
-std::optional<item_sender::waiting> item_sender::announce(exchange& over, std::size_t index) {
+std::optional<item_sender::waiting> item_sender::announce(engine::sender& sender, std::size_t index) {
     const auto& item = plan_.items[index];
     std::shared_ptr<source> from;
     try {
@@ -56,7 +56,7 @@ std::optional<item_sender::waiting> item_sender::announce(exchange& over, std::s
         pipe_ = pipe;
         pipe_item_ = index;
     }
-    const auto id = over.announce(*from, attempt_at(index, *from));
+    const auto id = sender.announce(*from, attempt_at(index, *from));
     results_.bind(id, index, std::move(pipe));
     return waiting{index, id, std::move(from)};
 }
@@ -75,7 +75,7 @@ delivery_attempt item_sender::attempt_at(std::size_t index, const source& from) 
     return {delivery.id, is_same && results_.may_have_arrived(index)};
 }
 
-void item_sender::send(exchange& over, std::size_t first) {
+void item_sender::send(engine::sender& sender, std::size_t first) {
     const auto& items = plan_.items;
     const auto most_ahead = most_announced_ahead();
     std::deque<waiting> ahead;
@@ -88,16 +88,16 @@ void item_sender::send(exchange& over, std::size_t first) {
             if (items[next_to_announce].problem || results_.has_result(next_to_announce) ||
                 !wants_resume(items[next_to_announce]))
                 continue;
-            if (auto announced = announce(over, next_to_announce)) ahead.push_back(std::move(*announced));
+            if (auto announced = announce(sender, next_to_announce)) ahead.push_back(std::move(*announced));
         }
         std::optional<waiting> current;
         if (!ahead.empty() && ahead.front().item == i) {
             current = std::move(ahead.front());
             ahead.pop_front();
         } else if (!wants_resume(items[i])) {
-            current = announce(over, i);
+            current = announce(sender, i);
         }
-        if (current) over.send(current->id, *current->from);
+        if (current) sender.send(current->id, *current->from);
     }
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "result_book.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/engine/sender.hpp"
 #include "wherry/sources.hpp"
 
 namespace wherry {
@@ -16,7 +16,7 @@ namespace wherry {
 // Whether items are offered so that a receiver recognises one that it was offered before.
 enum class repeats { no, possible };
 
-// Brings a plan's items over exchanges, one exchange after the other until all have a result.
+// Gives a plan's items to senders, one sender after the other until all have a result.
 // Used by one thread at a time.
 class item_sender {
 public:
@@ -24,8 +24,8 @@ public:
     item_sender(const sending_plan& plan, result_book& results, resuming resume, repeats repeat)
         : plan_(plan), results_(results), resume_(resume), repeat_(repeat) {}
 
-    // Sends every item from `first` on that has no result and no problem. Throws as exchange::send().
-    void send(exchange& over, std::size_t first = 0);
+    // Sends every item from `first` on that has no result and no problem. Throws as engine::sender::send().
+    void send(engine::sender& sender, std::size_t first = 0);
 
     bool has_anything_left(std::size_t first = 0) const;
     // Before another attempt: what cannot be had again gets its result.
@@ -46,7 +46,7 @@ private:
     };
 
     bool wants_resume(const planned_item& item) const;
-    std::optional<waiting> announce(exchange& over, std::size_t index);
+    std::optional<waiting> announce(engine::sender& sender, std::size_t index);
     delivery_attempt attempt_at(std::size_t index, const source& from);
 
     const sending_plan& plan_;

@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "wherry/exchange.hpp"
 #include "wherry/send_options.hpp"
 #include "wherry/sources.hpp"
+#include "wherry/transfer.hpp"
 
 namespace wherry {
 
@@ -21,7 +21,7 @@ namespace wherry {
 // was cut off with the link, because another attempt may settle it; also of one that the receiver had no room for, if
 // further attempts are planned.
 // Thread-safety: all functions from any thread. The observer is called without the book's lock.
-class result_book final : public exchange_observer {
+class result_book final : public sending_observer {
 public:
     enum class attempts { one, several };
     // What is referred to outlives it. `progress` may be empty. `failures` gets the results of items that are not
@@ -46,7 +46,7 @@ public:
     // The item cannot be sent again, and gets its result now. `why` is told behind why it was cut off.
     void give_up(std::size_t item, const std::string& why);
 
-    // ---- As the exchange tells it ----
+    // ---- As the sender tells it ----
 
     void sending(transfer_id id, const offer& what, std::uint64_t resumed_from) override;
     void sent_so_far(transfer_id id, std::uint64_t bytes) override;

@@ -36,9 +36,8 @@ Observer& or_nobody(Observer* given) {
 
 }  // namespace
 
-exchange_options exchange_options_of(const send_options& options) {
-    exchange_options chosen;
-    chosen.timing = options.timing;
+sender_options sender_options_of(const send_options& options) {
+    sender_options chosen;
     chosen.content_digest = options.digest;
     chosen.content_compression = options.compression;
     chosen.streams = options.streams;
@@ -65,7 +64,7 @@ struct sending::implementation {
 
     // ---- Ending what is under way ----
 
-    // While it lives, the exchange is what stop() ends.
+    // While it lives, the sender is what stop() ends.
     class in_use {
     public:
         explicit in_use(implementation& owner) : owner_(owner) {
@@ -107,7 +106,7 @@ struct sending::implementation {
         bool is_over_ = false;
     };
 
-    // A thread of its own, because who asks for the stop may well be called by the exchange.
+    // A thread of its own, because who asks for the stop may well be called by the sender.
     void watch_for_stop(in_use& scope) {
         try {
             scope.watcher = std::thread([this, &scope] {
@@ -169,11 +168,11 @@ struct sending::implementation {
         require_not_stopped();
         now = phase::connecting;
         try {
-            auto how = exchange_options_of(options);
+            auto how = sender_options_of(options);
             how.opener = &to;
             auto opened = to.connect();
             require_not_stopped();
-            link = std::make_unique<exchange>(std::move(opened), nullptr, how, book);
+            link = std::make_unique<engine::sender>(std::move(opened), how, book);
         } catch (...) {
             now = phase::idle;
             throw;
@@ -322,14 +321,14 @@ struct sending::implementation {
     send_observer& observer;
     result_book book;
     item_sender items;
-    std::unique_ptr<exchange> link;
+    std::unique_ptr<engine::sender> link;
     bool is_loss_told = false;
 
     std::atomic<phase> now{phase::idle};
     std::atomic<bool> is_stopped{false};
     std::mutex mutex;
     std::condition_variable_any changed;
-    exchange* running = nullptr;
+    engine::sender* running = nullptr;
     unsigned stops = 0;  // of this use of the link
     bool is_wait_over = false;
     std::jthread patience;

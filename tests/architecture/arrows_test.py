@@ -10,15 +10,15 @@ from pathlib import Path
 TREE = Path(__file__).parents[2]
 # A file, the line that is added to it, and what is said of it.
 WRONG = [
-    ("core/src/frame.hpp", '#include "wherry/exchange.hpp"',
-     "core/src/frame.hpp includes engine/include/wherry/exchange.hpp, which is not below it"),
-    ("engine/src/exchange.cpp", '#include "wherry/send.hpp"',
-     "engine/src/exchange.cpp includes library/include/wherry/send.hpp, which is not below it"),
+    ("core/src/frame.hpp", '#include "wherry/engine/sender.hpp"',
+     "core/src/frame.hpp includes engine/include/wherry/engine/sender.hpp, which is not below it"),
+    ("engine/src/sender.cpp", '#include "wherry/send.hpp"',
+     "engine/src/sender.cpp includes library/include/wherry/send.hpp, which is not below it"),
     ("library/src/send.cpp", '#include "frame.hpp"',
      "library/src/send.cpp includes core/src/frame.hpp, which is not below it"),
     ("plugins/transport-tcp/endpoint.hpp", '#include "wherry/keys/authorized_keys.hpp"',
      "plugins/transport-tcp/endpoint.hpp includes keys/include/wherry/keys/authorized_keys.hpp, which is not below it"),
-    ("engine/src/digest.hpp", '#include "wherry/exchange.hpp"',
+    ("engine/src/digest.hpp", '#include "wherry/engine/sender.hpp"',
      "in engine the rooms lead back to themselves: "),
 ]
 

@@ -26,7 +26,7 @@ struct written_on_link {
     std::vector<std::byte> from_initiator, from_responder;
 };
 
-// Tells in lines of text what both sides of an exchange wrote, on all its connections, under plain_cipher: the opening,
+// Tells in lines of text what both sides wrote, on all its connections, under plain_cipher: the opening,
 // the frames of no transfer by connection, and the frames of each transfer. The text does not depend on the order
 // between transfers or directions, on the records that frames are put into, or on which connection takes a numbered
 // record. PING is left out, and BYE of a connection that has joined. PACKED frames in a row are one line with the
@@ -36,7 +36,7 @@ public:
     // With `joined`, DATA and PACKED in a row are one line, for content that measured times compress or leave alone.
     enum class content { by_frame, joined };
 
-    // Reads the links of one exchange; the first is the one that the exchange began with.
+    // Reads the links of one sending; the first is the one that it began with.
     static std::string of(std::span<const written_on_link> links, content how) {
         transcript text(how);
         text.find_tokens(links);

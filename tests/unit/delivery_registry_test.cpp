@@ -18,7 +18,8 @@
 #include "memory_stream.hpp"
 #include "plain_cipher.hpp"
 #include "recording_sink.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/engine/receiver.hpp"
+#include "wherry/engine/sender.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -80,7 +81,7 @@ private:
     std::promise<void> may_go_on_;
 };
 
-struct noting_observer final : exchange_observer {
+struct noting_observer final : sending_observer {
     void answered(transfer_id, const offer&, const delivery_result& result) override {
         const std::lock_guard lock(mutex);
         answer = result;
@@ -109,21 +110,21 @@ public:
         at_receiver.ping_interval = receiver_pings;
         serving_ = std::async(std::launch::async, [this, &known, &into, at_receiver,
                                                    responder = std::shared_ptr<connection>(std::move(link.responder))] {
-            exchange_observer nobody;
+            receiving_observer nobody;
             try {
-                exchange serving(
-                    secure_channel::open(role::responder, responder, cipher_, "plain", nullptr, at_receiver), &into,
-                    {at_receiver, exchange_options::digest::none}, nobody, &known);
+                engine::receiver serving(
+                    secure_channel::open(role::responder, responder, cipher_, "plain", nullptr, at_receiver), into,
+                    nobody, {.deliveries = &known});
                 serving.serve();
             } catch (const error&) {
             }
         });
         sending_.emplace(
             secure_channel::open(role::initiator, std::move(link.initiator), cipher_, "plain", nullptr, at_sender),
-            nullptr, exchange_options{at_sender, exchange_options::digest::none}, observer_);
+            sender_options{}, observer_);
     }
 
-    exchange& sending() { return *sending_; }
+    engine::sender& sending() { return *sending_; }
 
     // Sends, and returns the answer.
     delivery_result deliver(source& item, const delivery_attempt& attempt) {
@@ -153,7 +154,7 @@ private:
     plain_cipher cipher_;
     noting_observer observer_;
     std::future<void> serving_;  // waits for the other side, which ends when this one does
-    std::optional<exchange> sending_;
+    std::optional<engine::sender> sending_;
 };
 
 class deliveries : public testing::Test {

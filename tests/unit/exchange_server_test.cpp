@@ -15,7 +15,7 @@
 #include "memory_listener.hpp"
 #include "plain_cipher.hpp"
 #include "recording_sink.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/engine/sender.hpp"
 
 namespace wherry {
 namespace {
@@ -96,12 +96,12 @@ protected:
 
     // Sends one item from a peer of its own, and returns the answer.
     delivery_result send(const std::string& name, const std::string& content) {
-        struct : exchange_observer {
+        struct : sending_observer {
             void answered(transfer_id, const offer&, const delivery_result& r) override { result = r; }
             delivery_result result;
         } answer;
         auto over = secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
-        exchange sending(std::move(over), nullptr, {}, answer);
+        engine::sender sending(std::move(over), {}, answer);
         text_source item(name, content);
         sending.send(item);
         sending.finish();
@@ -134,12 +134,12 @@ TEST_F(exchange_server_test, more_peers_than_places_wait) {
     server_options options;
     options.max_connections = 2;
     start(options);
-    exchange_observer nobody;
-    std::vector<std::unique_ptr<exchange>> served;
+    sending_observer nobody;
+    std::vector<std::unique_ptr<engine::sender>> served;
     for (int i = 0; i < 2; ++i) {
-        served.push_back(std::make_unique<exchange>(
-            secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {}), nullptr,
-            exchange_options{}, nobody));
+        served.push_back(std::make_unique<engine::sender>(
+            secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {}), sender_options{},
+            nobody));
         // An answer shows that it has its place; that it is connected does not.
         text_source item(std::to_string(i), "1");
         served.back()->send(item);
@@ -209,12 +209,12 @@ TEST_F(exchange_server_test, a_delivery_waits_for_descriptors_of_its_own_senders
         if (call == "answered") --open;
     };
     start();
-    struct : exchange_observer {
+    struct : sending_observer {
         void answered(transfer_id, const offer&, const delivery_result& r) override { delivered += r.ok() ? 1 : 0; }
         int delivered = 0;
     } answers;
     auto over = secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
-    exchange sending(std::move(over), nullptr, {}, answers);
+    engine::sender sending(std::move(over), {}, answers);
     for (int i = 0; i < 100; ++i) {
         text_source item(std::to_string(i), "content");
         sending.send(item);
@@ -327,8 +327,8 @@ TEST_F(exchange_server_test, stop_lets_what_is_in_flight_end) {
 TEST_F(exchange_server_test, stop_cuts_what_does_not_end_in_time) {
     start();
     auto over = secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
-    exchange_observer nobody;
-    exchange sending(std::move(over), nullptr, {}, nobody);
+    sending_observer nobody;
+    engine::sender sending(std::move(over), {}, nobody);
     text_source item("x", "abc");
     sending.announce(item);
     sending.flush();

@@ -324,8 +324,8 @@ TEST_F(library_test, any_sink_will_do_and_files_go_on_where_they_stopped) {
     std::mutex mutex;
     std::vector<std::uint64_t> positions;
     send_options options;
-    options.digest = exchange_options::digest::sha256;
-    options.compression = exchange_options::compression::zstd;
+    options.digest = sender_options::digest::sha256;
+    options.compression = sender_options::compression::zstd;
     options.progress = [&](const send_progress& now) {
         const std::lock_guard lock(mutex);
         EXPECT_EQ(now.index, 0u);
@@ -528,7 +528,7 @@ TEST_F(library_test, sending_stops_when_it_is_told_to_even_by_its_own_progress) 
     std::stop_source stop;
     send_options options;
     options.stop = stop.get_token();
-    options.compression = exchange_options::compression::none;
+    options.compression = sender_options::compression::none;
     options.progress = [&](const send_progress& now) {
         if (now.what.name == "second" && now.bytes > 0) stop.request_stop();
     };

@@ -11,13 +11,13 @@
 #include "recording_sink.hpp"
 #include "scripted_connection.hpp"
 #include "scripted_peer.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/engine/receiver.hpp"
 
 // Whatever a sink throws, and wherever: one delivery fails, the peer hears of it, and the next goes on.
 namespace wherry {
 namespace {
 
-struct ending final : exchange_observer {
+struct ending final : receiving_observer {
     void delivered(transfer_id id, const offer&, const delivery_result& result) override { results[id] = result; }
     std::map<transfer_id, delivery_result> results;
 };
@@ -34,8 +34,8 @@ protected:
         peer.item(1, "first", "abc").item(3, "second", "defgh").bye();
         link_->says(peer.said());
         test::plain_cipher cipher;
-        exchange serving(secure_channel::open(role::responder, link_, cipher, "plain", nullptr, {}), &*into_, {},
-                         ending_);
+        engine::receiver serving(secure_channel::open(role::responder, link_, cipher, "plain", nullptr, {}), *into_,
+                                 ending_);
         ASSERT_NO_THROW(serving.serve());
     }
 
@@ -107,8 +107,8 @@ protected:
         const auto link = std::make_shared<test::scripted_connection>();
         link->says(peer.said());
         test::plain_cipher cipher;
-        exchange serving(secure_channel::open(role::responder, link, cipher, "plain", nullptr, {}), &into_, {},
-                         ending_);
+        engine::receiver serving(secure_channel::open(role::responder, link, cipher, "plain", nullptr, {}), into_,
+                                 ending_);
         try {
             serving.serve();
         } catch (const error& e) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// One exchange over several connections: the parts, and all of it over connections in memory.
+// One sender over several connections: the parts, and all of it over connections in memory.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,8 @@
 #include "record_spreader.hpp"
 #include "recording_sink.hpp"
 #include "reorder_buffer.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/engine/receiver.hpp"
+#include "wherry/engine/sender.hpp"
 #include "wherry/exchange_server.hpp"
 #include "wherry/limits.hpp"
 
@@ -366,7 +367,7 @@ struct noting_observer final : server_observer {
     std::map<connection_id, std::optional<error>> ends;
 };
 
-struct sender_observer final : exchange_observer {
+struct sender_observer final : sending_observer {
     void answered(transfer_id, const offer& what, const delivery_result& result) override {
         const std::lock_guard lock(mutex);
         answers[what.name] = result;
@@ -435,11 +436,11 @@ protected:
     }
 
     void connect(std::size_t streams) {
-        exchange_options options;
+        sender_options options;
         options.streams = streams;
         options.opener = &opener_;
         sender_.emplace(secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {}),
-                        nullptr, options, at_sender_);
+                        options, at_sender_);
     }
 
     // Items that are there before the further connections are, and then more.
@@ -473,7 +474,7 @@ protected:
     noting_observer observer_;
     sender_observer at_sender_;
     std::optional<exchange_server> server_;
-    std::optional<exchange> sender_;
+    std::optional<engine::sender> sender_;
     std::future<void> running_;
 };
 
@@ -564,7 +565,7 @@ TEST_F(streams_test, one_that_is_lost_ends_the_exchange_as_a_lost_link_does) {
     sender_.reset();
     observer_.wait_until([&] { return observer_.ends.size() == 3; });
     EXPECT_FALSE(sink_.has_call("finish large"));
-    EXPECT_TRUE(observer_.ends.at(1)) << "the exchange has failed at the receiver, too";
+    EXPECT_TRUE(observer_.ends.at(1)) << "it has failed at the receiver, too";
     const auto kept = sink_.partials();
     if (kept.contains("large")) {
         EXPECT_TRUE(pattern(3'000'000).starts_with(kept.at("large"))) << "what is kept has no hole";
@@ -749,17 +750,17 @@ TEST_F(streams_test, a_join_in_the_middle_ends_the_exchange) {
     EXPECT_EQ(observer_.ends.at(1)->code(), errc::protocol);
 }
 
-// Two receivers' exchanges that share what may be joined, as in a server, with peers of different names.
+// Two receivers that share what may be joined, as in a server, with peers of different names.
 TEST(streams_of_others, a_token_is_of_no_use_to_another_identity) {
     join_registry registry(4);
     recording_sink sink;
-    exchange_observer nobody;
+    receiving_observer nobody;
     plain_cipher first_cipher("SHA256:first"), other_cipher("SHA256:other");
     memory_listener to_first, to_other;
     const auto serve = [&](memory_listener& at, cipher& with, std::uint64_t number) -> std::optional<error> {
         try {
-            exchange serving(secure_channel::open(role::responder, at.accept(), with, "plain", nullptr, {}), &sink, {},
-                             nobody, nullptr, joinable{registry, number});
+            engine::receiver serving(secure_channel::open(role::responder, at.accept(), with, "plain", nullptr, {}),
+                                     sink, nobody, {.joinable = engine::joinable{registry, number}});
             serving.find_what_it_joins();
             serving.serve();
             return std::nullopt;
@@ -815,12 +816,12 @@ TEST(streams_of_others, an_older_receiver_is_told_apart_by_its_answers) {
         }
         return known;
     });
-    exchange_options options;
+    sender_options options;
     options.streams = 4;
     options.opener = &opener;
     {
-        exchange sending(secure_channel::open(role::initiator, listener.connect(), cipher, "plain", nullptr, {}),
-                         nullptr, options, observer);
+        engine::sender sending(secure_channel::open(role::initiator, listener.connect(), cipher, "plain", nullptr, {}),
+                               options, observer);
         text_source item("x", "abc");
         sending.send(item);
         sending.finish();

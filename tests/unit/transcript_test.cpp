@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Golden transcripts: what both sides of an exchange say in each scenario, compared with a file of
+// Golden transcripts: what both sides say in each scenario, compared with a file of
 // tests/data/transcripts that has the test's name. A change of the wire fails here; a change behind it does not.
 //
 // Both sides run blocking loops, so each has its thread. The scenarios are nevertheless the same each time: a side acts
@@ -36,7 +36,8 @@
 #include "recording_sink.hpp"
 #include "seeded_rng.hpp"
 #include "transcript.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/engine/receiver.hpp"
+#include "wherry/engine/sender.hpp"
 #include "wherry/exchange_server.hpp"
 #include "wherry/limits.hpp"
 
@@ -53,18 +54,17 @@ using test::transcript;
 
 // ---- How the two sides are made: the one place to change when that does ----
 
-using sending_side = exchange;
-using receiving_side = exchange;
-
-std::unique_ptr<sending_side> make_sender(std::unique_ptr<secure_channel> channel, const exchange_options& options,
-                                          exchange_observer& observer) {
-    return std::make_unique<exchange>(std::move(channel), nullptr, options, observer);
+std::unique_ptr<engine::sender> make_sender(std::unique_ptr<secure_channel> channel, const sender_options& options,
+                                            sending_observer& observer) {
+    return std::make_unique<engine::sender>(std::move(channel), options, observer);
 }
 
-std::unique_ptr<receiving_side> make_receiver(std::unique_ptr<secure_channel> channel, sink& into,
-                                              const exchange_options& options, exchange_observer& observer,
-                                              delivery_registry* registry) {
-    return std::make_unique<exchange>(std::move(channel), &into, options, observer, registry);
+std::unique_ptr<engine::receiver> make_receiver(std::unique_ptr<secure_channel> channel, sink& into,
+                                                receiving_observer& observer, delivery_registry* registry,
+                                                peer_verifier verify = nullptr) {
+    return std::make_unique<engine::receiver>(
+        std::move(channel), into, observer,
+        engine::receiver_options{.verify = std::move(verify), .deliveries = registry});
 }
 
 // ---- What the scenarios are made of ----
@@ -75,18 +75,17 @@ channel_options patient() {
     return timing;
 }
 
-exchange_options options_with(exchange_options::compression how = exchange_options::compression::none,
-                              exchange_options::digest digest = exchange_options::digest::none) {
-    exchange_options options;
-    options.timing = patient();
+sender_options options_with(sender_options::compression how = sender_options::compression::none,
+                            sender_options::digest digest = sender_options::digest::none) {
+    sender_options options;
     options.content_compression = how;
     options.content_digest = digest;
     return options;
 }
 
-constexpr auto zstd = exchange_options::compression::zstd, automatic = exchange_options::compression::automatic,
-               uncompressed = exchange_options::compression::none;
-constexpr auto sha256 = exchange_options::digest::sha256;
+constexpr auto zstd = sender_options::compression::zstd, automatic = sender_options::compression::automatic,
+               uncompressed = sender_options::compression::none;
+constexpr auto sha256 = sender_options::digest::sha256;
 
 // Opens once, for any number of threads that wait.
 class gate {
@@ -151,7 +150,7 @@ private:
     std::size_t position_ = 0;
 };
 
-struct noting_observer final : exchange_observer {
+struct noting_observer final : sending_observer, receiving_observer {
     void answered(transfer_id, const offer& what, const delivery_result& result) override {
         note([&] { answers[what.name] = result; });
     }
@@ -193,7 +192,7 @@ struct noting_observer final : exchange_observer {
 };
 
 // Opens a session of either side with the plain cipher.
-std::unique_ptr<secure_channel> open_session(role side, std::shared_ptr<connection> link) {
+std::unique_ptr<secure_channel> open_channel(role side, std::shared_ptr<connection> link) {
     static plain_cipher cipher;
     return secure_channel::open(side, std::move(link), cipher, "plain", nullptr, patient());
 }
@@ -201,7 +200,7 @@ std::unique_ptr<secure_channel> open_session(role side, std::shared_ptr<connecti
 // A side that says what a test tells it to.
 class hand_made {
 public:
-    hand_made(role side, std::shared_ptr<connection> link) : session_(open_session(side, std::move(link))) {
+    hand_made(role side, std::shared_ptr<connection> link) : session_(open_channel(side, std::move(link))) {
         session_->complete();
         records_.emplace(session_->link(), session_->protection());
     }
@@ -305,14 +304,14 @@ std::filesystem::path transcripts() { return std::filesystem::path(WHERRY_TEST_D
 // Keeps what goes over every link, and compares it in the end.
 class transcript_test : public testing::Test {
 protected:
-    // The ends of a link whose bytes are kept, as one of the present exchange.
+    // The ends of a link whose bytes are kept, as one of the present sending.
     memory_link& new_link(damage from_initiator = {}, damage from_responder = {}) {
         auto& link = links_.emplace_back(from_initiator, from_responder, true);
         const std::lock_guard lock(kept_mutex_);
         kept_.back().push_back({link.forward, link.backward, from_initiator.cut_at, from_responder.cut_at});
         return link;
     }
-    void begin_exchange() {
+    void begin_sending() {
         const std::lock_guard lock(kept_mutex_);
         kept_.emplace_back();
     }
@@ -374,9 +373,9 @@ private:
 // One connection: the sender on the test's thread, the receiver on another.
 class one_link : public transcript_test {
 protected:
-    void connect(const exchange_options& options = options_with(), damage to_receiver = {}, damage to_sender = {},
+    void connect(const sender_options& options = options_with(), damage to_receiver = {}, damage to_sender = {},
                  role of_sender = role::initiator) {
-        begin_exchange();
+        begin_sending();
         const bool initiates = of_sender == role::initiator;
         auto& link = initiates ? new_link(to_receiver, to_sender)
                                : new_link(/* the initiator receives */ to_sender, to_receiver);
@@ -384,11 +383,11 @@ protected:
         auto& receiving_end = initiates ? link.responder : link.initiator;
         received_ = std::async(
             std::launch::async,
-            [this, options, of_receiver = initiates ? role::responder : role::initiator,
+            [this, of_receiver = initiates ? role::responder : role::initiator,
              end = std::shared_ptr<connection>(std::move(receiving_end))]() mutable -> std::optional<error> {
                 try {
-                    auto channel = open_session(of_receiver, std::move(end));
-                    const auto receiver = make_receiver(std::move(channel), *into_, options, at_receiver_, registry_);
+                    auto channel = open_channel(of_receiver, std::move(end));
+                    const auto receiver = make_receiver(std::move(channel), *into_, at_receiver_, registry_, verify_);
                     set_receiver(receiver.get());
                     try {
                         receiver->serve();
@@ -402,7 +401,7 @@ protected:
                     return e;
                 }
             });
-        sender_ = make_sender(open_session(of_sender, std::move(sending_end)), options, at_sender_);
+        sender_ = make_sender(open_channel(of_sender, std::move(sending_end)), options, at_sender_);
     }
 
     template <class Do>
@@ -455,11 +454,12 @@ protected:
     recording_sink sink_;
     sink* into_ = &sink_;
     delivery_registry* registry_ = nullptr;
+    peer_verifier verify_;
     noting_observer at_sender_, at_receiver_;
-    std::unique_ptr<sending_side> sender_;
+    std::unique_ptr<engine::sender> sender_;
 
 private:
-    void set_receiver(receiving_side* receiver) {
+    void set_receiver(engine::receiver* receiver) {
         const std::lock_guard lock(mutex_);
         receiver_ = receiver;
         changed_.notify_all();
@@ -468,7 +468,7 @@ private:
     std::future<std::optional<error>> received_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    receiving_side* receiver_ = nullptr;
+    engine::receiver* receiver_ = nullptr;
 };
 
 // ---- Items of every kind ----
@@ -1117,7 +1117,7 @@ TEST_F(stops, drain_while_nothing_is_sent) {
     connect();
     send({"first", "1"});
     sender_->settle();
-    with_receiver([](receiving_side& receiver) { receiver.drain(); });
+    with_receiver([](engine::receiver& receiver) { receiver.drain(); });
     while (!sender_->why_over()) std::this_thread::yield();
     text_source late("late", "2");
     EXPECT_EQ(test::error_of([&] { sender_->send(late); }).code(), errc::disconnected);
@@ -1134,7 +1134,7 @@ TEST_F(stops, drain_while_content_comes) {
     send({"second", "2"});
     sender_->flush();
     await_call("write first");
-    with_receiver([](receiving_side& receiver) { receiver.drain(); });
+    with_receiver([](engine::receiver& receiver) { receiver.drain(); });
     is_draining.open();
     expect_end_in_order();
 }
@@ -1148,7 +1148,7 @@ TEST_F(stops, drain_while_a_finish_is_slow) {
     send({"slow", "1"});
     sender_->flush();
     await_call("finish slow");
-    with_receiver([](receiving_side& receiver) { receiver.drain(); });
+    with_receiver([](engine::receiver& receiver) { receiver.drain(); });
     send({"late", "2"});
     sender_->flush();
     at_sender_.wait_for_answer("late");
@@ -1162,7 +1162,7 @@ TEST_F(stops, cut_within_content) {
     item.resumable().piped(10'000).before_read = [&](std::size_t position) {
         if (position != 30'000) return;
         at_receiver_.wait_until([&] { return at_receiver_.received == 30'000; });
-        with_receiver([](receiving_side& receiver) { receiver.abort(); });
+        with_receiver([](engine::receiver& receiver) { receiver.abort(); });
         while (!sender_->why_over()) std::this_thread::yield();
     };
     EXPECT_EQ(test::error_of([&] { sender_->send(item); }).code(), errc::disconnected);
@@ -1180,7 +1180,7 @@ TEST_F(stops, cut_while_a_finish_is_slow) {
     send({"slow", "1"});
     sender_->flush();
     await_call("finish slow");
-    with_receiver([](receiving_side& receiver) { receiver.abort(); });
+    with_receiver([](engine::receiver& receiver) { receiver.abort(); });
     at_sender_.wait_for_answer("slow");
     may_end.open();
     const auto failures = finish();
@@ -1189,9 +1189,8 @@ TEST_F(stops, cut_while_a_finish_is_slow) {
 }
 
 TEST_F(stops, take_nothing_from_a_key_that_was_removed) {
-    auto options = options_with();
-    options.verify = [](const identity&) -> std::string { throw error(errc::auth_failed, "the key was taken back"); };
-    connect(options);
+    verify_ = [](const identity&) -> std::string { throw error(errc::auth_failed, "the key was taken back"); };
+    connect();
     send({"one", "1"});
     send({"two", "2"});
     expect_end_in_order();
@@ -1202,12 +1201,11 @@ TEST_F(stops, finish_nothing_of_a_key_that_was_removed_meanwhile) {
     sink_.on_call = [&](const std::string& call, const std::string& name) {
         if (call == "write" && name == "x") is_removed = true;
     };
-    auto options = options_with();
-    options.verify = [&](const identity&) -> std::string {
+    verify_ = [&](const identity&) -> std::string {
         if (is_removed) throw error(errc::auth_failed, "the key was taken back");
         return "label";
     };
-    connect(options);
+    connect();
     send({"x", pattern(10'000)});
     sender_->flush();
     at_sender_.wait_for_answer("x");
@@ -1281,12 +1279,12 @@ class hand_made_sender : public one_link {
 protected:
     template <class Speak>
     std::optional<error> receive(Speak&& speak) {
-        begin_exchange();
+        begin_sending();
         auto& link = new_link();
         auto received = std::async(std::launch::async, [&]() -> std::optional<error> {
             try {
-                const auto receiver = make_receiver(open_session(role::responder, std::move(link.responder)), sink_,
-                                                    options_with(), at_receiver_, nullptr);
+                const auto receiver = make_receiver(open_channel(role::responder, std::move(link.responder)), sink_,
+                                                    at_receiver_, nullptr);
                 receiver->serve();
                 return std::nullopt;
             } catch (const error& e) {
@@ -1518,8 +1516,8 @@ class hand_made_receiver : public one_link {
 protected:
     // The receiver is on another thread.
     template <class Speak>
-    void connect_to(Speak&& speak, const exchange_options& options = options_with()) {
-        begin_exchange();
+    void connect_to(Speak&& speak, const sender_options& options = options_with()) {
+        begin_sending();
         auto& link = new_link();
         speaking_ =
             std::async(std::launch::async, [speak, end = std::shared_ptr<connection>(std::move(link.responder))] {
@@ -1527,7 +1525,7 @@ protected:
                 speak(receiver);
                 receiver.close();
             });
-        sender_ = make_sender(open_session(role::initiator, std::move(link.initiator)), options, at_sender_);
+        sender_ = make_sender(open_channel(role::initiator, std::move(link.initiator)), options, at_sender_);
     }
     std::optional<error> finish_sender() {
         std::optional<error> failure;
@@ -1690,7 +1688,7 @@ protected:
             return test_.dial();
         }
         std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link) override {
-            return open_session(role::initiator, std::move(link));
+            return open_channel(role::initiator, std::move(link));
         }
         std::atomic<bool> refuses = false;
 
@@ -1705,9 +1703,8 @@ protected:
 
     // The receiver's side, which takes part with so many connections.
     void start(std::size_t most = limits::usual_streams) {
-        begin_exchange();
+        begin_sending();
         server_options options;
-        options.timing = patient();
         options.max_streams = most;
         server_protocol protocol;
         protocol.protection = &cipher_;
@@ -1728,10 +1725,10 @@ protected:
         listener_.connect(std::move(link.responder));
         return std::move(link.initiator);
     }
-    void connect(std::size_t count, exchange_options options = options_with()) {
+    void connect(std::size_t count, sender_options options = options_with()) {
         options.streams = count;
         options.opener = &opener_;
-        sender_ = make_sender(open_session(role::initiator, dial()), options, at_sender_);
+        sender_ = make_sender(open_channel(role::initiator, dial()), options, at_sender_);
     }
     void send(text_source&& item) { sender_->send(item); }
     // Items before the other connections are there, and after.
@@ -1757,7 +1754,7 @@ protected:
     noting_server at_server_;
     noting_observer at_sender_;
     opener opener_{*this};
-    std::unique_ptr<sending_side> sender_;
+    std::unique_ptr<engine::sender> sender_;
 
 private:
     std::mutex dial_mutex_;

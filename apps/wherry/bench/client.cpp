@@ -70,7 +70,7 @@ private:
         for (std::size_t i = 0; i < how_.senders; ++i) {
             auto& one = *senders_.emplace_back(
                 std::make_unique<measured_sender>(here_, plugins_, destination_, sending_, meeting_));
-            auto how = exchange_options_of(sending_);
+            auto how = sender_options_of(sending_);
             how.opener = &one.to();
             connections_.push_back(
                 std::make_unique<bench_connection>(one.to().connect(), one.meter(), how_.what, how, progress_));

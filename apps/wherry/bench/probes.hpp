@@ -11,9 +11,9 @@
 
 #include "bench/stage_times.hpp"
 #include "wherry/cipher.hpp"
-#include "wherry/exchange.hpp"
 #include "wherry/forwarding_connection.hpp"
 #include "wherry/sink.hpp"
+#include "wherry/transfer.hpp"
 #include "wherry/transport.hpp"
 
 // The stages of a chain, each wrapped so that the time of its calls is summed up. Only wherry bench has them.

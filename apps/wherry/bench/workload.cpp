@@ -118,7 +118,7 @@ private:
 };
 
 // Counts answers; keeps that to the question for a report to itself.
-class tally final : public exchange_observer {
+class tally final : public sending_observer {
 public:
     explicit tally(bench_progress& progress) noexcept : progress_(progress) {}
 
@@ -195,12 +195,12 @@ nanoseconds latencies::mean() const {
 
 struct bench_connection::implementation {
     implementation(std::unique_ptr<secure_channel> over, std::shared_ptr<stage_meter> given,
-                   const workload_options& what, const exchange_options& how, bench_progress& progress)
+                   const workload_options& what, const sender_options& how, bench_progress& progress)
         : meter(std::move(given)),
           options(what),
           progress(progress),
           counted(progress),
-          trading(std::move(over), nullptr, how, counted) {
+          sender(std::move(over), how, counted) {
         const auto id = make_delivery_id();
         constexpr bool lower_case = false;
         name = "wherry-bench-" + Botan::hex_encode(reinterpret_cast<const std::uint8_t*>(id.data()), 4, lower_case);
@@ -216,7 +216,7 @@ struct bench_connection::implementation {
             outcome.elapsed = outcome.sender.elapsed;
             outcome.receiver = ask_for_report();
             if (options.kind == workload::messages && !progress.wants_stop) send_singles(outcome.singles);
-            trading.finish();
+            sender.finish();
         } catch (const error& e) {
             if (!has_settled) {
                 outcome = counted.outcome();
@@ -281,27 +281,27 @@ struct bench_connection::implementation {
         for (std::uint64_t i = 0; i < options.singles && !progress.wants_stop; ++i) {
             const auto before = meter->clock().wall();
             send_message();
-            trading.settle();
+            sender.settle();
             into.samples.push_back(meter->clock().wall() - before);
         }
     }
 
     void send(source& item) {
         timed_source timed(item, *meter);
-        // Then the exchange waits for answers before it takes more.
+        // Then the sender waits for answers before it takes more.
         const bool is_crowded = sent - counted.answered() >= limits::max_unanswered_transfers;
         std::optional<stage_timer> waiting;
         if (is_crowded) waiting.emplace(*meter, stage::answers);
-        const auto id = trading.announce(timed);
+        const auto id = sender.announce(timed);
         waiting.reset();
         ++sent;
-        trading.send(id, timed);
+        sender.send(id, timed);
     }
 
     void settle() {
         {
             const stage_timer waiting(*meter, stage::answers);
-            trading.settle();
+            sender.settle();
         }
         ended = meter->clock().wall();
         has_settled = true;
@@ -319,8 +319,8 @@ struct bench_connection::implementation {
 
     std::optional<side_times> ask_for_report() {
         memory_source question(an_offer(item_kind::data, std::string(report_name), 0), {});
-        trading.send(question);
-        trading.settle();
+        sender.send(question);
+        sender.settle();
         const auto answer = counted.take_report();
         return answer ? read_report(*answer) : std::nullopt;
     }
@@ -329,7 +329,7 @@ struct bench_connection::implementation {
     const workload_options& options;
     bench_progress& progress;
     tally counted;
-    exchange trading;
+    engine::sender sender;
     std::string name;  // what is sent is called so, and like nothing else
     std::string text;
     std::uint64_t sent = 0;
@@ -340,17 +340,17 @@ struct bench_connection::implementation {
 };
 
 bench_connection::bench_connection(std::unique_ptr<secure_channel> over, std::shared_ptr<stage_meter> meter,
-                                   const workload_options& what, const exchange_options& how, bench_progress& progress)
+                                   const workload_options& what, const sender_options& how, bench_progress& progress)
     : implementation_(std::make_unique<implementation>(std::move(over), std::move(meter), what, how, progress)) {}
 
 bench_connection::~bench_connection() = default;
 
-void bench_connection::await_entry() { implementation_->trading.await_entry(); }
+void bench_connection::await_entry() { implementation_->sender.await_entry(); }
 
 connection_outcome bench_connection::run() { return implementation_->run(); }
 
-void bench_connection::abort() noexcept { implementation_->trading.abort(); }
+void bench_connection::abort() noexcept { implementation_->sender.abort(); }
 
-std::string bench_connection::describe() const { return std::string(implementation_->trading.over().describe()); }
+std::string bench_connection::describe() const { return std::string(implementation_->sender.channel().describe()); }
 
 }  // namespace wherry::app::bench

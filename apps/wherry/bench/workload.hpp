@@ -15,7 +15,7 @@
 
 #include "bench/probes.hpp"
 #include "bench/stage_times.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/engine/sender.hpp"
 
 // What a bench sends, and how it counts it.
 namespace wherry::app::bench {
@@ -71,7 +71,7 @@ class bench_connection {
 public:
     // What is referred to outlives it.
     bench_connection(std::unique_ptr<secure_channel> over, std::shared_ptr<stage_meter> meter,
-                     const workload_options& what, const exchange_options& how, bench_progress& progress);
+                     const workload_options& what, const sender_options& how, bench_progress& progress);
     ~bench_connection();
 
     // Waits until the receiver has let it in. Throws error.

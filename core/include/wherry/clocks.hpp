@@ -56,7 +56,7 @@ inline constexpr std::chrono::hours tidying_interval{1};
 
 // ---- Many peers ----
 
-// Further connections may join an exchange for so long.
+// Further connections may join a receiver for so long.
 inline constexpr std::chrono::minutes join_lifetime{5};
 // No stranger is evicted sooner. A sender starts the handshake as soon as it is connected, and proves its key one round
 // trip later.

@@ -49,7 +49,8 @@ inline constexpr std::size_t max_expanded_record_bytes = std::size_t{8} << 20;
 // Transfers that one side may be in the middle of compressed content of.
 inline constexpr std::size_t max_open_decompressors = 4;
 
-// Connections that may carry one exchange, the first included; and what a receiver grants if it is not told otherwise.
+// Connections that may carry what one sender sends, the first included; and what a receiver grants if it is not told
+// otherwise.
 inline constexpr std::size_t max_streams = 64;
 inline constexpr std::size_t usual_streams = 16;
 

@@ -51,8 +51,8 @@ struct server_protocol {
     // place.
     cipher* protection = nullptr;
     std::string cipher_name;
-    // Called for each peer in its handshake, and again for each of its deliveries (see exchange_options), from many
-    // threads.
+    // Called for each peer in its handshake, and again for each of its deliveries (see engine::receiver_options), from
+    // many threads.
     peer_verifier verify;
     receive_all_options raw;
     bool raw_once = false;  // the end of the first delivery closes its connection
@@ -67,7 +67,7 @@ struct server_options {
     // Peers that have not proved themselves yet. At that number the next peer evicts the oldest one that has sent
     // nothing, or else one at random, but none within its first quarter of a second.
     std::size_t max_unproved = 1024;
-    // Connections that may carry one sender's exchange, 1 to limits::max_streams. Those beyond the first do not count
+    // Connections that may carry what one sender sends, 1 to limits::max_streams. Those beyond the first do not count
     // above.
     std::size_t max_streams = limits::usual_streams;
     channel_options timing;

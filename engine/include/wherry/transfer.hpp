@@ -19,8 +19,12 @@
 // The words that all of the engine shares: what is sent, how it ended, who is told, and how it is done.
 namespace wherry {
 
+class delivery_registry;
+class descriptor_reserve;
+class join_registry;
+
 // Something to deliver: its description and its bytes.
-// Used only within exchange::announce() and send(), on the thread that calls them.
+// Used only within engine::sender::announce() and send(), on the thread that calls them.
 class source {
 public:
     virtual ~source() = default;
@@ -69,56 +73,84 @@ struct delivery_result {
     bool ok() const noexcept { return !failure; }
 };
 
-// Told what happens on an exchange. Calls come from the exchange's threads and from those that call it, one at a time;
-// they must not call back into the exchange, and must return soon.
-class exchange_observer {
-public:
-    virtual ~exchange_observer() = default;
+// A failure that this side found.
+delivery_result failed(const error& why);
 
-    // Of what this side sends. `resumed_from` > 0: the receiver already has that much.
+// Told what happens to what a sender sends. Calls come from the sender's threads and from those that call it, one at a
+// time; they must not call back into the sender, and must return soon.
+class sending_observer {
+public:
+    virtual ~sending_observer() = default;
+
+    // `resumed_from` > 0: the receiver already has that much.
     virtual void sending(transfer_id, const offer&, std::uint64_t resumed_from) { (void)resumed_from; }
     virtual void sent_so_far(transfer_id, std::uint64_t bytes) { (void)bytes; }
     virtual void answered(transfer_id, const offer&, const delivery_result&) {}
-    // Once, where more than one connection was wanted: how many carry the exchange, and, where that is fewer, why.
+    // Once, where more than one connection was wanted: how many carry what is sent, and, where that is fewer, why.
     virtual void streams(std::size_t joined, std::size_t wanted, const std::string& why_fewer) {
         (void)joined, (void)wanted, (void)why_fewer;
     }
+};
 
-    // Of what the other side sends.
+// The same of what a receiver receives.
+class receiving_observer {
+public:
+    virtual ~receiving_observer() = default;
+
     virtual void receiving(transfer_id, const offer&, std::uint64_t resumed_from) { (void)resumed_from; }
     virtual void received_so_far(transfer_id, std::uint64_t bytes) { (void)bytes; }
     virtual void delivered(transfer_id, const offer&, const delivery_result&) {}
 };
 
-// Opens further connections to the peer of an exchange.
-// Thread-safety: both functions from any thread. They throw error; the exchange then goes on with fewer connections.
+// Opens further connections to the peer of a sender.
+// Thread-safety: both functions from any thread. They throw error; the sender then goes on with fewer connections.
 class stream_opener {
 public:
     virtual ~stream_opener() = default;
 
     virtual std::shared_ptr<connection> dial() = 0;
-    // As the first one was opened. That the key is the first one's, too, is for the exchange to see to.
+    // As the first one was opened. The sender sees to it that the key is the first one's, too.
     virtual std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link) = 0;
 };
 
-struct exchange_options {
-    channel_options timing;
+struct sender_options {
     // Ask the receiver to compare a SHA-256 of the whole content before it finishes a delivery.
     enum class digest { none, sha256 };
     digest content_digest = digest::none;
-    // Compress what this side sends: never; what shrinks, as far as the link is slower than compressing; always. What
-    // content shrinks to tells something about it to whoever watches the link. What comes is expanded in any case.
+    // Compress content: never; what shrinks, as far as the link is slower than compressing; always. The size that
+    // content shrinks to tells something about it to whoever watches the link.
     enum class compression { none, automatic, zstd };
     compression content_compression = compression::none;
     // Of an initiator: the connections that are to carry what it sends, 1 to limits::max_streams. Those beyond the
-    // first join while it is sending already. The opener is wanted where there are more; it outlives the exchange.
+    // first join while it is sending already. The opener is wanted where there are more; it outlives the sender.
     std::size_t streams = 1;
     stream_opener* opener = nullptr;
+};
+
+// The library's receiver, which serves many, has the plain name.
+namespace engine {
+
+// The number by which further connections find the receiver that they join.
+struct joinable {
+    join_registry& registry;
+    std::uint64_t number;
+};
+
+// What one receiver is told, and what it shares with the others of a server. All that is pointed to outlives it.
+struct receiver_options {
     // Called when the peer offers an item and before a delivery is finished: the peer's key may have been
     // removed since the handshake. If it throws, the delivery leaves nothing, and the peer gets the reason. After
-    // error(errc::auth_failed) the exchange refuses everything from the peer without another call; the peer has to
-    // connect again. One thread calls it at a time. Empty: no check.
+    // error(errc::auth_failed) everything from the peer is refused without another call; the peer has to connect
+    // again. One thread calls it at a time. Empty: no check.
     peer_verifier verify = {};
+    // Deliveries that several connections may want. Null: this one knows only its own.
+    delivery_registry* deliveries = nullptr;
+    // Empty: further connections cannot join.
+    std::optional<engine::joinable> joinable = {};
+    // Null: deliveries may use the last descriptors.
+    const descriptor_reserve* reserve = nullptr;
 };
+
+}  // namespace engine
 
 }  // namespace wherry

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "wherry/endpoint.hpp"
-#include "wherry/exchange.hpp"
 #include "wherry/secure_channel.hpp"
+#include "wherry/transfer.hpp"
 #include "wherry/trust.hpp"
 
 namespace wherry {

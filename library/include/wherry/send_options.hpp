@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "wherry/dialer.hpp"
-#include "wherry/exchange.hpp"
 #include "wherry/retry.hpp"
 #include "wherry/sources.hpp"
+#include "wherry/transfer.hpp"
 #include "wherry/trust.hpp"
 
 // How a sending is done, who is told how it goes, and how it ended.
@@ -47,7 +47,7 @@ public:
 
     // The item is read from a pipe or a terminal from now on.
     virtual void reading_pipe(std::size_t index) { (void)index; }
-    // As exchange_observer::sending(), and for each attempt.
+    // As sending_observer::sending(), and for each attempt.
     virtual void sending(std::size_t index, transfer_id, const offer&, std::uint64_t resumed_from) {
         (void)index, (void)resumed_from;
     }
@@ -56,7 +56,7 @@ public:
     virtual void withdrawn(transfer_id) {}
     // Once for each item: its result.
     virtual void ended(const ended_item&, const delivery_result&) {}
-    // As exchange_observer::streams().
+    // As sending_observer::streams().
     virtual void streams(std::size_t joined, std::size_t wanted, const std::string& why_fewer) {
         (void)joined, (void)wanted, (void)why_fewer;
     }
@@ -70,8 +70,8 @@ struct send_options {
     // What to do with a receiver whose key is not known: refuse to send, unless `meeting` accepts it (report), or
     // remember the key, and trust it from then on.
     first_contact new_peer = first_contact::report;
-    exchange_options::digest digest = exchange_options::digest::none;
-    exchange_options::compression compression = exchange_options::compression::automatic;
+    sender_options::digest digest = sender_options::digest::none;
+    sender_options::compression compression = sender_options::compression::automatic;
     // Go on with files, from 1 MiB on, of which the receiver has a part.
     resuming resume = resuming::wanted;
     // How many times in a row to try again when the link is lost or not there, or the receiver answers `exhausted`.
@@ -80,7 +80,7 @@ struct send_options {
     // Connections that carry it, 1 to limits::max_streams: more than one where the path has a long delay or loses
     // packets. Where fewer can be had, those do.
     std::size_t streams = 1;
-    // Called from threads of the exchange, one call at a time; must not throw, and must return soon. It
+    // Called from threads of the sending, one call at a time; must not throw, and must return soon. It
     // may ask for a stop.
     std::function<void(const send_progress&)> progress;
     // Told of each item and its result, and of each attempt. May be null; else outlives the sending.
@@ -94,8 +94,8 @@ struct send_options {
     std::function<void()> before_cut;
 };
 
-// What these say of an exchange, but for an opener of further streams.
-exchange_options exchange_options_of(const send_options& options);
+// What these say to a sender, but for an opener of further streams.
+sender_options sender_options_of(const send_options& options);
 
 // How one item ended.
 struct item_result : delivery_result {

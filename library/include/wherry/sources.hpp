@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "wherry/exchange.hpp"
+#include "wherry/transfer.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry {

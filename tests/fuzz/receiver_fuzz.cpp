@@ -7,7 +7,7 @@
 #include "fuzz.hpp"
 #include "scripted_connection.hpp"
 #include "scripted_peer.hpp"
-#include "wherry/exchange.hpp"
+#include "wherry/engine/receiver.hpp"
 
 using namespace wherry;
 
@@ -72,7 +72,7 @@ private:
 };
 
 // Every offer is told the end of once.
-struct watching_observer final : exchange_observer {
+struct watching_observer final : receiving_observer {
     void receiving(transfer_id id, const offer&, std::uint64_t) override { fuzz::require(!ended.contains(id)); }
     void delivered(transfer_id id, const offer&, const delivery_result&) override {
         fuzz::require(ended.emplace(id, true).second);
@@ -104,7 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto link = std::make_shared<test::scripted_connection>();
     link->says(peer.said());
     test::plain_cipher cipher;
-    exchange serving(secure_channel::open(role::responder, link, cipher, "plain", nullptr, {}), &into, {}, observer);
+    engine::receiver serving(secure_channel::open(role::responder, link, cipher, "plain", nullptr, {}), into, observer);
     try {
         serving.serve();
     } catch (const error& e) {

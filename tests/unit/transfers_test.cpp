@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "wherry/exchange.hpp"
+#include "wherry/engine/sender.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -20,6 +20,7 @@
 #include "plain_cipher.hpp"
 #include "record.hpp"
 #include "recording_sink.hpp"
+#include "wherry/engine/receiver.hpp"
 #include "wherry/limits.hpp"
 
 namespace wherry {
@@ -76,7 +77,7 @@ private:
     std::size_t fails_at_ = std::string::npos;
 };
 
-struct noting_observer final : exchange_observer {
+struct noting_observer final : sending_observer, receiving_observer {
     void sending(transfer_id, const offer& what, std::uint64_t resumed_from) override {
         note("sending " + what.name + " from " + std::to_string(resumed_from));
     }
@@ -111,20 +112,21 @@ struct noting_observer final : exchange_observer {
     std::function<void(std::uint64_t)> on_received;
 };
 
-std::unique_ptr<secure_channel> open_session(role side, std::shared_ptr<connection> link, channel_options timing = {}) {
+std::unique_ptr<secure_channel> open_channel(role side, std::shared_ptr<connection> link, channel_options timing = {}) {
     static plain_cipher cipher;
     return secure_channel::open(side, std::move(link), cipher, "plain", nullptr, timing);
 }
 
 // A sender on this thread, a receiver on another.
-class exchange_test : public testing::Test {
+class transfers_test : public testing::Test {
 protected:
-    void connect(damage to_receiver = {}, damage to_sender = {}, exchange_options options = {}) {
+    void connect(damage to_receiver = {}, damage to_sender = {}, sender_options options = {},
+                 peer_verifier verify = nullptr, channel_options timing = {}) {
         link_.emplace(to_receiver, to_sender);
-        receiver_done_ = std::async(std::launch::async, [this, options] {
+        receiver_done_ = std::async(std::launch::async, [this, verify, timing] {
             try {
-                auto over = open_session(role::responder, std::move(link_->responder), options.timing);
-                exchange serving(std::move(over), into_, options, at_receiver_);
+                auto channel = open_channel(role::responder, std::move(link_->responder), timing);
+                engine::receiver serving(std::move(channel), *into_, at_receiver_, {.verify = verify});
                 {
                     const std::lock_guard lock(mutex_);
                     serving_ = &serving;
@@ -143,8 +145,7 @@ protected:
                 return std::optional<error>(e);
             }
         });
-        sender_.emplace(open_session(role::initiator, std::move(link_->initiator), options.timing), nullptr, options,
-                        at_sender_);
+        sender_.emplace(open_channel(role::initiator, std::move(link_->initiator), timing), options, at_sender_);
     }
 
     std::optional<error> finish() {
@@ -159,13 +160,13 @@ protected:
     }
     std::optional<error> receiver_failure() { return receiver_done_.get(); }
 
-    exchange& serving() {
+    engine::receiver& serving() {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] { return serving_ != nullptr; });
         return *serving_;
     }
 
-    // Under the lock, so that it has returned before the receiver's thread does away with the exchange.
+    // Under the lock, so that it has returned before the receiver's thread does away with it.
     void abort_serving() {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] { return serving_ != nullptr; });
@@ -176,11 +177,11 @@ protected:
     recording_sink sink_;
     sink* into_ = &sink_;
     noting_observer at_sender_, at_receiver_;
-    std::optional<exchange> sender_;
+    std::optional<engine::sender> sender_;
     std::future<std::optional<error>> receiver_done_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    exchange* serving_ = nullptr;
+    engine::receiver* serving_ = nullptr;
 };
 
 // Finishes nothing until "last" is offered, then all of it; "bad..." fails, and "alone..." is of no group.
@@ -259,7 +260,7 @@ std::string pattern(std::size_t size) {
     return text;
 }
 
-TEST_F(exchange_test, deliveries_are_finished_as_groups_and_each_is_answered) {
+TEST_F(transfers_test, deliveries_are_finished_as_groups_and_each_is_answered) {
     grouping_sink grouping;
     into_ = &grouping;
     connect();
@@ -298,7 +299,7 @@ TEST_F(exchange_test, deliveries_are_finished_as_groups_and_each_is_answered) {
     }
 }
 
-TEST_F(exchange_test, what_is_of_no_group_or_large_is_finished_by_itself) {
+TEST_F(transfers_test, what_is_of_no_group_or_large_is_finished_by_itself) {
     grouping_sink grouping;
     into_ = &grouping;
     connect();
@@ -318,27 +319,25 @@ TEST_F(exchange_test, what_is_of_no_group_or_large_is_finished_by_itself) {
 
 // A peer that is welcome until is_over is set.
 struct welcome {
-    exchange_options options() {
-        exchange_options chosen;
-        chosen.verify = [this](const identity& peer) {
+    peer_verifier verifier() {
+        return [this](const identity& peer) {
             EXPECT_EQ(peer.fingerprint, "SHA256:plain");
             if (!is_over) return std::string("label");
             ++refusals;
             throw error(refused_with, "the key was taken back");
         };
-        return chosen;
     }
     std::atomic<bool> is_over = false;
     std::atomic<int> refusals = 0;
     errc refused_with = errc::auth_failed;
 };
 
-TEST_F(exchange_test, deliveries_under_way_leave_nothing_when_the_peer_loses_its_welcome) {
+TEST_F(transfers_test, deliveries_under_way_leave_nothing_when_the_peer_loses_its_welcome) {
     welcome one;
     sink_.on_call = [&](const std::string& call, const std::string& name) {
         if (call == "write" && name == "open") one.is_over = true;
     };
-    connect({}, {}, one.options());
+    connect({}, {}, {}, one.verifier());
     text_source before("before", "x"), open("open", pattern(3'000'000));
     open.resumable();
     sender_->send(before);
@@ -363,12 +362,12 @@ TEST_F(exchange_test, deliveries_under_way_leave_nothing_when_the_peer_loses_its
     EXPECT_EQ(one.refusals, 1) << "the verifier is called once, and so is the refusal reported";
 }
 
-TEST_F(exchange_test, a_group_that_waits_is_dropped_when_the_peer_loses_its_welcome) {
+TEST_F(transfers_test, a_group_that_waits_is_dropped_when_the_peer_loses_its_welcome) {
     welcome one;
     grouping_sink grouping;
     into_ = &grouping;
     grouping.on_last = [&] { one.is_over = true; };
-    connect({}, {}, one.options());
+    connect({}, {}, {}, one.verifier());
     // Each of the first keeps a thread, and none is left for the group behind them.
     constexpr std::size_t count = limits::max_finishing_threads + 12;
     for (std::size_t i = 0; i < count; ++i) {
@@ -388,7 +387,7 @@ TEST_F(exchange_test, a_group_that_waits_is_dropped_when_the_peer_loses_its_welc
     EXPECT_EQ(one.refusals, 1);
 }
 
-TEST_F(exchange_test, a_delivery_that_finishes_at_once_is_dropped_when_the_peer_loses_its_welcome) {
+TEST_F(transfers_test, a_delivery_that_finishes_at_once_is_dropped_when_the_peer_loses_its_welcome) {
     struct quick_sink final : sink {
         struct quick_delivery final : delivery {
             explicit quick_delivery(quick_sink& sink) : owner(sink) {}
@@ -407,7 +406,7 @@ TEST_F(exchange_test, a_delivery_that_finishes_at_once_is_dropped_when_the_peer_
     welcome one;
     quick.lose_welcome = [&] { one.is_over = true; };
     into_ = &quick;
-    connect({}, {}, one.options());
+    connect({}, {}, {}, one.verifier());
     text_source item("large", pattern(3'000'000));  // in more than one record
     sender_->send(item);
     EXPECT_FALSE(finish());
@@ -417,11 +416,11 @@ TEST_F(exchange_test, a_delivery_that_finishes_at_once_is_dropped_when_the_peer_
     EXPECT_EQ(quick.aborted, 1);
 }
 
-TEST_F(exchange_test, peer_that_could_not_be_looked_up_is_looked_up_again) {
+TEST_F(transfers_test, peer_that_could_not_be_looked_up_is_looked_up_again) {
     welcome one;
     one.refused_with = errc::exhausted;
     one.is_over = true;
-    connect({}, {}, one.options());
+    connect({}, {}, {}, one.verifier());
     text_source first("first", "x"), second("second", "x");
     sender_->send(first);
     sender_->settle();
@@ -432,13 +431,13 @@ TEST_F(exchange_test, peer_that_could_not_be_looked_up_is_looked_up_again) {
     EXPECT_TRUE(at_sender_.answers.at("second").ok());
 }
 
-TEST_F(exchange_test, a_receiver_that_cannot_check_keys_keeps_what_a_resume_needs) {
+TEST_F(transfers_test, a_receiver_that_cannot_check_keys_keeps_what_a_resume_needs) {
     welcome one;
     one.refused_with = errc::io;
     sink_.on_call = [&](const std::string& call, const std::string&) {
         if (call == "write") one.is_over = true;
     };
-    connect({}, {}, one.options());
+    connect({}, {}, {}, one.verifier());
     text_source item("large", pattern(3'000'000));
     item.resumable();
     sender_->send(item);
@@ -449,7 +448,7 @@ TEST_F(exchange_test, a_receiver_that_cannot_check_keys_keeps_what_a_resume_need
 }
 
 // A command that holds a lock until its input ends, and one behind it that takes its input only when it has the lock.
-TEST_F(exchange_test, a_write_may_wait_for_what_has_ended_before_it) {
+TEST_F(transfers_test, a_write_may_wait_for_what_has_ended_before_it) {
     std::promise<void> is_first_finished;
     auto first_is_finished = is_first_finished.get_future();
     sink_.on_call = [&](const std::string& call, const std::string& name) {
@@ -470,7 +469,7 @@ TEST_F(exchange_test, a_write_may_wait_for_what_has_ended_before_it) {
 }
 
 // One that asks for the rest only when it has what was sent.
-TEST_F(exchange_test, what_a_source_gave_is_sent_before_its_end_is_looked_for) {
+TEST_F(transfers_test, what_a_source_gave_is_sent_before_its_end_is_looked_for) {
     struct asking : source {
         offer item;
         std::function<void()> before_end;
@@ -497,7 +496,7 @@ TEST_F(exchange_test, what_a_source_gave_is_sent_before_its_end_is_looked_for) {
     EXPECT_EQ(sink_.finished().at("a").content, "x");
 }
 
-TEST_F(exchange_test, delivers_content_of_every_awkward_size) {
+TEST_F(transfers_test, delivers_content_of_every_awkward_size) {
     connect();
     const std::size_t record = 65536;
     std::map<std::string, std::string> expected;
@@ -522,7 +521,7 @@ TEST_F(exchange_test, delivers_content_of_every_awkward_size) {
     }
 }
 
-TEST_F(exchange_test, carries_what_an_offer_says) {
+TEST_F(transfers_test, carries_what_an_offer_says) {
     connect();
     class described final : public source {
     public:
@@ -541,7 +540,7 @@ TEST_F(exchange_test, carries_what_an_offer_says) {
     EXPECT_EQ(sink_.finished().at(item.what_.name).what, item.what_);
 }
 
-TEST_F(exchange_test, small_items_do_not_wait_for_each_other) {
+TEST_F(transfers_test, small_items_do_not_wait_for_each_other) {
     connect();
     // The sink answers the first only when the last has arrived, so a sender that waited would wait for ever.
     std::promise<void> last_has_come;
@@ -566,7 +565,7 @@ TEST_F(exchange_test, small_items_do_not_wait_for_each_other) {
     EXPECT_EQ(sink_.finished().size(), 2000u);
 }
 
-TEST_F(exchange_test, a_refusal_ends_one_transfer_only) {
+TEST_F(transfers_test, a_refusal_ends_one_transfer_only) {
     connect();
     sink_.on_call = [](const std::string& call, const std::string& name) {
         if (call == "begin" && name == "bad") throw error(errc::refused, "we want none of that");
@@ -582,7 +581,7 @@ TEST_F(exchange_test, a_refusal_ends_one_transfer_only) {
     EXPECT_TRUE(answer.is_remote);
 }
 
-TEST_F(exchange_test, a_sink_that_fails_in_the_middle_drops_what_came) {
+TEST_F(transfers_test, a_sink_that_fails_in_the_middle_drops_what_came) {
     connect();
     int writes = 0;
     sink_.on_call = [&](const std::string& call, const std::string& name) {
@@ -598,7 +597,7 @@ TEST_F(exchange_test, a_sink_that_fails_in_the_middle_drops_what_came) {
     EXPECT_FALSE(sink_.has_call("finish big"));
 }
 
-TEST_F(exchange_test, a_sink_that_fails_to_finish_is_a_failure_for_the_sender) {
+TEST_F(transfers_test, a_sink_that_fails_to_finish_is_a_failure_for_the_sender) {
     connect();
     sink_.on_call = [](const std::string& call, const std::string&) {
         if (call == "finish") throw std::runtime_error("no wherry error at all");
@@ -610,7 +609,7 @@ TEST_F(exchange_test, a_sink_that_fails_to_finish_is_a_failure_for_the_sender) {
     EXPECT_EQ(at_sender_.answers.at("x").text, "no wherry error at all");
 }
 
-TEST_F(exchange_test, a_delivery_is_answered_with_the_sinks_own_word) {
+TEST_F(transfers_test, a_delivery_is_answered_with_the_sinks_own_word) {
     connect();
     sink_.outcome = "caf\u00e9 served";
     text_source item("x", "content");
@@ -621,7 +620,7 @@ TEST_F(exchange_test, a_delivery_is_answered_with_the_sinks_own_word) {
     EXPECT_EQ(at_receiver_.deliveries.at("x").outcome, "caf\u00e9 served");
 }
 
-TEST_F(exchange_test, a_delivery_that_failed_is_answered_too) {
+TEST_F(transfers_test, a_delivery_that_failed_is_answered_too) {
     connect();
     sink_.outcome = "exit 3";
     sink_.response_text = std::string(10'000, 'r');
@@ -638,7 +637,7 @@ TEST_F(exchange_test, a_delivery_that_failed_is_answered_too) {
     EXPECT_EQ(as_text(answer.response), sink_.response_text);
 }
 
-TEST_F(exchange_test, an_outcome_that_is_no_word_fails_the_delivery) {
+TEST_F(transfers_test, an_outcome_that_is_no_word_fails_the_delivery) {
     connect();
     int number = 0;
     for (const std::string word :
@@ -655,7 +654,7 @@ TEST_F(exchange_test, an_outcome_that_is_no_word_fails_the_delivery) {
     EXPECT_FALSE(finish());
 }
 
-TEST_F(exchange_test, a_source_that_fails_cancels_its_transfer_only) {
+TEST_F(transfers_test, a_source_that_fails_cancels_its_transfer_only) {
     connect();
     text_source broken("broken", pattern(300'000)), fine("fine", "1");
     broken.fails_at(200'000);
@@ -671,7 +670,7 @@ TEST_F(exchange_test, a_source_that_fails_cancels_its_transfer_only) {
     EXPECT_TRUE(at_sender_.answers.at("fine").ok());
 }
 
-TEST_F(exchange_test, content_that_is_not_as_long_as_offered_is_never_finished) {
+TEST_F(transfers_test, content_that_is_not_as_long_as_offered_is_never_finished) {
     connect();
     text_source shorter("shorter", "abc"), longer("longer", pattern(100'000));
     shorter.says_size(4);
@@ -684,7 +683,7 @@ TEST_F(exchange_test, content_that_is_not_as_long_as_offered_is_never_finished) 
     EXPECT_TRUE(sink_.finished().empty());
 }
 
-TEST_F(exchange_test, size_need_not_be_known) {
+TEST_F(transfers_test, size_need_not_be_known) {
     connect();
     text_source item("pipe", pattern(200'000), item_kind::data);
     item.says_size(std::nullopt);
@@ -693,7 +692,7 @@ TEST_F(exchange_test, size_need_not_be_known) {
     EXPECT_EQ(sink_.finished().at("pipe").content.size(), 200'000u);
 }
 
-TEST_F(exchange_test, a_long_response_arrives_whole) {
+TEST_F(transfers_test, a_long_response_arrives_whole) {
     connect();
     sink_.response_text = pattern(limits::max_response_bytes);
     text_source item("x", "1");
@@ -702,7 +701,7 @@ TEST_F(exchange_test, a_long_response_arrives_whole) {
     EXPECT_TRUE(as_text(at_sender_.answers.at("x").response) == sink_.response_text);
 }
 
-TEST_F(exchange_test, a_response_that_is_too_long_fails_the_delivery) {
+TEST_F(transfers_test, a_response_that_is_too_long_fails_the_delivery) {
     connect();
     sink_.response_text = pattern(limits::max_response_bytes + 1);
     text_source item("x", "1");
@@ -711,9 +710,9 @@ TEST_F(exchange_test, a_response_that_is_too_long_fails_the_delivery) {
     EXPECT_EQ(at_sender_.answers.at("x").failure, errc::exhausted);
 }
 
-TEST_F(exchange_test, a_content_digest_is_compared_before_the_end) {
-    exchange_options options;
-    options.content_digest = exchange_options::digest::sha256;
+TEST_F(transfers_test, a_content_digest_is_compared_before_the_end) {
+    sender_options options;
+    options.content_digest = sender_options::digest::sha256;
     connect({}, {}, options);
     text_source item("x", pattern(200'000));
     sender_->send(item);
@@ -721,7 +720,7 @@ TEST_F(exchange_test, a_content_digest_is_compared_before_the_end) {
     EXPECT_TRUE(at_sender_.answers.at("x").ok());
 }
 
-TEST_F(exchange_test, damage_on_the_way_is_an_integrity_error_and_nothing_is_finished) {
+TEST_F(transfers_test, damage_on_the_way_is_an_integrity_error_and_nothing_is_finished) {
     for (const std::uint64_t offset : {100u, 5'000u, 65'600u, 150'000u}) {
         SCOPED_TRACE(offset);
         damage harm;
@@ -742,7 +741,7 @@ TEST_F(exchange_test, damage_on_the_way_is_an_integrity_error_and_nothing_is_fin
     }
 }
 
-TEST_F(exchange_test, a_cut_link_drops_what_came_and_is_told_on_both_sides) {
+TEST_F(transfers_test, a_cut_link_drops_what_came_and_is_told_on_both_sides) {
     damage harm;
     harm.cut_at = 100'000;
     connect(harm);
@@ -760,7 +759,7 @@ TEST_F(exchange_test, a_cut_link_drops_what_came_and_is_told_on_both_sides) {
     EXPECT_FALSE(at_sender_.answers.at("x").ok());
 }
 
-TEST_F(exchange_test, a_cut_transfer_that_wants_resume_goes_on_where_it_stopped) {
+TEST_F(transfers_test, a_cut_transfer_that_wants_resume_goes_on_where_it_stopped) {
     const auto content = pattern(200'000);
     damage harm;
     harm.cut_at = 100'000;
@@ -778,8 +777,8 @@ TEST_F(exchange_test, a_cut_transfer_that_wants_resume_goes_on_where_it_stopped)
     ASSERT_GT(kept.size(), 0u);
     EXPECT_TRUE(content.starts_with(kept));
 
-    exchange_options options;
-    options.content_digest = exchange_options::digest::sha256;
+    sender_options options;
+    options.content_digest = sender_options::digest::sha256;
     connect({}, {}, options);
     text_source again("x", content);
     sender_->send(again.resumable());
@@ -789,10 +788,10 @@ TEST_F(exchange_test, a_cut_transfer_that_wants_resume_goes_on_where_it_stopped)
     EXPECT_EQ(at_sender_.answers.at("x").bytes, content.size() - kept.size());
 }
 
-TEST_F(exchange_test, a_source_that_has_changed_starts_over) {
+TEST_F(transfers_test, a_source_that_has_changed_starts_over) {
     sink_.set_partial("x", "what was there before");
-    exchange_options options;
-    options.content_digest = exchange_options::digest::sha256;
+    sender_options options;
+    options.content_digest = sender_options::digest::sha256;
     connect({}, {}, options);
     const auto content = pattern(100'000);
     text_source item("x", content);
@@ -803,7 +802,7 @@ TEST_F(exchange_test, a_source_that_has_changed_starts_over) {
     EXPECT_THAT(at_sender_.notes, ElementsAre("sending x from 0"));
 }
 
-TEST_F(exchange_test, a_partial_longer_than_the_source_is_not_resumed_from) {
+TEST_F(transfers_test, a_partial_longer_than_the_source_is_not_resumed_from) {
     sink_.set_partial("x", "longer than what is offered");
     connect();
     text_source item("x", "short");
@@ -813,7 +812,7 @@ TEST_F(exchange_test, a_partial_longer_than_the_source_is_not_resumed_from) {
     EXPECT_TRUE(sink_.finished().empty());
 }
 
-TEST_F(exchange_test, items_announced_ahead_resume_without_waiting_for_each_other) {
+TEST_F(transfers_test, items_announced_ahead_resume_without_waiting_for_each_other) {
     connect();
     std::vector<std::unique_ptr<text_source>> items;
     std::vector<transfer_id> ids;
@@ -826,7 +825,7 @@ TEST_F(exchange_test, items_announced_ahead_resume_without_waiting_for_each_othe
     EXPECT_EQ(sink_.finished().size(), 16u);
 }
 
-TEST_F(exchange_test, settles_again_and_again) {
+TEST_F(transfers_test, settles_again_and_again) {
     connect();
     sender_->await_entry();
     for (const std::string name : {"first", "second", "third"}) {
@@ -841,7 +840,7 @@ TEST_F(exchange_test, settles_again_and_again) {
     EXPECT_FALSE(receiver_failure());
 }
 
-TEST_F(exchange_test, a_link_that_is_cut_while_nothing_is_sent_is_told) {
+TEST_F(transfers_test, a_link_that_is_cut_while_nothing_is_sent_is_told) {
     connect();
     sender_->await_entry();
     abort_serving();
@@ -853,23 +852,23 @@ TEST_F(exchange_test, a_link_that_is_cut_while_nothing_is_sent_is_told) {
     EXPECT_TRUE(finish());
 }
 
-TEST_F(exchange_test, cancel_stops_the_sender_and_tells_the_receiver) {
+TEST_F(transfers_test, cancel_stops_the_sender_and_tells_the_receiver) {
     connect();
     // Endless, until somebody cancels.
     class endless final : public source {
     public:
-        explicit endless(exchange& by) : by_(by) {
+        explicit endless(engine::sender& sender) : sender_(sender) {
             what_.kind = item_kind::data;
             what_.name = "endless";
         }
         const offer& what() const noexcept override { return what_; }
         std::size_t read(mutable_bytes into) override {
-            if (++reads_ == 20) by_.cancel();
+            if (++reads_ == 20) sender_.cancel();
             return into.size();
         }
 
     private:
-        exchange& by_;
+        engine::sender& sender_;
         offer what_;
         int reads_ = 0;
     } item(*sender_);
@@ -883,7 +882,7 @@ TEST_F(exchange_test, cancel_stops_the_sender_and_tells_the_receiver) {
     EXPECT_EQ(at_sender_.answers.at("endless").failure, errc::cancelled);
 }
 
-TEST_F(exchange_test, an_idle_receiver_that_drains_takes_leave) {
+TEST_F(transfers_test, an_idle_receiver_that_drains_takes_leave) {
     connect();
     text_source first("first", "1"), second("second", "2");
     sender_->send(first);
@@ -908,7 +907,7 @@ TEST_F(exchange_test, an_idle_receiver_that_drains_takes_leave) {
         EXPECT_EQ(answer.ok(), sink_.finished().contains(name)) << name;
 }
 
-TEST_F(exchange_test, a_draining_receiver_ends_what_is_in_flight_and_refuses_the_next) {
+TEST_F(transfers_test, a_draining_receiver_ends_what_is_in_flight_and_refuses_the_next) {
     connect();
     std::promise<void> writing, drained;
     auto may_go_on = drained.get_future().share();
@@ -934,7 +933,7 @@ TEST_F(exchange_test, a_draining_receiver_ends_what_is_in_flight_and_refuses_the
     EXPECT_THAT(at_sender_.answers.at("second").text, HasSubstr("shutting down"));
 }
 
-TEST_F(exchange_test, a_stop_at_any_moment_tells_the_sender_what_was_delivered) {
+TEST_F(transfers_test, a_stop_at_any_moment_tells_the_sender_what_was_delivered) {
     for (int round = 0; round < 40; ++round) {
         connect();
         std::atomic<int> stored = 0;
@@ -970,14 +969,14 @@ TEST_F(exchange_test, a_stop_at_any_moment_tells_the_sender_what_was_delivered) 
     }
 }
 
-TEST_F(exchange_test, a_sink_slower_than_the_io_timeout_is_waited_for) {
-    exchange_options options;
-    options.timing.io_timeout = std::chrono::milliseconds(300);
-    options.timing.ping_interval = std::chrono::milliseconds(20);
+TEST_F(transfers_test, a_sink_slower_than_the_io_timeout_is_waited_for) {
+    channel_options timing;
+    timing.io_timeout = std::chrono::milliseconds(300);
+    timing.ping_interval = std::chrono::milliseconds(20);
     sink_.on_call = [](const std::string& call, const std::string&) {
         if (call == "finish") std::this_thread::sleep_for(std::chrono::milliseconds(900));
     };
-    connect({}, {}, options);
+    connect({}, {}, {}, nullptr, timing);
     text_source item("slow", "x");
     sender_->send(item);
     EXPECT_FALSE(finish());
@@ -986,7 +985,7 @@ TEST_F(exchange_test, a_sink_slower_than_the_io_timeout_is_waited_for) {
 }
 
 // Lets a sink's finish() of items called "slow..." wait.
-class slow_sink_test : public exchange_test {
+class slow_sink_test : public transfers_test {
 protected:
     slow_sink_test() {
         sink_.on_call = [this](const std::string& call, const std::string& name) {
@@ -1219,7 +1218,7 @@ TEST_F(slow_sink_test, is_given_no_more_by_a_receiver_that_has_given_up) {
     EXPECT_EQ(at_receiver_.deliveries.size(), threads + 6);
 }
 
-TEST_F(exchange_test, what_was_sent_whole_when_the_link_broke_may_have_been_delivered) {
+TEST_F(transfers_test, what_was_sent_whole_when_the_link_broke_may_have_been_delivered) {
     std::promise<void> begun, cut;
     sink_.on_call = [&](const std::string& call, const std::string& name) {
         if (call != "finish" || name != "sent") return;
@@ -1241,7 +1240,7 @@ TEST_F(exchange_test, what_was_sent_whole_when_the_link_broke_may_have_been_deli
     (void)id;
 }
 
-TEST_F(exchange_test, abort_cuts_both_sides) {
+TEST_F(transfers_test, abort_cuts_both_sides) {
     connect();
     std::promise<void> begun, aborted;
     sink_.on_call = [&](const std::string& call, const std::string&) {
@@ -1262,7 +1261,7 @@ TEST_F(exchange_test, abort_cuts_both_sides) {
     EXPECT_TRUE(receiver_failure());
 }
 
-TEST_F(exchange_test, more_transfers_than_may_be_unanswered_all_arrive) {
+TEST_F(transfers_test, more_transfers_than_may_be_unanswered_all_arrive) {
     connect();
     const auto many = 3 * limits::max_unanswered_transfers;
     for (std::size_t i = 0; i < many; ++i) {
@@ -1273,19 +1272,22 @@ TEST_F(exchange_test, more_transfers_than_may_be_unanswered_all_arrive) {
     EXPECT_EQ(sink_.finished().size(), many);
 }
 
-TEST_F(exchange_test, a_side_without_a_sink_refuses_offers) {
+TEST_F(transfers_test, a_side_that_only_sends_refuses_offers) {
     link_.emplace();
-    auto responder = std::async(std::launch::async, [this] {
-        exchange serving(open_session(role::responder, std::move(link_->responder)), nullptr, {}, at_receiver_);
-        serving.serve();
+    auto other = std::async(std::launch::async, [this] {
+        engine::sender sending(open_channel(role::responder, std::move(link_->responder)), {}, at_receiver_);
+        sending.settle();
+        at_sender_.wait_for_answer("x");
+        sending.finish();
     });
-    sender_.emplace(open_session(role::initiator, std::move(link_->initiator)), nullptr, exchange_options{},
-                    at_sender_);
+    sender_.emplace(open_channel(role::initiator, std::move(link_->initiator)), sender_options{}, at_sender_);
     text_source item("x", "1");
     sender_->send(item);
+    sender_->settle();
     EXPECT_FALSE(finish());
-    responder.get();
+    other.get();
     EXPECT_EQ(at_sender_.answers.at("x").failure, errc::refused);
+    EXPECT_EQ(at_sender_.answers.at("x").text, "this side only sends");
 }
 
 // ---- Compressed content ----
@@ -1308,18 +1310,18 @@ std::string noise(std::size_t size) {
     return text;
 }
 
-exchange_options compressing(exchange_options::compression how) {
-    exchange_options options;
+sender_options compressing(sender_options::compression how) {
+    sender_options options;
     options.content_compression = how;
     return options;
 }
 
-using compression = exchange_options::compression;
+using compression = sender_options::compression;
 
-TEST_F(exchange_test, compressed_content_of_every_awkward_size_arrives) {
+TEST_F(transfers_test, compressed_content_of_every_awkward_size_arrives) {
     for (const auto how : {compression::zstd, compression::automatic}) {
         auto options = compressing(how);
-        options.content_digest = exchange_options::digest::sha256;
+        options.content_digest = sender_options::digest::sha256;
         connect({}, {}, options);
         std::map<std::string, std::string> expected;
         for (const std::size_t size :
@@ -1347,7 +1349,7 @@ TEST_F(exchange_test, compressed_content_of_every_awkward_size_arrives) {
     }
 }
 
-TEST_F(exchange_test, compression_is_seen_on_the_link_and_off_it_is_not) {
+TEST_F(transfers_test, compression_is_seen_on_the_link_and_off_it_is_not) {
     const auto text = lines(3'000'000);
     std::map<compression, std::uint64_t> went;
     for (const auto how : {compression::none, compression::automatic, compression::zstd}) {
@@ -1366,7 +1368,7 @@ TEST_F(exchange_test, compression_is_seen_on_the_link_and_off_it_is_not) {
     EXPECT_LT(went[compression::automatic], text.size() / 4);
 }
 
-TEST_F(exchange_test, content_that_does_not_shrink_goes_as_it_is) {
+TEST_F(transfers_test, content_that_does_not_shrink_goes_as_it_is) {
     connect({}, {}, compressing(compression::automatic));
     const auto content = noise(9'000'000);
     text_source item("x", content);
@@ -1376,7 +1378,7 @@ TEST_F(exchange_test, content_that_does_not_shrink_goes_as_it_is) {
     EXPECT_EQ(at_sender_.answers.at("x").bytes_on_link, content.size());
 }
 
-TEST_F(exchange_test, content_that_changes_its_kind_is_compressed_where_it_shrinks) {
+TEST_F(transfers_test, content_that_changes_its_kind_is_compressed_where_it_shrinks) {
     connect({}, {}, compressing(compression::automatic));
     // So little noise that it says nothing of how fast the link is.
     const auto content = lines(3'000'000) + noise(3'000'000) + lines(12'000'000) + noise(100'000);
@@ -1389,7 +1391,7 @@ TEST_F(exchange_test, content_that_changes_its_kind_is_compressed_where_it_shrin
     EXPECT_GE(at_sender_.answers.at("x").bytes_on_link, 3'100'000u);
 }
 
-TEST_F(exchange_test, a_record_expands_to_no_more_than_it_may) {
+TEST_F(transfers_test, a_record_expands_to_no_more_than_it_may) {
     connect({}, {}, compressing(compression::zstd));
     // Would fit one record, as far as that goes.
     const std::string zeros(100 << 20, '\0');
@@ -1401,7 +1403,7 @@ TEST_F(exchange_test, a_record_expands_to_no_more_than_it_may) {
     EXPECT_LT(at_sender_.answers.at("x").bytes_on_link, 100'000u);
 }
 
-TEST_F(exchange_test, what_a_slow_source_gave_is_not_kept_by_the_compressor) {
+TEST_F(transfers_test, what_a_slow_source_gave_is_not_kept_by_the_compressor) {
     for (const auto how : {compression::zstd, compression::automatic}) {
         connect({}, {}, compressing(how));
         // Gives the next line when the sink has got the one before: otherwise this never ends.
@@ -1444,10 +1446,10 @@ TEST_F(exchange_test, what_a_slow_source_gave_is_not_kept_by_the_compressor) {
     }
 }
 
-TEST_F(exchange_test, a_cut_transfer_that_was_compressed_goes_on_where_it_stopped) {
+TEST_F(transfers_test, a_cut_transfer_that_was_compressed_goes_on_where_it_stopped) {
     const auto content = noise(1'000'000) + lines(2'000'000);
     auto options = compressing(compression::zstd);
-    options.content_digest = exchange_options::digest::sha256;
+    options.content_digest = sender_options::digest::sha256;
     connect(damage{.cut_at = 300'000}, {}, options);
     text_source first("x", content);
     first.resumable();
@@ -1476,7 +1478,7 @@ TEST_F(exchange_test, a_cut_transfer_that_was_compressed_goes_on_where_it_stoppe
     EXPECT_LT(answer.bytes_on_link, answer.bytes / 2);
 }
 
-TEST_F(exchange_test, a_source_that_fails_while_it_is_compressed_leaves_the_next_item_whole) {
+TEST_F(transfers_test, a_source_that_fails_while_it_is_compressed_leaves_the_next_item_whole) {
     connect({}, {}, compressing(compression::zstd));
     text_source bad("bad", lines(400'000)), good("good", lines(500'000));
     bad.fails_at(150'000).step = 1000;
@@ -1489,7 +1491,7 @@ TEST_F(exchange_test, a_source_that_fails_while_it_is_compressed_leaves_the_next
     EXPECT_TRUE(sink_.finished().at("good").content == lines(500'000));
 }
 
-TEST_F(exchange_test, a_sink_that_fails_within_compressed_content_ends_one_transfer_only) {
+TEST_F(transfers_test, a_sink_that_fails_within_compressed_content_ends_one_transfer_only) {
     connect({}, {}, compressing(compression::zstd));
     sink_.on_call = [writes = 0](const std::string& call, const std::string& name) mutable {
         if (call == "write" && name == "bad" && ++writes == 3) throw error(errc::exhausted, "the disk is full");
@@ -1504,7 +1506,7 @@ TEST_F(exchange_test, a_sink_that_fails_within_compressed_content_ends_one_trans
     EXPECT_TRUE(sink_.finished().at("good").content == lines(500'000));
 }
 
-TEST_F(exchange_test, cancel_within_compressed_content_drops_it) {
+TEST_F(transfers_test, cancel_within_compressed_content_drops_it) {
     connect({}, {}, compressing(compression::zstd));
     at_receiver_.on_received = [&](std::uint64_t) { sender_->cancel(); };
     class endless final : public source {
@@ -1528,7 +1530,7 @@ TEST_F(exchange_test, cancel_within_compressed_content_drops_it) {
 
 // ---- Who hears the answers ----
 
-TEST_F(exchange_test, another_thread_than_sends_hears_the_answers) {
+TEST_F(transfers_test, another_thread_than_sends_hears_the_answers) {
     connect();
     text_source small("small", "x"), resumed("resumed", pattern(200'000));
     sender_->send(small);
@@ -1541,7 +1543,7 @@ TEST_F(exchange_test, another_thread_than_sends_hears_the_answers) {
     }
 }
 
-TEST_F(exchange_test, answers_are_heard_while_many_items_are_sent) {
+TEST_F(transfers_test, answers_are_heard_while_many_items_are_sent) {
     connect();
     std::deque<text_source> items;
     for (int i = 0; i < 40; ++i) sender_->send(items.emplace_back("item" + std::to_string(i), "x"));
@@ -1552,7 +1554,7 @@ TEST_F(exchange_test, answers_are_heard_while_many_items_are_sent) {
     EXPECT_FALSE(finish());
 }
 
-TEST_F(exchange_test, answers_are_heard_while_a_large_item_is_sent) {
+TEST_F(transfers_test, answers_are_heard_while_a_large_item_is_sent) {
     connect();
     text_source small("small", "x");
     sender_->send(small);
@@ -1583,7 +1585,7 @@ TEST_F(exchange_test, answers_are_heard_while_a_large_item_is_sent) {
     EXPECT_TRUE(at_sender_.answers.at("large").ok());
 }
 
-TEST_F(exchange_test, of_a_pipe_answers_are_heard_at_any_time) {
+TEST_F(transfers_test, of_a_pipe_answers_are_heard_at_any_time) {
     connect();
     text_source piped("piped", "x");
     piped.waits = true;
@@ -1594,7 +1596,7 @@ TEST_F(exchange_test, of_a_pipe_answers_are_heard_at_any_time) {
     EXPECT_FALSE(finish());
 }
 
-TEST_F(exchange_test, an_answer_that_nobody_waits_for_is_heard_nevertheless) {
+TEST_F(transfers_test, an_answer_that_nobody_waits_for_is_heard_nevertheless) {
     connect();
     text_source small("small", "x"), large("large", pattern(100'000));
     sender_->send(small);
@@ -1605,7 +1607,7 @@ TEST_F(exchange_test, an_answer_that_nobody_waits_for_is_heard_nevertheless) {
 }
 
 // The peer is told all the same when it comes to read, and whatever it says first.
-TEST_F(exchange_test, cancel_before_the_peer_has_let_this_side_in) {
+TEST_F(transfers_test, cancel_before_the_peer_has_let_this_side_in) {
     for (const bool says_its_preface : {false, true}) {
         memory_link link;
         if (says_its_preface) {
@@ -1614,7 +1616,7 @@ TEST_F(exchange_test, cancel_before_the_peer_has_let_this_side_in) {
             preface.bytes(as_bytes("\x89wherry\n")).integer(std::uint8_t{1}).sized<std::uint8_t>(as_bytes("plain"));
             link.backward->write(preface.view());
         }
-        exchange sender(open_session(role::initiator, std::move(link.initiator)), nullptr, {}, at_sender_);
+        engine::sender sender(open_channel(role::initiator, std::move(link.initiator)), {}, at_sender_);
         text_source item("item", "content");
         const auto id = sender.announce(item.resumable());
         auto stopped = std::async(std::launch::async, [&] {
@@ -1631,7 +1633,7 @@ TEST_F(exchange_test, cancel_before_the_peer_has_let_this_side_in) {
                 link.responder->shutdown_write();
                 return;
             }
-            exchange serving(open_session(role::responder, std::move(link.responder)), &sink_, {}, at_receiver_);
+            engine::receiver serving(open_channel(role::responder, std::move(link.responder)), sink_, at_receiver_);
             serving.serve();
         });
         try {
@@ -1658,10 +1660,10 @@ TEST_F(exchange_test, cancel_before_the_peer_has_let_this_side_in) {
 }
 
 // It has answered, and then offers without end what nobody takes.
-TEST_F(exchange_test, a_peer_that_does_not_take_leave_is_cut) {
+TEST_F(transfers_test, a_peer_that_does_not_take_leave_is_cut) {
     memory_link link;
     auto serving = std::async(std::launch::async, [&] {
-        auto over = open_session(role::responder, std::move(link.responder));
+        auto over = open_channel(role::responder, std::move(link.responder));
         record_buffer record(65536, over->protection().overhead());
         record_reader records(over->link(), over->protection());
         bool has_ended = false;
@@ -1681,7 +1683,7 @@ TEST_F(exchange_test, a_peer_that_does_not_take_leave_is_cut) {
             // It was cut.
         }
     });
-    exchange sender(open_session(role::initiator, std::move(link.initiator)), nullptr, {}, at_sender_);
+    engine::sender sender(open_channel(role::initiator, std::move(link.initiator)), {}, at_sender_);
     text_source item("item", "x");
     sender.send(item);
     EXPECT_NO_THROW(sender.finish());
@@ -1700,14 +1702,14 @@ protected:
         auto done = std::async(std::launch::async, [&] {
             std::optional<error> failure;
             try {
-                exchange serving(open_session(role::responder, std::move(link.responder)), &sink_, {}, observer_);
+                engine::receiver serving(open_channel(role::responder, std::move(link.responder)), sink_, observer_);
                 serving.serve();
             } catch (const error& e) {
                 failure = e;
             }
             return failure;
         });
-        auto over = open_session(role::initiator, std::move(link.initiator));
+        auto over = open_channel(role::initiator, std::move(link.initiator));
         over->complete();
         record_buffer record(65536, over->protection().overhead());
         speak(record);

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include "link_writer.hpp"
+#include "wherry/error.hpp"
+#include "wherry/transfer.hpp"
+
+namespace wherry {
+
+// Puts the RESULT frames of one transfer into a record, which the writer transmits when it is full.
+void put_answer(link_writer& writer, record_buffer& record, transfer_id id, const delivery_result& result);
+
+inline error shutting_down() { return error(errc::disconnected, "the receiver is shutting down; send it again later"); }
+
+}  // namespace wherry

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "frame.hpp"
+#include "join_registry.hpp"
+#include "link_writer.hpp"
+#include "record.hpp"
+#include "reorder_buffer.hpp"
+#include "wherry/secure_channel.hpp"
+#include "wherry/transfer.hpp"
+
+namespace wherry {
+
+// The records that a receiver's peer sends, in their order, over one connection or several; also the records of a
+// connection that has joined another receiver.
+// Used by the thread that reads.
+class incoming_records {
+public:
+    // All that is referred to outlives it. `heard` has the time of what last came.
+    incoming_records(secure_channel& channel, link_writer& writer, const engine::receiver_options& options,
+                     std::shared_ptr<last_heard> heard);
+    // Cuts the further connections.
+    ~incoming_records();
+
+    // Waits for the first record. If it is a JOIN, this connection joins the receiver that it names, and the number of
+    // that one is returned. Throws if it may not join. REQUIRES: nothing was read yet.
+    std::optional<std::uint64_t> find_what_it_joins(bool is_drained);
+    // Whether it has joined; read_joined() then reads as long as the other receiver lasts.
+    bool has_joined() const noexcept { return joined_ != nullptr; }
+    void read_joined();
+
+    // The next record, without its number; nothing at the end of the stream. A record that holds no more than PINGs and
+    // has no number is empty.
+    std::optional<const_bytes> next();
+    // The peer wants further connections: grants as many as there is room for.
+    void on_streams(const frame& got);
+
+    // Both sides have said all: what ends from now on ends in order.
+    void expect_end() noexcept;
+    // Waits until the peer has closed, but no longer than clocks::close_wait.
+    void await_close(bool has_peer_left);
+    // Ends the further connections. They stay until here, so that the side that ends in order hears of that first.
+    void close() noexcept;
+
+private:
+    void begin();
+    [[noreturn]] void refuse_join(const error& why);
+    const_bytes in_order(const_bytes record);
+
+    secure_channel& channel_;
+    link_writer& writer_;
+    const std::optional<engine::joinable> joinable_;
+    const descriptor_reserve* const reserve_;
+    const std::shared_ptr<last_heard> heard_;
+    std::optional<record_reader> reader_;
+    std::optional<const_bytes> first_record_;  // was read before its turn
+    bool are_numbered_ = false;
+    std::uint64_t next_number_ = 0;
+    // Of a peer that has further connections.
+    std::shared_ptr<reorder_buffer> merged_;
+    std::jthread first_reader_;
+    // Of a connection that has joined another.
+    std::shared_ptr<reorder_buffer> joined_;
+    std::shared_ptr<reorder_buffer::lane> joined_lane_;
+};
+
+}  // namespace wherry
