@@ -11,7 +11,7 @@
 #include "application.hpp"
 #include "message_tee.hpp"
 #include "progress.hpp"
-#include "wherry/exchange_server.hpp"
+#include "wherry/server.hpp"
 
 namespace wherry::app {
 

@@ -74,7 +74,7 @@ struct receiver::implementation {
     const sender_gate gate;
     const std::unique_ptr<listener> from;
     const std::string address;
-    exchange_server server;
+    wherry::server server;
 
     std::exception_ptr failure;  // of the thread, when it has ended
     std::thread thread;

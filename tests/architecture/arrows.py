@@ -18,11 +18,12 @@ FLOORS = {
     "core": [],
     "keys": ["core/include"],
     "engine": ["core/include", "core/src"],
-    "library": ["core/include", "engine/include", "keys/include"],
+    "server": ["core/include", "engine/include", "engine/src"],
+    "library": ["core/include", "engine/include", "server/include", "keys/include"],
     "conformance": ["core/include"],
     "plugins-common/*": ["core/include"],
     "plugins/*": ["core/include"],
-    "apps/*": ["core/include", "engine/include", "keys/include", "library/include"],
+    "apps/*": ["core/include", "engine/include", "server/include", "keys/include", "library/include"],
 }
 # Beyond its floor's: a cipher proves identities by keys; some plugins share code that is no plugin; and so do programs.
 FURTHER = {

@@ -23,8 +23,8 @@
 #include "reorder_buffer.hpp"
 #include "wherry/engine/receiver.hpp"
 #include "wherry/engine/sender.hpp"
-#include "wherry/exchange_server.hpp"
 #include "wherry/limits.hpp"
+#include "wherry/server.hpp"
 
 namespace wherry {
 namespace {
@@ -473,7 +473,7 @@ protected:
     recording_sink sink_;
     noting_observer observer_;
     sender_observer at_sender_;
-    std::optional<exchange_server> server_;
+    std::optional<server> server_;
     std::optional<engine::sender> sender_;
     std::future<void> running_;
 };

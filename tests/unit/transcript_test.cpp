@@ -38,8 +38,8 @@
 #include "transcript.hpp"
 #include "wherry/engine/receiver.hpp"
 #include "wherry/engine/sender.hpp"
-#include "wherry/exchange_server.hpp"
 #include "wherry/limits.hpp"
+#include "wherry/server.hpp"
 
 namespace wherry {
 namespace {
@@ -1758,7 +1758,7 @@ protected:
 
 private:
     std::mutex dial_mutex_;
-    std::optional<exchange_server> server_;
+    std::optional<server> server_;
     std::future<void> running_;
 };
 

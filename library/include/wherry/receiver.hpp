@@ -13,8 +13,8 @@
 #include "wherry/callback_sink.hpp"
 #include "wherry/clocks.hpp"
 #include "wherry/endpoint.hpp"
-#include "wherry/exchange_server.hpp"
 #include "wherry/receive_all.hpp"
+#include "wherry/server.hpp"
 
 namespace wherry {
 

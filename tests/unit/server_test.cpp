@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "wherry/exchange_server.hpp"
+#include "wherry/server.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -78,7 +78,7 @@ struct noting_observer final : server_observer {
     std::vector<std::optional<error>> ends;
 };
 
-class exchange_server_test : public testing::Test {
+class server_test : public testing::Test {
 protected:
     void start(server_options options = {}, bool is_raw = false, receive_all_options raw = {}) {
         server_protocol protocol;
@@ -88,7 +88,7 @@ protected:
         server_.emplace(listener_, sink_, protocol, options, observer_);
         running_ = std::async(std::launch::async, [this] { server_->run(); });
     }
-    ~exchange_server_test() override {
+    ~server_test() override {
         if (!server_) return;
         server_->stop(std::chrono::milliseconds(0));
         if (running_.valid()) running_.wait();
@@ -112,11 +112,11 @@ protected:
     memory_listener listener_;
     recording_sink sink_;
     noting_observer observer_;
-    std::optional<exchange_server> server_;
+    std::optional<server> server_;
     std::future<void> running_;
 };
 
-TEST_F(exchange_server_test, serves_many_senders_at_once) {
+TEST_F(server_test, serves_many_senders_at_once) {
     start();
     std::vector<std::future<delivery_result>> senders;
     for (int i = 0; i < 50; ++i)
@@ -130,7 +130,7 @@ TEST_F(exchange_server_test, serves_many_senders_at_once) {
     for (const auto& end : observer_.ends) EXPECT_FALSE(end) << end->what();
 }
 
-TEST_F(exchange_server_test, more_peers_than_places_wait) {
+TEST_F(server_test, more_peers_than_places_wait) {
     server_options options;
     options.max_connections = 2;
     start(options);
@@ -153,7 +153,7 @@ TEST_F(exchange_server_test, more_peers_than_places_wait) {
     EXPECT_TRUE(third.get().ok());
 }
 
-TEST_F(exchange_server_test, silent_peers_do_not_keep_others_out) {
+TEST_F(server_test, silent_peers_do_not_keep_others_out) {
     server_options options;
     options.max_unproved = 3;
     start(options);
@@ -170,7 +170,7 @@ TEST_F(exchange_server_test, silent_peers_do_not_keep_others_out) {
     EXPECT_THAT(failure->what(), HasSubstr("others were waiting"));
 }
 
-TEST_F(exchange_server_test, evicts_a_silent_peer_before_one_that_has_sent_something) {
+TEST_F(server_test, evicts_a_silent_peer_before_one_that_has_sent_something) {
     server_options options;
     options.max_unproved = 2;
     start(options);
@@ -185,7 +185,7 @@ TEST_F(exchange_server_test, evicts_a_silent_peer_before_one_that_has_sent_somet
     EXPECT_EQ(std::count_if(observer_.ends.begin(), observer_.ends.end(), [](const auto& end) { return !!end; }), 1);
 }
 
-TEST_F(exchange_server_test, evicts_no_peer_before_another_one_comes) {
+TEST_F(server_test, evicts_no_peer_before_another_one_comes) {
     server_options options;
     options.max_unproved = 1;
     start(options);
@@ -198,7 +198,7 @@ TEST_F(exchange_server_test, evicts_no_peer_before_another_one_comes) {
 }
 
 // The sink has two descriptors.
-TEST_F(exchange_server_test, a_delivery_waits_for_descriptors_of_its_own_senders_deliveries) {
+TEST_F(server_test, a_delivery_waits_for_descriptors_of_its_own_senders_deliveries) {
     std::atomic<int> open = 0, refused = 0;
     sink_.on_call = [&](const std::string& call, const std::string&) {
         if (call == "begin" && ++open > 2) {
@@ -225,7 +225,7 @@ TEST_F(exchange_server_test, a_delivery_waits_for_descriptors_of_its_own_senders
     EXPECT_GT(refused, 0);
 }
 
-TEST_F(exchange_server_test, a_raw_delivery_waits_for_descriptors) {
+TEST_F(server_test, a_raw_delivery_waits_for_descriptors) {
     std::atomic<int> left = 3;
     sink_.on_call = [&](const std::string& call, const std::string&) {
         if (call == "begin" && left-- > 0) throw error(errc::exhausted, "too many files are open", EMFILE);
@@ -239,24 +239,24 @@ TEST_F(exchange_server_test, a_raw_delivery_waits_for_descriptors) {
     EXPECT_EQ(left, -1);
 }
 
-TEST_F(exchange_server_test, a_process_with_enough_descriptors_lacks_nothing) {
+TEST_F(server_test, a_process_with_enough_descriptors_lacks_nothing) {
     server_options options;
     options.max_connections = 1;
     start(options);
     EXPECT_EQ(server_->shortage(), "");
     options.max_connections = 100'000'000;
-    const exchange_server wishful(listener_, sink_, {}, options, observer_);
+    const server wishful(listener_, sink_, {}, options, observer_);
     EXPECT_THAT(wishful.shortage(), HasSubstr("instead of 100000000; raise the limit to 1600000000"));
 }
 
-TEST_F(exchange_server_test, a_crowd_of_silent_peers_holds_up_nobody) {
+TEST_F(server_test, a_crowd_of_silent_peers_holds_up_nobody) {
     start();
     std::vector<std::unique_ptr<connection>> silent;
     for (int i = 0; i < 200; ++i) silent.push_back(listener_.connect());
     EXPECT_TRUE(send("x", "1").ok());
 }
 
-TEST_F(exchange_server_test, stops_in_the_middle_of_a_rush) {
+TEST_F(server_test, stops_in_the_middle_of_a_rush) {
     start();
     std::vector<std::unique_ptr<connection>> silent;
     for (int i = 0; i < 2000; ++i) silent.push_back(listener_.connect());
@@ -264,7 +264,7 @@ TEST_F(exchange_server_test, stops_in_the_middle_of_a_rush) {
     running_.get();
 }
 
-TEST_F(exchange_server_test, peers_that_wait_for_a_place_hear_of_a_stop) {
+TEST_F(server_test, peers_that_wait_for_a_place_hear_of_a_stop) {
     server_options options;
     options.max_connections = 1;
     start(options);
@@ -284,7 +284,7 @@ TEST_F(exchange_server_test, peers_that_wait_for_a_place_hear_of_a_stop) {
     }
 }
 
-TEST_F(exchange_server_test, a_broken_peer_harms_nobody_else) {
+TEST_F(server_test, a_broken_peer_harms_nobody_else) {
     start();
     auto broken = listener_.connect();
     broken->write_all(as_bytes("GET / HTTP/1.0\r\n\r\n"));
@@ -294,19 +294,19 @@ TEST_F(exchange_server_test, a_broken_peer_harms_nobody_else) {
     EXPECT_TRUE(send("y", "1").ok());
 }
 
-TEST_F(exchange_server_test, goes_on_after_running_out_of_descriptors) {
+TEST_F(server_test, goes_on_after_running_out_of_descriptors) {
     listener_.fail_next(error(errc::exhausted, "too many open files"));
     start();
     EXPECT_TRUE(send("x", "1").ok());
 }
 
-TEST_F(exchange_server_test, a_listener_that_fails_ends_it) {
+TEST_F(server_test, a_listener_that_fails_ends_it) {
     start();
     listener_.fail_next(error(errc::io, "the adapter is gone"));
     EXPECT_THROW(running_.get(), error);
 }
 
-TEST_F(exchange_server_test, stop_lets_what_is_in_flight_end) {
+TEST_F(server_test, stop_lets_what_is_in_flight_end) {
     std::promise<void> begun, stopped;
     auto may_go_on = stopped.get_future().share();
     sink_.on_call = [&](const std::string& call, const std::string&) {
@@ -324,7 +324,7 @@ TEST_F(exchange_server_test, stop_lets_what_is_in_flight_end) {
     EXPECT_TRUE(sink_.finished().contains("x"));
 }
 
-TEST_F(exchange_server_test, stop_cuts_what_does_not_end_in_time) {
+TEST_F(server_test, stop_cuts_what_does_not_end_in_time) {
     start();
     auto over = secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
     sending_observer nobody;
@@ -340,7 +340,7 @@ TEST_F(exchange_server_test, stop_cuts_what_does_not_end_in_time) {
     EXPECT_THROW(sending.finish(), error);
 }
 
-TEST_F(exchange_server_test, stop_ends_idle_connections_and_handshakes_at_once) {
+TEST_F(server_test, stop_ends_idle_connections_and_handshakes_at_once) {
     start();
     auto silent = listener_.connect();
     auto idle = secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
@@ -358,7 +358,7 @@ TEST_F(exchange_server_test, stop_ends_idle_connections_and_handshakes_at_once) 
     hang_up.get();
 }
 
-TEST_F(exchange_server_test, raw_stores_what_comes_until_the_peer_closes) {
+TEST_F(server_test, raw_stores_what_comes_until_the_peer_closes) {
     start({}, true);
     auto peer = listener_.connect();
     peer->write_all(as_bytes("no protocol "));
@@ -371,7 +371,7 @@ TEST_F(exchange_server_test, raw_stores_what_comes_until_the_peer_closes) {
     EXPECT_EQ(sink_.finished().begin()->second.what.kind, item_kind::data);
 }
 
-TEST_F(exchange_server_test, raw_stores_what_came_before_the_peer_went_quiet) {
+TEST_F(server_test, raw_stores_what_came_before_the_peer_went_quiet) {
     receive_all_options raw;
     raw.idle_timeout = std::chrono::milliseconds(50);
     start({}, true, raw);
@@ -382,7 +382,7 @@ TEST_F(exchange_server_test, raw_stores_what_came_before_the_peer_went_quiet) {
     EXPECT_EQ(sink_.finished().begin()->second.content, "an instrument");
 }
 
-TEST_F(exchange_server_test, raw_stores_what_came_up_to_the_limit_and_says_that_it_is_not_complete) {
+TEST_F(server_test, raw_stores_what_came_up_to_the_limit_and_says_that_it_is_not_complete) {
     receive_all_options raw;
     raw.max_bytes = 10;
     start({}, true, raw);
@@ -394,7 +394,7 @@ TEST_F(exchange_server_test, raw_stores_what_came_up_to_the_limit_and_says_that_
     EXPECT_EQ(sink_.finished().begin()->second.content, "more than ");
 }
 
-TEST_F(exchange_server_test, raw_stores_what_came_before_it_was_stopped) {
+TEST_F(server_test, raw_stores_what_came_before_it_was_stopped) {
     receive_all_options raw;
     raw.idle_timeout = std::chrono::milliseconds(0);
     start({}, true, raw);
@@ -410,7 +410,7 @@ TEST_F(exchange_server_test, raw_stores_what_came_before_it_was_stopped) {
     EXPECT_EQ(sink_.finished().begin()->second.content, "a dump that nobody sends again");
 }
 
-TEST_F(exchange_server_test, raw_takes_one_delivery_after_the_other_from_a_connection) {
+TEST_F(server_test, raw_takes_one_delivery_after_the_other_from_a_connection) {
     receive_all_options raw;
     raw.idle_timeout = std::chrono::milliseconds(20);
     start({}, true, raw);
@@ -427,7 +427,7 @@ TEST_F(exchange_server_test, raw_takes_one_delivery_after_the_other_from_a_conne
     EXPECT_EQ(observer_.results.size(), 3u);
 }
 
-TEST_F(exchange_server_test, raw_evicts_one_silent_peer_for_each_that_waits) {
+TEST_F(server_test, raw_evicts_one_silent_peer_for_each_that_waits) {
     receive_all_options raw;
     raw.idle_timeout = std::chrono::milliseconds(20);
     server_options options;
@@ -452,7 +452,7 @@ TEST_F(exchange_server_test, raw_evicts_one_silent_peer_for_each_that_waits) {
     EXPECT_FALSE(observer_.ends[2]);
 }
 
-TEST_F(exchange_server_test, raw_peer_that_waits_for_a_place_at_a_stop_is_told_of) {
+TEST_F(server_test, raw_peer_that_waits_for_a_place_at_a_stop_is_told_of) {
     receive_all_options raw;
     raw.idle_timeout = std::chrono::milliseconds(0);
     server_options options;
@@ -473,7 +473,7 @@ TEST_F(exchange_server_test, raw_peer_that_waits_for_a_place_at_a_stop_is_told_o
     running_.get();
 }
 
-TEST_F(exchange_server_test, raw_stop_does_not_wait_for_silent_peers) {
+TEST_F(server_test, raw_stop_does_not_wait_for_silent_peers) {
     receive_all_options raw;
     raw.idle_timeout = std::chrono::minutes(10);
     start({}, true, raw);
@@ -485,7 +485,7 @@ TEST_F(exchange_server_test, raw_stop_does_not_wait_for_silent_peers) {
     EXPECT_FALSE(observer_.ends[0]);
 }
 
-TEST_F(exchange_server_test, raw_makes_no_delivery_of_nothing) {
+TEST_F(server_test, raw_makes_no_delivery_of_nothing) {
     start({}, true);
     listener_.connect();
     observer_.wait_until([&] { return !observer_.ends.empty(); });
@@ -493,7 +493,7 @@ TEST_F(exchange_server_test, raw_makes_no_delivery_of_nothing) {
     EXPECT_TRUE(sink_.calls().empty());
 }
 
-TEST_F(exchange_server_test, raw_reports_a_sink_that_refuses) {
+TEST_F(server_test, raw_reports_a_sink_that_refuses) {
     sink_.on_call = [](const std::string& call, const std::string&) {
         if (call == "finish") throw error(errc::exhausted, "the disk is full");
     };

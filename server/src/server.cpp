@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "wherry/exchange_server.hpp"
+#include "wherry/server.hpp"
 
 #include <algorithm>
 #include <condition_variable>
@@ -37,7 +37,7 @@ server_options within_limit(server_options wished, std::size_t limit) {
 
 }  // namespace
 
-struct exchange_server::implementation {
+struct server::implementation {
     // One peer, from accept to the end. Its thread is the only one to change it, except under `mutex`.
     struct served {
         connection_id id;
@@ -306,16 +306,15 @@ struct exchange_server::implementation {
     clock::time_point cut_at = clock::time_point::max();
 };
 
-exchange_server::exchange_server(listener& from, sink& into, server_protocol protocol, server_options options,
-                                 server_observer& observer)
+server::server(listener& from, sink& into, server_protocol protocol, server_options options, server_observer& observer)
     : implementation_(std::make_unique<implementation>(from, into, std::move(protocol), options, observer)) {}
 
-exchange_server::~exchange_server() = default;
+server::~server() = default;
 
-std::string exchange_server::shortage() const { return implementation_->shortage(); }
+std::string server::shortage() const { return implementation_->shortage(); }
 
-void exchange_server::run() { implementation_->run(); }
+void server::run() { implementation_->run(); }
 
-void exchange_server::stop(std::chrono::milliseconds grace) noexcept { implementation_->stop(grace); }
+void server::stop(std::chrono::milliseconds grace) noexcept { implementation_->stop(grace); }
 
 }  // namespace wherry

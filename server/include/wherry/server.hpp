@@ -12,14 +12,13 @@
 namespace wherry {
 
 // Serves many senders at once, each on a thread of its own.
-class exchange_server {
+class server {
 public:
     // All references outlive the server. The constructor reads the process's limit of descriptors.
-    exchange_server(listener& from, sink& into, server_protocol protocol, server_options options,
-                    server_observer& observer);
-    ~exchange_server();
-    exchange_server(const exchange_server&) = delete;
-    exchange_server& operator=(const exchange_server&) = delete;
+    server(listener& from, sink& into, server_protocol protocol, server_options options, server_observer& observer);
+    ~server();
+    server(const server&) = delete;
+    server& operator=(const server&) = delete;
 
     // Returns a sentence for the operator if the limit of descriptors lowered options.max_connections, else nothing.
     std::string shortage() const;
