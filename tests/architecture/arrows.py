@@ -17,19 +17,22 @@ TREE = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2]).res
 FLOORS = {
     "core": [],
     "keys": ["core/include"],
+    "host": ["core/include"],
     "engine": ["core/include", "core/src"],
     "server": ["core/include", "engine/include", "engine/src"],
-    "library": ["core/include", "engine/include", "server/include", "keys/include"],
-    "conformance": ["core/include"],
+    "library": ["core/include", "engine/include", "server/include", "host/include", "keys/include"],
+    "conformance": ["core/include", "host/include"],
     "plugins-common/*": ["core/include"],
     "plugins/*": ["core/include"],
-    "apps/*": ["core/include", "engine/include", "server/include", "keys/include", "library/include"],
+    "apps/*": ["core/include", "engine/include", "server/include", "host/include", "keys/include", "library/include"],
 }
-# Beyond its floor's: a cipher proves identities by keys; some plugins share code that is no plugin; and so do programs.
+# Beyond its floor's: a cipher proves identities by keys; a plugin that wraps another one is its host; some plugins
+# share code that is no plugin; and so do programs.
 FURTHER = {
     "apps/documents": ["apps/common"],
     "apps/wherry": ["apps/common"],
     "apps/wherry-dev": ["conformance/include"],
+    "plugins-common/wrapping": ["host/include"],
     "plugins/cipher-": ["keys/include"],
     "plugins/transport-": ["plugins-common/socket", "plugins-common/wrapping"],
     "plugins/sink-": ["plugins-common/wrapping"],

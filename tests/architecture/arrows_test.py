@@ -12,6 +12,12 @@ TREE = Path(__file__).parents[2]
 WRONG = [
     ("core/src/frame.hpp", '#include "wherry/engine/sender.hpp"',
      "core/src/frame.hpp includes engine/include/wherry/engine/sender.hpp, which is not below it"),
+    ("core/src/secure_channel.cpp", '#include "wherry/plugin_host.hpp"',
+     "core/src/secure_channel.cpp includes host/include/wherry/plugin_host.hpp, which is not below it"),
+    ("host/src/plugin_host.cpp", '#include "frame.hpp"',
+     "host/src/plugin_host.cpp includes core/src/frame.hpp, which is not below it"),
+    ("engine/src/digest.cpp", '#include "wherry/plugin_calls.hpp"',
+     "engine/src/digest.cpp includes host/include/wherry/plugin_calls.hpp, which is not below it"),
     ("engine/src/sender.cpp", '#include "wherry/send.hpp"',
      "engine/src/sender.cpp includes library/include/wherry/send.hpp, which is not below it"),
     ("library/src/send.cpp", '#include "frame.hpp"',
@@ -30,7 +36,8 @@ def arrows(tree):
 
 with tempfile.TemporaryDirectory() as folder:
     copy = Path(folder)
-    for part in ("core", "engine", "keys", "library", "server", "conformance", "plugins-common", "plugins", "apps"):
+    for part in ("core", "host", "engine", "keys", "library", "server", "conformance", "plugins-common", "plugins",
+                 "apps"):
         shutil.copytree(TREE / part, copy / part)
     status, said = arrows(copy)
     assert status == 0, said

@@ -25,8 +25,8 @@ def test_packages_are_whole_and_lintian_accepts_them(place):
                      "/usr/share/fish/vendor_completions.d/wherry.fish\n", "/usr/share/doc/wherry/copyright\n",
                      "/usr/share/doc/wherry/changelog.gz\n"):
         assert expected in files["wherry"], expected
-    for expected in ("/usr/include/wherry/plugin.h\n", "/libwherry-core.a\n", "/wherry-config.cmake\n",
-                     "/wherry-plugin.pc\n", "/usr/share/doc/wherry/protocol.md\n", "/usr/libexec/wherry-dev\n"):
+    for expected in ("/usr/include/wherry/plugin.h\n", "/libwherry-core.a\n", "/libwherry-host.a\n",
+                     "/usr/include/wherry/plugin_host.hpp\n", "/wherry-config.cmake\n", "/wherry-plugin.pc\n", "/usr/share/doc/wherry/protocol.md\n", "/usr/libexec/wherry-dev\n"):
         assert expected in files["wherry-dev"], expected
     for path in packages.values():
         assert re.search(r"^ Depends: .*libbotan", run("dpkg-deb", "-I", path), re.MULTILINE), path

@@ -44,7 +44,7 @@ struct plugin_instance {
     std::unique_ptr<std::mutex> serial;  // set for a plugin that wants one call at a time
 };
 
-// The C table of an instance as the C++ class that the rest of the core uses. REQUIRES: the table is of that kind.
+// The C table of an instance as the C++ class that the engine and the library use. REQUIRES: the table is of that kind.
 std::unique_ptr<transport> adapt_transport(std::shared_ptr<plugin_instance> of);
 std::unique_ptr<cipher> adapt_cipher(std::shared_ptr<plugin_instance> of);
 std::unique_ptr<sink> adapt_sink(std::shared_ptr<plugin_instance> of);
