@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "claimed_delivery.hpp"
 
+#include <deque>
 #include <exception>
 #include <utility>
 
@@ -30,7 +31,7 @@ delivery& delivery_under_way::still_ours() {
 }
 
 void delivery_under_way::take_away(old_link then) noexcept {
-    const std::lock_guard lock(mutex);
+    const mutex_lock lock(mutex);
     if (is_over) return;
     is_taken = true;
     if (into) into->abort(wants_resume ? delivery::partial::keep : delivery::partial::drop);
@@ -45,12 +46,12 @@ claimed_delivery::claimed_delivery() : shared_(std::make_shared<delivery_under_w
 claimed_delivery::claimed_delivery(std::shared_ptr<delivery_under_way> shared) noexcept : shared_(std::move(shared)) {}
 
 claimed_delivery::~claimed_delivery() {
-    const std::lock_guard lock(shared_->mutex);
+    const mutex_lock lock(shared_->mutex);
     shared_->end();
 }
 
 void claimed_delivery::begin(const std::function<std::unique_ptr<delivery>()>& begin_in_sink) {
-    const std::lock_guard lock(shared_->mutex);
+    const mutex_lock lock(shared_->mutex);
     if (shared_->is_taken) throw gone_on_elsewhere();
     shared_->into = begin_in_sink();
     if (!shared_->into) throw error(errc::internal, "the sink accepted without a delivery");
@@ -58,24 +59,24 @@ void claimed_delivery::begin(const std::function<std::unique_ptr<delivery>()>& b
 }
 
 void claimed_delivery::drop() noexcept {
-    const std::lock_guard lock(shared_->mutex);
+    const mutex_lock lock(shared_->mutex);
     if (!shared_->into) return;
     shared_->into->abort(delivery::partial::drop);
     shared_->into.reset();
 }
 
 std::uint64_t claimed_delivery::offset() const noexcept {
-    const std::lock_guard lock(shared_->mutex);
+    const mutex_lock lock(shared_->mutex);
     return shared_->offset;
 }
 
 std::size_t claimed_delivery::read_back(std::uint64_t position, mutable_bytes into) {
-    const std::lock_guard lock(shared_->mutex);
+    const mutex_lock lock(shared_->mutex);
     return shared_->still_ours().read_back(position, into);
 }
 
 void claimed_delivery::write(const_bytes bytes) {
-    const std::lock_guard lock(shared_->mutex);
+    const mutex_lock lock(shared_->mutex);
     shared_->still_ours().write(bytes);
 }
 
@@ -94,7 +95,7 @@ void claimed_delivery::remember(const error* failure, const collected_response& 
 }
 
 void claimed_delivery::finish(collected_response& answer) {
-    const std::lock_guard lock(shared_->mutex);
+    const mutex_lock lock(shared_->mutex);
     auto& into = shared_->still_ours();
     try {
         into.finish(answer);
@@ -109,21 +110,20 @@ void claimed_delivery::finish(collected_response& answer) {
 }
 
 bool claimed_delivery::finishes_at_once() const noexcept {
-    const std::lock_guard lock(shared_->mutex);
+    const mutex_lock lock(shared_->mutex);
     return shared_->into && shared_->into->finishes_at_once();
 }
 
 group_commit* claimed_delivery::commits_with() const noexcept {
-    const std::lock_guard lock(shared_->mutex);
+    const mutex_lock lock(shared_->mutex);
     return shared_->into ? shared_->into->commits_with() : nullptr;
 }
 
 void claimed_delivery::finish_group(std::span<ending> all) {
     // No two threads have one delivery in common, so the order in which these are locked does not matter.
-    std::vector<std::unique_lock<std::mutex>> locks;
+    std::deque<mutex_lock> locks;
     std::vector<wherry::ending> inner;
     std::vector<ending*> outer;
-    locks.reserve(all.size());
     inner.reserve(all.size());
     outer.reserve(all.size());
     for (auto& one : all) {
@@ -146,7 +146,7 @@ void claimed_delivery::finish_group(std::span<ending> all) {
 }
 
 void claimed_delivery::abort(delivery::partial what_came) noexcept {
-    const std::lock_guard lock(shared_->mutex);
+    const mutex_lock lock(shared_->mutex);
     if (shared_->into) shared_->into->abort(what_came);
     shared_->end();
 }

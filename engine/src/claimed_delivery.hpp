@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +12,7 @@
 #include "collected_response.hpp"
 #include "frame.hpp"
 #include "record.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/sink.hpp"
 #include "wherry/transfer_id.hpp"
 
@@ -41,6 +41,9 @@ protected:
 // What two connections may want at the same time. `mutex` is held during every call into the sink, so whoever has it
 // and finds `into` there may end it. Locked before the registry's mutex, never after it.
 struct delivery_under_way {
+    delivery_under_way() = default;
+    explicit delivery_under_way(connection& link) noexcept : link(&link) {}
+
     // Null where there is nobody to share it with.
     delivery_ends* ends = nullptr;
     std::string fingerprint;
@@ -50,16 +53,15 @@ struct delivery_under_way {
     std::uint64_t number = 0;  // the connection's
     std::shared_ptr<const last_heard> heard;
 
-    std::mutex mutex;
-    std::unique_ptr<delivery> into;
-    std::uint64_t offset = 0;
-    bool is_over = false;
-    bool is_taken = false;       // by a newer attempt
-    connection* link = nullptr;  // alive while it is not over
+    wherry::mutex mutex;
+    std::unique_ptr<delivery> into WHERRY_GUARDED_BY(mutex);
+    std::uint64_t offset WHERRY_GUARDED_BY(mutex) = 0;
+    bool is_over WHERRY_GUARDED_BY(mutex) = false;
+    bool is_taken WHERRY_GUARDED_BY(mutex) = false;       // by a newer attempt
+    connection* link WHERRY_GUARDED_BY(mutex) = nullptr;  // alive while it is not over
 
-    // Under `mutex`.
-    void end() noexcept;
-    delivery& still_ours();
+    void end() noexcept WHERRY_REQUIRES(mutex);
+    delivery& still_ours() WHERRY_REQUIRES(mutex);
 
     // Takes it away from its connection, unless it is over by then.
     enum class old_link { leave, cut };
@@ -92,12 +94,12 @@ public:
         std::optional<error> failure;
     };
     // As finish() of each; all name the same commits_with().
-    static void finish_group(std::span<ending> all);
+    static void finish_group(std::span<ending> all) WHERRY_UNCHECKED_LOCKS;
     void abort(delivery::partial what_came) noexcept;
 
 private:
-    // With the lock held. What a sink made of it; `failure` may be null.
-    void remember(const error* failure, const collected_response& answer);
+    // What a sink made of it; `failure` may be null.
+    void remember(const error* failure, const collected_response& answer) WHERRY_REQUIRES(shared_->mutex);
 
     const std::shared_ptr<delivery_under_way> shared_;
 };

@@ -29,7 +29,7 @@ sha256_digest item_digest(const offer& what) {
 }  // namespace
 
 delivery_registry::connection_number delivery_registry::new_connection() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     return ++last_number_;
 }
 
@@ -40,7 +40,7 @@ delivery_registry::claim delivery_registry::take(const claimant& by, const offer
     const bool may_go_on_with_item = what.wants_resume && !fingerprint.empty();
     if (!offered.id && !may_go_on_with_item) return {std::make_unique<claimed_delivery>(), std::nullopt};
 
-    auto mine = std::make_shared<under_way>();
+    auto mine = std::make_shared<under_way>(by.link);
     mine->ends = this;
     mine->fingerprint = fingerprint;
     mine->id = offered.id;
@@ -48,12 +48,11 @@ delivery_registry::claim delivery_registry::take(const claimant& by, const offer
     mine->wants_resume = what.wants_resume;
     mine->number = by.number;
     mine->heard = by.heard;
-    mine->link = &by.link;
 
     auto into = std::make_unique<claimed_delivery>(mine);
     const auto came = clock::now();
     const auto silence = clocks::silent_pings * by.ping_interval;
-    std::unique_lock lock(mutex_);  // behind `into`, which needs it free at its end
+    mutex_lock lock(mutex_);  // behind `into`, which needs it free at its end
     for (;;) {
         std::shared_ptr<under_way> older;
         auto then = under_way::old_link::leave;
@@ -116,7 +115,7 @@ delivery_registry::claim delivery_registry::take(const claimant& by, const offer
 }
 
 void delivery_registry::look_again() noexcept {
-    { const std::lock_guard lock(mutex_); }
+    { const mutex_lock lock(mutex_); }
     changed_.notify_all();
 }
 
@@ -133,7 +132,7 @@ void delivery_registry::known_peer::tidy() {
 }
 
 void delivery_registry::forget(connection_number number, const identity& peer) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto found = peers_.find(peer.fingerprint);
     if (found == peers_.end()) return;
     auto& known = found->second;
@@ -147,14 +146,14 @@ void delivery_registry::forget(connection_number number, const identity& peer) {
 }
 
 std::size_t delivery_registry::remembered() const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     std::size_t count = 0;
     for (const auto& [fingerprint, peer] : peers_) count += peer.results.size();
     return count;
 }
 
 void delivery_registry::ended(const under_way& what) noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto found = peers_.find(what.fingerprint);
     if (found == peers_.end()) return;
     auto& peer = found->second;
@@ -169,7 +168,7 @@ void delivery_registry::ended(const under_way& what) noexcept {
 }
 
 void delivery_registry::finished(const under_way& what, earlier_result how) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     auto& peer = peers_[what.fingerprint];
     const auto bytes = how.response.size();
     peer.results.insert_or_assign(*what.id, remembered_result{what.item, std::move(how), clock::now(), what.number});
@@ -190,7 +189,6 @@ void delivery_registry::finished(const under_way& what, earlier_result how) {
     if (!peer.with_response.empty() && peer.with_response.front() == oldest) peer.with_response.pop_front();
 }
 
-// Under `mutex_`.
 void delivery_registry::drop_outdated() {
     const auto now = clock::now();
     if (now < next_tidying_) return;

@@ -2,13 +2,11 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,6 +15,7 @@
 #include "claimed_delivery.hpp"
 #include "frame.hpp"
 #include "record.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/transfer.hpp"
 
 namespace wherry {
@@ -95,13 +94,13 @@ private:
 
     void ended(const under_way& what) noexcept override;
     void finished(const under_way& what, earlier_result how) override;
-    void drop_outdated();
+    void drop_outdated() WHERRY_REQUIRES(mutex_);
 
-    mutable std::mutex mutex_;
-    std::condition_variable changed_;  // a delivery that was under way is over, or look_again() was called
-    std::map<std::string, known_peer, std::less<>> peers_;  // by fingerprint
-    connection_number last_number_ = 0;
-    std::chrono::steady_clock::time_point next_tidying_;
+    mutable mutex mutex_;
+    condition changed_;  // a delivery that was under way is over, or look_again() was called
+    std::map<std::string, known_peer, std::less<>> peers_ WHERRY_GUARDED_BY(mutex_);  // by fingerprint
+    connection_number last_number_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::chrono::steady_clock::time_point next_tidying_ WHERRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace wherry

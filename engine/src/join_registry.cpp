@@ -21,18 +21,18 @@ join_token join_registry::grant(std::shared_ptr<reorder_buffer> to, const identi
                                 std::uint64_t number) {
     join_token token;
     Botan::system_rng().randomize(reinterpret_cast<std::uint8_t*>(token.data()), token.size());
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     permissions_.push_back({token, {std::move(to), number}, peer, count, clock::now() + clocks::join_lifetime});
     return token;
 }
 
 void join_registry::withdraw(const reorder_buffer& to) noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     permissions_.remove_if([&](const permission& one) { return one.to.at.get() == &to; });
 }
 
 join_registry::place join_registry::redeem(const join_token& token, const identity& peer) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     permissions_.remove_if([now = clock::now()](const permission& one) { return one.until < now; });
     permission* found = nullptr;
     // All of them, whichever fits.

@@ -7,12 +7,12 @@
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <mutex>
 
 #include "frame.hpp"
 #include "reorder_buffer.hpp"
 #include "wherry/cipher.hpp"
 #include "wherry/limits.hpp"
+#include "wherry/mutex.hpp"
 
 namespace wherry {
 
@@ -48,8 +48,8 @@ private:
     };
 
     const std::size_t max_streams_;
-    std::mutex mutex_;
-    std::list<permission> permissions_;
+    mutex mutex_;
+    std::list<permission> permissions_ WHERRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace wherry

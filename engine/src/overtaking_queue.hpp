@@ -3,18 +3,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <exception>
 #include <functional>
 #include <list>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "wherry/mutex.hpp"
 
 namespace wherry {
 
@@ -50,18 +50,18 @@ public:
     // Does what was posted before it returns.
     ~overtaking_queue() {
         wait();
-        std::unique_lock lock(mutex_);
+        mutex_lock lock(mutex_);
         is_closing_ = true;
         changed_.notify_all();
-        room_.wait(lock, [&] { return threads_.empty(); });
+        room_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return threads_.empty(); });
     }
 
     enum class place { anywhere, behind_all_before };
 
     // Waits for room. Without any thread it does the job itself.
     void post(Job job, place where = place::anywhere) {
-        std::unique_lock lock(mutex_);
-        room_.wait(lock, [&] { return waiting_.size() + busy_jobs_ < shape_.most_pending; });
+        mutex_lock lock(mutex_);
+        room_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return waiting_.size() + busy_jobs_ < shape_.most_pending; });
         if (standing_by_ == 0 && !start_thread() && threads_.empty()) {
             // The system has none to give.
             lock.unlock();
@@ -76,8 +76,10 @@ public:
 
     // Until everything that was posted is done, and flushed.
     void wait() noexcept {
-        std::unique_lock lock(mutex_);
-        room_.wait(lock, [&] { return waiting_.empty() && busy_ == 0 && flushing_ == 0 && !unflushed_since_; });
+        mutex_lock lock(mutex_);
+        room_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) {
+            return waiting_.empty() && busy_ == 0 && flushing_ == 0 && !unflushed_since_;
+        });
     }
 
 private:
@@ -89,12 +91,10 @@ private:
         place where;
     };
 
-    // All that follows: with the lock held.
-
     using thread_place = std::list<std::jthread>::iterator;
 
     // A thread is either standing by or busy.
-    bool start_thread() {
+    bool start_thread() WHERRY_REQUIRES(mutex_) {
         ended_.clear();
         if (threads_.size() >= shape_.most_threads) return false;
         try {
@@ -113,16 +113,16 @@ private:
 
     // `group` has room for one.
     void run(thread_place self, std::vector<Job>& group) noexcept {
-        std::unique_lock lock(mutex_);
+        mutex_lock lock(mutex_);
         auto idle_since = clock::now();
         for (;;) {
             const auto now = clock::now();
             const auto overdue = next_overtaking();
             if (!waiting_.empty() && (busy_ == 0 || (overdue && now >= *overdue))) {
-                do_next(lock, group);
+                do_next(group);
                 idle_since = clock::now();
             } else if (unflushed_since_ && now >= *unflushed_since_ + shape_.patience) {
-                flush(lock);
+                flush();
             } else if (waiting_.empty() && !unflushed_since_) {
                 if (is_closing_ || now >= idle_since + shape_.idle_time) break;
                 changed_.wait_until(lock, idle_since + shape_.idle_time);
@@ -138,19 +138,19 @@ private:
     }
 
     // When the next job may be taken although others are being done.
-    std::optional<clock::time_point> next_overtaking() const {
+    std::optional<clock::time_point> next_overtaking() const WHERRY_REQUIRES(mutex_) {
         if (waiting_.empty() || waiting_.front().where == place::behind_all_before) return std::nullopt;
         return waiting_.front().since + shape_.patience;
     }
 
-    std::optional<clock::time_point> next_look() const {
+    std::optional<clock::time_point> next_look() const WHERRY_REQUIRES(mutex_) {
         auto due = next_overtaking();
         if (unflushed_since_)
             due = std::min(due.value_or(clock::time_point::max()), *unflushed_since_ + shape_.patience);
         return due;
     }
 
-    void take_group(std::vector<Job>& group) {
+    void take_group(std::vector<Job>& group) WHERRY_REQUIRES(mutex_) {
         const bool is_alone = waiting_.front().where == place::behind_all_before;
         group.push_back(std::move(waiting_.front().job));
         waiting_.pop_front();
@@ -167,7 +167,8 @@ private:
         }
     }
 
-    void do_next(std::unique_lock<std::mutex>& lock, std::vector<Job>& group) {
+    // Releases the mutex while the jobs are done.
+    void do_next(std::vector<Job>& group) WHERRY_REQUIRES(mutex_) {
         take_group(group);
         --standing_by_;
         ++busy_;
@@ -175,29 +176,30 @@ private:
         // Somebody has to look after what is left while this takes its time.
         const bool is_looked_after = standing_by_ > 0 || (!waiting_.empty() && start_thread());
         if (is_looked_after && (!waiting_.empty() || unflushed_since_)) changed_.notify_one();
-        if (unflushed_since_ && !is_looked_after) flush(lock);
-        lock.unlock();
+        if (unflushed_since_ && !is_looked_after) flush();
+        mutex_.unlock();
         calls_.work(group);
-        lock.lock();
+        mutex_.lock();
         const auto now = clock::now();
         if (!unflushed_since_) unflushed_since_ = now;
-        if (waiting_.empty() || standing_by_ == 0 || now >= *unflushed_since_ + shape_.patience) flush(lock);
+        if (waiting_.empty() || standing_by_ == 0 || now >= *unflushed_since_ + shape_.patience) flush();
         --busy_;
         busy_jobs_ -= group.size();
         ++standing_by_;
         room_.notify_all();
         // What a job holds may take its time to let go of.
-        lock.unlock();
+        mutex_.unlock();
         group.clear();
-        lock.lock();
+        mutex_.lock();
     }
 
-    void flush(std::unique_lock<std::mutex>& lock) {
+    // Releases the mutex meanwhile.
+    void flush() WHERRY_REQUIRES(mutex_) {
         ++flushing_;
         unflushed_since_.reset();
-        lock.unlock();
+        mutex_.unlock();
         calls_.flush();
-        lock.lock();
+        mutex_.lock();
         --flushing_;
         room_.notify_all();
     }
@@ -205,18 +207,18 @@ private:
     const shape shape_;
     const calls calls_;
 
-    std::mutex mutex_;
-    std::condition_variable changed_;  // for the threads
-    std::condition_variable room_;     // for post(), wait() and the destructor
-    std::deque<waiting_job> waiting_;
-    std::size_t busy_ = 0;  // threads
-    std::size_t busy_jobs_ = 0;
-    std::size_t standing_by_ = 0;
-    std::size_t flushing_ = 0;
-    std::optional<clock::time_point> unflushed_since_;
-    bool is_closing_ = false;
-    std::list<std::jthread> threads_;
-    std::list<std::jthread> ended_;  // are joined by the next to start, or with the queue
+    mutex mutex_;
+    condition changed_;  // for the threads
+    condition room_;     // for post(), wait() and the destructor
+    std::deque<waiting_job> waiting_ WHERRY_GUARDED_BY(mutex_);
+    std::size_t busy_ WHERRY_GUARDED_BY(mutex_) = 0;  // threads
+    std::size_t busy_jobs_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::size_t standing_by_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::size_t flushing_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::optional<clock::time_point> unflushed_since_ WHERRY_GUARDED_BY(mutex_);
+    bool is_closing_ WHERRY_GUARDED_BY(mutex_) = false;
+    std::list<std::jthread> threads_ WHERRY_GUARDED_BY(mutex_);
+    std::list<std::jthread> ended_ WHERRY_GUARDED_BY(mutex_);  // are joined by the next to start, or with the queue
 };
 
 }  // namespace wherry

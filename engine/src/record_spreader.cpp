@@ -16,20 +16,20 @@ record_spreader::record_spreader(std::size_t record_bytes, std::size_t overhead)
     : record_bytes_(record_bytes), overhead_(overhead) {}
 
 bool record_spreader::number_directly(record_buffer& record) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (is_spreading_) return false;
     record.set_number(next_number_++);
     return true;
 }
 
 bool record_spreader::is_spreading() const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     return is_spreading_;
 }
 
 void record_spreader::put(record_buffer& record) {
-    std::unique_lock lock(mutex_);
-    has_free_.wait(lock, [&] { return !free_.empty() || failure_ || is_stopped_; });
+    mutex_lock lock(mutex_);
+    has_free_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return !free_.empty() || failure_ || is_stopped_; });
     if (failure_) throw *failure_;
     if (is_stopped_) throw error(errc::disconnected, "the connection was closed from this side");
     free_.back()->take_over(record);  // may throw, and then it stays free
@@ -40,10 +40,10 @@ void record_spreader::put(record_buffer& record) {
 }
 
 void record_spreader::serve(writer& who, const write& to) {
-    std::unique_lock lock(mutex_);
-    has_let_in_.wait(lock, [&] { return who.is_in_ || failure_ || is_stopped_; });
+    mutex_lock lock(mutex_);
+    has_let_in_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return who.is_in_ || failure_ || is_stopped_; });
     for (;;) {
-        has_ready_.wait(lock, [&] { return !ready_.empty() || failure_ || is_stopped_; });
+        has_ready_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return !ready_.empty() || failure_ || is_stopped_; });
         if (failure_ || is_stopped_) return;
         auto next = std::move(ready_.front());
         ready_.pop_front();
@@ -60,7 +60,7 @@ void record_spreader::let_in(const std::vector<writer*>& who) {
     std::vector<std::unique_ptr<record_buffer>> further(buffers_for_each_writer * who.size());
     for (auto& one : further)
         one = std::make_unique<record_buffer>(record_bytes_, overhead_, record_buffer::numbering::ordered);
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     for (auto& one : further) free_.push_back(std::move(one));
     for (auto* const one : who) one->is_in_ = true;
     is_spreading_ = true;
@@ -69,7 +69,7 @@ void record_spreader::let_in(const std::vector<writer*>& who) {
 }
 
 void record_spreader::fail(const error& why) noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (!failure_) failure_ = why;
     has_ready_.notify_all();
     has_free_.notify_all();
@@ -77,7 +77,7 @@ void record_spreader::fail(const error& why) noexcept {
 }
 
 void record_spreader::stop() noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     is_stopped_ = true;
     has_ready_.notify_all();
     has_free_.notify_all();

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "record.hpp"
+#include "wherry/mutex.hpp"
 
 namespace wherry {
 
@@ -45,7 +44,7 @@ public:
 
     private:
         friend class record_spreader;
-        bool is_in_ = false;
+        bool is_in_ = false;  // guarded by the spreader's mutex
     };
     // The loop of a writer's thread, until stop() or a failure, which it throws.
     void serve(writer& who, const write& to);
@@ -63,14 +62,14 @@ private:
     };
 
     const std::size_t record_bytes_, overhead_;
-    mutable std::mutex mutex_;
-    std::condition_variable has_ready_, has_free_, has_let_in_;
-    std::deque<numbered> ready_;
-    std::vector<std::unique_ptr<record_buffer>> free_;
-    std::uint64_t next_number_ = 0;
-    bool is_spreading_ = false;
-    bool is_stopped_ = false;
-    std::optional<error> failure_;
+    mutable mutex mutex_;
+    condition has_ready_, has_free_, has_let_in_;
+    std::deque<numbered> ready_ WHERRY_GUARDED_BY(mutex_);
+    std::vector<std::unique_ptr<record_buffer>> free_ WHERRY_GUARDED_BY(mutex_);
+    std::uint64_t next_number_ WHERRY_GUARDED_BY(mutex_) = 0;
+    bool is_spreading_ WHERRY_GUARDED_BY(mutex_) = false;
+    bool is_stopped_ WHERRY_GUARDED_BY(mutex_) = false;
+    std::optional<error> failure_ WHERRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace wherry

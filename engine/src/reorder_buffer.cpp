@@ -18,12 +18,13 @@ private:
     friend class reorder_buffer;
     enum class state { reads, holds, is_dealt_with, has_ended };
 
+    // The buffer's mutex guards what follows, which an annotation here cannot name.
     std::shared_ptr<connection> link_;  // null for the first, and once it has ended
     state at_ = state::reads;
     std::uint64_t number_ = 0;  // of the record that it holds
     std::uint64_t least_ = 0;   // what it may hold next
     const_bytes record_;
-    std::condition_variable changed_;
+    condition changed_;
 };
 
 reorder_buffer::reorder_buffer(std::shared_ptr<last_heard> heard)
@@ -35,7 +36,7 @@ reorder_buffer::reorder_buffer(std::shared_ptr<last_heard> heard)
 reorder_buffer::~reorder_buffer() = default;
 
 std::shared_ptr<reorder_buffer::lane> reorder_buffer::add(std::shared_ptr<connection> link) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (is_closed_ || is_ending_ || failure_) throw error(errc::refused, "what it was to join has ended");
     return lanes_.emplace_back(std::make_shared<lane>(std::move(link)));
 }
@@ -44,16 +45,17 @@ void reorder_buffer::read(lane& from, record_reader& records) {
     try {
         {
             // The first one's reader still has a record that is being dealt with.
-            std::unique_lock lock(mutex_);
-            from.changed_.wait(lock, [&] { return from.at_ == lane::state::reads || is_closed_; });
+            mutex_lock lock(mutex_);
+            from.changed_.wait(lock,
+                               [&]() WHERRY_REQUIRES(mutex_) { return from.at_ == lane::state::reads || is_closed_; });
         }
         while (const auto record = records.next()) {
             if (heard_) *heard_ = std::chrono::steady_clock::now();
             hold(from, *record);
-            const std::lock_guard lock(mutex_);
+            const mutex_lock lock(mutex_);
             if (is_closed_) return;
         }
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         from.at_ = lane::state::has_ended;
         from.link_.reset();
         changed_.notify_all();
@@ -61,7 +63,7 @@ void reorder_buffer::read(lane& from, record_reader& records) {
         throw error(errc::disconnected, "the peer closed one of its connections in the middle; try again");
     } catch (const std::exception& e) {
         fail(as_error(e));
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         from.at_ = lane::state::has_ended;
         from.link_.reset();
         changed_.notify_all();
@@ -73,7 +75,7 @@ void reorder_buffer::read(lane& from, record_reader& records) {
 void reorder_buffer::hold(lane& at, const_bytes record) {
     const auto numbered = take_order(record);
     if (!numbered) return require_only_pings(record);
-    std::unique_lock lock(mutex_);
+    mutex_lock lock(mutex_);
     if (numbered->number < std::max(at.least_, next_) || find(numbered->number))
         throw error(errc::protocol, "the peer sent a record with a number that has been");
     at.number_ = numbered->number;
@@ -81,11 +83,11 @@ void reorder_buffer::hold(lane& at, const_bytes record) {
     at.record_ = numbered->rest;
     at.at_ = lane::state::holds;
     changed_.notify_all();
-    at.changed_.wait(lock, [&] { return at.at_ == lane::state::reads || is_closed_; });
+    at.changed_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return at.at_ == lane::state::reads || is_closed_; });
 }
 
 std::optional<const_bytes> reorder_buffer::next() {
-    std::unique_lock lock(mutex_);
+    mutex_lock lock(mutex_);
     release_taken();
     for (;;) {
         if (auto* const found = find(next_)) {
@@ -101,7 +103,6 @@ std::optional<const_bytes> reorder_buffer::next() {
     }
 }
 
-// Under `mutex_`, as what follows.
 void reorder_buffer::release_taken() noexcept {
     if (!taken_) return;
     if (taken_->at_ == lane::state::is_dealt_with) taken_->at_ = lane::state::reads;
@@ -122,25 +123,26 @@ bool reorder_buffer::is_stuck() const noexcept {
 }
 
 void reorder_buffer::fail(const error& why) noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (!failure_) failure_ = why;
     changed_.notify_all();
 }
 
 void reorder_buffer::expect_end() noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     is_ending_ = true;
     // What was taken last was the BYE, and is dealt with: its connection may go on to its end.
     release_taken();
 }
 
 bool reorder_buffer::wait_for_first(std::chrono::milliseconds time) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, time, [&] { return first_->at_ == lane::state::has_ended; });
+    mutex_lock lock(mutex_);
+    return changed_.wait_for(lock, time,
+                             [&]() WHERRY_REQUIRES(mutex_) { return first_->at_ == lane::state::has_ended; });
 }
 
 void reorder_buffer::close() noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     is_closed_ = true;
     for (const auto& one : lanes_) {
         if (one->link_) one->link_->abort();

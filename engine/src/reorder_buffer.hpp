@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "record.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/transport.hpp"
 
 namespace wherry {
@@ -49,20 +48,20 @@ public:
 private:
     void hold(lane& at, const_bytes record);
     void fail(const error& why) noexcept;
-    void release_taken() noexcept;
-    lane* find(std::uint64_t number) noexcept;
-    bool is_stuck() const noexcept;
+    void release_taken() noexcept WHERRY_REQUIRES(mutex_);
+    lane* find(std::uint64_t number) noexcept WHERRY_REQUIRES(mutex_);
+    bool is_stuck() const noexcept WHERRY_REQUIRES(mutex_);
 
     const std::shared_ptr<last_heard> heard_;
-    mutable std::mutex mutex_;
-    std::condition_variable changed_;  // for next() and wait_for_first()
-    std::list<std::shared_ptr<lane>> lanes_;
+    mutex mutex_;
+    condition changed_;  // for next() and wait_for_first()
+    std::list<std::shared_ptr<lane>> lanes_ WHERRY_GUARDED_BY(mutex_);
     const std::shared_ptr<lane> first_;
-    std::shared_ptr<lane> taken_;  // its record is being dealt with
-    std::uint64_t next_ = 0;
-    bool is_ending_ = false;
-    bool is_closed_ = false;
-    std::optional<error> failure_;
+    std::shared_ptr<lane> taken_ WHERRY_GUARDED_BY(mutex_);  // its record is being dealt with
+    std::uint64_t next_ WHERRY_GUARDED_BY(mutex_) = 0;
+    bool is_ending_ WHERRY_GUARDED_BY(mutex_) = false;
+    bool is_closed_ WHERRY_GUARDED_BY(mutex_) = false;
+    std::optional<error> failure_ WHERRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace wherry

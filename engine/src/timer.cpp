@@ -25,7 +25,7 @@ timer& timer::shared() {
 
 timer::ticket timer::set(std::chrono::milliseconds after, std::function<void()> ring) {
     std::call_once(start_, [this] { std::jthread([this] { run(); }).detach(); });
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto when = clock::now() + after;
     const auto which = ++last_;
     const auto known = times_.emplace(which, when).first;
@@ -40,16 +40,16 @@ timer::ticket timer::set(std::chrono::milliseconds after, std::function<void()> 
 }
 
 void timer::cancel(ticket which) noexcept {
-    std::unique_lock lock(mutex_);
+    mutex_lock lock(mutex_);
     if (const auto found = times_.find(which); found != times_.end()) {
         due_.erase({found->second, which});
         times_.erase(found);
     }
-    has_rung_.wait(lock, [&] { return ringing_ != which; });
+    has_rung_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return ringing_ != which; });
 }
 
 void timer::run() noexcept {
-    std::unique_lock lock(mutex_);
+    mutex_lock lock(mutex_);
     for (;;) {
         const auto first = due_.begin();
         const auto next = first == due_.end() ? clock::time_point::max() : first->first.first;

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <utility>
+
+#include "wherry/mutex.hpp"
 
 namespace wherry {
 
@@ -35,15 +36,15 @@ private:
     void run() noexcept;
 
     std::once_flag start_;
-    std::mutex mutex_;                 // over all that follows
-    std::condition_variable changed_;  // for the thread
-    // What it sleeps until: the latest time there is if nothing is due, the earliest while it is awake.
-    clock::time_point awaited_ = clock::time_point::min();
-    std::condition_variable has_rung_;
-    std::map<key, std::function<void()>> due_;
-    std::map<ticket, clock::time_point> times_;
-    ticket last_ = 0;
-    ticket ringing_ = 0;
+    mutex mutex_;
+    condition changed_;  // for the thread
+    condition has_rung_;
+    // What the thread sleeps until: the latest time there is if nothing is due, the earliest while it is awake.
+    clock::time_point awaited_ WHERRY_GUARDED_BY(mutex_) = clock::time_point::min();
+    std::map<key, std::function<void()>> due_ WHERRY_GUARDED_BY(mutex_);
+    std::map<ticket, clock::time_point> times_ WHERRY_GUARDED_BY(mutex_);
+    ticket last_ WHERRY_GUARDED_BY(mutex_) = 0;
+    ticket ringing_ WHERRY_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace wherry

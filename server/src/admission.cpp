@@ -30,7 +30,7 @@ admission::admission(bounds most, const descriptor_reserve& reserve)
 // ---- The thread that accepts ----
 
 bool admission::wait_for_room(bool is_accepted) {
-    std::unique_lock lock(mutex_);
+    mutex_lock lock(mutex_);
     for (;;) {
         if (is_stopping_) return false;
         // Peers that proved themselves may crowd; the next one then waits outside.
@@ -40,7 +40,8 @@ bool admission::wait_for_room(bool is_accepted) {
         }
         if (const auto until = end_of_rush()) {
             to_leave_first_ = most_at_once_ / 2;
-            rush_eases_.wait_until(lock, *until, [&] { return to_leave_first_ == 0 || is_stopping_; });
+            rush_eases_.wait_until(lock, *until,
+                                   [&]() WHERRY_REQUIRES(mutex_) { return to_leave_first_ == 0 || is_stopping_; });
             continue;
         }
         // A peer is evicted only for another one that was accepted.
@@ -55,7 +56,7 @@ bool admission::wait_for_room(bool is_accepted) {
 }
 
 void admission::make_room() {
-    std::unique_lock lock(mutex_);
+    mutex_lock lock(mutex_);
     evict_one();
     changed_.wait_for(lock, clocks::exhausted_pause);
 }
@@ -117,7 +118,7 @@ void admission::give_turns() {
 }
 
 void admission::arrive(guest& peer, const std::shared_ptr<watched_connection>& link) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     peer.place = guests_.insert(guests_.end(), &peer);
     peer.link = link;
     peer.since = clock::now();
@@ -125,45 +126,45 @@ void admission::arrive(guest& peer, const std::shared_ptr<watched_connection>& l
 }
 
 void admission::take_place(guest& peer) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     enter(peer, phase_of_proved());
 }
 
 void admission::give_place_back(guest& peer) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     enter(peer, phase::joined);
 }
 
 bool admission::wait_for_turn(guest& peer) {
-    std::unique_lock lock(mutex_);
+    mutex_lock lock(mutex_);
     if (peer.state != phase::served) enter(peer, phase_of_proved());
     if (peer.state == phase::served) return true;
     line_.push_back(&peer);
-    peer.has_turn.wait(lock, [&] { return is_stopping_ || peer.state == phase::served; });
+    peer.has_turn.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return is_stopping_ || peer.state == phase::served; });
     if (peer.state == phase::served) return true;
     std::erase(line_, &peer);
     return false;
 }
 
 bool admission::make_way(guest& peer) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (line_.empty()) return false;
     enter(peer, phase::leaving);
     return true;
 }
 
 bool admission::is_evicted(const guest& peer) const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     return peer.is_evicted;
 }
 
 void admission::leave(guest& peer) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     enter(peer, phase::gone);
 }
 
 void admission::stop() noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     is_stopping_ = true;
     for (auto* const peer : guests_) peer->has_turn.notify_one();
     changed_.notify_all();

@@ -4,17 +4,16 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <random>
 
 #include "descriptor_reserve.hpp"
 #include "wherry/forwarding_connection.hpp"
+#include "wherry/mutex.hpp"
 
 namespace wherry {
 
@@ -53,12 +52,13 @@ public:
         friend class admission;
         enum class phase { unproved, waiting, served, joined, leaving, gone };
 
+        // The admission's mutex guards what follows, which an annotation here cannot name.
         std::weak_ptr<watched_connection> link;
         std::list<guest*>::iterator place;
         std::chrono::steady_clock::time_point since;
         phase state = phase::unproved;
         bool is_evicted = false;
-        std::condition_variable has_turn;
+        condition has_turn;
     };
 
     // `reserve` outlives it.
@@ -95,28 +95,27 @@ private:
     using phase = guest::phase;
 
     bool wait_for_room(bool is_accepted);
-    // All that follow with `mutex_` held.
-    bool evict_one();
-    std::optional<std::chrono::steady_clock::time_point> end_of_rush() const;
-    std::size_t& count(phase which) { return counts_[static_cast<std::size_t>(which)]; }
-    bool has_free_place() { return count(phase::served) < most_.max_served; }
-    phase phase_of_proved() { return has_free_place() ? phase::served : phase::waiting; }
-    void enter(guest& peer, phase to);
-    void give_turns();
+    bool evict_one() WHERRY_REQUIRES(mutex_);
+    std::optional<std::chrono::steady_clock::time_point> end_of_rush() const WHERRY_REQUIRES(mutex_);
+    std::size_t& count(phase which) WHERRY_REQUIRES(mutex_) { return counts_[static_cast<std::size_t>(which)]; }
+    bool has_free_place() WHERRY_REQUIRES(mutex_) { return count(phase::served) < most_.max_served; }
+    phase phase_of_proved() WHERRY_REQUIRES(mutex_) { return has_free_place() ? phase::served : phase::waiting; }
+    void enter(guest& peer, phase to) WHERRY_REQUIRES(mutex_);
+    void give_turns() WHERRY_REQUIRES(mutex_);
 
     const bounds most_;
     const descriptor_reserve& reserve_;
     const std::size_t most_at_once_;  // of peers that come at the same moment
 
-    mutable std::mutex mutex_;
-    std::condition_variable changed_;  // for the thread that accepts, as the next
-    std::condition_variable rush_eases_;
-    std::size_t to_leave_first_ = 0;       // before `rush_eases_` is told
-    std::list<guest*> guests_;             // in the order of their arrival
-    std::deque<guest*> line_;              // wait for their turn
-    std::array<std::size_t, 6> counts_{};  // of guests, by phase; without those evicted
-    std::minstd_rand random_engine_{std::random_device{}()};
-    bool is_stopping_ = false;
+    mutable mutex mutex_;
+    condition changed_;  // for the thread that accepts, as the next
+    condition rush_eases_;
+    std::size_t to_leave_first_ WHERRY_GUARDED_BY(mutex_) = 0;       // before `rush_eases_` is told
+    std::list<guest*> guests_ WHERRY_GUARDED_BY(mutex_);             // in the order of their arrival
+    std::deque<guest*> line_ WHERRY_GUARDED_BY(mutex_);              // wait for their turn
+    std::array<std::size_t, 6> counts_ WHERRY_GUARDED_BY(mutex_){};  // of guests, by phase; without those evicted
+    std::minstd_rand random_engine_ WHERRY_GUARDED_BY(mutex_){std::random_device{}()};
+    bool is_stopping_ WHERRY_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace wherry

@@ -17,6 +17,8 @@
 // Behind a function's or a lambda's parameters: the mutex that its caller must hold, or must not hold.
 #define WHERRY_REQUIRES(...) WHERRY_THREAD_SAFETY(requires_capability(__VA_ARGS__))
 #define WHERRY_EXCLUDES(...) WHERRY_THREAD_SAFETY(locks_excluded(__VA_ARGS__))
+// Behind a function that holds as many locks as it has arguments, which Clang cannot follow: it is not checked.
+#define WHERRY_UNCHECKED_LOCKS WHERRY_THREAD_SAFETY(no_thread_safety_analysis)
 
 namespace wherry {
 
