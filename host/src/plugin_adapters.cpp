@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -338,10 +339,16 @@ private:
 
 // ---- sink ----
 
-// Locks only where the plugin asked for one call at a time.
-std::unique_lock<std::mutex> turn(const plugin_instance& of) {
-    return of.serial ? std::unique_lock(*of.serial) : std::unique_lock<std::mutex>();
-}
+// Holds the instance's lock where the plugin asked for one call at a time, and nothing elsewhere.
+class turn {
+public:
+    explicit turn(const plugin_instance& instance) {
+        if (instance.serial) lock_.emplace(*instance.serial);
+    }
+
+private:
+    std::optional<mutex_lock> lock_;
+};
 
 // A sink's answer as the C table that a plugin writes to. Valid while `answer` is.
 wherry_response as_c(response& answer) noexcept {
@@ -372,7 +379,7 @@ public:
 
     std::size_t read_back(std::uint64_t position, mutable_bytes into) override {
         if (!table_.read_back) throw error(errc::internal, of_->name + ": offers to resume but cannot read back");
-        const auto mine = turn(*of_);
+        const turn mine(*of_);
         std::size_t length = 0;
         checked(*of_, plugin_function::read_back, [&](wherry_error* e) {
             return table_.read_back(handle_, position, into.data(), into.size(), &length, e);
@@ -382,21 +389,21 @@ public:
     }
 
     void write(const_bytes bytes) override {
-        const auto mine = turn(*of_);
+        const turn mine(*of_);
         checked(*of_, plugin_function::write,
                 [&](wherry_error* e) { return table_.write(handle_, bytes.data(), bytes.size(), e); });
     }
 
     void finish(response& answer) override {
         const auto c_answer = as_c(answer);
-        const auto mine = turn(*of_);
+        const turn mine(*of_);
         has_ended_ = true;
         checked(*of_, plugin_function::finish, [&](wherry_error* e) { return table_.finish(handle_, &c_answer, e); });
     }
 
     bool finishes_at_once() const noexcept override {
         if (!table_.finishes_at_once) return false;
-        const auto mine = turn(*of_);
+        const turn mine(*of_);
         return noted(*of_, plugin_function::finishes_at_once, [&] { return table_.finishes_at_once(handle_) != 0; });
     }
 
@@ -410,7 +417,7 @@ public:
 
     void abort(partial what_came) noexcept override {
         if (std::exchange(has_ended_, true)) return;
-        const auto mine = turn(*of_);
+        const turn mine(*of_);
         noted(*of_, plugin_function::delivery_abort,
               [&] { table_.abort(handle_, what_came == partial::keep ? 1 : 0); });
     }
@@ -456,7 +463,7 @@ public:
         void* handle = nullptr;
         std::uint64_t offset = 0;
         {
-            const auto mine = turn(*of_);
+            const turn mine(*of_);
             checked(*of_, plugin_function::begin,
                     [&](wherry_error* e) { return table_.begin(of_->handle, &c, &handle, &offset, e); });
         }
@@ -493,7 +500,7 @@ private:
             endings.push_back(&to_end);
         }
         {
-            const auto mine = turn(*of_);
+            const turn mine(*of_);
             try {
                 noted(*of_, plugin_function::finish_group,
                       [&] { table_.finish_group(of_->handle, endings.data(), endings.size()); });

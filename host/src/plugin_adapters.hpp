@@ -2,13 +2,13 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <variant>
 
 #include "call_note.hpp"
 #include "wherry/cipher.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/plugin.h"
 #include "wherry/sink.hpp"
 #include "wherry/transport.hpp"
@@ -41,7 +41,7 @@ struct plugin_instance {
     void* const handle;              // whatever create() gave: null, too, of a plugin that keeps no state
     std::string name;
     const noted_plugin& calls;
-    std::unique_ptr<std::mutex> serial;  // set for a plugin that wants one call at a time
+    std::unique_ptr<mutex> serial;  // set for a plugin that wants one call at a time
 };
 
 // The C table of an instance as the C++ class that the engine and the library use. REQUIRES: the table is of that kind.

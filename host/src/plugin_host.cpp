@@ -366,7 +366,7 @@ private:
         checked(plugin_function::create,
                 [&](wherry_error* e) { return lifecycle_.create(&library_->given->table, &handle, e); });
         auto instance = std::make_shared<plugin_instance>(library_, lifecycle_, functions_, handle, name_, calls_);
-        if (is_serial_) instance->serial = std::make_unique<std::mutex>();
+        if (is_serial_) instance->serial = std::make_unique<mutex>();
         for (const auto& option : options_) configure(*instance, option, values);
         checked(plugin_function::configure_done,
                 [&](wherry_error* e) { return lifecycle_.configure_done(instance->handle, e); });

@@ -3,14 +3,13 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "wherry/mutex.hpp"
 #include "wherry/sdk.hpp"
 #include "wherry/wrapped_group.hpp"
 #include "wrapped_plugin.hpp"
@@ -85,22 +84,22 @@ public:
 
     void wait() {
         if (is_none()) return;
-        std::unique_lock lock(mutex_);
-        if (changed_.wait_for(lock, time_, [&] { return is_interrupted_; }))
+        wherry::mutex_lock lock(mutex_);
+        if (changed_.wait_for(lock, time_, [&]() WHERRY_REQUIRES(mutex_) { return is_interrupted_; }))
             throw wherry::error(wherry::errc::cancelled, "the receiver ended during the delay of finish-delay");
     }
 
     void interrupt() noexcept {
-        const std::lock_guard lock(mutex_);
+        const wherry::mutex_lock lock(mutex_);
         is_interrupted_ = true;
         changed_.notify_all();
     }
 
 private:
     const std::chrono::milliseconds time_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    bool is_interrupted_ = false;
+    wherry::mutex mutex_;
+    wherry::condition changed_;
+    bool is_interrupted_ WHERRY_GUARDED_BY(mutex_) = false;
 };
 
 // What the deliveries of one sink share, which outlives them.

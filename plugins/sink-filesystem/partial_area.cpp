@@ -93,12 +93,15 @@ partial_area::partial_area(const folder_tree& tree, std::chrono::milliseconds li
                            std::chrono::milliseconds clear_every)
     : tree_(tree), lifetime_(lifetime), new_names_(std::string(new_prefix) + random_digits() + "-") {
     clear();
-    clearing_ =
-        std::jthread([this, clear_every](const std::stop_token& stop) { clear_now_and_then(stop, clear_every); });
+    clearing_ = std::jthread([this, clear_every] { clear_now_and_then(clear_every); });
 }
 
 partial_area::~partial_area() {
-    clearing_.request_stop();
+    {
+        const mutex_lock lock(waiting_);
+        is_stopped_ = true;
+        stopped_.notify_one();
+    }
     clearing_.join();
     if (folder_) ::unlinkat(tree_.root(), std::string(partial_area_name).c_str(), AT_REMOVEDIR);
 }
@@ -272,11 +275,9 @@ std::uint64_t partial_area::kept_bytes(const std::multiset<std::string>& except)
     return total;
 }
 
-void partial_area::clear_now_and_then(const std::stop_token& stop, std::chrono::milliseconds every) {
-    std::unique_lock lock(waiting_);
-    for (;;) {
-        stopped_.wait_for(lock, stop, every, [] { return false; });
-        if (stop.stop_requested()) return;
+void partial_area::clear_now_and_then(std::chrono::milliseconds every) {
+    mutex_lock lock(waiting_);
+    while (!stopped_.wait_for(lock, every, [&]() WHERRY_REQUIRES(waiting_) { return is_stopped_; })) {
         try {
             clear();
         } catch (const std::exception&) {

@@ -3,13 +3,10 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
-#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -85,7 +82,7 @@ private:
     void clear();
     bool may_stay(const std::string& name, const struct stat& file) const;
     void remove_abandoned(int folder, const std::string& name, const struct stat& found, bool is_alone) const;
-    void clear_now_and_then(const std::stop_token& stop, std::chrono::milliseconds every);
+    void clear_now_and_then(std::chrono::milliseconds every);
 
     const folder_tree& tree_;
     const std::chrono::milliseconds lifetime_;
@@ -95,8 +92,9 @@ private:
     std::shared_ptr<const unique_fd> folder_ WHERRY_GUARDED_BY(mutex_);
     mutex holding_;
     std::weak_ptr<const held_lock> held_ WHERRY_GUARDED_BY(holding_);
-    std::mutex waiting_;
-    std::condition_variable_any stopped_;
+    mutex waiting_;
+    condition stopped_;
+    bool is_stopped_ WHERRY_GUARDED_BY(waiting_) = false;
     std::jthread clearing_;  // last: it uses the rest
 };
 

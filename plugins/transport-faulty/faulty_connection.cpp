@@ -99,7 +99,7 @@ faulty_connection::faulty_connection(std::unique_ptr<connection> inner, const fa
 void faulty_connection::cut(const std::string& when) {
     bool is_first = false;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         is_first = !is_over_;
         is_over_ = true;
         if (is_first) cut_ = "the link was cut on purpose " + when + ", as the options of transport faulty ask";
@@ -117,14 +117,14 @@ void faulty_connection::cut_and_fail(const std::string& when) {
 }
 
 void faulty_connection::require_uncut() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (!cut_.empty()) throw error(errc::disconnected, cut_);
 }
 
 void faulty_connection::wait_until(clock::time_point end) {
     {
-        std::unique_lock lock(mutex_);
-        if (!changed_.wait_until(lock, end, [&] { return is_over_; })) return;
+        mutex_lock lock(mutex_);
+        if (!changed_.wait_until(lock, end, [&]() WHERRY_REQUIRES(mutex_) { return is_over_; })) return;
     }
     require_uncut();
     throw error(errc::disconnected, "the connection was closed from this side");
@@ -207,7 +207,7 @@ void faulty_connection::shutdown_write() {
 void faulty_connection::abort() noexcept {
     wanted_.hang_in(faults::call::abort);
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         is_over_ = true;
         changed_.notify_all();
     }

@@ -2,18 +2,17 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "faults.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/transport.hpp"
 
 namespace wherry::faulty {
@@ -108,10 +107,10 @@ private:
     lane in_, out_;
     std::vector<std::byte> altered_;  // of the writer
 
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    bool is_over_ = false;
-    std::string cut_;  // why, or empty
+    mutex mutex_;
+    condition changed_;
+    bool is_over_ WHERRY_GUARDED_BY(mutex_) = false;
+    std::string cut_ WHERRY_GUARDED_BY(mutex_);  // why, or empty
 };
 
 }  // namespace wherry::faulty

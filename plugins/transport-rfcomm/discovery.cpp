@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -15,6 +13,7 @@
 #include "hci_inquiry.hpp"
 #include "service_lookup.hpp"
 #include "socket_connection.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::rfcomm {
@@ -49,8 +48,8 @@ public:
 
     // What has come within a tick; false when no more will.
     bool next(std::deque<finding>& findings) {
-        std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, tick, [this] { return is_over_ || !findings_.empty(); });
+        mutex_lock lock(mutex_);
+        changed_.wait_for(lock, tick, [this]() WHERRY_REQUIRES(mutex_) { return is_over_ || !findings_.empty(); });
         findings = std::exchange(findings_, {});
         return !is_over_ || !findings.empty();
     }
@@ -61,7 +60,7 @@ private:
             if (stop_.raised() || clock::now() >= until_) break;
             ask(one.address);
         }
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         is_over_ = true;
         changed_.notify_one();
     }
@@ -78,7 +77,7 @@ private:
     }
 
     void tell(const finding& one) {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         findings_.push_back(one);
         changed_.notify_one();
     }
@@ -87,10 +86,10 @@ private:
     const std::vector<found_device> devices_;
     const time_point until_;
     stop_signal stop_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::deque<finding> findings_;
-    bool is_over_ = false;
+    mutex mutex_;
+    condition changed_;
+    std::deque<finding> findings_ WHERRY_GUARDED_BY(mutex_);
+    bool is_over_ WHERRY_GUARDED_BY(mutex_) = false;
     std::thread thread_;
 };
 

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
@@ -21,6 +20,7 @@
 #include "service_lookup.hpp"
 #include "service_record.hpp"
 #include "socket_connection.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::rfcomm {
@@ -118,19 +118,19 @@ class transport::open_channels {
 public:
     // Throws if it is there already.
     void enter(const std::string& peer) {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         if (!peers_.insert(peer).second)
             throw error(errc::unsupported, "there is a connection to " + peer +
                                                " already, and Bluetooth has no second one for the same channel");
     }
     void leave(const std::string& peer) noexcept {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         peers_.erase(peer);
     }
 
 private:
-    std::mutex mutex_;
-    std::set<std::string> peers_;
+    mutex mutex_;
+    std::set<std::string> peers_ WHERRY_GUARDED_BY(mutex_);
 };
 
 transport::transport(options chosen, warn_function warn)

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <optional>
 #include <span>
@@ -14,6 +13,7 @@
 
 #include "wherry/as_error.hpp"
 #include "wherry/limits.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/sink.hpp"
 
 namespace wherry {
@@ -63,7 +63,7 @@ public:
     // `group` is, or where there is no memory.
     group_commit* around(group_commit* group) noexcept {
         if (group == nullptr) return nullptr;
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         for (const auto& known : groups_)
             if (&known->inner == group) return known.get();
         try {
@@ -80,8 +80,8 @@ private:
         group_commit& inner;
     };
 
-    std::mutex mutex_;
-    std::vector<std::unique_ptr<wrapped_group>> groups_;
+    mutex mutex_;
+    std::vector<std::unique_ptr<wrapped_group>> groups_ WHERRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace wherry

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <mutex>
 #include <optional>
 
 #include "messages.hpp"
 #include "wherry/error.hpp"
+#include "wherry/mutex.hpp"
 
 namespace wherry::hybrid {
 
@@ -77,9 +77,9 @@ provider_choice parse_provider(std::string_view choice) {
 provider choose_provider(provider_choice choice, aead algorithm) {
     if (choice != provider_choice::automatic)
         return choice == provider_choice::botan ? provider::botan : provider::openssl;
-    static std::mutex mutex;
-    static std::array<std::optional<provider>, 2> chosen;
-    const std::lock_guard lock(mutex);
+    static mutex choosing;
+    static std::array<std::optional<provider>, 2> chosen WHERRY_GUARDED_BY(choosing);
+    const mutex_lock lock(choosing);
     auto& known = chosen.at(algorithm == aead::aes_256_gcm ? 0 : 1);
     if (!known) known = fastest(algorithm);
     return *known;
