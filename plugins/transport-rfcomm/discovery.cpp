@@ -39,10 +39,7 @@ public:
 
     receiver_survey(const adapter& from, std::vector<found_device> devices, time_point until)
         : from_(from), devices_(std::move(devices)), until_(until), thread_([this] { run(); }) {}
-    ~receiver_survey() {
-        stop_.raise();
-        thread_.join();
-    }
+    ~receiver_survey() { stop_.raise(); }
     receiver_survey(const receiver_survey&) = delete;
     receiver_survey& operator=(const receiver_survey&) = delete;
 
@@ -90,7 +87,7 @@ private:
     condition changed_;
     std::deque<finding> findings_ WHERRY_GUARDED_BY(mutex_);
     bool is_over_ WHERRY_GUARDED_BY(mutex_) = false;
-    std::thread thread_;
+    std::jthread thread_;  // last: it uses the rest
 };
 
 void ask_for_receivers(const adapter& from, device_table& table, time_point until) {

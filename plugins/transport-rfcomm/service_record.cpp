@@ -77,12 +77,9 @@ public:
     keeper(const bluetooth_address& adapter, std::uint8_t channel, std::function<void(const std::string&)> tell)
         : adapter_(adapter), channel_(channel), tell_(std::move(tell)) {
         register_record();
-        thread_ = std::thread([this] { keep(); });
+        thread_ = std::jthread([this] { keep(); });
     }
-    ~keeper() {
-        stop_.raise();
-        thread_.join();
-    }
+    ~keeper() { stop_.raise(); }
 
 private:
     struct registration {
@@ -166,7 +163,7 @@ private:
     stop_signal stop_;
     std::optional<registration> current_;
     bool is_missed_ = false;
-    std::thread thread_;
+    std::jthread thread_;  // last: it uses the rest
 };
 
 service_registration::service_registration(const bluetooth_address& adapter, std::uint8_t channel,
