@@ -27,8 +27,8 @@ enum class necessity { skippable, critical };
 class field_writer {
 public:
     field_writer& field(std::uint16_t number, const_bytes value, necessity how = necessity::skippable) {
-        out_.integer(static_cast<std::uint16_t>(how == necessity::critical ? number | critical_bit : number));
-        out_.sized<std::uint32_t>(value);
+        writer_.integer(static_cast<std::uint16_t>(how == necessity::critical ? number | critical_bit : number));
+        writer_.sized<std::uint32_t>(value);
         return *this;
     }
 
@@ -39,22 +39,22 @@ public:
         return field(number, bytes, how);
     }
 
-    std::vector<std::byte> take() { return out_.take(); }
+    std::vector<std::byte> take() { return writer_.take(); }
 
 private:
-    byte_writer out_;
+    byte_writer writer_;
 };
 
 // Calls known(tag, value) for each field; it returns false for a tag that it does not know.
 template <class Known>
 void for_each_field(const_bytes payload, std::string_view what, Known&& known) {
-    byte_reader in(payload, what);
+    byte_reader reader(payload, what);
     int last = -1;
-    while (in.remaining() > 0) {
-        const auto tagged = in.integer<std::uint16_t>();
-        const auto value = in.sized<std::uint32_t>(limits::max_record_bytes);
+    while (reader.remaining() > 0) {
+        const auto tagged = reader.integer<std::uint16_t>();
+        const auto value = reader.sized<std::uint32_t>(limits::max_record_bytes);
         const std::uint16_t number = tagged & ~critical_bit;
-        if (number <= last) in.fail("has its fields out of order");
+        if (number <= last) reader.fail("has its fields out of order");
         last = number;
         if (!known(number, value) && (tagged & critical_bit) != 0)
             throw error(errc::unsupported, std::string(what) + " holds a field (" + std::to_string(number) +
@@ -64,18 +64,18 @@ void for_each_field(const_bytes payload, std::string_view what, Known&& known) {
 
 template <std::unsigned_integral Integer>
 Integer only_integer(const_bytes value, std::string_view what) {
-    byte_reader in(value, what);
-    const auto number = in.integer<Integer>();
-    in.finish();
+    byte_reader reader(value, what);
+    const auto number = reader.integer<Integer>();
+    reader.finish();
     return number;
 }
 
 template <class Array>
 Array only_bytes(const_bytes value, std::string_view what) {
     Array bytes;
-    byte_reader in(value, what);
-    std::ranges::copy(in.bytes(bytes.size()), bytes.begin());
-    in.finish();
+    byte_reader reader(value, what);
+    std::ranges::copy(reader.bytes(bytes.size()), bytes.begin());
+    reader.finish();
     return bytes;
 }
 
@@ -92,12 +92,12 @@ std::string only_text(const_bytes value, std::size_t maximum, std::string_view w
 
 }  // namespace
 
-void store_frame_header(mutable_bytes out, frame_type type, std::uint8_t flags, std::uint32_t transfer,
+void store_frame_header(mutable_bytes header, frame_type type, std::uint8_t flags, std::uint32_t transfer,
                         std::size_t payload_bytes) noexcept {
-    out[0] = static_cast<std::byte>(type);
-    out[1] = static_cast<std::byte>(flags);
-    store_big_endian(out.subspan(2), transfer);
-    store_big_endian(out.subspan(6), static_cast<std::uint32_t>(payload_bytes));
+    header[0] = static_cast<std::byte>(type);
+    header[1] = static_cast<std::byte>(flags);
+    store_big_endian(header.subspan(2), transfer);
+    store_big_endian(header.subspan(6), static_cast<std::uint32_t>(payload_bytes));
 }
 
 frame take_frame(byte_reader& record) {
@@ -117,23 +117,23 @@ frame take_frame(byte_reader& record) {
 
 std::vector<std::byte> encode(const offer_frame& content) {
     const auto& what = content.what;
-    field_writer out;
-    out.integer(tag::offer_kind, static_cast<std::uint8_t>(what.kind), necessity::critical);
-    if (!what.name.empty()) out.field(tag::offer_name, as_bytes(what.name));
-    if (what.size) out.integer(tag::offer_size, *what.size);
-    if (what.mode) out.integer(tag::offer_mode, *what.mode);
+    field_writer writer;
+    writer.integer(tag::offer_kind, static_cast<std::uint8_t>(what.kind), necessity::critical);
+    if (!what.name.empty()) writer.field(tag::offer_name, as_bytes(what.name));
+    if (what.size) writer.integer(tag::offer_size, *what.size);
+    if (what.mode) writer.integer(tag::offer_mode, *what.mode);
     if (what.mtime) {
         byte_writer time;
         time.integer(static_cast<std::uint64_t>(what.mtime->seconds)).integer(what.mtime->nanoseconds);
-        out.field(tag::offer_mtime, time.view());
+        writer.field(tag::offer_mtime, time.view());
     }
     if (content.compression != compression_kind::none)
-        out.integer(tag::offer_compression, static_cast<std::uint8_t>(content.compression), necessity::critical);
-    if (what.wants_resume) out.field(tag::offer_resume, {});
+        writer.integer(tag::offer_compression, static_cast<std::uint8_t>(content.compression), necessity::critical);
+    if (what.wants_resume) writer.field(tag::offer_resume, {});
     if (content.digest != digest_kind::none)
-        out.integer(tag::offer_digest, static_cast<std::uint8_t>(content.digest), necessity::critical);
-    if (content.id) out.field(tag::offer_id, *content.id);
-    return out.take();
+        writer.integer(tag::offer_digest, static_cast<std::uint8_t>(content.digest), necessity::critical);
+    if (content.id) writer.field(tag::offer_id, *content.id);
+    return writer.take();
 }
 
 offer_frame decode_offer(const_bytes payload) {
@@ -160,12 +160,12 @@ offer_frame decode_offer(const_bytes payload) {
                 return true;
             }
             case tag::offer_mtime: {
-                byte_reader in(value, what);
+                byte_reader reader(value, what);
                 file_time time;
-                time.seconds = static_cast<std::int64_t>(in.integer<std::uint64_t>());
-                time.nanoseconds = in.integer<std::uint32_t>();
-                in.finish();
-                if (time.nanoseconds >= 1'000'000'000) in.fail("has a time out of bounds");
+                time.seconds = static_cast<std::int64_t>(reader.integer<std::uint64_t>());
+                time.nanoseconds = reader.integer<std::uint32_t>();
+                reader.finish();
+                if (time.nanoseconds >= 1'000'000'000) reader.fail("has a time out of bounds");
                 content.what.mtime = time;
                 return true;
             }
@@ -199,10 +199,10 @@ offer_frame decode_offer(const_bytes payload) {
 }
 
 std::vector<std::byte> encode(const accept_frame& content) {
-    field_writer out;
-    out.integer(tag::accept_offset, content.offset);
-    if (content.prefix) out.field(tag::accept_prefix, *content.prefix);
-    return out.take();
+    field_writer writer;
+    writer.integer(tag::accept_offset, content.offset);
+    if (content.prefix) writer.field(tag::accept_prefix, *content.prefix);
+    return writer.take();
 }
 
 accept_frame decode_accept(const_bytes payload) {
@@ -224,10 +224,10 @@ accept_frame decode_accept(const_bytes payload) {
 }
 
 std::vector<std::byte> encode(const end_frame& content) {
-    field_writer out;
-    out.integer(tag::end_size, content.size);
-    if (content.digest) out.field(tag::end_digest, *content.digest);
-    return out.take();
+    field_writer writer;
+    writer.integer(tag::end_size, content.size);
+    if (content.digest) writer.field(tag::end_digest, *content.digest);
+    return writer.take();
 }
 
 end_frame decode_end(const_bytes payload) {
@@ -249,14 +249,15 @@ end_frame decode_end(const_bytes payload) {
 }
 
 std::vector<std::byte> encode(const result_frame& content) {
-    field_writer out;
-    out.integer(tag::result_status, content.failure ? static_cast<std::uint32_t>(*content.failure) : std::uint32_t{0},
-                necessity::critical);
+    field_writer writer;
+    writer.integer(tag::result_status,
+                   content.failure ? static_cast<std::uint32_t>(*content.failure) : std::uint32_t{0},
+                   necessity::critical);
     if (!content.text.empty())
-        out.field(tag::result_text, as_bytes(std::string_view(content.text).substr(0, limits::max_text_bytes)));
-    if (!content.response.empty()) out.field(tag::result_response, content.response);
-    if (!content.outcome.empty()) out.field(tag::result_outcome, as_bytes(content.outcome));
-    return out.take();
+        writer.field(tag::result_text, as_bytes(std::string_view(content.text).substr(0, limits::max_text_bytes)));
+    if (!content.response.empty()) writer.field(tag::result_response, content.response);
+    if (!content.outcome.empty()) writer.field(tag::result_outcome, as_bytes(content.outcome));
+    return writer.take();
 }
 
 result_frame decode_result(const_bytes payload) {
@@ -288,10 +289,10 @@ result_frame decode_result(const_bytes payload) {
 }
 
 std::vector<std::byte> encode(const streams_frame& content) {
-    field_writer out;
-    out.integer(tag::streams_count, content.count);
-    if (content.token) out.field(tag::streams_token, *content.token);
-    return out.take();
+    field_writer writer;
+    writer.integer(tag::streams_count, content.count);
+    if (content.token) writer.field(tag::streams_token, *content.token);
+    return writer.take();
 }
 
 streams_frame decode_streams(const_bytes payload) {
@@ -313,9 +314,9 @@ streams_frame decode_streams(const_bytes payload) {
 }
 
 std::vector<std::byte> encode(const join_frame& content) {
-    field_writer out;
-    out.field(tag::join_token, content.token);
-    return out.take();
+    field_writer writer;
+    writer.field(tag::join_token, content.token);
+    return writer.take();
 }
 
 join_frame decode_join(const_bytes payload) {
@@ -330,25 +331,25 @@ join_frame decode_join(const_bytes payload) {
     return {*token};
 }
 
-void store_order_frame(mutable_bytes out, std::uint64_t number) noexcept {
-    store_frame_header(out, frame_type::order, 0, 0, sizeof number);
-    store_big_endian(out.subspan(frame_header_bytes), number);
+void store_order_frame(mutable_bytes frame, std::uint64_t number) noexcept {
+    store_frame_header(frame, frame_type::order, 0, 0, sizeof number);
+    store_big_endian(frame.subspan(frame_header_bytes), number);
 }
 
 std::optional<numbered_record> take_order(const_bytes record) {
     if (record.empty() || static_cast<frame_type>(record.front()) != frame_type::order) return std::nullopt;
-    byte_reader in(record, "a record of the peer");
-    const auto order = take_frame(in);
+    byte_reader reader(record, "a record of the peer");
+    const auto order = take_frame(reader);
     byte_reader payload(order.payload, "the peer's ORDER");
     const auto number = payload.integer<std::uint64_t>();
     payload.finish();
-    return numbered_record{number, record.last(in.remaining())};
+    return numbered_record{number, record.last(reader.remaining())};
 }
 
 void require_only_pings(const_bytes record) {
-    byte_reader in(record, "a record of the peer");
-    while (in.remaining() > 0)
-        if (take_frame(in).type != frame_type::ping)
+    byte_reader reader(record, "a record of the peer");
+    while (reader.remaining() > 0)
+        if (take_frame(reader).type != frame_type::ping)
             throw error(errc::protocol, "the peer sent a record without a number where all have one");
 }
 

@@ -51,8 +51,8 @@ struct frame {
     const_bytes payload;
 };
 
-// Writes the header of a frame to the first frame_header_bytes of `out`.
-void store_frame_header(mutable_bytes out, frame_type type, std::uint8_t flags, std::uint32_t transfer,
+// Writes the header of a frame to the first frame_header_bytes of `header`.
+void store_frame_header(mutable_bytes header, frame_type type, std::uint8_t flags, std::uint32_t transfer,
                         std::size_t payload_bytes) noexcept;
 
 // Takes the next frame off the front of an opened record. A type that is not known is returned as it is, unless it is
@@ -133,7 +133,7 @@ join_frame decode_join(const_bytes payload);
 
 // ORDER: its header, and the number of the record.
 inline constexpr std::size_t order_frame_bytes = frame_header_bytes + sizeof(std::uint64_t);
-void store_order_frame(mutable_bytes out, std::uint64_t number) noexcept;
+void store_order_frame(mutable_bytes frame, std::uint64_t number) noexcept;
 
 struct numbered_record {
     std::uint64_t number;

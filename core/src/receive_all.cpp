@@ -17,13 +17,13 @@ constexpr std::size_t piece_bytes = std::size_t{256} << 10;
 
 // The loop that both forms share. `place(n)` gives room for up to n bytes, `took(bytes)` takes what was read there.
 template <class Place, class Took>
-received read_until_end(connection& from, const receive_all_options& options, Place&& place, Took&& took) {
-    from.set_read_timeout(options.idle_timeout);
+received read_until_end(connection& link, const receive_all_options& options, Place&& place, Took&& took) {
+    link.set_read_timeout(options.idle_timeout);
     received so_far{receive_end::closed, 0};
     // Nothing if the peer was silent. Only around the read: a sink that times out is no silent peer.
     const auto read = [&](mutable_bytes room) -> std::optional<std::size_t> {
         try {
-            return from.read_some(room);
+            return link.read_some(room);
         } catch (const error& e) {
             if (e.code() != errc::timed_out) throw;
             so_far.how = receive_end::idle;
@@ -39,8 +39,8 @@ received read_until_end(connection& from, const receive_all_options& options, Pl
         took(room.first(*got));
     }
     // Exactly the limit is within it: what tells is whether the peer has more to say.
-    std::byte beyond;
-    const auto got = read({&beyond, 1});
+    std::byte extra;
+    const auto got = read({&extra, 1});
     if (got && *got > 0) so_far.how = receive_end::limit;
     return so_far;
 }
@@ -84,18 +84,18 @@ mutable_bytes growing_buffer::room(std::size_t wanted) {
     return {data_ + size_, capacity_ - size_};
 }
 
-received receive_all(connection& from, const receive_all_options& options,
+received receive_all(connection& link, const receive_all_options& options,
                      const std::function<void(const_bytes)>& consume) {
     const auto piece = std::make_unique_for_overwrite<std::byte[]>(piece_bytes);
     return read_until_end(
-        from, options, [&](std::size_t wanted) { return mutable_bytes(piece.get(), wanted); },
+        link, options, [&](std::size_t wanted) { return mutable_bytes(piece.get(), wanted); },
         [&](const_bytes got) { consume(got); });
 }
 
-received receive_all(connection& from, const receive_all_options& options, growing_buffer& into) {
+received receive_all(connection& link, const receive_all_options& options, growing_buffer& buffer) {
     return read_until_end(
-        from, options, [&](std::size_t wanted) { return into.room(wanted).first(wanted); },
-        [&](const_bytes got) { into.commit(got.size()); });
+        link, options, [&](std::size_t wanted) { return buffer.room(wanted).first(wanted); },
+        [&](const_bytes got) { buffer.commit(got.size()); });
 }
 
 }  // namespace wherry

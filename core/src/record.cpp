@@ -55,23 +55,23 @@ void record_buffer::take_over(record_buffer& other) {
     used_ = std::exchange(other.used_, other.reserved_);
 }
 
-const_bytes record_buffer::seal(cipher_session& with) {
+const_bytes record_buffer::seal(cipher_session& session) {
     const std::size_t sealed = used_ + overhead_;
-    with.seal({body(), sealed}, used_);
+    session.seal({body(), sealed}, used_);
     used_ = reserved_;
     store_big_endian<std::uint32_t>({bytes(), record_length_bytes}, static_cast<std::uint32_t>(sealed));
     return {bytes(), record_length_bytes + sealed};
 }
 
-record_reader::record_reader(connection& link, cipher_session& with, std::chrono::milliseconds record_timeout,
+record_reader::record_reader(connection& link, cipher_session& session, std::chrono::milliseconds record_timeout,
                              std::shared_ptr<last_heard> heard) noexcept
-    : link_(link), with_(with), record_timeout_(record_timeout), heard_(std::move(heard)) {}
+    : link_(link), session_(session), record_timeout_(record_timeout), heard_(std::move(heard)) {}
 
-std::optional<std::size_t> record_reader::next_length(ahead how) {
+std::optional<std::size_t> record_reader::next_length(read_size how) {
     if (!fill(record_length_bytes, how)) return std::nullopt;
-    const std::size_t sealed = load_big_endian<std::uint32_t>({in_.get() + begin_, record_length_bytes});
+    const std::size_t sealed = load_big_endian<std::uint32_t>({buffer_.get() + begin_, record_length_bytes});
     // A record without a frame says nothing; it would only keep us busy.
-    if (sealed > limits::max_record_bytes || sealed < with_.overhead() + frame_header_bytes)
+    if (sealed > limits::max_record_bytes || sealed < session_.overhead() + frame_header_bytes)
         throw error(errc::protocol, fmt::format("the peer announced a record of {} bytes, which is out of bounds; the "
                                                 "stream is damaged or no wherry's",
                                                 sealed));
@@ -79,43 +79,43 @@ std::optional<std::size_t> record_reader::next_length(ahead how) {
 }
 
 std::optional<const_bytes> record_reader::next() {
-    const auto sealed = next_length(ahead::comfortably);
+    const auto sealed = next_length(read_size::comfortable);
     if (!sealed) return std::nullopt;
     fill(record_length_bytes + *sealed);
-    const auto opened = with_.open({in_.get() + begin_ + record_length_bytes, *sealed});
+    const auto opened = session_.open({buffer_.get() + begin_ + record_length_bytes, *sealed});
     begin_ += record_length_bytes + *sealed;
     return opened;
 }
 
 bool record_reader::is_next_short(std::size_t sealed_bytes) {
-    const auto sealed = next_length(ahead::barely);
+    const auto sealed = next_length(read_size::bare);
     if (!sealed || *sealed > sealed_bytes) return false;
-    fill(record_length_bytes + *sealed, ahead::barely);
+    fill(record_length_bytes + *sealed, read_size::bare);
     return true;
 }
 
-bool record_reader::fill(std::size_t wanted, ahead how) {
+bool record_reader::fill(std::size_t wanted, read_size how) {
     if (end_ - begin_ >= wanted) return true;
     if (begin_ == end_) begin_ = end_ = 0;
-    const bool is_bare = how == ahead::barely;
+    const bool is_bare = how == read_size::bare;
     const std::size_t comfortable =
         is_bare ? std::max(wanted, bare_read_bytes) : std::max(wanted + read_ahead_bytes, least_read_bytes);
-    if (in_.capacity() - begin_ < wanted || (!is_bare && in_.capacity() < least_read_bytes)) {
+    if (buffer_.capacity() - begin_ < wanted || (!is_bare && buffer_.capacity() < least_read_bytes)) {
         // Only the head of one record is ever here, so this moves little.
-        if (in_.capacity() < comfortable) {
+        if (buffer_.capacity() < comfortable) {
             record_memory larger(comfortable);
-            if (end_ > begin_) std::memcpy(larger.get(), in_.get() + begin_, end_ - begin_);
-            in_ = std::move(larger);
+            if (end_ > begin_) std::memcpy(larger.get(), buffer_.get() + begin_, end_ - begin_);
+            buffer_ = std::move(larger);
         } else {
-            std::memmove(in_.get(), in_.get() + begin_, end_ - begin_);
+            std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
         }
         end_ -= begin_;
         begin_ = 0;
     }
     const auto begun = clock::now();
     while (end_ - begin_ < wanted) {
-        const std::size_t target = std::min(in_.capacity(), begin_ + comfortable);
-        const auto got = link_.read_some({in_.get() + end_, target - end_});
+        const std::size_t target = std::min(buffer_.capacity(), begin_ + comfortable);
+        const auto got = link_.read_some({buffer_.get() + end_, target - end_});
         if (got == 0) {
             if (end_ == begin_) return false;
             throw error(errc::disconnected, "the link was cut in the middle of a record");

@@ -58,7 +58,7 @@ public:
 
     // Seals what was appended and returns the whole record, to be written before anything else is done with this.
     // Leaves the buffer empty.
-    const_bytes seal(cipher_session& with);
+    const_bytes seal(cipher_session& session);
 
 private:
     // Takes memory when it is first needed: many are never used.
@@ -84,7 +84,7 @@ public:
     // `heard` (may be null) has the time of what was last read. `record_timeout` is for one record from its first byte
     // to its last, for a length that was changed on the way may promise more than a living peer, which goes on to say
     // PING, will ever send; zero: for ever.
-    record_reader(connection& link, cipher_session& with,
+    record_reader(connection& link, cipher_session& session,
                   std::chrono::milliseconds record_timeout = std::chrono::milliseconds(0),
                   std::shared_ptr<last_heard> heard = nullptr) noexcept;
 
@@ -98,18 +98,18 @@ public:
     bool is_next_short(std::size_t sealed_bytes);
 
 private:
-    enum class ahead { comfortably, barely };
+    enum class read_size { comfortable, bare };
 
     // The length of the next sealed body; nothing at the end of the stream.
-    std::optional<std::size_t> next_length(ahead how);
+    std::optional<std::size_t> next_length(read_size how);
     // Reads until `wanted` bytes are there; false if the stream ended before the first.
-    bool fill(std::size_t wanted, ahead how = ahead::comfortably);
+    bool fill(std::size_t wanted, read_size how = read_size::comfortable);
 
     connection& link_;
-    cipher_session& with_;
+    cipher_session& session_;
     const std::chrono::milliseconds record_timeout_;
     const std::shared_ptr<last_heard> heard_;
-    record_memory in_;
+    record_memory buffer_;
     std::size_t begin_ = 0, end_ = 0;  // what was read and not yet returned
 };
 

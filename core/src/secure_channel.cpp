@@ -26,9 +26,9 @@ constexpr std::array<std::byte, 8> magic = {std::byte{0x89}, std::byte{'w'}, std
 constexpr std::uint8_t protocol_version = 1;
 
 std::vector<std::byte> make_preface(std::string_view cipher_name) {
-    byte_writer out;
-    out.bytes(magic).integer(protocol_version).sized<std::uint8_t>(as_bytes(cipher_name));
-    return out.take();
+    byte_writer writer;
+    writer.bytes(magic).integer(protocol_version).sized<std::uint8_t>(as_bytes(cipher_name));
+    return writer.take();
 }
 
 struct preface {
@@ -36,10 +36,10 @@ struct preface {
     std::string cipher_name;  // not known of another version
 };
 
-void read_exactly(stream& from, mutable_bytes into, std::string_view what) {
+void read_exactly(stream& link, mutable_bytes buffer, std::string_view what) {
     std::size_t have = 0;
-    while (have < into.size()) {
-        const auto got = from.read_some(into.subspan(have));
+    while (have < buffer.size()) {
+        const auto got = link.read_some(buffer.subspan(have));
         if (got == 0) throw error(errc::disconnected, "the peer closed the connection " + std::string(what));
         have += got;
     }
@@ -56,15 +56,15 @@ bool begins_ours(const_bytes said) {
                             printable(as_text(said))));
 }
 
-preface read_preface(stream& from) {
+preface read_preface(stream& link) {
     // A peer that speaks something else may say less than a preface and then wait for us: so the first byte, which
     // hardly anything else begins with, comes by itself, and then every piece is looked at when it is there.
     std::array<std::byte, 24> said{};
-    read_exactly(from, std::span(said).first(1), "without a word");
+    read_exactly(link, std::span(said).first(1), "without a word");
     std::size_t have = 1;
     if (!begins_ours(std::span(said).first(have))) {
         try {
-            have += from.read_some(std::span(said).subspan(have));
+            have += link.read_some(std::span(said).subspan(have));
         } catch (const error&) {
             // What it said so far will do.
         }
@@ -72,7 +72,7 @@ preface read_preface(stream& from) {
     }
     constexpr auto version_at = magic.size(), head_bytes = magic.size() + 2;
     while (have < head_bytes) {
-        const auto got = from.read_some(std::span(said).first(head_bytes).subspan(have));
+        const auto got = link.read_some(std::span(said).first(head_bytes).subspan(have));
         if (got == 0) throw error(errc::disconnected, "the peer closed the connection in the middle of its preface");
         have += got;
         if (!begins_ours(std::span(said).first(have))) fail_as_foreign(std::span(said).first(have));
@@ -84,7 +84,7 @@ preface read_preface(stream& from) {
     if (length == 0 || length > limits::max_cipher_name_bytes)
         throw error(errc::protocol, "the peer's preface has a length out of bounds");
     std::vector<std::byte> name(length);
-    read_exactly(from, name, "in the middle of its preface");
+    read_exactly(link, name, "in the middle of its preface");
     told.cipher_name = as_text(name);
     return told;
 }
@@ -132,12 +132,12 @@ public:
         require_agreement(read_preface(*this), expected);
     }
 
-    std::size_t read_some(mutable_bytes into) override {
+    std::size_t read_some(mutable_bytes buffer) override {
         let_go();
         take_preface();
         link_.set_read_timeout(time_left());
         try {
-            return link_.read_some(into);
+            return link_.read_some(buffer);
         } catch (const error& e) {
             if (e.code() == errc::timed_out) throw too_slow();
             throw;

@@ -52,19 +52,21 @@ std::string text_or_empty(const char* text) { return text ? text : ""; }
 
 class adapted_connection final : public connection {
 public:
-    adapted_connection(instance_pointer of, void* handle)
-        : of_(std::move(of)), handle_(handle), address_(noted(*of_, plugin_function::peer_address, [&] {
-              return text_or_empty(table_.peer_address(handle));
-          })) {}
+    adapted_connection(instance_pointer instance, void* handle)
+        : instance_(std::move(instance)),
+          handle_(handle),
+          address_(noted(*instance_, plugin_function::peer_address,
+                         [&] { return text_or_empty(table_.peer_address(handle)); })) {}
     ~adapted_connection() override {
-        noted(*of_, plugin_function::connection_close, [&] { table_.connection_close(handle_); });
+        noted(*instance_, plugin_function::connection_close, [&] { table_.connection_close(handle_); });
     }
 
-    std::size_t read_some(mutable_bytes into) override {
+    std::size_t read_some(mutable_bytes buffer) override {
         std::size_t length = 0;
-        checked(*of_, plugin_function::read_some,
-                [&](wherry_error* e) { return table_.read_some(handle_, into.data(), into.size(), &length, e); });
-        if (length > into.size()) throw error(errc::internal, of_->name + ": read more than it was given room for");
+        checked(*instance_, plugin_function::read_some,
+                [&](wherry_error* e) { return table_.read_some(handle_, buffer.data(), buffer.size(), &length, e); });
+        if (length > buffer.size())
+            throw error(errc::internal, instance_->name + ": read more than it was given room for");
         return length;
     }
 
@@ -74,63 +76,65 @@ public:
         while (!pieces.empty()) {
             const auto now = pieces.first(std::min(few, pieces.size()));
             for (std::size_t i = 0; i < now.size(); ++i) rows[i] = {now[i].data(), now[i].size()};
-            checked(*of_, plugin_function::write_all,
+            checked(*instance_, plugin_function::write_all,
                     [&](wherry_error* e) { return table_.write_all(handle_, rows.data(), now.size(), e); });
             pieces = pieces.subspan(now.size());
         }
     }
 
     void shutdown_write() override {
-        checked(*of_, plugin_function::shutdown_write,
+        checked(*instance_, plugin_function::shutdown_write,
                 [&](wherry_error* e) { return table_.shutdown_write(handle_, e); });
     }
 
     void set_read_timeout(std::chrono::milliseconds timeout) noexcept override {
-        noted(*of_, plugin_function::set_read_timeout,
+        noted(*instance_, plugin_function::set_read_timeout,
               [&] { table_.set_read_timeout(handle_, as_milliseconds(timeout)); });
     }
     void set_write_timeout(std::chrono::milliseconds timeout) noexcept override {
-        noted(*of_, plugin_function::set_write_timeout,
+        noted(*instance_, plugin_function::set_write_timeout,
               [&] { table_.set_write_timeout(handle_, as_milliseconds(timeout)); });
     }
     void abort() noexcept override {
-        noted(*of_, plugin_function::connection_abort, [&] { table_.abort(handle_); });
+        noted(*instance_, plugin_function::connection_abort, [&] { table_.abort(handle_); });
     }
     std::string_view peer_address() const noexcept override { return address_; }
     std::size_t record_bytes() const noexcept override {
-        return noted(*of_, plugin_function::record_bytes, [&] { return table_.record_bytes(handle_); });
+        return noted(*instance_, plugin_function::record_bytes, [&] { return table_.record_bytes(handle_); });
     }
 
 private:
-    const instance_pointer of_;
-    const wherry_transport_functions& table_ = std::get<wherry_transport_functions>(of_->functions);
+    const instance_pointer instance_;
+    const wherry_transport_functions& table_ = std::get<wherry_transport_functions>(instance_->functions);
     void* const handle_;
     const std::string address_;
 };
 
 class adapted_listener final : public listener {
 public:
-    adapted_listener(instance_pointer of, void* handle)
-        : of_(std::move(of)), handle_(handle), address_(noted(*of_, plugin_function::listener_address, [&] {
-              return text_or_empty(table_.listener_address(handle));
-          })) {}
+    adapted_listener(instance_pointer instance, void* handle)
+        : instance_(std::move(instance)),
+          handle_(handle),
+          address_(noted(*instance_, plugin_function::listener_address,
+                         [&] { return text_or_empty(table_.listener_address(handle)); })) {}
     ~adapted_listener() override {
-        noted(*of_, plugin_function::listener_close, [&] { table_.listener_close(handle_); });
+        noted(*instance_, plugin_function::listener_close, [&] { table_.listener_close(handle_); });
     }
 
     std::unique_ptr<connection> accept() override {
         void* handle = nullptr;
-        checked(*of_, plugin_function::accept, [&](wherry_error* e) { return table_.accept(handle_, &handle, e); });
-        return std::make_unique<adapted_connection>(of_, handle);
+        checked(*instance_, plugin_function::accept,
+                [&](wherry_error* e) { return table_.accept(handle_, &handle, e); });
+        return std::make_unique<adapted_connection>(instance_, handle);
     }
     std::string_view address() const noexcept override { return address_; }
     void abort() noexcept override {
-        noted(*of_, plugin_function::listener_abort, [&] { table_.listener_abort(handle_); });
+        noted(*instance_, plugin_function::listener_abort, [&] { table_.listener_abort(handle_); });
     }
 
 private:
-    const instance_pointer of_;
-    const wherry_transport_functions& table_ = std::get<wherry_transport_functions>(of_->functions);
+    const instance_pointer instance_;
+    const wherry_transport_functions& table_ = std::get<wherry_transport_functions>(instance_->functions);
     void* const handle_;
     const std::string address_;
 };
@@ -149,24 +153,25 @@ discovered_peer as_cpp(const wherry_discovered& c) {
 
 class adapted_transport final : public transport {
 public:
-    explicit adapted_transport(instance_pointer of) : of_(std::move(of)) {}
+    explicit adapted_transport(instance_pointer instance) : instance_(std::move(instance)) {}
 
     std::unique_ptr<connection> connect(const std::string& address) override {
         void* handle = nullptr;
-        checked(*of_, plugin_function::connect,
-                [&](wherry_error* e) { return table_.connect(of_->handle, address.c_str(), &handle, e); });
-        return std::make_unique<adapted_connection>(of_, handle);
+        checked(*instance_, plugin_function::connect,
+                [&](wherry_error* e) { return table_.connect(instance_->handle, address.c_str(), &handle, e); });
+        return std::make_unique<adapted_connection>(instance_, handle);
     }
 
     std::unique_ptr<listener> listen(const std::string& address) override {
         void* handle = nullptr;
-        checked(*of_, plugin_function::listen,
-                [&](wherry_error* e) { return table_.listen(of_->handle, address.c_str(), &handle, e); });
-        return std::make_unique<adapted_listener>(of_, handle);
+        checked(*instance_, plugin_function::listen,
+                [&](wherry_error* e) { return table_.listen(instance_->handle, address.c_str(), &handle, e); });
+        return std::make_unique<adapted_listener>(instance_, handle);
     }
 
     void discover(std::chrono::milliseconds limit, const std::function<bool(const discovered_peer&)>& found) override {
-        if (!table_.discover) throw error(errc::unsupported, of_->name + ": this transport cannot look for peers");
+        if (!table_.discover)
+            throw error(errc::unsupported, instance_->name + ": this transport cannot look for peers");
         struct call {
             const std::function<bool(const discovered_peer&)>& found;
             std::exception_ptr thrown;
@@ -180,13 +185,14 @@ public:
                 return 1;
             }
         };
-        checked(*of_, plugin_function::discover,
-                [&](wherry_error* e) { return table_.discover(of_->handle, as_milliseconds(limit), &state, tell, e); });
+        checked(*instance_, plugin_function::discover, [&](wherry_error* e) {
+            return table_.discover(instance_->handle, as_milliseconds(limit), &state, tell, e);
+        });
         if (state.thrown) std::rethrow_exception(state.thrown);
     }
 
     void pair(const std::string& address, std::chrono::milliseconds limit, pairing_agent& person) override {
-        if (!table_.pair) throw error(errc::unsupported, of_->name + ": this transport knows no pairing");
+        if (!table_.pair) throw error(errc::unsupported, instance_->name + ": this transport knows no pairing");
         const wherry_pairing_agent agent{
             .struct_size = sizeof(wherry_pairing_agent),
             .context = &person,
@@ -210,14 +216,14 @@ public:
                     abi::guard(nullptr, [&] { static_cast<pairing_agent*>(context)->show(code); });
                 },
         };
-        checked(*of_, plugin_function::pair, [&](wherry_error* e) {
-            return table_.pair(of_->handle, address.c_str(), as_milliseconds(limit), &agent, e);
+        checked(*instance_, plugin_function::pair, [&](wherry_error* e) {
+            return table_.pair(instance_->handle, address.c_str(), as_milliseconds(limit), &agent, e);
         });
     }
 
 private:
-    const instance_pointer of_;
-    const wherry_transport_functions& table_ = std::get<wherry_transport_functions>(of_->functions);
+    const instance_pointer instance_;
+    const wherry_transport_functions& table_ = std::get<wherry_transport_functions>(instance_->functions);
 };
 
 // ---- cipher ----
@@ -253,42 +259,43 @@ identity as_cpp(const wherry_identity& c) {
 
 class adapted_session final : public cipher_session {
 public:
-    adapted_session(instance_pointer of, void* handle)
-        : of_(std::move(of)),
+    adapted_session(instance_pointer instance, void* handle)
+        : instance_(std::move(instance)),
           handle_(handle),
-          overhead_(noted(*of_, plugin_function::overhead, [&] { return table_.overhead(handle); })) {
+          overhead_(noted(*instance_, plugin_function::overhead, [&] { return table_.overhead(handle); })) {
         wherry_identity peer{};
-        noted(*of_, plugin_function::peer, [&] { table_.peer(handle_, &peer); });
+        noted(*instance_, plugin_function::peer, [&] { table_.peer(handle_, &peer); });
         peer_ = as_cpp(peer);
-        description_ = noted(*of_, plugin_function::describe, [&] { return text_or_empty(table_.describe(handle_)); });
+        description_ =
+            noted(*instance_, plugin_function::describe, [&] { return text_or_empty(table_.describe(handle_)); });
     }
     ~adapted_session() override {
-        noted(*of_, plugin_function::session_close, [&] { table_.session_close(handle_); });
+        noted(*instance_, plugin_function::session_close, [&] { table_.session_close(handle_); });
     }
 
     void finish_handshake(stream& link) override {
         const auto c_link = as_c(link);
-        checked(*of_, plugin_function::finish_handshake,
+        checked(*instance_, plugin_function::finish_handshake,
                 [&](wherry_error* e) { return table_.finish_handshake(handle_, &c_link, e); });
     }
     std::size_t overhead() const noexcept override { return overhead_; }
     void seal(mutable_bytes record, std::size_t length) override {
-        checked(*of_, plugin_function::seal,
+        checked(*instance_, plugin_function::seal,
                 [&](wherry_error* e) { return table_.seal(handle_, record.data(), length, e); });
     }
     mutable_bytes open(mutable_bytes record) override {
         std::size_t length = 0;
-        checked(*of_, plugin_function::open,
+        checked(*instance_, plugin_function::open,
                 [&](wherry_error* e) { return table_.open(handle_, record.data(), record.size(), &length, e); });
-        if (length > record.size()) throw error(errc::internal, of_->name + ": opened to more than was sealed");
+        if (length > record.size()) throw error(errc::internal, instance_->name + ": opened to more than was sealed");
         return record.first(length);
     }
     const identity& peer() const noexcept override { return peer_; }
     std::string_view describe() const noexcept override { return description_; }
 
 private:
-    const instance_pointer of_;
-    const wherry_cipher_functions& table_ = std::get<wherry_cipher_functions>(of_->functions);
+    const instance_pointer instance_;
+    const wherry_cipher_functions& table_ = std::get<wherry_cipher_functions>(instance_->functions);
     void* const handle_;
     const std::size_t overhead_;
     identity peer_;
@@ -297,7 +304,7 @@ private:
 
 class adapted_cipher final : public cipher {
 public:
-    explicit adapted_cipher(instance_pointer of) : of_(std::move(of)) {}
+    explicit adapted_cipher(instance_pointer instance) : instance_(std::move(instance)) {}
 
     std::unique_ptr<cipher_session> handshake(role side, const_bytes prologue, stream& link,
                                               const peer_verifier& verify) override {
@@ -318,23 +325,23 @@ public:
         };
         const auto c_link = as_c(link);
         void* handle = nullptr;
-        checked(*of_, plugin_function::handshake,
-                [&](wherry_error* e) { return table_.handshake(of_->handle, &request, &c_link, &handle, e); });
-        auto session = std::make_unique<adapted_session>(of_, handle);
+        checked(*instance_, plugin_function::handshake,
+                [&](wherry_error* e) { return table_.handshake(instance_->handle, &request, &c_link, &handle, e); });
+        auto session = std::make_unique<adapted_session>(instance_, handle);
         if (session->overhead() > limits::max_record_overhead_bytes)
-            throw error(errc::internal, of_->name + ": adds more to a record than " +
+            throw error(errc::internal, instance_->name + ": adds more to a record than " +
                                             std::to_string(limits::max_record_overhead_bytes) + " bytes");
         return session;
     }
 
     bool is_insecure() const noexcept override {
-        return table_.is_insecure &&
-               noted(*of_, plugin_function::is_insecure, [&] { return table_.is_insecure(of_->handle) != 0; });
+        return table_.is_insecure && noted(*instance_, plugin_function::is_insecure,
+                                           [&] { return table_.is_insecure(instance_->handle) != 0; });
     }
 
 private:
-    const instance_pointer of_;
-    const wherry_cipher_functions& table_ = std::get<wherry_cipher_functions>(of_->functions);
+    const instance_pointer instance_;
+    const wherry_cipher_functions& table_ = std::get<wherry_cipher_functions>(instance_->functions);
 };
 
 // ---- sink ----
@@ -371,40 +378,43 @@ wherry_response as_c(response& answer) noexcept {
 class adapted_delivery final : public delivery {
 public:
     // `group` may be null.
-    adapted_delivery(instance_pointer of, void* handle, std::uint64_t offset, group_commit* group)
-        : of_(std::move(of)), handle_(handle), offset_(offset), group_(group) {}
+    adapted_delivery(instance_pointer instance, void* handle, std::uint64_t offset, group_commit* group)
+        : instance_(std::move(instance)), handle_(handle), offset_(offset), group_(group) {}
     ~adapted_delivery() override { abort(partial::drop); }
 
     std::uint64_t offset() const noexcept override { return offset_; }
 
-    std::size_t read_back(std::uint64_t position, mutable_bytes into) override {
-        if (!table_.read_back) throw error(errc::internal, of_->name + ": offers to resume but cannot read back");
-        const turn mine(*of_);
+    std::size_t read_back(std::uint64_t position, mutable_bytes buffer) override {
+        if (!table_.read_back) throw error(errc::internal, instance_->name + ": offers to resume but cannot read back");
+        const turn mine(*instance_);
         std::size_t length = 0;
-        checked(*of_, plugin_function::read_back, [&](wherry_error* e) {
-            return table_.read_back(handle_, position, into.data(), into.size(), &length, e);
+        checked(*instance_, plugin_function::read_back, [&](wherry_error* e) {
+            return table_.read_back(handle_, position, buffer.data(), buffer.size(), &length, e);
         });
-        if (length > into.size()) throw error(errc::internal, of_->name + ": read more than it was given room for");
+        if (length > buffer.size())
+            throw error(errc::internal, instance_->name + ": read more than it was given room for");
         return length;
     }
 
     void write(const_bytes bytes) override {
-        const turn mine(*of_);
-        checked(*of_, plugin_function::write,
+        const turn mine(*instance_);
+        checked(*instance_, plugin_function::write,
                 [&](wherry_error* e) { return table_.write(handle_, bytes.data(), bytes.size(), e); });
     }
 
     void finish(response& answer) override {
         const auto c_answer = as_c(answer);
-        const turn mine(*of_);
+        const turn mine(*instance_);
         has_ended_ = true;
-        checked(*of_, plugin_function::finish, [&](wherry_error* e) { return table_.finish(handle_, &c_answer, e); });
+        checked(*instance_, plugin_function::finish,
+                [&](wherry_error* e) { return table_.finish(handle_, &c_answer, e); });
     }
 
     bool finishes_at_once() const noexcept override {
         if (!table_.finishes_at_once) return false;
-        const turn mine(*of_);
-        return noted(*of_, plugin_function::finishes_at_once, [&] { return table_.finishes_at_once(handle_) != 0; });
+        const turn mine(*instance_);
+        return noted(*instance_, plugin_function::finishes_at_once,
+                     [&] { return table_.finishes_at_once(handle_) != 0; });
     }
 
     group_commit* commits_with() noexcept override { return group_; }
@@ -417,14 +427,14 @@ public:
 
     void abort(partial what_came) noexcept override {
         if (std::exchange(has_ended_, true)) return;
-        const turn mine(*of_);
-        noted(*of_, plugin_function::delivery_abort,
+        const turn mine(*instance_);
+        noted(*instance_, plugin_function::delivery_abort,
               [&] { table_.abort(handle_, what_came == partial::keep ? 1 : 0); });
     }
 
 private:
-    const instance_pointer of_;
-    const wherry_sink_functions& table_ = std::get<wherry_sink_functions>(of_->functions);
+    const instance_pointer instance_;
+    const wherry_sink_functions& table_ = std::get<wherry_sink_functions>(instance_->functions);
     void* const handle_;
     const std::uint64_t offset_;
     group_commit* const group_;
@@ -433,16 +443,16 @@ private:
 
 class adapted_sink final : public sink, public group_commit {
 public:
-    explicit adapted_sink(instance_pointer of) : of_(std::move(of)) {}
+    explicit adapted_sink(instance_pointer instance) : instance_(std::move(instance)) {}
 
-    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override {
-        const std::string address(from.address);
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& peer) override {
+        const std::string address(peer.address);
         const wherry_identity who{
             .struct_size = sizeof(wherry_identity),
-            .algorithm = from.who.algorithm.c_str(),
-            .public_key = from.who.public_key.c_str(),
-            .fingerprint = from.who.fingerprint.c_str(),
-            .label = from.who.label.c_str(),
+            .algorithm = peer.who.algorithm.c_str(),
+            .public_key = peer.who.public_key.c_str(),
+            .fingerprint = peer.who.fingerprint.c_str(),
+            .label = peer.who.label.c_str(),
         };
         wherry_offer c{};
         c.struct_size = sizeof c;
@@ -463,15 +473,16 @@ public:
         void* handle = nullptr;
         std::uint64_t offset = 0;
         {
-            const turn mine(*of_);
-            checked(*of_, plugin_function::begin,
-                    [&](wherry_error* e) { return table_.begin(of_->handle, &c, &handle, &offset, e); });
+            const turn mine(*instance_);
+            checked(*instance_, plugin_function::begin,
+                    [&](wherry_error* e) { return table_.begin(instance_->handle, &c, &handle, &offset, e); });
         }
-        return std::make_unique<adapted_delivery>(of_, handle, offset, table_.finish_group ? this : nullptr);
+        return std::make_unique<adapted_delivery>(instance_, handle, offset, table_.finish_group ? this : nullptr);
     }
 
     void interrupt() noexcept override {
-        if (table_.interrupt) noted(*of_, plugin_function::interrupt, [&] { table_.interrupt(of_->handle); });
+        if (table_.interrupt)
+            noted(*instance_, plugin_function::interrupt, [&] { table_.interrupt(instance_->handle); });
     }
 
 private:
@@ -500,10 +511,10 @@ private:
             endings.push_back(&to_end);
         }
         {
-            const turn mine(*of_);
+            const turn mine(*instance_);
             try {
-                noted(*of_, plugin_function::finish_group,
-                      [&] { table_.finish_group(of_->handle, endings.data(), endings.size()); });
+                noted(*instance_, plugin_function::finish_group,
+                      [&] { table_.finish_group(instance_->handle, endings.data(), endings.size()); });
             } catch (...) {
                 // As in checked(): those that it had not come to are the failures.
             }
@@ -513,7 +524,7 @@ private:
 
     std::optional<error> failure_of(wherry_ending& ended) const noexcept {
         try {
-            abi::checked(of_->name, [&](wherry_error* e) {
+            abi::checked(instance_->name, [&](wherry_error* e) {
                 if (ended.status == WHERRY_INTERNAL && ended.error.text[0] == '\0')
                     return abi::fill(*e, errc::internal, "did not say how a delivery of a group ended");
                 if (ended.status != WHERRY_OK) *e = ended.error;
@@ -525,22 +536,22 @@ private:
         }
     }
 
-    const instance_pointer of_;
-    const wherry_sink_functions& table_ = std::get<wherry_sink_functions>(of_->functions);
+    const instance_pointer instance_;
+    const wherry_sink_functions& table_ = std::get<wherry_sink_functions>(instance_->functions);
 };
 
 }  // namespace
 
-std::unique_ptr<transport> adapt_transport(std::shared_ptr<plugin_instance> of) {
-    return std::make_unique<adapted_transport>(std::move(of));
+std::unique_ptr<transport> adapt_transport(std::shared_ptr<plugin_instance> instance) {
+    return std::make_unique<adapted_transport>(std::move(instance));
 }
 
-std::unique_ptr<cipher> adapt_cipher(std::shared_ptr<plugin_instance> of) {
-    return std::make_unique<adapted_cipher>(std::move(of));
+std::unique_ptr<cipher> adapt_cipher(std::shared_ptr<plugin_instance> instance) {
+    return std::make_unique<adapted_cipher>(std::move(instance));
 }
 
-std::unique_ptr<sink> adapt_sink(std::shared_ptr<plugin_instance> of) {
-    return std::make_unique<adapted_sink>(std::move(of));
+std::unique_ptr<sink> adapt_sink(std::shared_ptr<plugin_instance> instance) {
+    return std::make_unique<adapted_sink>(std::move(instance));
 }
 
 }  // namespace wherry

@@ -45,8 +45,8 @@ struct plugin_instance {
 };
 
 // The C table of an instance as the C++ class that the engine and the library use. REQUIRES: the table is of that kind.
-std::unique_ptr<transport> adapt_transport(std::shared_ptr<plugin_instance> of);
-std::unique_ptr<cipher> adapt_cipher(std::shared_ptr<plugin_instance> of);
-std::unique_ptr<sink> adapt_sink(std::shared_ptr<plugin_instance> of);
+std::unique_ptr<transport> adapt_transport(std::shared_ptr<plugin_instance> instance);
+std::unique_ptr<cipher> adapt_cipher(std::shared_ptr<plugin_instance> instance);
+std::unique_ptr<sink> adapt_sink(std::shared_ptr<plugin_instance> instance);
 
 }  // namespace wherry

@@ -90,11 +90,11 @@ fs::path require_safe(const fs::path& file) {
 
 // Copies as much of a table as both sides know; the rest is zero, which means: not there.
 template <class Table>
-Table copy_table(const void* from) {
+Table copy_table(const void* source) {
     std::uint32_t size = 0;
-    std::memcpy(&size, from, sizeof size);
+    std::memcpy(&size, source, sizeof size);
     Table table{};
-    std::memcpy(&table, from, std::min<std::size_t>(size, sizeof table));
+    std::memcpy(&table, source, std::min<std::size_t>(size, sizeof table));
     return table;
 }
 

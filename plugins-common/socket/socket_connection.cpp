@@ -165,7 +165,7 @@ std::size_t socket_connection::end_of_reading(int code) {
     fail_transfer(code == 0 ? ECONNRESET : code, peer_address_);
 }
 
-std::size_t socket_connection::read_some(mutable_bytes into) {
+std::size_t socket_connection::read_some(mutable_bytes buffer) {
     deadline until;
     bool has_hung_up = false;
     for (;;) {
@@ -173,9 +173,9 @@ std::size_t socket_connection::read_some(mutable_bytes into) {
         if (is_read_out_) return 0;
         // Tried before any poll: where data flow, one system call does. Not where the last read took all there was.
         if (!is_emptied_) {
-            const auto got = uninterrupted([&] { return ::recv(socket_.get(), into.data(), into.size(), 0); });
+            const auto got = uninterrupted([&] { return ::recv(socket_.get(), buffer.data(), buffer.size(), 0); });
             if (got >= 0) {
-                is_emptied_ = got > 0 && static_cast<std::size_t>(got) < into.size();
+                is_emptied_ = got > 0 && static_cast<std::size_t>(got) < buffer.size();
                 return static_cast<std::size_t>(got);
             }
             const int code = errno;

@@ -86,7 +86,7 @@ public:
           let_go_(std::move(let_go)) {}
     ~socket_connection() override;
 
-    std::size_t read_some(mutable_bytes into) override;
+    std::size_t read_some(mutable_bytes buffer) override;
     using connection::write_all;
     // A write that timed out before its first byte may be repeated; one that was cut short is final for writing.
     void write_all(std::span<const const_bytes> pieces) override;

@@ -42,8 +42,8 @@ host_environment environment_from(const host_services& host) {
             case host_environment::level::error: return host.log(host_services::level::error, text);
         }
     };
-    given.ask_secret = [host](const std::string& prompt, std::span<char> into) {
-        return host.ask_secret(prompt, into).size();
+    given.ask_secret = [host](const std::string& prompt, std::span<char> room) {
+        return host.ask_secret(prompt, room).size();
     };
     given.show = [host](const std::string& lines) { host.show(lines); };
     return given;
@@ -51,9 +51,9 @@ host_environment environment_from(const host_services& host) {
 
 // The folder of the shared object that this code is in; empty if the loader does not tell.
 std::filesystem::path own_folder() {
-    static const char here = 0;
+    static const char anchor = 0;
     Dl_info about{};
-    if (::dladdr(&here, &about) == 0 || about.dli_fname == nullptr) return {};
+    if (::dladdr(&anchor, &about) == 0 || about.dli_fname == nullptr) return {};
     return std::filesystem::path(about.dli_fname).parent_path();
 }
 

@@ -14,20 +14,20 @@
 // The two directions in which a failure crosses the C line. Both sides of it use these: sdk.hpp and the host.
 namespace wherry::abi {
 
-inline wherry_status fill(wherry_error& out, errc code, std::string_view text, int system_error = 0) noexcept {
-    out.status = static_cast<wherry_status>(code);
-    out.system_error = system_error;
-    const auto length = std::min(text.size(), sizeof out.text - 1);
-    std::memcpy(out.text, text.data(), length);
-    out.text[length] = '\0';
-    return out.status;
+inline wherry_status fill(wherry_error& target, errc code, std::string_view text, int system_error = 0) noexcept {
+    target.status = static_cast<wherry_status>(code);
+    target.system_error = system_error;
+    const auto length = std::min(text.size(), sizeof target.text - 1);
+    std::memcpy(target.text, text.data(), length);
+    target.text[length] = '\0';
+    return target.status;
 }
 
 // Runs `body`; whatever it throws becomes a status and a filled error, for exceptions must not cross the line.
 template <class Body>
-wherry_status guard(wherry_error* out, Body&& body) noexcept {
+wherry_status guard(wherry_error* result, Body&& body) noexcept {
     wherry_error ignored;
-    wherry_error& target = out ? *out : ignored;
+    wherry_error& target = result ? *result : ignored;
     try {
         std::forward<Body>(body)();
         return WHERRY_OK;

@@ -25,19 +25,19 @@ inline std::string_view as_text(const_bytes bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// Writes `value` big-endian to the first sizeof(Integer) bytes of `out`. REQUIRES: out is that long.
+// Writes `value` big-endian to the first sizeof(Integer) bytes of `bytes`. REQUIRES: `bytes` is that long.
 template <std::unsigned_integral Integer>
-void store_big_endian(mutable_bytes out, Integer value) noexcept {
+void store_big_endian(mutable_bytes bytes, Integer value) noexcept {
     for (std::size_t i = 0; i < sizeof(Integer); ++i)
-        out[i] = static_cast<std::byte>(value >> (8 * (sizeof(Integer) - 1 - i)));
+        bytes[i] = static_cast<std::byte>(value >> (8 * (sizeof(Integer) - 1 - i)));
 }
 
 // Reads what store_big_endian wrote. REQUIRES: in holds sizeof(Integer) bytes.
 template <std::unsigned_integral Integer>
-Integer load_big_endian(const_bytes in) noexcept {
+Integer load_big_endian(const_bytes bytes) noexcept {
     Integer value = 0;
     for (std::size_t i = 0; i < sizeof(Integer); ++i)
-        value = static_cast<Integer>((sizeof(Integer) > 1 ? value << 8 : 0) | std::to_integer<Integer>(in[i]));
+        value = static_cast<Integer>((sizeof(Integer) > 1 ? value << 8 : 0) | std::to_integer<Integer>(bytes[i]));
     return value;
 }
 
@@ -93,9 +93,9 @@ class byte_writer {
 public:
     template <std::unsigned_integral Integer>
     byte_writer& integer(Integer value) {
-        const auto at = bytes_.size();
-        bytes_.resize(at + sizeof(Integer));
-        store_big_endian(mutable_bytes(bytes_).subspan(at), value);
+        const auto offset = bytes_.size();
+        bytes_.resize(offset + sizeof(Integer));
+        store_big_endian(mutable_bytes(bytes_).subspan(offset), value);
         return *this;
     }
 

@@ -16,7 +16,7 @@ public:
 
     explicit forwarding_connection(std::unique_ptr<connection> inner) noexcept : inner_(std::move(inner)) {}
 
-    std::size_t read_some(mutable_bytes into) override { return inner_->read_some(into); }
+    std::size_t read_some(mutable_bytes buffer) override { return inner_->read_some(buffer); }
     void write_all(std::span<const const_bytes> pieces) override { inner_->write_all(pieces); }
     void shutdown_write() override { inner_->shutdown_write(); }
     void set_read_timeout(std::chrono::milliseconds timeout) noexcept override { inner_->set_read_timeout(timeout); }

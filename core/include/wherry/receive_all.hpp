@@ -66,10 +66,10 @@ private:
 
 // Hands each piece, borrowed for the call, to `consume`; what that throws ends it. `consume` may set another read
 // timeout, which then applies to all further reads.
-received receive_all(connection& from, const receive_all_options& options,
+received receive_all(connection& link, const receive_all_options& options,
                      const std::function<void(const_bytes)>& consume);
 
-// Collects everything behind what `into` already holds. max_bytes bounds the memory.
-received receive_all(connection& from, const receive_all_options& options, growing_buffer& into);
+// Collects everything behind what `buffer` already holds. max_bytes bounds the memory.
+received receive_all(connection& link, const receive_all_options& options, growing_buffer& buffer);
 
 }  // namespace wherry

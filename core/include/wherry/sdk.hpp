@@ -150,14 +150,14 @@ public:
         host_->log(host_->context, static_cast<std::int32_t>(how), text.c_str());
     }
 
-    // Asks the person at the terminal, without echo. Writes to `into` and returns the part that is the answer; wipe it.
+    // Asks the person at the terminal, without echo. Writes to `room` and returns the part that is the answer; wipe it.
     // Throws errc::unsupported where there is no terminal.
-    std::span<char> ask_secret(const std::string& prompt, std::span<char> into) const {
+    std::span<char> ask_secret(const std::string& prompt, std::span<char> room) const {
         std::size_t length = 0;
         abi::checked({}, [&](wherry_error* e) {
-            return host_->ask_secret(host_->context, prompt.c_str(), into.data(), into.size(), &length, e);
+            return host_->ask_secret(host_->context, prompt.c_str(), room.data(), room.size(), &length, e);
         });
-        return into.first(length);
+        return room.first(length);
     }
 
     // Shows lines to the person who runs the program, what a peer said among them: control characters come out escaped.
@@ -198,8 +198,8 @@ Plugin& plugin_of(void* handle) {
 template <class Plugin>
 constexpr wherry_instance_functions instance_functions = {
     .struct_size = sizeof(wherry_instance_functions),
-    .create = [](const wherry_host* host, void** out, wherry_error* e) -> wherry_status {
-        return abi::guard(e, [&] { *out = new instance<Plugin>{host_services(*host), {}, nullptr}; });
+    .create = [](const wherry_host* host, void** handle, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] { *handle = new instance<Plugin>{host_services(*host), {}, nullptr}; });
     },
     .configure = [](void* handle, const char* name, const char* value, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] { static_cast<instance<Plugin>*>(handle)->options.set(name, value); });
@@ -215,7 +215,7 @@ constexpr wherry_instance_functions instance_functions = {
 
 // ---- transport ----
 
-inline void write_pieces(stream& to, const wherry_piece* pieces, std::size_t count) {
+inline void write_pieces(stream& link, const wherry_piece* pieces, std::size_t count) {
     constexpr std::size_t few = 8;
     const auto view = [](const wherry_piece& piece) {
         return const_bytes(static_cast<const std::byte*>(piece.data), piece.length);
@@ -223,11 +223,11 @@ inline void write_pieces(stream& to, const wherry_piece* pieces, std::size_t cou
     if (count <= few) {
         const_bytes views[few];
         for (std::size_t i = 0; i < count; ++i) views[i] = view(pieces[i]);
-        to.write_all(std::span<const const_bytes>(views, count));
+        link.write_all(std::span<const const_bytes>(views, count));
     } else {
         std::vector<const_bytes> views(count);
         for (std::size_t i = 0; i < count; ++i) views[i] = view(pieces[i]);
-        to.write_all(std::span<const const_bytes>(views));
+        link.write_all(std::span<const const_bytes>(views));
     }
 }
 
@@ -295,18 +295,19 @@ private:
 template <class Plugin>
 constexpr wherry_transport_functions transport_functions = {
     .struct_size = sizeof(wherry_transport_functions),
-    .connect = [](void* self, const char* address, void** out, wherry_error* e) -> wherry_status {
-        return abi::guard(e, [&] { *out = hold(made(plugin_of<Plugin>(self).connect(address), "connect")); });
+    .connect = [](void* self, const char* address, void** handle, wherry_error* e) -> wherry_status {
+        return abi::guard(e, [&] { *handle = hold(made(plugin_of<Plugin>(self).connect(address), "connect")); });
     },
-    .listen = [](void* self, const char* address, void** out, wherry_error* e) -> wherry_status {
+    .listen = [](void* self, const char* address, void** handle, wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             auto object = made(plugin_of<Plugin>(self).listen(address), "listen");
             auto real = std::string(object->address());
-            *out = new held_listener{std::move(object), std::move(real)};
+            *handle = new held_listener{std::move(object), std::move(real)};
         });
     },
-    .accept = [](void* self, void** out, wherry_error* e) -> wherry_status {
-        return abi::guard(e, [&] { *out = hold(made(static_cast<held_listener*>(self)->object->accept(), "accept")); });
+    .accept = [](void* self, void** handle, wherry_error* e) -> wherry_status {
+        return abi::guard(e,
+                          [&] { *handle = hold(made(static_cast<held_listener*>(self)->object->accept(), "accept")); });
     },
     .listener_address = [](void* self) -> const char* { return static_cast<held_listener*>(self)->address.c_str(); },
     .listener_abort = [](void* self) { static_cast<held_listener*>(self)->object->abort(); },
@@ -363,10 +364,10 @@ class host_stream final : public stream {
 public:
     explicit host_stream(const wherry_stream& c) noexcept : c_(c) {}
 
-    std::size_t read_some(mutable_bytes into) override {
+    std::size_t read_some(mutable_bytes buffer) override {
         std::size_t length = 0;
-        abi::checked({},
-                     [&](wherry_error* e) { return c_.read_some(c_.context, into.data(), into.size(), &length, e); });
+        abi::checked(
+            {}, [&](wherry_error* e) { return c_.read_some(c_.context, buffer.data(), buffer.size(), &length, e); });
         return length;
     }
 
@@ -381,19 +382,19 @@ private:
     const wherry_stream& c_;
 };
 
-// Valid while `from` is.
-inline wherry_identity as_c(const identity& from) noexcept {
+// Valid while `peer` is.
+inline wherry_identity as_c(const identity& peer) noexcept {
     return {
         .struct_size = sizeof(wherry_identity),
-        .algorithm = from.algorithm.c_str(),
-        .public_key = from.public_key.c_str(),
-        .fingerprint = from.fingerprint.c_str(),
-        .label = from.label.c_str(),
+        .algorithm = peer.algorithm.c_str(),
+        .public_key = peer.public_key.c_str(),
+        .fingerprint = peer.fingerprint.c_str(),
+        .label = peer.label.c_str(),
     };
 }
 
-inline identity as_cpp(const wherry_identity& from) {
-    return {from.algorithm, from.public_key, from.fingerprint, from.label};
+inline identity as_cpp(const wherry_identity& peer) {
+    return {peer.algorithm, peer.public_key, peer.fingerprint, peer.label};
 }
 
 struct held_session {
@@ -406,7 +407,7 @@ inline cipher_session& session_of(void* handle) { return *static_cast<held_sessi
 template <class Plugin>
 constexpr wherry_cipher_functions cipher_functions = {
     .struct_size = sizeof(wherry_cipher_functions),
-    .handshake = [](void* self, const wherry_handshake* handshake, const wherry_stream* c_stream, void** out,
+    .handshake = [](void* self, const wherry_handshake* handshake, const wherry_stream* c_stream, void** handle,
                     wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             host_stream link(*c_stream);
@@ -423,7 +424,7 @@ constexpr wherry_cipher_functions cipher_functions = {
                 made(plugin_of<Plugin>(self).handshake(static_cast<role>(handshake->role), prologue, link, verify),
                      "handshake");
             auto description = std::string(object->describe());
-            *out = new held_session{std::move(object), std::move(description)};
+            *handle = new held_session{std::move(object), std::move(description)};
         });
     },
     .finish_handshake = [](void* self, const wherry_stream* c_stream, wherry_error* e) -> wherry_status {
@@ -445,7 +446,7 @@ constexpr wherry_cipher_functions cipher_functions = {
             *plain_length = session_of(self).open({static_cast<std::byte*>(record), length}).size();
         });
     },
-    .peer = [](void* self, wherry_identity* out) { *out = as_c(session_of(self).peer()); },
+    .peer = [](void* self, wherry_identity* peer) { *peer = as_c(session_of(self).peer()); },
     .describe = [](void* self) -> const char* { return static_cast<held_session*>(self)->description.c_str(); },
     .session_close = [](void* self) { delete static_cast<held_session*>(self); },
     .is_insecure = [](void* self) -> std::int32_t { return plugin_of<Plugin>(self).is_insecure() ? 1 : 0; },
@@ -527,13 +528,13 @@ constexpr auto group_function() {
 template <class Plugin>
 constexpr wherry_sink_functions sink_functions = {
     .struct_size = sizeof(wherry_sink_functions),
-    .begin = [](void* self, const wherry_offer* c, void** out, std::uint64_t* offset,
+    .begin = [](void* self, const wherry_offer* c, void** handle, std::uint64_t* offset,
                 wherry_error* e) -> wherry_status {
         return abi::guard(e, [&] {
             const auto who = as_cpp(*c->peer);
             auto begun = made(plugin_of<Plugin>(self).begin(as_cpp(*c), {c->peer_address, who}), "begin");
             *offset = begun->offset();
-            *out = begun.release();
+            *handle = begun.release();
         });
     },
     .write = [](void* self, const void* data, std::size_t length, wherry_error* e) -> wherry_status {

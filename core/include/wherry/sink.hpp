@@ -98,10 +98,10 @@ public:
     // How many bytes this side already has; the writes go on from there. Asked once, before the first write.
     virtual std::uint64_t offset() const noexcept { return 0; }
 
-    // Reads back up to into.size() bytes of what was kept, from `position`; 0 at the end. Before the first write.
-    virtual std::size_t read_back(std::uint64_t position, mutable_bytes into) {
+    // Reads back up to buffer.size() bytes of what was kept, from `position`; 0 at the end. Before the first write.
+    virtual std::size_t read_back(std::uint64_t position, mutable_bytes buffer) {
         (void)position;
-        (void)into;
+        (void)buffer;
         throw error(errc::unsupported, "this sink keeps nothing to resume from");
     }
 
@@ -131,7 +131,7 @@ public:
     virtual ~sink() = default;
 
     // Accepts, or refuses by throwing an error whose text is for the sender. Arguments are borrowed for the call.
-    virtual std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) = 0;
+    virtual std::unique_ptr<delivery> begin(const offer& what, const offering_peer& peer) = 0;
 
     // The program is ending, and what is in flight has had its time: finish() calls, those that wait now and later
     // ones, are to fail soon, with errc::cancelled. From any thread; once or more often. For a sink whose finish() may

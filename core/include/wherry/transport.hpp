@@ -22,10 +22,10 @@ class stream {
 public:
     virtual ~stream() = default;
 
-    // Reads 1..into.size() bytes; returns 0 only at the orderly end of the stream.
+    // Reads 1..buffer.size() bytes; returns 0 only at the orderly end of the stream.
     // Throws error: disconnected if the peer vanished, timed_out if nothing came for the read timeout, after which
-    // the stream can still be used. REQUIRES: !into.empty().
-    virtual std::size_t read_some(mutable_bytes into) = 0;
+    // the stream can still be used. REQUIRES: !buffer.empty().
+    virtual std::size_t read_some(mutable_bytes buffer) = 0;
 
     // Writes every byte of every piece, in order, or throws. The pieces are borrowed until it returns.
     virtual void write_all(std::span<const const_bytes> pieces) = 0;

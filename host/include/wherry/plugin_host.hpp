@@ -66,8 +66,8 @@ struct host_environment {
 
     std::string home;  // absolute
     std::function<void(level, const std::string&)> log;
-    // Fills `into` with the answer and returns its length; throws errc::unsupported where nobody can be asked.
-    std::function<std::size_t(const std::string& prompt, std::span<char> into)> ask_secret;
+    // Fills `room` with the answer and returns its length; throws errc::unsupported where nobody can be asked.
+    std::function<std::size_t(const std::string& prompt, std::span<char> room)> ask_secret;
     // Shows lines, in which a peer may have had its say, to the person who runs the program; throws errc::io if nobody
     // reads them. Null: nothing is shown.
     std::function<void(const std::string& lines)> show;
