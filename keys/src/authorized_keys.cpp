@@ -14,9 +14,10 @@ namespace {
 
 constexpr file_rules rules{"list of authorised keys", 1024 * 1024, file_access::closed_writing};
 
-const authorized_keys::entry* find_in(const authorized_keys::listing& in, const public_key& key) {
-    const auto at = std::find_if(in.entries.begin(), in.entries.end(), [&](const auto& e) { return e.key == key; });
-    return at == in.entries.end() ? nullptr : &*at;
+const authorized_keys::entry* find_in(const authorized_keys::listing& listing, const public_key& key) {
+    const auto found =
+        std::find_if(listing.entries.begin(), listing.entries.end(), [&](const auto& e) { return e.key == key; });
+    return found == listing.entries.end() ? nullptr : &*found;
 }
 
 authorized_keys::listing parse_at(const std::filesystem::path& path, std::string_view text) {

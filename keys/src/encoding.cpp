@@ -14,20 +14,20 @@ namespace wherry::keys {
 namespace {
 
 std::vector<std::uint8_t> magnitude(const Botan::BigInt& number) {
-    std::vector<std::uint8_t> out(number.bytes());
+    std::vector<std::uint8_t> bytes(number.bytes());
 #if BOTAN_VERSION_CODE >= BOTAN_VERSION_CODE_FOR(3, 5, 0)
-    number.serialize_to(out);
+    number.serialize_to(bytes);
 #else
-    number.binary_encode(out.data());
+    number.binary_encode(bytes.data());
 #endif
-    return out;
+    return bytes;
 }
 
 // RFC 4251 section 5: two's complement, so a number whose top bit is set gets a zero byte before it.
-void append_mpint(byte_writer& to, const Botan::BigInt& number) {
+void append_mpint(byte_writer& writer, const Botan::BigInt& number) {
     auto bytes = magnitude(number);
     if (!bytes.empty() && (bytes.front() & 0x80)) bytes.insert(bytes.begin(), 0);
-    to.sized<std::uint32_t>(bytes_of(bytes));
+    writer.sized<std::uint32_t>(bytes_of(bytes));
 }
 
 }  // namespace
@@ -36,29 +36,30 @@ std::string to_base64(const_bytes bytes) { return Botan::base64_encode(octets(by
 
 std::vector<std::byte> from_base64(std::string_view text) {
     constexpr bool ignore_blanks = false;
-    std::vector<std::byte> out(Botan::base64_decode_max_output(text.size()));
+    std::vector<std::byte> bytes(Botan::base64_decode_max_output(text.size()));
     try {
-        out.resize(Botan::base64_decode(reinterpret_cast<std::uint8_t*>(out.data()), std::string(text), ignore_blanks));
+        bytes.resize(
+            Botan::base64_decode(reinterpret_cast<std::uint8_t*>(bytes.data()), std::string(text), ignore_blanks));
     } catch (const Botan::Exception&) {
         throw error(errc::bad_input, "the key is not in base64; copy the whole line");
     }
     // Bits that decoding drops would make two texts of one key.
-    if (to_base64(out) != text) throw error(errc::bad_input, "the key's base64 is damaged; copy the whole line");
-    return out;
+    if (to_base64(bytes) != text) throw error(errc::bad_input, "the key's base64 is damaged; copy the whole line");
+    return bytes;
 }
 
 std::vector<std::byte> rsa_blob(const Botan::BigInt& e, const Botan::BigInt& n) {
-    byte_writer out;
-    out.sized<std::uint32_t>(as_bytes(rsa_name));
-    append_mpint(out, e);
-    append_mpint(out, n);
-    return out.take();
+    byte_writer writer;
+    writer.sized<std::uint32_t>(as_bytes(rsa_name));
+    append_mpint(writer, e);
+    append_mpint(writer, n);
+    return writer.take();
 }
 
 std::vector<std::byte> ed25519_blob(const_bytes point) {
-    byte_writer out;
-    out.sized<std::uint32_t>(as_bytes(ed25519_name)).sized<std::uint32_t>(point);
-    return out.take();
+    byte_writer writer;
+    writer.sized<std::uint32_t>(as_bytes(ed25519_name)).sized<std::uint32_t>(point);
+    return writer.take();
 }
 
 std::vector<std::byte> blob_of(const Botan::Public_Key& key) {

@@ -68,17 +68,17 @@ void each_line(std::string_view text, const std::function<void(std::size_t, std:
 }
 
 std::string with_line(std::string_view text, std::string_view line) {
-    std::string out(text);
-    if (!out.empty() && out.back() != '\n') out += '\n';
-    return out.append(line).append(1, '\n');
+    std::string content(text);
+    if (!content.empty() && content.back() != '\n') content += '\n';
+    return content.append(line).append(1, '\n');
 }
 
 std::string without_lines(std::string_view text, const std::function<bool(std::string_view)>& drop) {
-    std::string out;
+    std::string content;
     each_line(text, [&](std::size_t, std::string_view line) {
-        if (!drop(line)) out.append(line).append(1, '\n');
+        if (!drop(line)) content.append(line).append(1, '\n');
     });
-    return out;
+    return content;
 }
 
 public_key_line parse_public_key_line(std::string_view line) {

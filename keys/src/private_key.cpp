@@ -59,9 +59,9 @@ void check_sound(const Botan::Private_Key& key, const std::filesystem::path& pat
 }
 
 secret_bytes random_bytes(std::size_t count, Botan::RandomNumberGenerator& rng) {
-    secret_bytes out(count);
-    rng.randomize(out.data(), out.size());
-    return out;
+    secret_bytes bytes(count);
+    rng.randomize(bytes.data(), bytes.size());
+    return bytes;
 }
 
 }  // namespace

@@ -69,27 +69,27 @@ void check_rsa(const Botan::BigInt& e, const Botan::BigInt& n) {
 
 Botan::BigInt big_int(const_bytes bytes) { return Botan::BigInt(octets(bytes), bytes.size()); }
 
-std::shared_ptr<const Botan::Public_Key> read_ed25519(byte_reader& in) {
-    const auto bytes = in.sized<std::uint32_t>(ed25519_point_bytes);
-    in.finish();
-    if (bytes.size() != ed25519_point_bytes) in.fail("is cut short");
+std::shared_ptr<const Botan::Public_Key> read_ed25519(byte_reader& reader) {
+    const auto bytes = reader.sized<std::uint32_t>(ed25519_point_bytes);
+    reader.finish();
+    if (bytes.size() != ed25519_point_bytes) reader.fail("is cut short");
     check_point(bytes);
     return std::make_shared<Botan::Ed25519_PublicKey>(octets(bytes), bytes.size());
 }
 
-std::shared_ptr<const Botan::Public_Key> read_rsa(byte_reader& in) {
-    const auto e = big_int(in.sized<std::uint32_t>(max_rsa_number_bytes));
-    const auto n = big_int(in.sized<std::uint32_t>(max_rsa_number_bytes));
-    in.finish();
+std::shared_ptr<const Botan::Public_Key> read_rsa(byte_reader& reader) {
+    const auto e = big_int(reader.sized<std::uint32_t>(max_rsa_number_bytes));
+    const auto n = big_int(reader.sized<std::uint32_t>(max_rsa_number_bytes));
+    reader.finish();
     check_rsa(e, n);
     return std::make_shared<Botan::RSA_PublicKey>(n, e);
 }
 
 std::pair<key_type, std::shared_ptr<const Botan::Public_Key>> read_blob(const_bytes blob) {
-    byte_reader in(blob, "the public key");
-    const auto algorithm = as_text(in.sized<std::uint32_t>(max_algorithm_bytes));
-    if (algorithm == ed25519_name) return {key_type::ed25519, read_ed25519(in)};
-    if (algorithm == rsa_name) return {key_type::rsa, read_rsa(in)};
+    byte_reader reader(blob, "the public key");
+    const auto algorithm = as_text(reader.sized<std::uint32_t>(max_algorithm_bytes));
+    if (algorithm == ed25519_name) return {key_type::ed25519, read_ed25519(reader)};
+    if (algorithm == rsa_name) return {key_type::rsa, read_rsa(reader)};
     throw error(errc::bad_input, "the public key is of a type that is not supported; use ssh-ed25519 or ssh-rsa");
 }
 

@@ -24,10 +24,10 @@ options read(const settings& given) {
 }
 
 // "laptop (SHA256:...)", "SHA256:...", or the address where there is no key.
-std::string describe(const offering_peer& from) {
-    if (from.who.fingerprint.empty()) return printable(from.address);
-    if (from.who.label.empty()) return from.who.fingerprint;
-    return printable(from.who.label) + " (" + from.who.fingerprint + ")";
+std::string describe(const offering_peer& peer) {
+    if (peer.who.fingerprint.empty()) return printable(peer.address);
+    if (peer.who.label.empty()) return peer.who.fingerprint;
+    return printable(peer.who.label) + " (" + peer.who.fingerprint + ")";
 }
 
 std::string describe(const offer& what) {
@@ -50,9 +50,9 @@ std::string set_in(std::string_view text) {
 // Text, which is shown once all of it is there.
 class text_delivery final : public delivery {
 public:
-    text_delivery(const offer& what, const offering_peer& from, std::uint64_t max_size, const host_services& host)
+    text_delivery(const offer& what, const offering_peer& peer, std::uint64_t max_size, const host_services& host)
         : is_message_(what.kind == item_kind::message),
-          title_(describe(what) + " from " + describe(from)),
+          title_(describe(what) + " from " + describe(peer)),
           max_size_(max_size),
           host_(host) {
         if (what.size) check_size(*what.size);
@@ -94,12 +94,12 @@ private:
 // A file of which no more is wanted than that it came.
 class announced_delivery final : public delivery {
 public:
-    announced_delivery(const offer& what, const offering_peer& from, const host_services& host)
-        : is_folder_(what.kind == item_kind::folder), name_(describe(what)), from_(describe(from)), host_(host) {}
+    announced_delivery(const offer& what, const offering_peer& peer, const host_services& host)
+        : is_folder_(what.kind == item_kind::folder), name_(describe(what)), peer_(describe(peer)), host_(host) {}
 
     void write(const_bytes bytes) override { count_ += bytes.size(); }
     void finish(response& answer) override {
-        host_.show(name_ + (is_folder_ ? "" : " (" + human_bytes(count_) + ")") + " from " + from_ +
+        host_.show(name_ + (is_folder_ ? "" : " (" + human_bytes(count_) + ")") + " from " + peer_ +
                    ": announced, not stored");
         answer.set_outcome("announced");
         answer.append("not stored");
@@ -108,7 +108,7 @@ public:
 
 private:
     const bool is_folder_;
-    const std::string name_, from_;
+    const std::string name_, peer_;
     const host_services& host_;
     std::uint64_t count_ = 0;
 };
@@ -118,15 +118,15 @@ class console_sink final : public sink {
 public:
     console_sink(const settings& given, const host_services& host) : options_(read(given)), host_(host) {}
 
-    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override {
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& peer) override {
         if (what.kind == item_kind::message || what.kind == item_kind::data)
-            return std::make_unique<text_delivery>(what, from, options_.max_size, host_);
+            return std::make_unique<text_delivery>(what, peer, options_.max_size, host_);
         // OK would promise that it is kept.
         if (options_.files == files_policy::refuse)
             throw error(errc::refused,
                         "this receiver shows text and stores no files; its owner lets them in with --files-sink "
                         "filesystem");
-        return std::make_unique<announced_delivery>(what, from, host_);
+        return std::make_unique<announced_delivery>(what, peer, host_);
     }
 
 private:

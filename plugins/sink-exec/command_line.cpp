@@ -26,11 +26,11 @@ std::vector<std::string> split_words(std::string_view line) {
     std::vector<std::string> words;
     bool is_inside = false;  // a word, which may be empty in quotes
     char quote = 0;
-    for (std::size_t at = 0; at < line.size(); ++at) {
-        const char c = line[at];
-        const char next = at + 1 < line.size() ? line[at + 1] : '\0';
+    for (std::size_t index = 0; index < line.size(); ++index) {
+        const char c = line[index];
+        const char next = index + 1 < line.size() ? line[index + 1] : '\0';
         const bool is_escape =
-            c == '\\' && at + 1 < line.size() && (quote == 0 || (quote == '"' && (next == '"' || next == '\\')));
+            c == '\\' && index + 1 < line.size() && (quote == 0 || (quote == '"' && (next == '"' || next == '\\')));
         if (quote == 0 && is_blank(c)) {
             is_inside = false;
             continue;
@@ -39,7 +39,7 @@ std::vector<std::string> split_words(std::string_view line) {
         is_inside = true;
         if (is_escape) {
             words.back() += next;
-            ++at;
+            ++index;
         } else if (quote == 0 && (c == '\'' || c == '"')) {
             quote = c;
         } else if (c == quote && quote != 0) {
@@ -73,7 +73,8 @@ std::string find_program(const std::string& word, std::string_view search_path) 
 }
 
 std::string with_file(std::string word, std::string_view file) {
-    for (std::size_t at = 0; (at = word.find("{}", at)) != word.npos; at += file.size()) word.replace(at, 2, file);
+    for (std::size_t place = 0; (place = word.find("{}", place)) != word.npos; place += file.size())
+        word.replace(place, 2, file);
     return word;
 }
 

@@ -148,8 +148,8 @@ void turnstile::close() {
 
 class exec_delivery final : public delivery {
 public:
-    exec_delivery(sink& owner, const offer& what, const offering_peer& from)
-        : sink_(owner), what_(what), address_(from.address), who_(from.who) {
+    exec_delivery(sink& owner, const offer& what, const offering_peer& peer)
+        : sink_(owner), what_(what), address_(peer.address), who_(peer.who) {
         if (what_.size) {
             check_size(*what_.size);
             if (const auto free = sink_.spool_.free_bytes(); free && *what_.size > *free)
@@ -365,9 +365,9 @@ void sink::interrupt() noexcept {
     [[maybe_unused]] const auto ignored = ::write(stop_.get(), &one, sizeof one);
 }
 
-std::unique_ptr<delivery> sink::begin(const offer& what, const offering_peer& from) {
+std::unique_ptr<delivery> sink::begin(const offer& what, const offering_peer& peer) {
     if (what.kind == item_kind::folder) return std::make_unique<folder_delivery>();
-    return std::make_unique<exec_delivery>(*this, what, from);
+    return std::make_unique<exec_delivery>(*this, what, peer);
 }
 
 }  // namespace wherry::exec

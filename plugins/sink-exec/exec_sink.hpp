@@ -78,7 +78,7 @@ public:
     // Throws error(errc::bad_input) for a command or folders that cannot be used.
     sink(options chosen, std::function<void(log_level, const std::string&)> log);
 
-    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& peer) override;
 
     // Ends the commands that run, and runs no more.
     void interrupt() noexcept override;

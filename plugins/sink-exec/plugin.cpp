@@ -28,12 +28,12 @@ class exec_plugin final : public wherry::sink {
 public:
     exec_plugin(const wherry::settings& given, const wherry::host_services& host)
         : inner_(read(given), [host](wherry::exec::log_level level, const std::string& text) {
-              using out = wherry::host_services::level;
-              host.log(level == wherry::exec::log_level::info ? out::info : out::warning, text);
+              using host_level = wherry::host_services::level;
+              host.log(level == wherry::exec::log_level::info ? host_level::info : host_level::warning, text);
           }) {}
 
-    std::unique_ptr<wherry::delivery> begin(const wherry::offer& what, const wherry::offering_peer& from) override {
-        return inner_.begin(what, from);
+    std::unique_ptr<wherry::delivery> begin(const wherry::offer& what, const wherry::offering_peer& peer) override {
+        return inner_.begin(what, peer);
     }
 
     void interrupt() noexcept override { inner_.interrupt(); }

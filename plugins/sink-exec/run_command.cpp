@@ -171,19 +171,19 @@ private:
 // The reading end of one of the command's outputs.
 class collector {
 public:
-    collector(unique_fd from, std::size_t limit) noexcept : from_(std::move(from)), limit_(limit) {}
+    collector(unique_fd source, std::size_t limit) noexcept : source_(std::move(source)), limit_(limit) {}
 
-    int descriptor() const noexcept { return from_.get(); }  // poll() passes over the -1 of a closed one
+    int descriptor() const noexcept { return source_.get(); }  // poll() passes over the -1 of a closed one
 
     // Takes what is there, up to `most` bytes.
     void read_up_to(std::size_t most) {
         std::array<char, 16384> buffer;
-        while (from_.is_open() && most > 0) {
+        while (source_.is_open() && most > 0) {
             const auto wanted = std::min(buffer.size(), most);
-            const auto got = uninterrupted([&] { return ::read(from_.get(), buffer.data(), wanted); });
+            const auto got = uninterrupted([&] { return ::read(source_.get(), buffer.data(), wanted); });
             if (got < 0 && errno == EAGAIN) return;
             if (got <= 0) {
-                from_.reset();
+                source_.reset();
                 return;
             }
             const auto count = static_cast<std::size_t>(got);
@@ -198,7 +198,7 @@ public:
     std::uint64_t left_out = 0;
 
 private:
-    unique_fd from_;
+    unique_fd source_;
     const std::size_t limit_;
 };
 
@@ -211,25 +211,25 @@ int poll_timeout(std::optional<clock::time_point> until) {
 }  // namespace
 
 ended_command run_command(const command_call& call, const run_limits& limits) {
-    auto out = when_there_are_descriptors(make_pipe), err = when_there_are_descriptors(make_pipe);
-    child running(spawn(call, out.write, err.write));
-    out.write.reset();
-    err.write.reset();
-    const auto over = when_there_are_descriptors([&] {
+    auto output_pipe = when_there_are_descriptors(make_pipe), error_pipe = when_there_are_descriptors(make_pipe);
+    child running(spawn(call, output_pipe.write, error_pipe.write));
+    output_pipe.write.reset();
+    error_pipe.write.reset();
+    const auto process = when_there_are_descriptors([&] {
         // By number, for glibc 2.36 declares pidfd_open() without C linkage.
         unique_fd opened(static_cast<int>(::syscall(SYS_pidfd_open, running.pid(), 0)));
         if (!opened.is_open()) fail(errno);
         return opened;
     });
 
-    collector output(std::move(out.read), limits.max_output_bytes);
-    collector complaints(std::move(err.read), limits.max_complaint_bytes);
+    collector output(std::move(output_pipe.read), limits.max_output_bytes);
+    collector complaints(std::move(error_pipe.read), limits.max_complaint_bytes);
     std::optional<clock::time_point> until;
     if (limits.timeout.count() > 0) until = clock::now() + limits.timeout;
     std::optional<ended_command::cause> ended_by_us;
     bool is_killed = false;
     for (;;) {
-        std::array<pollfd, 4> watched = {{{over.get(), POLLIN, 0},
+        std::array<pollfd, 4> watched = {{{process.get(), POLLIN, 0},
                                           {output.descriptor(), POLLIN, 0},
                                           {complaints.descriptor(), POLLIN, 0},
                                           {ended_by_us ? -1 : limits.stop, POLLIN, 0}}};

@@ -21,7 +21,7 @@ namespace {
 class chosen_calls {
 public:
     chosen_calls(std::string function, const wherry::settings& given)
-        : which_(std::move(function)), at_(given.bytes("at")), every_(given.bytes("every")) {}
+        : which_(std::move(function)), first_(given.bytes("at")), every_(given.bytes("every")) {}
 
     // Whether one of the calls may be of `function`.
     bool may_be_of(std::string_view function) const { return function == which_; }
@@ -30,12 +30,12 @@ public:
     bool has(std::string_view function) {
         if (function != which_) return false;
         const auto number = ++count_;
-        return number == at_ || (every_ > 0 && number > at_ && (number - at_) % every_ == 0);
+        return number == first_ || (every_ > 0 && number > first_ && (number - first_) % every_ == 0);
     }
 
 private:
     const std::string which_;
-    const std::uint64_t at_, every_;
+    const std::uint64_t first_, every_;
     std::atomic<std::uint64_t> count_{0};
 };
 
@@ -115,8 +115,8 @@ public:
         : inner_(std::move(inner)), faults_(faults) {}
 
     std::uint64_t offset() const noexcept override { return inner_->offset(); }
-    std::size_t read_back(std::uint64_t position, wherry::mutable_bytes into) override {
-        return inner_->read_back(position, into);
+    std::size_t read_back(std::uint64_t position, wherry::mutable_bytes buffer) override {
+        return inner_->read_back(position, buffer);
     }
 
     void write(wherry::const_bytes bytes) override {
@@ -200,10 +200,10 @@ public:
     faulty_sink(const faulty_sink&) = delete;
     faulty_sink& operator=(const faulty_sink&) = delete;
 
-    std::unique_ptr<wherry::delivery> begin(const wherry::offer& what, const wherry::offering_peer& from) override {
+    std::unique_ptr<wherry::delivery> begin(const wherry::offer& what, const wherry::offering_peer& peer) override {
         was_used_ = true;
         faults_.failing.count("begin");
-        return std::make_unique<faulty_delivery>(inner_->begin(what, from), faults_);
+        return std::make_unique<faulty_delivery>(inner_->begin(what, peer), faults_);
     }
 
     void finish_group(std::span<wherry::ending> all) noexcept override {

@@ -121,12 +121,12 @@ public:
 
     std::uint64_t offset() const noexcept override { return offset_; }
 
-    std::size_t read_back(std::uint64_t position, mutable_bytes into) override {
+    std::size_t read_back(std::uint64_t position, mutable_bytes buffer) override {
         if (failure_) throw *failure_;
         if (position >= offset_) return 0;
-        const auto wanted = std::min<std::uint64_t>(into.size(), offset_ - position);
+        const auto wanted = std::min<std::uint64_t>(buffer.size(), offset_ - position);
         const auto got = uninterrupted(
-            [&] { return ::pread(partial_.fd.get(), into.data(), wanted, static_cast<off_t>(position)); });
+            [&] { return ::pread(partial_.fd.get(), buffer.data(), wanted, static_cast<off_t>(position)); });
         if (got < 0) sink_.tree_.fail("cannot read back what came of " + quoted(joined(components_)), errno);
         return static_cast<std::size_t>(got);
     }
@@ -208,10 +208,10 @@ private:
         const auto& tree = sink_.tree_;
         const auto folder = tree.open_folder(parents_of(components_), folder_tree::missing::tell);
         if (!folder.is_open() || policy_ == existing_policy::rename) return;
-        const auto there = tree.look_at(folder.get(), components_.back());
-        if (!there) return;
+        const auto existing = tree.look_at(folder.get(), components_.back());
+        if (!existing) return;
         if (policy_ == existing_policy::refuse) refuse_existing();
-        if (S_ISDIR(there->st_mode)) refuse_folder();
+        if (S_ISDIR(existing->st_mode)) refuse_folder();
     }
 
     [[noreturn]] void refuse_existing() const {
@@ -284,34 +284,35 @@ private:
 
     // Puts the new file in the place of an old one, which waits in the partial area until the new one is durable.
     bool replace(int folder, const std::string& name) {
-        const int from = partial_.folder->get();
+        const int own_folder = partial_.folder->get();
         for (int tries = 0; tries < most_tries; ++tries) {
-            const auto there = sink_.tree_.look_at(folder, name);
-            if (there && S_ISDIR(there->st_mode)) {
+            const auto existing = sink_.tree_.look_at(folder, name);
+            if (existing && S_ISDIR(existing->st_mode)) {
                 errno = EISDIR;
                 return false;
             }
             // The old file gets the partial file's name, so that name must not be one that a resume opens.
-            if (there) sink_.partials_.detach(partial_);
-            const int result = there ? ::renameat2(from, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE)
-                                     : rename_exclusively(from, partial_.name, folder, name);
-            displaces_ = there && result == 0;
+            if (existing) sink_.partials_.detach(partial_);
+            const int result =
+                existing ? ::renameat2(own_folder, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE)
+                         : rename_exclusively(own_folder, partial_.name, folder, name);
+            displaces_ = existing && result == 0;
             struct stat old {};
-            if (displaces_ && ::fstatat(from, partial_.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
+            if (displaces_ && ::fstatat(own_folder, partial_.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
                 S_ISDIR(old.st_mode)) {
                 // A folder has taken the name meanwhile: it goes back, because its content must not be lost.
                 displaces_ = false;
-                ::renameat2(from, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE);
+                ::renameat2(own_folder, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE);
                 errno = EISDIR;
                 return false;
             }
             if (result == 0) return true;
             // Another delivery has just made the file, or the old one has just been removed: try again.
-            if (errno != (there ? ENOENT : EEXIST)) break;
+            if (errno != (existing ? ENOENT : EEXIST)) break;
         }
         // The file system cannot exchange.
         is_all_there_is_ = true;
-        return ::renameat(from, partial_.name.c_str(), folder, name.c_str()) == 0;
+        return ::renameat(own_folder, partial_.name.c_str(), folder, name.c_str()) == 0;
     }
 
     // Takes the new file back, because a delivery that failed must not look stored. Returns what to tell the sender.
@@ -330,11 +331,12 @@ private:
     bool take_back(int folder) noexcept {
         const auto& name = components_.back();
         struct stat ours {
-        }, there{};
+        }, existing{};
         bool is_away = false;
-        if (::fstatat(folder, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0)
+        if (::fstatat(folder, name.c_str(), &existing, AT_SYMLINK_NOFOLLOW) != 0)
             is_away = errno == ENOENT;
-        else if (::fstat(partial_.fd.get(), &ours) == 0 && (ours.st_ino != there.st_ino || ours.st_dev != there.st_dev))
+        else if (::fstat(partial_.fd.get(), &ours) == 0 &&
+                 (ours.st_ino != existing.st_ino || ours.st_dev != existing.st_dev))
             is_away = true;
         else if (displaces_) {
             // The new file is the partial one again, and is removed as such.
@@ -498,15 +500,15 @@ void file_delivery::finish_group(std::span<ending> all) noexcept {
         return waiting_once([&] { return tree.make_folder_at_finish(parents(one)); });
     };
     each([&](file_delivery& file, ending& one) {
-        auto into = std::find_if(folders.begin(), folders.end(), [&](const auto& known) {
+        auto target = std::find_if(folders.begin(), folders.end(), [&](const auto& known) {
             return std::ranges::equal(parents(*known.first), parents(one));
         });
-        if (into == folders.end()) {
+        if (target == folders.end()) {
             auto fd = open_next(file.sink_.tree_, one);
-            into = folders.insert(folders.end(), {&one, std::move(fd)});
+            target = folders.insert(folders.end(), {&one, std::move(fd)});
         }
-        file.place(into->fd.get());
-        place_of(one) = &*into;
+        file.place(target->fd.get());
+        place_of(one) = &*target;
     });
     end_placing();
 }
@@ -577,15 +579,15 @@ std::uint64_t sink::stored_bytes(const std::multiset<std::string>& under_way) {
 
 void sink::finish_group(std::span<ending> all) noexcept { file_delivery::finish_group(all); }
 
-std::unique_ptr<delivery> sink::begin(const offer& what, const offering_peer& from) {
+std::unique_ptr<delivery> sink::begin(const offer& what, const offering_peer& peer) {
     switch (what.kind) {
         case item_kind::message:
             if (!what.name.empty()) throw error(errc::refused, "a message has no name");
             return std::make_unique<file_delivery>(*this, what, std::vector{message_name(std::time(nullptr))},
-                                                   existing_policy::rename, from.who);
+                                                   existing_policy::rename, peer.who);
         case item_kind::file:
         case item_kind::data:
-            return std::make_unique<file_delivery>(*this, what, split_name(what.name), options_.existing, from.who);
+            return std::make_unique<file_delivery>(*this, what, split_name(what.name), options_.existing, peer.who);
         case item_kind::folder: return std::make_unique<folder_delivery>(tree_, what, split_name(what.name));
     }
     throw error(errc::unsupported, "the receiver does not know this kind of item");

@@ -47,7 +47,7 @@ class sink : public wherry::sink, public group_commit {
 public:
     explicit sink(const options& chosen);
 
-    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& peer) override;
 
     void finish_group(std::span<ending> all) noexcept override;
 

@@ -68,8 +68,8 @@ folder_tree::folder_tree(const std::string& path, durability how)
     // Told now and not with the first delivery, while someone is watching.
     if (::faccessat(root_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) fail("cannot store in " + shown_, errno);
     if (made) {
-        const unique_fd above(::openat(root_.get(), "..", folder_flags));
-        if (above.is_open()) sync(above.get(), "cannot store in " + shown_);
+        const unique_fd parent(::openat(root_.get(), "..", folder_flags));
+        if (parent.is_open()) sync(parent.get(), "cannot store in " + shown_);
     }
     // From here on, messages are for senders.
     shown_ = "the receiver's folder";
@@ -185,10 +185,11 @@ unique_fd folder_tree::make_folder(int parent, const std::string& name) const {
     return folder;
 }
 
-void folder_tree::fail_component(int parent, std::span<const std::string> components, std::size_t at, int code) const {
-    const auto name = quoted(joined({components.begin(), components.begin() + static_cast<std::ptrdiff_t>(at) + 1}));
+void folder_tree::fail_component(int parent, std::span<const std::string> components, std::size_t index,
+                                 int code) const {
+    const auto name = quoted(joined({components.begin(), components.begin() + static_cast<std::ptrdiff_t>(index) + 1}));
     if (code == ENOTDIR || code == ELOOP) {
-        const auto entry = look_at(parent, components[at]);
+        const auto entry = look_at(parent, components[index]);
         if (entry && S_ISLNK(entry->st_mode))
             throw error(errc::refused, name + " is a symbolic link in " + shown_ + ", and none is followed", code);
         throw error(errc::refused, name + " is in " + shown_ + " already, and is not a folder", code);
@@ -250,21 +251,23 @@ void folder_tree::fail(std::string_view attempt, int code) const {
     throw error(what, std::string(attempt) + ": " + why, code);
 }
 
-int rename_exclusively(int from_folder, const std::string& from, int to_folder, const std::string& to) noexcept {
-    const int result = ::renameat2(from_folder, from.c_str(), to_folder, to.c_str(), RENAME_NOREPLACE);
+int rename_exclusively(int from_folder, const std::string& from_name, int to_folder,
+                       const std::string& to_name) noexcept {
+    const int result = ::renameat2(from_folder, from_name.c_str(), to_folder, to_name.c_str(), RENAME_NOREPLACE);
     if (result == 0 || (errno != EINVAL && errno != ENOSYS)) return result;
-    return link_exclusively(from_folder, from, to_folder, to);
+    return link_exclusively(from_folder, from_name, to_folder, to_name);
 }
 
-int link_exclusively(int from_folder, const std::string& from, int to_folder, const std::string& to) noexcept {
-    if (::linkat(from_folder, from.c_str(), to_folder, to.c_str(), 0) != 0) return -1;
+int link_exclusively(int from_folder, const std::string& from_name, int to_folder,
+                     const std::string& to_name) noexcept {
+    if (::linkat(from_folder, from_name.c_str(), to_folder, to_name.c_str(), 0) != 0) return -1;
     // The file is in its place; what is left of the partial one is cleared away at the next start.
-    ::unlinkat(from_folder, from.c_str(), 0);
+    ::unlinkat(from_folder, from_name.c_str(), 0);
     return 0;
 }
 
-void for_each_entry(int from, const std::string& path, const std::function<void(int, const std::string&)>& visit) {
-    unique_fd fd(uninterrupted([&] { return ::openat(from, path.c_str(), folder_flags | O_NOFOLLOW); }));
+void for_each_entry(int parent, const std::string& path, const std::function<void(int, const std::string&)>& visit) {
+    unique_fd fd(uninterrupted([&] { return ::openat(parent, path.c_str(), folder_flags | O_NOFOLLOW); }));
     const auto require_means = [] {
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
             throw error(errc::exhausted, "a folder cannot be read: " + std::generic_category().message(errno), errno);

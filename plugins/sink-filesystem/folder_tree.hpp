@@ -74,7 +74,7 @@ private:
     // A folder that another thread is making is there for us, but not yet durable.
     void await_making() const;
     unique_fd make_folder(int parent, const std::string& name) const;
-    [[noreturn]] void fail_component(int parent, std::span<const std::string> components, std::size_t at,
+    [[noreturn]] void fail_component(int parent, std::span<const std::string> components, std::size_t index,
                                      int code) const;
 
     std::string shown_;
@@ -88,11 +88,12 @@ private:
     mode_t masked_;
 };
 
-// Renames within one file system, failing with EEXIST where `to` exists: 0, or -1 and errno.
-int rename_exclusively(int from_folder, const std::string& from, int to_folder, const std::string& to) noexcept;
+// Renames within one file system, failing with EEXIST where `to_name` exists: 0, or -1 and errno.
+int rename_exclusively(int from_folder, const std::string& from_name, int to_folder,
+                       const std::string& to_name) noexcept;
 
-// The same by a hard link, for file systems that cannot rename so. The second step may fail and leave `from`.
-int link_exclusively(int from_folder, const std::string& from, int to_folder, const std::string& to) noexcept;
+// The same by a hard link, for file systems that cannot rename so. The second step may fail and leave `from_name`.
+int link_exclusively(int from_folder, const std::string& from_name, int to_folder, const std::string& to_name) noexcept;
 
 // Opens the next component. REQUIRES: the component holds no '/'.
 unique_fd open_component(int parent, const std::string& component) noexcept;
@@ -104,9 +105,9 @@ bool is_out_of_descriptors(const error& e) noexcept;
 // has come whole.
 unique_fd when_descriptors_are_free(const std::function<unique_fd()>& open);
 
-// Calls visit(descriptor of the folder, name) for each entry of the folder at `path` beneath `from`, but for "." and
+// Calls visit(descriptor of the folder, name) for each entry of the folder at `path` beneath `parent`, but for "." and
 // "..". A folder that cannot be read has none. Throws error(errc::exhausted) if descriptors or memory are lacking.
-void for_each_entry(int from, const std::string& path,
+void for_each_entry(int parent, const std::string& path,
                     const std::function<void(int folder, const std::string& name)>& visit);
 
 }  // namespace wherry::filesystem

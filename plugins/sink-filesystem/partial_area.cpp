@@ -140,8 +140,8 @@ std::string partial_area::new_name() { return new_names_ + std::to_string(++last
 // Of one folder, which may be removed by hand and made again while it is held.
 class partial_area::held_lock {
 public:
-    held_lock(std::shared_ptr<const unique_fd> of, unique_fd own) noexcept
-        : area_(std::move(of)), own_(std::move(own)) {}
+    held_lock(std::shared_ptr<const unique_fd> area, unique_fd own) noexcept
+        : area_(std::move(area)), own_(std::move(own)) {}
 
     bool is_of(const std::shared_ptr<const unique_fd>& area) const noexcept { return area_ == area; }
 
@@ -213,8 +213,8 @@ bool partial_area::set_aside(int folder, const std::string& name) {
 // delivery is ending, because the file may be its own.
 bool partial_area::make_openable(const std::string& name) {
     const auto area = folder();
-    const auto alone = lock_area(area->get(), LOCK_EX | LOCK_NB);
-    if (!alone.is_open()) return false;
+    const auto exclusive = lock_area(area->get(), LOCK_EX | LOCK_NB);
+    if (!exclusive.is_open()) return false;
     struct stat found {};
     if (::fstatat(area->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT;
     if (is_to_be_mended(found) && ::fchmodat(area->get(), name.c_str(), own_mode, AT_SYMLINK_NOFOLLOW) == 0)
@@ -333,8 +333,8 @@ void partial_area::clear() {
         }
     // An old file is removed only after the one that replaced it is synced.
     if (leftovers.empty() || !tree_.sync_disk()) return;
-    const auto alone = lock_area(area->get(), LOCK_EX | LOCK_NB);
-    for (const auto& [name, found] : leftovers) remove_abandoned(area->get(), name, found, alone.is_open());
+    const auto exclusive = lock_area(area->get(), LOCK_EX | LOCK_NB);
+    for (const auto& [name, found] : leftovers) remove_abandoned(area->get(), name, found, exclusive.is_open());
 }
 
 }  // namespace wherry::filesystem

@@ -93,8 +93,8 @@ faulty_connection::faulty_connection(std::unique_ptr<connection> inner, const fa
       wanted_(wanted),
       name_("connection " + std::to_string(number)),
       told_(std::move(told)),
-      in_(make_lane(wanted, number, way::in)),
-      out_(make_lane(wanted, number, way::out)) {}
+      reads_(make_lane(wanted, number, way::in)),
+      writes_(make_lane(wanted, number, way::out)) {}
 
 void faulty_connection::cut(const std::string& when) {
     bool is_first = false;
@@ -130,29 +130,29 @@ void faulty_connection::wait_until(clock::time_point end) {
     throw error(errc::disconnected, "the connection was closed from this side");
 }
 
-void faulty_connection::wait_for_turn(lane& of) {
-    if (const auto end = of.free_at()) wait_until(*end);
+void faulty_connection::wait_for_turn(lane& lane) {
+    if (const auto end = lane.free_at()) wait_until(*end);
 }
 
-std::size_t faulty_connection::read_some(mutable_bytes into) {
+std::size_t faulty_connection::read_some(mutable_bytes buffer) {
     wanted_.hang_in(faults::call::read);
     require_uncut();
     if (wanted_.delay.count() > 0) wait_until(clock::now() + wanted_.delay);
-    if (in_.begin_call()) cut_and_fail("before a read, behind " + bytes_text(in_.position(), "read"));
-    auto size = in_.room(into.size());
-    if (size == 0) cut_and_fail("behind " + bytes_text(in_.position(), "read"));
+    if (reads_.begin_call()) cut_and_fail("before a read, behind " + bytes_text(reads_.position(), "read"));
+    auto size = reads_.room(buffer.size());
+    if (size == 0) cut_and_fail("behind " + bytes_text(reads_.position(), "read"));
     if (wanted_.has_short_reads) {
         // Of all orders of magnitude: most of them very short.
-        const auto most = std::uint64_t{1} << in_.random(17);
-        size = static_cast<std::size_t>(std::min<std::uint64_t>(size, 1 + in_.random(most)));
+        const auto most = std::uint64_t{1} << reads_.random(17);
+        size = static_cast<std::size_t>(std::min<std::uint64_t>(size, 1 + reads_.random(most)));
     }
-    const auto count = through([&] { return inner_->read_some(into.first(size)); });
+    const auto count = through([&] { return inner_->read_some(buffer.first(size)); });
     if (count == 0) return 0;
-    in_.choose_flip(count);
-    flip(in_, into.first(count), "read");
-    in_.advance(count);
-    wait_for_turn(in_);
-    if (in_.is_at_cut()) cut("behind " + bytes_text(in_.position(), "read"));
+    reads_.choose_flip(count);
+    flip(reads_, buffer.first(count), "read");
+    reads_.advance(count);
+    wait_for_turn(reads_);
+    if (reads_.is_at_cut()) cut("behind " + bytes_text(reads_.position(), "read"));
     return count;
 }
 
@@ -160,43 +160,43 @@ void faulty_connection::write_all(std::span<const const_bytes> pieces) {
     wanted_.hang_in(faults::call::write);
     require_uncut();
     if (wanted_.delay.count() > 0) wait_until(clock::now() + wanted_.delay);
-    if (out_.begin_call()) cut_and_fail("before a write, behind " + bytes_text(out_.position(), "written"));
+    if (writes_.begin_call()) cut_and_fail("before a write, behind " + bytes_text(writes_.position(), "written"));
     std::uint64_t total = 0;
     for (const auto piece : pieces) total += piece.size();
-    out_.choose_flip(total);
-    if (out_.is_plain(total)) {
+    writes_.choose_flip(total);
+    if (writes_.is_plain(total)) {
         through([&] { inner_->write_all(pieces); });
-        out_.advance(total);
+        writes_.advance(total);
     } else {
         write_in_parts(pieces);
     }
 }
 
 void faulty_connection::write_in_parts(std::span<const const_bytes> pieces) {
-    const auto cut_here = [&] { cut_and_fail("behind " + bytes_text(out_.position(), "written")); };
+    const auto cut_here = [&] { cut_and_fail("behind " + bytes_text(writes_.position(), "written")); };
     for (auto rest : pieces) {
         while (!rest.empty()) {
-            const auto size = out_.room(rest.size());
+            const auto size = writes_.room(rest.size());
             if (size == 0) cut_here();
             auto part = rest.first(size);
             rest = rest.subspan(size);
-            if (out_.has_flip_within(size)) {
+            if (writes_.has_flip_within(size)) {
                 altered_.assign(part.begin(), part.end());
-                flip(out_, altered_, "written");
+                flip(writes_, altered_, "written");
                 part = altered_;
             }
             through([&] { inner_->write_all(part); });
-            out_.advance(size);
-            wait_for_turn(out_);
+            writes_.advance(size);
+            wait_for_turn(writes_);
         }
     }
-    if (out_.is_at_cut()) cut_here();
+    if (writes_.is_at_cut()) cut_here();
 }
 
-void faulty_connection::flip(lane& of, mutable_bytes bytes, const char* where) {
-    if (of.flip(bytes) > 0)
+void faulty_connection::flip(lane& lane, mutable_bytes bytes, const char* where) {
+    if (lane.flip(bytes) > 0)
         told_(name_ + ": a bit was flipped among the " + bytes_text(bytes.size(), where) + " behind the first " +
-              std::to_string(of.position()));
+              std::to_string(lane.position()));
 }
 
 void faulty_connection::shutdown_write() {

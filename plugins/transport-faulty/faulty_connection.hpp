@@ -68,7 +68,7 @@ public:
     // `number` counts the transport's connections; `told` hears of each cut and flip, from any thread.
     faulty_connection(std::unique_ptr<connection> inner, const faults& wanted, std::uint64_t number, tell told);
 
-    std::size_t read_some(mutable_bytes into) override;
+    std::size_t read_some(mutable_bytes buffer) override;
     using connection::write_all;
     void write_all(std::span<const const_bytes> pieces) override;
     void shutdown_write() override;
@@ -85,9 +85,9 @@ private:
     void require_uncut();
     // Sleeps unless the connection ends meanwhile.
     void wait_until(std::chrono::steady_clock::time_point end);
-    void wait_for_turn(lane& of);
+    void wait_for_turn(lane& lane);
     void write_in_parts(std::span<const const_bytes> pieces);
-    void flip(lane& of, mutable_bytes bytes, const char* where);
+    void flip(lane& lane, mutable_bytes bytes, const char* where);
 
     // What the inner connection throws after a cut is told as the cut.
     template <class Call>
@@ -104,7 +104,7 @@ private:
     const faults wanted_;
     const std::string name_;
     const tell told_;
-    lane in_, out_;
+    lane reads_, writes_;
     std::vector<std::byte> altered_;  // of the writer
 
     mutex mutex_;

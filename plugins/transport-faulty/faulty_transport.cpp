@@ -13,8 +13,8 @@ std::unique_ptr<connection> faulty_transport::fitter::fit(std::unique_ptr<connec
 
 class faulty_transport::faulty_listener final : public listener {
 public:
-    faulty_listener(std::unique_ptr<listener> inner, std::shared_ptr<fitter> with)
-        : fitter_(std::move(with)), inner_(std::move(inner)) {}
+    faulty_listener(std::unique_ptr<listener> inner, std::shared_ptr<fitter> shared_fitter)
+        : fitter_(std::move(shared_fitter)), inner_(std::move(inner)) {}
 
     std::unique_ptr<connection> accept() override {
         fitter_->wanted().hang_in(faults::call::accept);

@@ -26,9 +26,9 @@ constexpr const char* how_to_look = "bluetoothctl list shows those that there ar
 
 // "0" or "1" in a file of sysfs.
 bool is_set(const std::filesystem::path& file) {
-    std::ifstream in(file);
+    std::ifstream content(file);
     char digit = '0';
-    return in >> digit && digit == '1';
+    return content >> digit && digit == '1';
 }
 
 }  // namespace
@@ -77,9 +77,9 @@ adapter usable_adapter(std::string_view which) {
     if (all.empty())
         throw error(errc::io, "this machine has no Bluetooth adapter; plug one in, or switch on the one inside");
     if (which.empty()) {
-        const auto up = std::find_if(all.begin(), all.end(), [](const adapter& one) { return one.is_up; });
-        if (up == all.end()) throw error(errc::io, why_down(all.front()));
-        return *up;
+        const auto found = std::find_if(all.begin(), all.end(), [](const adapter& one) { return one.is_up; });
+        if (found == all.end()) throw error(errc::io, why_down(all.front()));
+        return *found;
     }
     const auto address = bluetooth_address::parse(which);
     const auto found = std::find_if(all.begin(), all.end(), [&](const adapter& one) {

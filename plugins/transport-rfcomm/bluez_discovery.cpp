@@ -28,8 +28,8 @@ bool is_stand_in(const std::string& alias, const bluetooth_address& address) {
 }
 
 // The address in ".../dev_AA_BB_CC_DD_EE_FF", if it is a device of this adapter.
-std::optional<bluetooth_address> address_in(const std::string& path, const adapter& through) {
-    const auto begin = adapter_path(through.name) + "/dev_";
+std::optional<bluetooth_address> address_in(const std::string& path, const adapter& local) {
+    const auto begin = adapter_path(local.name) + "/dev_";
     if (!path.starts_with(begin)) return std::nullopt;
     auto text = path.substr(begin.size());
     std::replace(text.begin(), text.end(), '_', ':');
@@ -39,14 +39,14 @@ std::optional<bluetooth_address> address_in(const std::string& path, const adapt
 // Stops what it started.
 class search {
 public:
-    search(bluez_bus& bus, const adapter& through) : adapter_(bus.proxy(adapter_path(through.name))) {
+    search(bluez_bus& bus, const adapter& local) : adapter_(bus.proxy(adapter_path(local.name))) {
         try {
             // Only devices with BR/EDR have RFCOMM. The filter is this connection's.
             const bus_properties filter = {{"Transport", sdbus::Variant(std::string("bredr"))}};
             adapter_->callMethod("SetDiscoveryFilter").onInterface(adapter_interface).withArguments(filter);
             adapter_->callMethod("StartDiscovery").onInterface(adapter_interface);
         } catch (const sdbus::Error& e) {
-            throw bluez_failure(e.getName(), e.getMessage(), "looking for devices with " + through.name + " failed");
+            throw bluez_failure(e.getName(), e.getMessage(), "looking for devices with " + local.name + " failed");
         }
     }
     ~search() {
@@ -84,11 +84,11 @@ void read_device(const bus_properties& changed, found_device& device) {
         if (std::find(services->begin(), services->end(), service_uuid) != services->end()) device.has_receiver = true;
 }
 
-std::vector<found_device> known_devices(const bus_objects& all, const adapter& through) {
+std::vector<found_device> known_devices(const bus_objects& all, const adapter& local) {
     std::vector<found_device> known;
     for (const auto& [path, interfaces] : all) {
         const auto found = interfaces.find(device_interface);
-        const auto address = address_in(path, through);
+        const auto address = address_in(path, local);
         if (found == interfaces.end() || !address || is_low_energy(found->second)) continue;
         known.emplace_back().address = *address;
         read_device(found->second, known.back());
@@ -96,10 +96,10 @@ std::vector<found_device> known_devices(const bus_objects& all, const adapter& t
     return known;
 }
 
-void discover_with_bluez(bluez_bus& bus, const adapter& through, device_table& table,
+void discover_with_bluez(bluez_bus& bus, const adapter& local, device_table& table,
                          const std::function<bool()>& is_over) {
     const auto take = [&](const std::string& path, const bus_properties& changed) {
-        const auto address = address_in(path, through);
+        const auto address = address_in(path, local);
         if (!address || is_low_energy(changed)) return;
         table.update(*address, [&](found_device& device) { read_device(changed, device); });
     };
@@ -113,7 +113,7 @@ void discover_with_bluez(bluez_bus& bus, const adapter& through, device_table& t
                                      });
     const auto changes =
         bus.subscribe("interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',path_namespace='" +
-                          adapter_path(through.name) + "',arg0='" + device_interface + "'",
+                          adapter_path(local.name) + "',arg0='" + device_interface + "'",
                       [&](sdbus::Message& message) {
                           std::string interface_name;
                           bus_properties changed;
@@ -121,18 +121,18 @@ void discover_with_bluez(bluez_bus& bus, const adapter& through, device_table& t
                           take(message.getPath(), changed);
                       });
 
-    for (auto& one : known_devices(bus.objects(), through)) {
+    for (auto& one : known_devices(bus.objects(), local)) {
         // What it said when it was near once; whether a receiver runs there now is to be asked.
         if (!one.is_near) one.has_receiver.reset();
         table.update(one.address, [&](found_device& device) { device = one; });
     }
-    const search running(bus, through);
+    const search running(bus, local);
     while (!is_over() && table.goes_on()) bus.wait(deadline_after(tick), [&] { return table.is_stopped(); });
 }
 
-std::optional<bluetooth_address> paired_by_name(bluez_bus& bus, const adapter& through, std::string_view name) {
+std::optional<bluetooth_address> paired_by_name(bluez_bus& bus, const adapter& local, std::string_view name) {
     std::vector<bluetooth_address> fitting;
-    for (const auto& one : known_devices(bus.objects(), through))
+    for (const auto& one : known_devices(bus.objects(), local))
         if (one.name == name && one.is_paired.value_or(false)) fitting.push_back(one.address);
     return only_one(name, fitting);
 }

@@ -190,7 +190,7 @@ bool is_known(bluez_bus& bus, const std::string& path) {
 }
 
 // bluetoothd pairs with devices that it has heard of only.
-void make_known(bluez_bus& bus, const adapter& through, const bluetooth_address& device, const std::string& path,
+void make_known(bluez_bus& bus, const adapter& local, const bluetooth_address& device, const std::string& path,
                 clock::time_point until) {
     if (is_known(bus, path)) return;
     bool is_found = false;
@@ -198,7 +198,7 @@ void make_known(bluez_bus& bus, const adapter& through, const bluetooth_address&
         is_found = is_found || peer.address == to_string(device);
         return !is_found;
     });
-    discover_with_bluez(bus, through, table, [&] { return clock::now() >= until; });
+    discover_with_bluez(bus, local, table, [&] { return clock::now() >= until; });
     if (!is_found)
         throw error(errc::timed_out, to_string(device) +
                                          " was not found; bring it nearer, make it discoverable (bluetoothctl "
@@ -207,14 +207,14 @@ void make_known(bluez_bus& bus, const adapter& through, const bluetooth_address&
 
 }  // namespace
 
-void pair(const adapter& through, const bluetooth_address& device, std::chrono::milliseconds limit,
+void pair(const adapter& local, const bluetooth_address& device, std::chrono::milliseconds limit,
           pairing_agent& person) {
     std::string why;
     const auto bus = bluez_bus::try_open(why);
     if (!bus) throw error(errc::unsupported, "pairing needs bluetoothd: " + why);
     const auto begin = clock::now();
-    const auto path = device_path(through.name, to_string(device));
-    make_known(*bus, through, device, path, begin + limit);
+    const auto path = device_path(local.name, to_string(device));
+    make_known(*bus, local, device, path, begin + limit);
 
     const agent asks(*bus, device, path, person);
     pairing_call call(*bus, path);

@@ -13,7 +13,7 @@ namespace wherry::rfcomm {
 // needs no more than the pairing.
 // Throws error: unsupported without bluetoothd; disconnected or timed_out if the device is not reached; refused if a
 // person at either end said no; auth_failed if the codes differed; and what the agent throws.
-void pair(const adapter& through, const bluetooth_address& device, std::chrono::milliseconds limit,
+void pair(const adapter& local, const bluetooth_address& device, std::chrono::milliseconds limit,
           pairing_agent& person);
 
 }  // namespace wherry::rfcomm

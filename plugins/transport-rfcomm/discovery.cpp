@@ -37,8 +37,8 @@ public:
         std::optional<bool> has_receiver;
     };
 
-    receiver_survey(const adapter& from, std::vector<found_device> devices, time_point until)
-        : from_(from), devices_(std::move(devices)), until_(until), thread_([this] { run(); }) {}
+    receiver_survey(const adapter& local, std::vector<found_device> devices, time_point until)
+        : local_(local), devices_(std::move(devices)), until_(until), thread_([this] { run(); }) {}
     ~receiver_survey() { stop_.raise(); }
     receiver_survey(const receiver_survey&) = delete;
     receiver_survey& operator=(const receiver_survey&) = delete;
@@ -65,7 +65,7 @@ private:
     void ask(const bluetooth_address& device) {
         try {
             const auto until = std::min(until_, clock::now() + patience_with_one);
-            const bool has_receiver = lookup_channel(from_.address, device, until, &stop_).has_value();
+            const bool has_receiver = lookup_channel(local_.address, device, until, &stop_).has_value();
             tell({device, has_receiver});
         } catch (const error& e) {
             // It is there, but has nobody who could answer: what it said of itself is of another time.
@@ -79,7 +79,7 @@ private:
         changed_.notify_one();
     }
 
-    const adapter& from_;
+    const adapter& local_;
     const std::vector<found_device> devices_;
     const time_point until_;
     stop_signal stop_;
@@ -90,8 +90,8 @@ private:
     std::jthread thread_;  // last: it uses the rest
 };
 
-void ask_for_receivers(const adapter& from, device_table& table, time_point until) {
-    receiver_survey survey(from, table.to_be_asked(), until);
+void ask_for_receivers(const adapter& local, device_table& table, time_point until) {
+    receiver_survey survey(local, table.to_be_asked(), until);
     std::deque<receiver_survey::finding> findings;
     while (table.goes_on() && survey.next(findings))
         for (const auto& [address, has_receiver] : findings)
@@ -99,19 +99,19 @@ void ask_for_receivers(const adapter& from, device_table& table, time_point unti
 }
 
 // Listens around until is_over().
-void inquire(const adapter& through, device_table& table, const std::function<bool()>& is_over, bool& by_bluetoothd) {
+void inquire(const adapter& local, device_table& table, const std::function<bool()>& is_over, bool& by_bluetoothd) {
     std::string why;
     const auto bus = bluez_bus::try_open(why);
     by_bluetoothd = bus != nullptr;
     if (bus)
-        discover_with_bluez(*bus, through, table, is_over);
+        discover_with_bluez(*bus, local, table, is_over);
     else
-        discover_with_hci(through, table, is_over);
+        discover_with_hci(local, table, is_over);
 }
 
 }  // namespace
 
-void discover(const adapter& through, std::chrono::milliseconds limit,
+void discover(const adapter& local, std::chrono::milliseconds limit,
               const std::function<bool(const discovered_peer&)>& found) {
     device_table table(found);
     const auto begin = clock::now();
@@ -120,7 +120,7 @@ void discover(const adapter& through, std::chrono::milliseconds limit,
     const auto turn = begin + limit * 6 / 10;
     bool by_bluetoothd = false;
     inquire(
-        through, table,
+        local, table,
         [&] {
             const auto now = clock::now();
             return now >= until || (now >= turn && !table.to_be_asked().empty());
@@ -128,9 +128,9 @@ void discover(const adapter& through, std::chrono::milliseconds limit,
         by_bluetoothd);
     if (!by_bluetoothd) {
         const auto most = clock::now() + (until - clock::now()) / 2;
-        ask_names_with_hci(through, table, [&] { return clock::now() >= most; });
+        ask_names_with_hci(local, table, [&] { return clock::now() >= most; });
     }
-    ask_for_receivers(through, table, until);
+    ask_for_receivers(local, table, until);
 }
 
 std::optional<bluetooth_address> only_one(std::string_view name, std::span<const bluetooth_address> fitting) {
@@ -142,10 +142,10 @@ std::optional<bluetooth_address> only_one(std::string_view name, std::span<const
                                      "); write the address of the one that you mean");
 }
 
-bluetooth_address find_by_name(const adapter& through, std::string_view name, std::chrono::milliseconds limit) {
+bluetooth_address find_by_name(const adapter& local, std::string_view name, std::chrono::milliseconds limit) {
     std::string why;
     if (const auto bus = bluez_bus::try_open(why))
-        if (const auto paired = paired_by_name(*bus, through, name)) return *paired;
+        if (const auto paired = paired_by_name(*bus, local, name)) return *paired;
 
     // Another one of that name shows in the same moment, or a little later.
     constexpr auto time_for_doubles = 3s;
@@ -163,9 +163,9 @@ bluetooth_address find_by_name(const adapter& through, std::string_view name, st
     bool by_bluetoothd = false;
     const auto half = clock::now() + limit / 2;
     inquire(
-        through, table, [&] { return clock::now() >= (by_bluetoothd || !fitting.empty() ? enough : half); },
+        local, table, [&] { return clock::now() >= (by_bluetoothd || !fitting.empty() ? enough : half); },
         by_bluetoothd);
-    if (!by_bluetoothd) ask_names_with_hci(through, table, [&] { return clock::now() >= enough; });
+    if (!by_bluetoothd) ask_names_with_hci(local, table, [&] { return clock::now() >= enough; });
     if (const auto found = only_one(name, fitting)) return *found;
     throw error(errc::timed_out, "no device called '" + printable(name) +
                                      "' was found over Bluetooth; make it discoverable and bring it nearer, or write "

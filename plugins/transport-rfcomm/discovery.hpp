@@ -13,7 +13,7 @@ namespace wherry::rfcomm {
 // around, then it asks those found for a wherry receiver; both within `limit`. Paired devices are told whether they are
 // near or not; only those that are have a signal.
 // found() is called on this thread, now and then with an empty address.
-void discover(const adapter& through, std::chrono::milliseconds limit,
+void discover(const adapter& local, std::chrono::milliseconds limit,
               const std::function<bool(const discovered_peer&)>& found);
 
 }  // namespace wherry::rfcomm

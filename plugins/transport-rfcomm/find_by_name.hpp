@@ -14,7 +14,7 @@ namespace wherry::rfcomm {
 // to `limit`. Only an address tells devices apart for certain: anybody can take a name, which is why a second one that
 // has it is an error.
 // Throws error: bad_input if several have the name, timed_out if none has; and what discover() throws.
-bluetooth_address find_by_name(const adapter& through, std::string_view name, std::chrono::milliseconds limit);
+bluetooth_address find_by_name(const adapter& local, std::string_view name, std::chrono::milliseconds limit);
 
 // The one there is, if any; throws error(errc::bad_input) naming them if there are several.
 std::optional<bluetooth_address> only_one(std::string_view name, std::span<const bluetooth_address> fitting);

@@ -30,10 +30,10 @@ using bytes = std::span<const std::uint8_t>;
 constexpr auto tick = 200ms;
 
 template <class Struct>
-std::optional<Struct> read(bytes from) {
+std::optional<Struct> read(bytes raw) {
     Struct value{};
-    if (from.size() < sizeof value) return std::nullopt;
-    std::memcpy(&value, from.data(), sizeof value);
+    if (raw.size() < sizeof value) return std::nullopt;
+    std::memcpy(&value, raw.data(), sizeof value);
     return value;
 }
 
@@ -94,18 +94,18 @@ void read_extended(bytes data, found_device& device) {
 }
 
 // What an inquiry tells, laid over what is known.
-void merge(const found_device& news, found_device& into) {
-    if (!news.name.empty()) into.name = news.name;
-    if (news.signal_dbm) into.signal_dbm = news.signal_dbm;
-    if (news.has_receiver) into.has_receiver = news.has_receiver;
-    if (news.device_class) into.device_class = news.device_class;
-    into.is_near |= news.is_near;
+void merge(const found_device& news, found_device& known) {
+    if (!news.name.empty()) known.name = news.name;
+    if (news.signal_dbm) known.signal_dbm = news.signal_dbm;
+    if (news.has_receiver) known.has_receiver = news.has_receiver;
+    if (news.device_class) known.device_class = news.device_class;
+    known.is_near |= news.is_near;
 }
 
 class hci_socket {
 public:
-    hci_socket(const adapter& through, std::initializer_list<int> events)
-        : through_(through), socket_(::hci_open_dev(through.number)) {
+    hci_socket(const adapter& local, std::initializer_list<int> events)
+        : local_(local), socket_(::hci_open_dev(local.number)) {
         if (!socket_.is_open()) fail(errno);
         hci_filter filter;
         ::hci_filter_clear(&filter);
@@ -137,13 +137,13 @@ public:
 
     [[noreturn]] void fail(int code) const {
         throw error(errc::io,
-                    "looking for devices with " + through_.name + " failed (" + system_text(code) +
+                    "looking for devices with " + local_.name + " failed (" + system_text(code) +
                         "); where bluetoothd runs, users may do that without further rights: systemctl start bluetooth",
                     code);
     }
 
 private:
-    const adapter& through_;
+    const adapter& local_;
     unique_fd socket_;
     std::array<std::uint8_t, HCI_MAX_EVENT_SIZE + 1> buffer_{};
 };
@@ -163,10 +163,10 @@ std::optional<std::uint8_t> refusal(bytes packet, std::uint16_t command) {
 // Ends the inquiry that it began.
 class inquiry {
 public:
-    explicit inquiry(hci_socket& through) : through_(through) { begin(); }
+    explicit inquiry(hci_socket& socket) : socket_(socket) { begin(); }
     ~inquiry() {
         try {
-            if (is_running_) through_.send(OCF_INQUIRY_CANCEL, {});
+            if (is_running_) socket_.send(OCF_INQUIRY_CANCEL, {});
         } catch (const error&) {
             // It ends by itself.
         }
@@ -177,13 +177,13 @@ public:
     void begin() {
         // General inquiry, for as long as the command can say; as many devices as there are.
         const inquiry_cp parameters{{0x33, 0x8B, 0x9E}, 0x30, 0};
-        through_.send(OCF_INQUIRY, bytes(reinterpret_cast<const std::uint8_t*>(&parameters), sizeof parameters));
+        socket_.send(OCF_INQUIRY, bytes(reinterpret_cast<const std::uint8_t*>(&parameters), sizeof parameters));
         is_running_ = true;
     }
     void has_ended() noexcept { is_running_ = false; }
 
 private:
-    hci_socket& through_;
+    hci_socket& socket_;
     bool is_running_ = false;
 };
 
@@ -213,16 +213,16 @@ void read_inquiry_event(bytes packet, const std::function<void(const found_devic
     }
 }
 
-void discover_with_hci(const adapter& through, device_table& table, const std::function<bool()>& is_over) {
+void discover_with_hci(const adapter& local, device_table& table, const std::function<bool()>& is_over) {
     hci_socket socket(
-        through, {EVT_INQUIRY_RESULT, EVT_INQUIRY_RESULT_WITH_RSSI, EVT_EXTENDED_INQUIRY_RESULT, EVT_INQUIRY_COMPLETE});
+        local, {EVT_INQUIRY_RESULT, EVT_INQUIRY_RESULT_WITH_RSSI, EVT_EXTENDED_INQUIRY_RESULT, EVT_INQUIRY_COMPLETE});
     inquiry running(socket);
     while (!is_over() && table.goes_on()) {
         const auto packet = socket.next();
         if (packet.empty()) continue;
         if (const auto status = refusal(packet, OCF_INQUIRY)) {
             running.has_ended();
-            throw error(errc::io, "the Bluetooth adapter " + through.name + " does not look for devices (status " +
+            throw error(errc::io, "the Bluetooth adapter " + local.name + " does not look for devices (status " +
                                       std::to_string(*status) +
                                       "); another program may have it look already: try again soon");
         }
@@ -237,11 +237,11 @@ void discover_with_hci(const adapter& through, device_table& table, const std::f
     }
 }
 
-void ask_names_with_hci(const adapter& through, device_table& table, const std::function<bool()>& is_over) {
+void ask_names_with_hci(const adapter& local, device_table& table, const std::function<bool()>& is_over) {
     std::optional<hci_socket> socket;
     for (const auto& one : table.devices()) {
         if (!one.name.empty()) continue;
-        if (!socket) socket.emplace(through, std::initializer_list<int>{EVT_REMOTE_NAME_REQ_COMPLETE});
+        if (!socket) socket.emplace(local, std::initializer_list<int>{EVT_REMOTE_NAME_REQ_COMPLETE});
         remote_name_req_cp wanted{};
         wanted.bdaddr = one.address.raw();
         wanted.pscan_rep_mode = 0x02;

@@ -17,9 +17,9 @@ namespace wherry::rfcomm {
 void read_inquiry_event(std::span<const std::uint8_t> packet, const std::function<void(const found_device&)>& tell);
 
 // Fills `table` until is_over() or the table does not go on. is_over() is asked several times a second. Throws error.
-void discover_with_hci(const adapter& through, device_table& table, const std::function<bool()>& is_over);
+void discover_with_hci(const adapter& local, device_table& table, const std::function<bool()>& is_over);
 
 // Asks those that have not told their names, one after the other, until is_over() or the table does not go on.
-void ask_names_with_hci(const adapter& through, device_table& table, const std::function<bool()>& is_over);
+void ask_names_with_hci(const adapter& local, device_table& table, const std::function<bool()>& is_over);
 
 }  // namespace wherry::rfcomm

@@ -41,9 +41,9 @@ sockaddr_rc as_raw(const bluetooth_address& device, std::uint8_t channel) noexce
 socket_name from_raw(const sockaddr_rc& raw) noexcept { return {bluetooth_address(raw.rc_bdaddr), raw.rc_channel}; }
 
 // One attempt; the socket is used up.
-int attempt(int socket, const bluetooth_address& from, const socket_name& to, const deadline& until) noexcept {
-    if (const int code = bind_to(socket, from, 0)) return code;
-    const auto raw = as_raw(to.device, to.channel);
+int attempt(int socket, const bluetooth_address& local, const socket_name& remote, const deadline& until) noexcept {
+    if (const int code = bind_to(socket, local, 0)) return code;
+    const auto raw = as_raw(remote.device, remote.channel);
     if (::connect(socket, reinterpret_cast<const sockaddr*>(&raw), sizeof raw) == 0) return 0;
     if (errno != EINPROGRESS && errno != EAGAIN && errno != EINTR) return errno;
 
@@ -90,7 +90,7 @@ std::unique_lock<std::timed_mutex> connection_gate::enter(const deadline& until)
     return lock;
 }
 
-int connect_to(unique_fd& socket, security level, const bluetooth_address& from, const socket_name& to,
+int connect_to(unique_fd& socket, security level, const bluetooth_address& local, const socket_name& remote,
                const deadline& until, connection_gate& gate) {
     // Longer than a channel that is closed, or a session that ends, needs to say so; shorter than a person who
     // declines.
@@ -105,7 +105,7 @@ int connect_to(unique_fd& socket, security level, const bluetooth_address& from,
             if (!turn.owns_lock()) return code;
             socket = open_socket(level);
             const auto begin = clock::now();
-            code = attempt(socket.get(), from, to, until);
+            code = attempt(socket.get(), local, remote, until);
             if (code == 0) return 0;
             socket.reset();
             const bool may_be_passing =

@@ -48,7 +48,7 @@ private:
 // Connects; 0, or the errno: ETIMEDOUT when `until` has passed. Waits for a channel to which this machine has a
 // connection, for there can be one only; and tries again, a few times, what failed at once, which may be the end of an
 // earlier connection, in another process.
-int connect_to(unique_fd& socket, security level, const bluetooth_address& from, const socket_name& to,
+int connect_to(unique_fd& socket, security level, const bluetooth_address& local, const socket_name& remote,
                const deadline& until, connection_gate& gate);
 
 socket_name local_name(int socket) noexcept;

@@ -86,10 +86,10 @@ unique_fd listen_on(const bluetooth_address& where, std::uint8_t channel, securi
                     const std::vector<adapter>& adapters) {
     const auto shown = (where.is_any() ? "all adapters" : rfcomm::to_string(where)) +
                        (channel == 0 ? "" : "/" + std::to_string(channel));
-    const auto from = channel == 0 ? first_channel : channel;
-    const auto to = channel == 0 ? last_channel : channel;
+    const auto lowest = channel == 0 ? first_channel : channel;
+    const auto highest = channel == 0 ? last_channel : channel;
     int failure = EINVAL;
-    for (auto candidate = from; candidate <= to; ++candidate) {
+    for (auto candidate = lowest; candidate <= highest; ++candidate) {
         if (!is_free_on_each(candidate, adapters)) {
             failure = EADDRINUSE;
             continue;
@@ -145,22 +145,22 @@ std::unique_ptr<connection> transport::connect(const std::string& address) {
     auto stop = std::make_unique<stop_signal>();
     const auto local = usable_adapter(options_.adapter);
     // Where none is chosen the kernel finds the one that leads to the device.
-    const auto from = options_.adapter.empty() ? bluetooth_address() : local.address;
+    const auto source = options_.adapter.empty() ? bluetooth_address() : local.address;
 
-    socket_name to{device_of(where, local, options_.connect_timeout),
-                   where.channel == 0 ? options_.channel : where.channel};
-    if (to.channel == 0) {
+    socket_name target{device_of(where, local, options_.connect_timeout),
+                       where.channel == 0 ? options_.channel : where.channel};
+    if (target.channel == 0) {
         const auto turn = gate_->enter(until);
-        const auto found = lookup_channel(from, to.device, until);
-        if (!found) fail_no_service(to.device);
-        to.channel = *found;
+        const auto found = lookup_channel(source, target.device, until);
+        if (!found) fail_no_service(target.device);
+        target.channel = *found;
     }
-    auto peer = rfcomm::to_string(to.device, to.channel);
+    auto peer = rfcomm::to_string(target.device, target.channel);
     open_->enter(peer);
     try {
         unique_fd socket;
-        if (const int code = connect_to(socket, options_.level, from, to, until, *gate_))
-            fail_connect(to.device, to.channel, to_string(options_.level), code);
+        if (const int code = connect_to(socket, options_.level, source, target, until, *gate_))
+            fail_connect(target.device, target.channel, to_string(options_.level), code);
         auto let_go = [gate = gate_, open = open_, peer] {
             open->leave(peer);
             gate->note_departure();

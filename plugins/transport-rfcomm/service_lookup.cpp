@@ -21,12 +21,12 @@ namespace {
 // As the library wants it, most significant byte first.
 uuid_t service_class() {
     std::array<std::uint8_t, 16> bytes{};
-    std::size_t at = 0;
+    std::size_t digits = 0;
     const auto nibble = [](char c) { return static_cast<std::uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); };
     for (const char* c = service_uuid; *c; ++c) {
         if (*c == '-') continue;
-        bytes[at / 2] = static_cast<std::uint8_t>(bytes[at / 2] << 4 | nibble(*c));
-        ++at;
+        bytes[digits / 2] = static_cast<std::uint8_t>(bytes[digits / 2] << 4 | nibble(*c));
+        ++digits;
     }
     uuid_t uuid{};
     ::sdp_uuid128_create(&uuid, bytes.data());
@@ -73,11 +73,11 @@ bool is_about(const sdp_record_t* record, const bluetooth_address& device) {
 // Records are a few levels deep.
 constexpr int deepest = 8;
 
-// The size of the data element that `from` begins with, its head included, if it is whole, of a type that there is, and
+// The size of the data element that `data` begins with, its head included, if it is whole, of a type that there is, and
 // so is what is in it (section 3); else 0.
-std::size_t sound_element(std::span<const std::uint8_t> from, int depth) {
-    if (from.empty() || depth <= 0) return 0;
-    const unsigned type = from[0] >> 3, index = from[0] & 7;
+std::size_t sound_element(std::span<const std::uint8_t> data, int depth) {
+    if (data.empty() || depth <= 0) return 0;
+    const unsigned type = data[0] >> 3, index = data[0] & 7;
     enum : unsigned { nil, unsigned_number, signed_number, uuid, text, boolean, sequence, alternative, url };
     std::size_t head = 1, length = 0;
     if (type == nil || type == boolean) {
@@ -90,14 +90,14 @@ std::size_t sound_element(std::span<const std::uint8_t> from, int depth) {
         // Alternatives are nothing that a receiver's record has, and the library does not free what is in them.
         if (index < 5 || type == alternative) return 0;
         head += std::size_t{1} << (index - 5);
-        if (from.size() < head) return 0;
-        for (std::size_t i = 1; i < head; ++i) length = length << 8 | from[i];
+        if (data.size() < head) return 0;
+        for (std::size_t i = 1; i < head; ++i) length = length << 8 | data[i];
     } else {
         return 0;
     }
-    if (from.size() - head < length) return 0;
+    if (data.size() - head < length) return 0;
     if (type == sequence) {
-        for (auto rest = from.subspan(head, length); !rest.empty();) {
+        for (auto rest = data.subspan(head, length); !rest.empty();) {
             const auto part = sound_element(rest, depth - 1);
             if (part == 0) return 0;
             rest = rest.subspan(part);
@@ -176,10 +176,10 @@ std::optional<std::uint8_t> channel_in(std::span<const std::uint8_t> records, co
     return std::nullopt;
 }
 
-std::optional<std::uint8_t> lookup_channel(const bluetooth_address& from, const bluetooth_address& device,
+std::optional<std::uint8_t> lookup_channel(const bluetooth_address& local, const bluetooth_address& device,
                                            const deadline& until, const stop_signal* stop) {
     // Not blocking: the library's blocking calls wait for as long as the device likes.
-    owned_session session(::sdp_connect(&from.raw(), &device.raw(), SDP_NON_BLOCKING));
+    owned_session session(::sdp_connect(&local.raw(), &device.raw(), SDP_NON_BLOCKING));
     if (!session) fail_lookup(device, errno);
     const int socket = ::sdp_get_socket(session.get());
     ::fcntl(socket, F_SETFD, FD_CLOEXEC);

@@ -14,9 +14,9 @@ namespace wherry::rfcomm {
 inline constexpr const char* service_uuid = "54312c3e-dd09-43e0-8418-9a23e5bd040e";
 
 // Asks the device for its wherry receiver's channel by SDP; none: it has no such service.
-// `from` is the local adapter, or any; `stop`, if there is one, ends it early. Throws error: disconnected or timed_out
+// `local` is the local adapter, or any; `stop`, if there is one, ends it early. Throws error: disconnected or timed_out
 // if the device is not reached, protocol if what it answers makes no sense, cancelled once `stop` is raised.
-std::optional<std::uint8_t> lookup_channel(const bluetooth_address& from, const bluetooth_address& device,
+std::optional<std::uint8_t> lookup_channel(const bluetooth_address& local, const bluetooth_address& device,
                                            const deadline& until, const stop_signal* stop = nullptr);
 
 // A record's attribute with the address of the one adapter that it is about, as text. bluetoothd gives a machine's

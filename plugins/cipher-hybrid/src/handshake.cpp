@@ -61,8 +61,8 @@ void check_signature(const keys::public_key& key, std::string_view label, const 
 
 // A field as it stands in a message: u16 length, then the bytes.
 byte_vector field(const_bytes bytes) {
-    byte_writer out;
-    return out.sized<std::uint16_t>(bytes).take();
+    byte_writer writer;
+    return writer.sized<std::uint16_t>(bytes).take();
 }
 
 std::size_t credentials_bytes(const keys::public_key& key) noexcept {
@@ -71,8 +71,8 @@ std::size_t credentials_bytes(const keys::public_key& key) noexcept {
 
 // Message 3 up to what is sealed. Its header tells the length of all of it, which is known before the rest is made.
 byte_vector proof_start(const_bytes kem_ciphertext, std::size_t sealed_bytes) {
-    byte_writer out;
-    return out.integer(static_cast<std::uint8_t>(message_type::proof))
+    byte_writer writer;
+    return writer.integer(static_cast<std::uint8_t>(message_type::proof))
         .integer(static_cast<std::uint16_t>(2 + kem_ciphertext.size() + sealed_bytes))
         .sized<std::uint16_t>(kem_ciphertext)
         .take();

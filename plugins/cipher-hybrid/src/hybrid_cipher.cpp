@@ -50,7 +50,7 @@ policy policy_of(const settings& options) {
 
 class hybrid_session final : public cipher_session {
 public:
-    hybrid_session(role side, agreement agreed, rekey_limits limits, provider_choice by)
+    hybrid_session(role side, agreement agreed, rekey_limits limits, provider_choice choice)
         : algorithm_(agreed.chosen_aead),
           awaits_answer_(side == role::initiator),
           answer_key_(std::move(agreed.secrets.answer_key)),
@@ -58,10 +58,10 @@ public:
           description_(name_of(agreed.chosen_kem) + ", " + name_of(agreed.chosen_aead)),
           sealer_(algorithm_, record_chain::direction::sealing,
                   side == role::initiator ? agreed.secrets.initiator_chain : agreed.secrets.responder_chain, limits,
-                  by),
+                  choice),
           opener_(algorithm_, record_chain::direction::opening,
                   side == role::initiator ? agreed.secrets.responder_chain : agreed.secrets.initiator_chain, limits,
-                  by) {}
+                  choice) {}
 
     void finish_handshake(stream& link) override {
         if (!awaits_answer_) return;
@@ -121,8 +121,8 @@ hybrid_cipher::hybrid_cipher(const settings& options, const host_services& host)
 }
 
 hybrid_cipher::hybrid_cipher(keys::private_key identity, policy allowed, Botan::RandomNumberGenerator& rng,
-                             rekey_limits limits, provider_choice by)
-    : identity_(std::move(identity)), allowed_(std::move(allowed)), rng_(rng), limits_(limits), provider_(by) {}
+                             rekey_limits limits, provider_choice choice)
+    : identity_(std::move(identity)), allowed_(std::move(allowed)), rng_(rng), limits_(limits), provider_(choice) {}
 
 std::unique_ptr<cipher_session> hybrid_cipher::handshake(role side, const_bytes prologue, stream& link,
                                                          const peer_verifier& verify) {

@@ -22,7 +22,7 @@ public:
 
     // With everything given, for tests. `rng` must outlive the cipher.
     hybrid_cipher(keys::private_key identity, policy allowed, Botan::RandomNumberGenerator& rng,
-                  rekey_limits limits = {}, provider_choice by = provider_choice::automatic);
+                  rekey_limits limits = {}, provider_choice choice = provider_choice::automatic);
 
     std::unique_ptr<cipher_session> handshake(role side, const_bytes prologue, stream& link,
                                               const peer_verifier& verify) override;

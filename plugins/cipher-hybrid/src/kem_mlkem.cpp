@@ -21,14 +21,14 @@ constexpr std::size_t mlkem_secret_bytes = 32;
 static_assert(mlkem_public_key_bytes + x25519_bytes == max_kem_public_key_bytes);
 
 byte_vector joined(std::span<const std::uint8_t> first, const_bytes second) {
-    byte_writer out;
-    return out.bytes(std::as_bytes(first)).bytes(second).take();
+    byte_writer writer;
+    return writer.bytes(std::as_bytes(first)).bytes(second).take();
 }
 
 secret_bytes joined_secret(const secret_bytes& first, const secret_bytes& second) {
-    secret_bytes out(first);
-    out.insert(out.end(), second.begin(), second.end());
-    return out;
+    secret_bytes joined(first);
+    joined.insert(joined.end(), second.begin(), second.end());
+    return joined;
 }
 
 void check_length(const_bytes value, std::size_t expected) {

@@ -32,14 +32,14 @@ transcript& transcript::update(const_bytes bytes) {
 }
 
 digest transcript::hash() const {
-    digest out;
-    hash_->copy_state()->final(octets(mutable_bytes(out)));
-    return out;
+    digest value;
+    hash_->copy_state()->final(octets(mutable_bytes(value)));
+    return value;
 }
 
 std::vector<std::byte> signed_text(std::string_view label, const digest& said) {
-    byte_writer out;
-    return out.bytes(as_bytes(label)).integer(std::uint8_t{0}).bytes(said).take();
+    byte_writer writer;
+    return writer.bytes(as_bytes(label)).integer(std::uint8_t{0}).bytes(said).take();
 }
 
 secret_bytes hkdf_extract(const digest& salt, const secret_bytes& secret) {

@@ -14,35 +14,35 @@ static_assert(max_answer_bytes == 529 && max_alert_bytes == 35);
 byte_vector copy(const_bytes bytes) { return {bytes.begin(), bytes.end()}; }
 
 template <class Number>
-std::vector<Number> read_list(byte_reader& in) {
-    const auto count = in.integer<std::uint8_t>();
-    if (count > max_list_entries) in.fail("has a list that is too long");
+std::vector<Number> read_list(byte_reader& reader) {
+    const auto count = reader.integer<std::uint8_t>();
+    if (count > max_list_entries) reader.fail("has a list that is too long");
     std::vector<Number> list;
     list.reserve(count);
     for (unsigned i = 0; i < count; ++i) {
-        const auto entry = static_cast<Number>(in.integer<std::uint16_t>());
-        if (std::find(list.begin(), list.end(), entry) != list.end()) in.fail("lists something twice");
+        const auto entry = static_cast<Number>(reader.integer<std::uint16_t>());
+        if (std::find(list.begin(), list.end(), entry) != list.end()) reader.fail("lists something twice");
         list.push_back(entry);
     }
     return list;
 }
 
 template <class Number>
-std::vector<Number> read_offer(byte_reader& in) {
-    auto list = read_list<Number>(in);
-    if (list.empty()) in.fail("offers nothing");
+std::vector<Number> read_offer(byte_reader& reader) {
+    auto list = read_list<Number>(reader);
+    if (list.empty()) reader.fail("offers nothing");
     return list;
 }
 
 template <class Number>
-void write_list(byte_writer& out, const std::vector<Number>& list) {
-    out.integer(static_cast<std::uint8_t>(list.size()));
-    for (const auto entry : list) out.integer(static_cast<std::uint16_t>(entry));
+void write_list(byte_writer& writer, const std::vector<Number>& list) {
+    writer.integer(static_cast<std::uint8_t>(list.size()));
+    for (const auto entry : list) writer.integer(static_cast<std::uint16_t>(entry));
 }
 
-random_value read_random(byte_reader& in) {
+random_value read_random(byte_reader& reader) {
     random_value value;
-    const auto bytes = in.bytes(value.size());
+    const auto bytes = reader.bytes(value.size());
     std::copy(bytes.begin(), bytes.end(), value.begin());
     return value;
 }
@@ -52,118 +52,118 @@ bool is_plain(char c) noexcept { return c >= 0x20 && c <= 0x7e; }
 }  // namespace
 
 hello hello::parse(const_bytes body) {
-    byte_reader in(body, "the initiator's first message");
+    byte_reader reader(body, "the initiator's first message");
     hello m;
-    m.versions = read_offer<std::uint16_t>(in);
-    m.kems = read_offer<kem>(in);
-    m.aeads = read_offer<aead>(in);
-    m.random = read_random(in);
-    in.finish();
+    m.versions = read_offer<std::uint16_t>(reader);
+    m.kems = read_offer<kem>(reader);
+    m.aeads = read_offer<aead>(reader);
+    m.random = read_random(reader);
+    reader.finish();
     return m;
 }
 
 byte_vector hello::encode() const {
-    byte_writer out;
-    write_list(out, versions);
-    write_list(out, kems);
-    write_list(out, aeads);
-    return out.bytes(random).take();
+    byte_writer writer;
+    write_list(writer, versions);
+    write_list(writer, kems);
+    write_list(writer, aeads);
+    return writer.bytes(random).take();
 }
 
 choice choice::parse(const_bytes body) {
-    byte_reader in(body, "the responder's choice");
+    byte_reader reader(body, "the responder's choice");
     choice m;
-    m.version = in.integer<std::uint16_t>();
-    m.chosen_kem = static_cast<kem>(in.integer<std::uint16_t>());
-    m.chosen_aead = static_cast<aead>(in.integer<std::uint16_t>());
-    m.random = read_random(in);
-    m.kem_public_key = copy(in.sized<std::uint16_t>(max_kem_public_key_bytes));
-    m.identity = copy(in.sized<std::uint16_t>(keys::max_key_blob_bytes));
-    m.signature = copy(in.sized<std::uint16_t>(max_signature_bytes));
-    in.finish();
+    m.version = reader.integer<std::uint16_t>();
+    m.chosen_kem = static_cast<kem>(reader.integer<std::uint16_t>());
+    m.chosen_aead = static_cast<aead>(reader.integer<std::uint16_t>());
+    m.random = read_random(reader);
+    m.kem_public_key = copy(reader.sized<std::uint16_t>(max_kem_public_key_bytes));
+    m.identity = copy(reader.sized<std::uint16_t>(keys::max_key_blob_bytes));
+    m.signature = copy(reader.sized<std::uint16_t>(max_signature_bytes));
+    reader.finish();
     return m;
 }
 
 byte_vector choice::encode() const {
-    byte_writer out;
-    out.integer(version)
+    byte_writer writer;
+    writer.integer(version)
         .integer(static_cast<std::uint16_t>(chosen_kem))
         .integer(static_cast<std::uint16_t>(chosen_aead))
         .bytes(random)
         .sized<std::uint16_t>(kem_public_key)
         .sized<std::uint16_t>(identity)
         .sized<std::uint16_t>(signature);
-    return out.take();
+    return writer.take();
 }
 
 credentials credentials::parse(const_bytes plain) {
-    byte_reader in(plain, "the initiator's proof");
+    byte_reader reader(plain, "the initiator's proof");
     credentials m;
-    m.identity = copy(in.sized<std::uint16_t>(keys::max_key_blob_bytes));
-    m.signature = copy(in.sized<std::uint16_t>(max_signature_bytes));
-    in.finish();
+    m.identity = copy(reader.sized<std::uint16_t>(keys::max_key_blob_bytes));
+    m.signature = copy(reader.sized<std::uint16_t>(max_signature_bytes));
+    reader.finish();
     return m;
 }
 
 byte_vector credentials::encode() const {
-    byte_writer out;
-    return out.sized<std::uint16_t>(identity).sized<std::uint16_t>(signature).take();
+    byte_writer writer;
+    return writer.sized<std::uint16_t>(identity).sized<std::uint16_t>(signature).take();
 }
 
 proof proof::parse(const_bytes body) {
-    byte_reader in(body, "the initiator's proof");
+    byte_reader reader(body, "the initiator's proof");
     proof m;
-    m.kem_ciphertext = copy(in.sized<std::uint16_t>(max_kem_ciphertext_bytes));
-    if (in.remaining() < tag_bytes) in.fail("is cut short");
-    if (in.remaining() > max_credentials_bytes + tag_bytes) in.fail("has a length out of bounds");
-    m.sealed_credentials = copy(in.rest());
+    m.kem_ciphertext = copy(reader.sized<std::uint16_t>(max_kem_ciphertext_bytes));
+    if (reader.remaining() < tag_bytes) reader.fail("is cut short");
+    if (reader.remaining() > max_credentials_bytes + tag_bytes) reader.fail("has a length out of bounds");
+    m.sealed_credentials = copy(reader.rest());
     return m;
 }
 
 byte_vector proof::encode() const {
-    byte_writer out;
-    return out.sized<std::uint16_t>(kem_ciphertext).bytes(sealed_credentials).take();
+    byte_writer writer;
+    return writer.sized<std::uint16_t>(kem_ciphertext).bytes(sealed_credentials).take();
 }
 
 answer answer::parse(const_bytes plain) {
-    byte_reader in(plain, "the responder's answer");
+    byte_reader reader(plain, "the responder's answer");
     answer m;
-    const auto verdict = in.integer<std::uint8_t>();
-    if (verdict > static_cast<std::uint8_t>(verdict::refused)) in.fail("is neither yes nor no");
+    const auto verdict = reader.integer<std::uint8_t>();
+    if (verdict > static_cast<std::uint8_t>(verdict::refused)) reader.fail("is neither yes nor no");
     m.says = static_cast<answer::verdict>(verdict);
-    if (in.remaining() > max_reason_bytes) in.fail("gives too long a reason");
-    m.reason = as_text(in.rest());
-    if (m.says == verdict::accepted && !m.reason.empty()) in.fail("has bytes left over");
-    if (!std::all_of(m.reason.begin(), m.reason.end(), is_plain)) in.fail("gives a reason that is not plain text");
+    if (reader.remaining() > max_reason_bytes) reader.fail("gives too long a reason");
+    m.reason = as_text(reader.rest());
+    if (m.says == verdict::accepted && !m.reason.empty()) reader.fail("has bytes left over");
+    if (!std::all_of(m.reason.begin(), m.reason.end(), is_plain)) reader.fail("gives a reason that is not plain text");
     return m;
 }
 
 byte_vector answer::encode() const {
-    byte_writer out;
-    return out.integer(static_cast<std::uint8_t>(says)).bytes(as_bytes(reason)).take();
+    byte_writer writer;
+    return writer.integer(static_cast<std::uint8_t>(says)).bytes(as_bytes(reason)).take();
 }
 
 alert alert::parse(const_bytes body) {
-    byte_reader in(body, "the peer's alert");
+    byte_reader reader(body, "the peer's alert");
     alert m;
-    m.why = static_cast<reason>(in.integer<std::uint16_t>());
-    m.allowed = read_list<std::uint16_t>(in);
-    in.finish();
+    m.why = static_cast<reason>(reader.integer<std::uint16_t>());
+    m.allowed = read_list<std::uint16_t>(reader);
+    reader.finish();
     return m;
 }
 
 byte_vector alert::encode() const {
-    byte_writer out;
-    out.integer(static_cast<std::uint16_t>(why));
-    write_list(out, allowed);
-    return out.take();
+    byte_writer writer;
+    writer.integer(static_cast<std::uint16_t>(why));
+    write_list(writer, allowed);
+    return writer.take();
 }
 
 std::string plain_reason(std::string_view text) {
-    std::string out(text.substr(0, max_reason_bytes));
+    std::string plain(text.substr(0, max_reason_bytes));
     std::replace_if(
-        out.begin(), out.end(), [](char c) { return !is_plain(c); }, '?');
-    return out;
+        plain.begin(), plain.end(), [](char c) { return !is_plain(c); }, '?');
+    return plain;
 }
 
 }  // namespace wherry::hybrid

@@ -20,8 +20,8 @@ using clock = std::chrono::steady_clock;
 constexpr std::size_t measured_bytes = std::size_t{64} << 10;
 constexpr int measured_rounds = 5;
 
-clock::duration time_of(provider by, aead algorithm) {
-    const auto mode = make_record_aead(by, algorithm, direction::sealing);
+clock::duration time_of(provider source, aead algorithm) {
+    const auto mode = make_record_aead(source, algorithm, direction::sealing);
     mode->set_key(secret_bytes(32));
     std::vector<std::byte> record(measured_bytes + tag_bytes);
     auto best = clock::duration::max();
@@ -41,10 +41,10 @@ provider fastest(aead algorithm) {
     if (all.size() == 1) return all.front();
     auto best = all.front();
     auto best_time = clock::duration::max();
-    for (const auto by : all) {
+    for (const auto source : all) {
         try {
-            const auto time = time_of(by, algorithm);
-            if (time < best_time) best = by, best_time = time;
+            const auto time = time_of(source, algorithm);
+            if (time < best_time) best = source, best_time = time;
         } catch (const error&) {
             // OpenSSL's configuration may leave an algorithm out. Of Botan it is told when it is used.
         }
@@ -85,11 +85,11 @@ provider choose_provider(provider_choice choice, aead algorithm) {
     return *known;
 }
 
-std::unique_ptr<record_aead> make_record_aead(provider by, aead algorithm, direction which) {
+std::unique_ptr<record_aead> make_record_aead(provider source, aead algorithm, direction which) {
 #if WHERRY_HYBRID_HAS_OPENSSL
-    if (by == provider::openssl) return make_openssl_aead(algorithm, which);
+    if (source == provider::openssl) return make_openssl_aead(algorithm, which);
 #endif
-    if (by != provider::botan) throw error(errc::internal, "a provider was chosen that this build has not");
+    if (source != provider::botan) throw error(errc::internal, "a provider was chosen that this build has not");
     return make_botan_aead(algorithm, which);
 }
 

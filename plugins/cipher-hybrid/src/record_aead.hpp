@@ -50,7 +50,7 @@ public:
     [[nodiscard]] virtual bool open(const_bytes nonce, mutable_bytes record) = 0;
 };
 
-std::unique_ptr<record_aead> make_record_aead(provider by, aead algorithm, direction which);
+std::unique_ptr<record_aead> make_record_aead(provider source, aead algorithm, direction which);
 
 // One for each provider.
 std::unique_ptr<record_aead> make_botan_aead(aead algorithm, direction which);

@@ -21,8 +21,9 @@ constexpr std::array<std::byte, nonce_bytes> nonce_of_zeros{};
 
 }  // namespace
 
-record_chain::record_chain(aead algorithm, direction which, secret_bytes chain, rekey_limits limits, provider_choice by)
-    : aead_(make_record_aead(choose_provider(by, algorithm), algorithm, which)),
+record_chain::record_chain(aead algorithm, direction which, secret_bytes chain, rekey_limits limits,
+                           provider_choice choice)
+    : aead_(make_record_aead(choose_provider(choice, algorithm), algorithm, which)),
       chain_(std::move(chain)),
       limits_(limits) {
     next_key();

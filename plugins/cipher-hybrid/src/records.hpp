@@ -32,7 +32,7 @@ public:
     using direction = hybrid::direction;
 
     record_chain(aead algorithm, direction which, secret_bytes chain, rekey_limits limits = {},
-                 provider_choice by = provider_choice::automatic);
+                 provider_choice choice = provider_choice::automatic);
 
     // In place, on what is `plain_bytes` of text and room for the tag. REQUIRES: sealing; record.size() is their sum.
     void seal(mutable_bytes record, std::size_t plain_bytes);

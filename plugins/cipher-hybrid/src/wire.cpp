@@ -5,11 +5,11 @@ namespace wherry::hybrid {
 
 namespace {
 
-void read_exactly(stream& link, mutable_bytes into) {
-    while (!into.empty()) {
-        const auto count = link.read_some(into);
+void read_exactly(stream& link, mutable_bytes buffer) {
+    while (!buffer.empty()) {
+        const auto count = link.read_some(buffer);
         if (count == 0) throw error(errc::disconnected, "the peer closed the connection during the handshake");
-        into = into.subspan(count);
+        buffer = buffer.subspan(count);
     }
 }
 
@@ -29,8 +29,8 @@ std::string numbers_of(const std::vector<std::uint16_t>& list) {
 }  // namespace
 
 byte_vector framed(message_type type, const_bytes body) {
-    byte_writer out;
-    return out.integer(static_cast<std::uint8_t>(type)).sized<std::uint16_t>(body).take();
+    byte_writer writer;
+    return writer.integer(static_cast<std::uint8_t>(type)).sized<std::uint16_t>(body).take();
 }
 
 byte_vector read_message(stream& link, message_type expected) {
