@@ -19,23 +19,23 @@ error gone_on_elsewhere() {
 
 void delivery_under_way::end() noexcept {
     if (std::exchange(is_over, true)) return;
-    into.reset();
+    target.reset();
     link = nullptr;
     if (ends) ends->ended(*this);
 }
 
 delivery& delivery_under_way::still_ours() {
     if (is_taken) throw gone_on_elsewhere();
-    if (!into) throw error(errc::internal, "a delivery is used after its end");
-    return *into;
+    if (!target) throw error(errc::internal, "a delivery is used after its end");
+    return *target;
 }
 
-void delivery_under_way::take_away(old_link then) noexcept {
+void delivery_under_way::take_away(old_link fate) noexcept {
     const mutex_lock lock(mutex);
     if (is_over) return;
     is_taken = true;
-    if (into) into->abort(wants_resume ? delivery::partial::keep : delivery::partial::drop);
-    if (then == old_link::cut) link->abort();
+    if (target) target->abort(wants_resume ? delivery::partial::keep : delivery::partial::drop);
+    if (fate == old_link::cut) link->abort();
     end();
 }
 
@@ -53,16 +53,16 @@ claimed_delivery::~claimed_delivery() {
 void claimed_delivery::begin(const std::function<std::unique_ptr<delivery>()>& begin_in_sink) {
     const mutex_lock lock(shared_->mutex);
     if (shared_->is_taken) throw gone_on_elsewhere();
-    shared_->into = begin_in_sink();
-    if (!shared_->into) throw error(errc::internal, "the sink accepted without a delivery");
-    shared_->offset = shared_->into->offset();
+    shared_->target = begin_in_sink();
+    if (!shared_->target) throw error(errc::internal, "the sink accepted without a delivery");
+    shared_->offset = shared_->target->offset();
 }
 
 void claimed_delivery::drop() noexcept {
     const mutex_lock lock(shared_->mutex);
-    if (!shared_->into) return;
-    shared_->into->abort(delivery::partial::drop);
-    shared_->into.reset();
+    if (!shared_->target) return;
+    shared_->target->abort(delivery::partial::drop);
+    shared_->target.reset();
 }
 
 std::uint64_t claimed_delivery::offset() const noexcept {
@@ -70,9 +70,9 @@ std::uint64_t claimed_delivery::offset() const noexcept {
     return shared_->offset;
 }
 
-std::size_t claimed_delivery::read_back(std::uint64_t position, mutable_bytes into) {
+std::size_t claimed_delivery::read_back(std::uint64_t position, mutable_bytes buffer) {
     const mutex_lock lock(shared_->mutex);
-    return shared_->still_ours().read_back(position, into);
+    return shared_->still_ours().read_back(position, buffer);
 }
 
 void claimed_delivery::write(const_bytes bytes) {
@@ -96,9 +96,9 @@ void claimed_delivery::remember(const error* failure, const collected_response& 
 
 void claimed_delivery::finish(collected_response& answer) {
     const mutex_lock lock(shared_->mutex);
-    auto& into = shared_->still_ours();
+    auto& target = shared_->still_ours();
     try {
-        into.finish(answer);
+        target.finish(answer);
     } catch (const error& e) {
         remember(&e, answer);
         throw;
@@ -111,12 +111,12 @@ void claimed_delivery::finish(collected_response& answer) {
 
 bool claimed_delivery::finishes_at_once() const noexcept {
     const mutex_lock lock(shared_->mutex);
-    return shared_->into && shared_->into->finishes_at_once();
+    return shared_->target && shared_->target->finishes_at_once();
 }
 
 group_commit* claimed_delivery::commits_with() const noexcept {
     const mutex_lock lock(shared_->mutex);
-    return shared_->into ? shared_->into->commits_with() : nullptr;
+    return shared_->target ? shared_->target->commits_with() : nullptr;
 }
 
 void claimed_delivery::finish_group(std::span<ending> all) {
@@ -147,7 +147,7 @@ void claimed_delivery::finish_group(std::span<ending> all) {
 
 void claimed_delivery::abort(delivery::partial what_came) noexcept {
     const mutex_lock lock(shared_->mutex);
-    if (shared_->into) shared_->into->abort(what_came);
+    if (shared_->target) shared_->target->abort(what_came);
     shared_->end();
 }
 

@@ -39,7 +39,7 @@ protected:
 };
 
 // What two connections may want at the same time. `mutex` is held during every call into the sink, so whoever has it
-// and finds `into` there may end it. Locked before the registry's mutex, never after it.
+// and finds `target` there may end it. Locked before the registry's mutex, never after it.
 struct delivery_under_way {
     delivery_under_way() = default;
     explicit delivery_under_way(connection& link) noexcept : link(&link) {}
@@ -54,7 +54,7 @@ struct delivery_under_way {
     std::shared_ptr<const last_heard> heard;
 
     wherry::mutex mutex;
-    std::unique_ptr<delivery> into WHERRY_GUARDED_BY(mutex);
+    std::unique_ptr<delivery> target WHERRY_GUARDED_BY(mutex);
     std::uint64_t offset WHERRY_GUARDED_BY(mutex) = 0;
     bool is_over WHERRY_GUARDED_BY(mutex) = false;
     bool is_taken WHERRY_GUARDED_BY(mutex) = false;       // by a newer attempt
@@ -65,7 +65,7 @@ struct delivery_under_way {
 
     // Takes it away from its connection, unless it is over by then.
     enum class old_link { leave, cut };
-    void take_away(old_link then) noexcept;
+    void take_away(old_link fate) noexcept;
 };
 
 // A delivery under a claim; where there is no registry, one that nobody else claims. Once a newer attempt has taken it
@@ -82,7 +82,7 @@ public:
     void drop() noexcept;
 
     std::uint64_t offset() const noexcept;
-    std::size_t read_back(std::uint64_t position, mutable_bytes into);
+    std::size_t read_back(std::uint64_t position, mutable_bytes buffer);
     void write(const_bytes bytes);
     void finish(collected_response& answer);
     bool finishes_at_once() const noexcept;

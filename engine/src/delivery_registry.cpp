@@ -33,35 +33,35 @@ delivery_registry::connection_number delivery_registry::new_connection() {
     return ++last_number_;
 }
 
-delivery_registry::claim delivery_registry::take(const claimant& by, const offer_frame& offered) {
+delivery_registry::claim delivery_registry::take(const claimant& taker, const offer_frame& offered) {
     const auto& what = offered.what;
-    const auto& fingerprint = by.peer.fingerprint;
+    const auto& fingerprint = taker.peer.fingerprint;
     // Of peers without a key nobody knows whether they are the same.
     const bool may_go_on_with_item = what.wants_resume && !fingerprint.empty();
     if (!offered.id && !may_go_on_with_item) return {std::make_unique<claimed_delivery>(), std::nullopt};
 
-    auto mine = std::make_shared<under_way>(by.link);
+    auto mine = std::make_shared<under_way>(taker.link);
     mine->ends = this;
     mine->fingerprint = fingerprint;
     mine->id = offered.id;
     mine->item = item_digest(what);
     mine->wants_resume = what.wants_resume;
-    mine->number = by.number;
-    mine->heard = by.heard;
+    mine->number = taker.number;
+    mine->heard = taker.heard;
 
-    auto into = std::make_unique<claimed_delivery>(mine);
+    auto claimed = std::make_unique<claimed_delivery>(mine);
     const auto came = clock::now();
-    const auto silence = clocks::silent_pings * by.ping_interval;
-    mutex_lock lock(mutex_);  // behind `into`, which needs it free at its end
+    const auto silence = clocks::silent_pings * taker.ping_interval;
+    mutex_lock lock(mutex_);  // behind `claimed`, which needs it free at its end
     for (;;) {
         std::shared_ptr<under_way> older;
-        auto then = under_way::old_link::leave;
+        auto fate = under_way::old_link::leave;
         drop_outdated();
         auto& peer = peers_[fingerprint];
         if (offered.id) {
             if (const auto found = peer.results.find(*offered.id); found != peer.results.end()) {
                 if (found->second.what == mine->item) {
-                    found->second.number = by.number;
+                    found->second.number = taker.number;
                     return {nullptr, found->second.ended};
                 }
                 // Another item by now, for the source has changed; what was delivered then was another delivery.
@@ -70,11 +70,11 @@ delivery_registry::claim delivery_registry::take(const claimant& by, const offer
             }
             if (const auto found = peer.by_id.find(*offered.id); found != peer.by_id.end()) {
                 older = found->second;
-                then = under_way::old_link::cut;
-                if (older->number == by.number)
+                fate = under_way::old_link::cut;
+                if (older->number == taker.number)
                     throw error(errc::protocol, "the peer offers one delivery twice at the same time");
                 // An offer may wait on a connection that its sender has left.
-                if (older->number > by.number)
+                if (older->number > taker.number)
                     throw error(errc::disconnected,
                                 "the same delivery was offered again over a newer connection, which goes on with "
                                 "it; send it again later");
@@ -82,34 +82,34 @@ delivery_registry::claim delivery_registry::take(const claimant& by, const offer
         }
         if (!older && may_go_on_with_item) {
             const auto found = peer.by_item.find(mine->item);
-            if (found != peer.by_item.end() && found->second->number != by.number &&
-                !by.living.contains(found->second->number))
+            if (found != peer.by_item.end() && found->second->number != taker.number &&
+                !taker.living.contains(found->second->number))
                 older = found->second;
         }
         if (!older) {
             if (offered.id) peer.by_id[*offered.id] = mine;
             if (may_go_on_with_item) peer.by_item.try_emplace(mine->item, mine);
-            return {std::move(into), std::nullopt};
+            return {std::move(claimed), std::nullopt};
         }
-        if (then == under_way::old_link::leave) {
+        if (fate == under_way::old_link::leave) {
             const auto heard = older->heard->load();
             // What had been on its way before is heard in the first moments; later it is the peer that speaks.
-            if (heard > came + by.ping_interval) {
-                by.living.insert(older->number);
+            if (heard > came + taker.ping_interval) {
+                taker.living.insert(older->number);
                 continue;
             }
             const auto now = clock::now();
             const auto dead_at = std::min(heard, came) + silence;
             if (now < dead_at) {
-                if (by.must_stop())
+                if (taker.must_stop())
                     throw error(errc::disconnected, "the receiver is shutting down; send it again later");
                 // A live peer has said PING by then.
-                changed_.wait_until(lock, std::min(dead_at, now + by.ping_interval));
+                changed_.wait_until(lock, std::min(dead_at, now + taker.ping_interval));
                 continue;
             }
         }
         lock.unlock();
-        older->take_away(then);
+        older->take_away(fate);
         lock.lock();
     }
 }
@@ -119,9 +119,9 @@ void delivery_registry::look_again() noexcept {
     changed_.notify_all();
 }
 
-void delivery_registry::known_peer::forget_result(std::map<delivery_id, remembered_result>::iterator at) {
-    response_bytes -= at->second.ended.response.size();
-    results.erase(at);
+void delivery_registry::known_peer::forget_result(std::map<delivery_id, remembered_result>::iterator entry) {
+    response_bytes -= entry->second.ended.response.size();
+    results.erase(entry);
 }
 
 // Ids whose results are gone leave the queues, too.
@@ -136,10 +136,10 @@ void delivery_registry::forget(connection_number number, const identity& peer) {
     const auto found = peers_.find(peer.fingerprint);
     if (found == peers_.end()) return;
     auto& known = found->second;
-    for (auto at = known.results.begin(); at != known.results.end();) {
-        const auto next = std::next(at);
-        if (at->second.number == number) known.forget_result(at);
-        at = next;
+    for (auto entry = known.results.begin(); entry != known.results.end();) {
+        const auto next = std::next(entry);
+        if (entry->second.number == number) known.forget_result(entry);
+        entry = next;
     }
     known.tidy();
     if (known.empty()) peers_.erase(found);
@@ -158,11 +158,11 @@ void delivery_registry::ended(const under_way& what) noexcept {
     if (found == peers_.end()) return;
     auto& peer = found->second;
     if (what.id) {
-        const auto at = peer.by_id.find(*what.id);
-        if (at != peer.by_id.end() && at->second.get() == &what) peer.by_id.erase(at);
+        const auto entry = peer.by_id.find(*what.id);
+        if (entry != peer.by_id.end() && entry->second.get() == &what) peer.by_id.erase(entry);
     }
-    const auto at = peer.by_item.find(what.item);
-    if (at != peer.by_item.end() && at->second.get() == &what) peer.by_item.erase(at);
+    const auto entry = peer.by_item.find(what.item);
+    if (entry != peer.by_item.end() && entry->second.get() == &what) peer.by_item.erase(entry);
     if (peer.empty()) peers_.erase(found);
     changed_.notify_all();
 }
@@ -194,10 +194,10 @@ void delivery_registry::drop_outdated() {
     if (now < next_tidying_) return;
     next_tidying_ = now + clocks::tidying_interval;
     for (auto peer = peers_.begin(); peer != peers_.end();) {
-        for (auto at = peer->second.results.begin(); at != peer->second.results.end();) {
-            const auto next = std::next(at);
-            if (now - at->second.when >= clocks::result_lifetime) peer->second.forget_result(at);
-            at = next;
+        for (auto entry = peer->second.results.begin(); entry != peer->second.results.end();) {
+            const auto next = std::next(entry);
+            if (now - entry->second.when >= clocks::result_lifetime) peer->second.forget_result(entry);
+            entry = next;
         }
         peer->second.tidy();
         peer = peer->second.empty() ? peers_.erase(peer) : std::next(peer);

@@ -58,7 +58,7 @@ public:
     // two senders with one key may well send alike files at the same time; to tell that takes up to three of the peer's
     // pings. Throws error: protocol if this connection has the same delivery under way; disconnected if a newer one
     // has, or if `must_stop` says so.
-    claim take(const claimant& by, const offer_frame& offered);
+    claim take(const claimant& taker, const offer_frame& offered);
 
     // Makes every take() that waits ask its `must_stop` again.
     void look_again() noexcept;
@@ -87,7 +87,7 @@ private:
         std::size_t response_bytes = 0;
 
         bool empty() const noexcept { return by_id.empty() && by_item.empty() && results.empty(); }
-        void forget_result(std::map<delivery_id, remembered_result>::iterator at);
+        void forget_result(std::map<delivery_id, remembered_result>::iterator entry);
         // Behind forget_result(): the queues hold what `results` does.
         void tidy();
     };

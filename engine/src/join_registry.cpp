@@ -17,18 +17,18 @@ const std::uint8_t* octets(const join_token& token) { return reinterpret_cast<co
 
 }  // namespace
 
-join_token join_registry::grant(std::shared_ptr<reorder_buffer> to, const identity& peer, std::size_t count,
+join_token join_registry::grant(std::shared_ptr<reorder_buffer> buffer, const identity& peer, std::size_t count,
                                 std::uint64_t number) {
     join_token token;
     Botan::system_rng().randomize(reinterpret_cast<std::uint8_t*>(token.data()), token.size());
     const mutex_lock lock(mutex_);
-    permissions_.push_back({token, {std::move(to), number}, peer, count, clock::now() + clocks::join_lifetime});
+    permissions_.push_back({token, {std::move(buffer), number}, peer, count, clock::now() + clocks::join_lifetime});
     return token;
 }
 
-void join_registry::withdraw(const reorder_buffer& to) noexcept {
+void join_registry::withdraw(const reorder_buffer& buffer) noexcept {
     const mutex_lock lock(mutex_);
-    permissions_.remove_if([&](const permission& one) { return one.to.at.get() == &to; });
+    permissions_.remove_if([&](const permission& one) { return one.destination.at.get() == &buffer; });
 }
 
 join_registry::place join_registry::redeem(const join_token& token, const identity& peer) {
@@ -43,7 +43,7 @@ join_registry::place join_registry::redeem(const join_token& token, const identi
     if (!is_same_peer || found->left == 0)
         throw error(errc::auth_failed, "there is nothing that this connection may join");
     --found->left;
-    return found->to;
+    return found->destination;
 }
 
 }  // namespace wherry

@@ -27,8 +27,9 @@ public:
 
     // Permits as many connections of this peer to join, until clocks::join_lifetime has passed or the receiver has
     // withdrawn it. `number` is what the receiver is known by.
-    join_token grant(std::shared_ptr<reorder_buffer> to, const identity& peer, std::size_t count, std::uint64_t number);
-    void withdraw(const reorder_buffer& to) noexcept;
+    join_token grant(std::shared_ptr<reorder_buffer> buffer, const identity& peer, std::size_t count,
+                     std::uint64_t number);
+    void withdraw(const reorder_buffer& buffer) noexcept;
 
     struct place {
         std::shared_ptr<reorder_buffer> at;
@@ -41,7 +42,7 @@ public:
 private:
     struct permission {
         join_token token;
-        place to;
+        place destination;
         identity peer;
         std::size_t left;
         std::chrono::steady_clock::time_point until;

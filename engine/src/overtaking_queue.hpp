@@ -45,7 +45,7 @@ public:
         std::function<bool(const Job&, const Job&)> go_together = nullptr;
     };
 
-    overtaking_queue(shape of, calls to) : shape_(of), calls_(std::move(to)) {}
+    overtaking_queue(shape limits, calls functions) : shape_(limits), calls_(std::move(functions)) {}
 
     // Does what was posted before it returns.
     ~overtaking_queue() {

@@ -39,7 +39,7 @@ void record_spreader::put(record_buffer& record) {
     has_ready_.notify_one();
 }
 
-void record_spreader::serve(writer& who, const write& to) {
+void record_spreader::serve(writer& who, const write& output) {
     mutex_lock lock(mutex_);
     has_let_in_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return who.is_in_ || failure_ || is_stopped_; });
     for (;;) {
@@ -49,7 +49,7 @@ void record_spreader::serve(writer& who, const write& to) {
         ready_.pop_front();
         lock.unlock();
         next.record->set_number(next.number);
-        to(*next.record);
+        output(*next.record);
         lock.lock();
         free_.push_back(std::move(next.record));
         has_free_.notify_one();
@@ -57,11 +57,11 @@ void record_spreader::serve(writer& who, const write& to) {
 }
 
 void record_spreader::let_in(const std::vector<writer*>& who) {
-    std::vector<std::unique_ptr<record_buffer>> further(buffers_for_each_writer * who.size());
-    for (auto& one : further)
+    std::vector<std::unique_ptr<record_buffer>> fresh(buffers_for_each_writer * who.size());
+    for (auto& one : fresh)
         one = std::make_unique<record_buffer>(record_bytes_, overhead_, record_buffer::numbering::ordered);
     const mutex_lock lock(mutex_);
-    for (auto& one : further) free_.push_back(std::move(one));
+    for (auto& one : fresh) free_.push_back(std::move(one));
     for (auto* const one : who) one->is_in_ = true;
     is_spreading_ = true;
     has_let_in_.notify_all();

@@ -47,7 +47,7 @@ public:
         bool is_in_ = false;  // guarded by the spreader's mutex
     };
     // The loop of a writer's thread, until stop() or a failure, which it throws.
-    void serve(writer& who, const write& to);
+    void serve(writer& who, const write& output);
     // From now on records go to these. Puts what was written directly before everything else.
     void let_in(const std::vector<writer*>& who);
 

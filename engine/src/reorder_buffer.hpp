@@ -31,7 +31,7 @@ public:
 
     // The loop of a connection's thread; returns at the end of the stream, or once this is closed. Throws what ended it
     // before; all the others have ended with it then.
-    void read(lane& from, record_reader& records);
+    void read(lane& lane, record_reader& records);
 
     // The record whose turn it is, without its number, valid until the next call; nothing once the first connection has
     // ended. Throws the first failure, once no record can be had any more. By one thread.
@@ -46,7 +46,7 @@ public:
     void close() noexcept;
 
 private:
-    void hold(lane& at, const_bytes record);
+    void hold(lane& lane, const_bytes record);
     void fail(const error& why) noexcept;
     void release_taken() noexcept WHERRY_REQUIRES(mutex_);
     lane* find(std::uint64_t number) noexcept WHERRY_REQUIRES(mutex_);

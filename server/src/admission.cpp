@@ -96,10 +96,10 @@ std::optional<clock::time_point> admission::end_of_rush() const {
 // ---- One peer ----
 
 // Everything that changes a peer's phase comes through here. An evicted peer is as good as gone, and not counted.
-void admission::enter(guest& peer, phase to) {
-    if (!peer.is_evicted) --count(peer.state), ++count(to);
-    peer.state = to;
-    if (to == phase::gone) {
+void admission::enter(guest& peer, phase next) {
+    if (!peer.is_evicted) --count(peer.state), ++count(next);
+    peer.state = next;
+    if (next == phase::gone) {
         guests_.erase(peer.place);
         if (to_leave_first_ > 0 && --to_leave_first_ == 0) rush_eases_.notify_one();
     }

@@ -24,8 +24,8 @@ public:
 
     bool has_heard() const noexcept { return has_heard_.load(std::memory_order_relaxed); }
 
-    std::size_t read_some(mutable_bytes into) override {
-        const auto count = forwarding_connection::read_some(into);
+    std::size_t read_some(mutable_bytes buffer) override {
+        const auto count = forwarding_connection::read_some(buffer);
         if (!has_heard()) has_heard_ = true;
         return count;
     }
@@ -100,7 +100,7 @@ private:
     std::size_t& count(phase which) WHERRY_REQUIRES(mutex_) { return counts_[static_cast<std::size_t>(which)]; }
     bool has_free_place() WHERRY_REQUIRES(mutex_) { return count(phase::served) < most_.max_served; }
     phase phase_of_proved() WHERRY_REQUIRES(mutex_) { return has_free_place() ? phase::served : phase::waiting; }
-    void enter(guest& peer, phase to) WHERRY_REQUIRES(mutex_);
+    void enter(guest& peer, phase next) WHERRY_REQUIRES(mutex_);
     void give_turns() WHERRY_REQUIRES(mutex_);
 
     const bounds most_;
