@@ -36,7 +36,7 @@ def arrows(tree):
 
 with tempfile.TemporaryDirectory() as folder:
     copy = Path(folder)
-    for part in ("core", "host", "engine", "keys", "library", "server", "conformance", "plugins-common", "plugins",
+    for part in ("core", "host", "compression", "engine", "keys", "library", "server", "conformance", "plugins-common", "plugins",
                  "apps"):
         shutil.copytree(TREE / part, copy / part)
     status, said = arrows(copy)
