@@ -154,8 +154,8 @@ class Targets(unittest.TestCase):
         def senders(one, many):
             return Table("senders", "senders", "MB/s", [Point(1, [Row("wherry", [one])]),
                                                         Point(1000, [Row("wherry", [many])])])
-        self.assertTrue(self.judge(senders(100, 70))[0].reached)
-        self.assertIs(self.judge(senders(100, 69))[0].reached, False)
+        self.assertTrue(self.judge(senders(100, 50))[0].reached)
+        self.assertIs(self.judge(senders(100, 49))[0].reached, False)
 
     def test_a_workload_that_failed_has_not_reached_its_target(self):
         verdict = targets.judge([], {"senders"}, False, {"senders": "3 of 1000 failed"})[0]
