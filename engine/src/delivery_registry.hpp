@@ -45,7 +45,7 @@ public:
 
     // Either the claim, under which the sink may begin, or how this delivery ended before.
     struct claim {
-        std::unique_ptr<claimed_delivery> into;
+        std::unique_ptr<claimed_delivery> delivery;
         std::optional<earlier_result> earlier;
     };
 

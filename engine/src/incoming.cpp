@@ -30,10 +30,10 @@ error unfinished_compression() {
 
 }  // namespace
 
-incoming_transfers::incoming_transfers(secure_channel& channel, sink& into, link_writer& writer, receiving_gate& gate,
+incoming_transfers::incoming_transfers(secure_channel& channel, sink& sink, link_writer& writer, receiving_gate& gate,
                                        const engine::receiver_options& options)
     : channel_(channel),
-      sink_(into),
+      sink_(sink),
       writer_(writer),
       gate_(gate),
       deliveries_(options.deliveries),
@@ -181,7 +181,7 @@ std::optional<earlier_result> incoming_transfers::claim(transfer& item, const of
     auto claimed = deliveries_->take({number_, channel_.link(), heard_, channel_.peer(),
                                       channel_.timing().ping_interval, [this] { return state_.must_stop(); }, living_},
                                      offered);
-    item.delivery = std::move(claimed.into);
+    item.delivery = std::move(claimed.delivery);
     return claimed.earlier;
 }
 

@@ -39,7 +39,7 @@ public:
     static constexpr std::chrono::milliseconds finish_patience = clocks::finish_patience;
 
     // All that is referred to outlives it.
-    incoming_transfers(secure_channel& channel, sink& into, link_writer& writer, receiving_gate& gate,
+    incoming_transfers(secure_channel& channel, sink& sink, link_writer& writer, receiving_gate& gate,
                        const engine::receiver_options& options);
     ~incoming_transfers();
 

@@ -48,8 +48,8 @@ std::optional<std::uint64_t> incoming_records::find_what_it_joins(bool is_draine
         if (channel_.side() != role::responder || !joinable_ || is_drained)
             throw error(errc::refused, "nothing can be joined here");
         const auto place = joinable_->registry.redeem(wish.token, channel_.peer());
-        joined_lane_ = place.at->add(channel_.shared_link());
-        joined_ = place.at;
+        joined_lane_ = place.buffer->add(channel_.shared_link());
+        joined_ = place.buffer;
         writer_.transmit_unnumbered(frame_type::join, 0, encode(result_frame{std::nullopt, "", {}}));
         return place.number;
     } catch (const error& e) {

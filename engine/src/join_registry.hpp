@@ -32,7 +32,7 @@ public:
     void withdraw(const reorder_buffer& buffer) noexcept;
 
     struct place {
-        std::shared_ptr<reorder_buffer> at;
+        std::shared_ptr<reorder_buffer> buffer;
         std::uint64_t number = 0;
     };
     // Uses a permission up. Throws error(errc::auth_failed) if there is none with this token for this peer; it does not

@@ -393,10 +393,10 @@ void outgoing_transfers::reader_ended() noexcept {
 
 // ---- Any thread ----
 
-void outgoing_transfers::put_progress(delivery_result& into, const progress& so_far) noexcept {
-    into.bytes = so_far.bytes;
-    into.bytes_on_link = so_far.bytes_on_link;
-    into.resumed_from = so_far.resumed_from;
+void outgoing_transfers::put_progress(delivery_result& result, const progress& so_far) noexcept {
+    result.bytes = so_far.bytes;
+    result.bytes_on_link = so_far.bytes_on_link;
+    result.resumed_from = so_far.resumed_from;
 }
 
 void outgoing_transfers::conclude(transfer_id id, delivery_result result) {

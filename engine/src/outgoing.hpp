@@ -75,7 +75,7 @@ private:
     enum class content { goes_on, has_ended };
     bool count(transfer_id id, const progress& so_far, content is = content::goes_on);
     void require_going_on() const WHERRY_REQUIRES(mutex_);
-    static void put_progress(delivery_result& into, const progress& so_far) noexcept;
+    static void put_progress(delivery_result& result, const progress& so_far) noexcept;
     void abandon(transfer_id id, const error& why);
     void abandon_all();
     void conclude(transfer_id id, delivery_result result);

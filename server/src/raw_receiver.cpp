@@ -140,7 +140,7 @@ private:
         const identity nobody;
         for (const auto until = clock::now() + clocks::descriptor_timeout;;) {
             try {
-                return receiver_.into_.begin(what_, {receiver_.link_.peer_address(), nobody});
+                return receiver_.sink_.begin(what_, {receiver_.link_.peer_address(), nobody});
             } catch (const error& e) {
                 if (!is_out_of_descriptors(e) || receiver_.is_draining_ || receiver_.is_cut_ || clock::now() >= until)
                     throw;
@@ -160,10 +160,10 @@ private:
     std::optional<error> failure_, sink_failure_;
 };
 
-raw_receiver::raw_receiver(connection& link, sink& into, const server_protocol& protocol, server_observer& observer,
+raw_receiver::raw_receiver(connection& link, sink& sink, const server_protocol& protocol, server_observer& observer,
                            connection_id id, std::function<bool()> must_leave)
     : link_(link),
-      into_(into),
+      sink_(sink),
       limits_(protocol.raw),
       is_once_(protocol.raw_once),
       observer_(observer),

@@ -14,7 +14,7 @@ class raw_receiver {
 public:
     // `must_leave` is called at intervals while a peer is silent that has delivered something. It returns true if the
     // connection must end because others wait for its place. All that is referred to outlives the receiver.
-    raw_receiver(connection& link, sink& into, const server_protocol& protocol, server_observer& observer,
+    raw_receiver(connection& link, sink& sink, const server_protocol& protocol, server_observer& observer,
                  connection_id id, std::function<bool()> must_leave);
     raw_receiver(const raw_receiver&) = delete;
     raw_receiver& operator=(const raw_receiver&) = delete;
@@ -35,7 +35,7 @@ private:
     void refuse_more();
 
     connection& link_;
-    sink& into_;
+    sink& sink_;
     const receive_all_options limits_;
     const bool is_once_;
     server_observer& observer_;

@@ -2,10 +2,8 @@
 #include "wherry/server.hpp"
 
 #include <algorithm>
-#include <condition_variable>
 #include <exception>
 #include <list>
-#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -16,6 +14,7 @@
 #include "raw_receiver.hpp"
 #include "wherry/as_error.hpp"
 #include "wherry/engine/receiver.hpp"
+#include "wherry/mutex.hpp"
 
 namespace wherry {
 
@@ -38,40 +37,40 @@ server_options within_limit(server_options wished, std::size_t limit) {
 }  // namespace
 
 struct server::implementation {
-    // One peer, from accept to the end. Its thread is the only one to change it, except under `mutex`.
+    // One peer, from accept to the end. Its thread is the only one to change it, except where a mutex is named.
     struct served {
         connection_id id;
-        std::shared_ptr<watched_connection> link;
+        std::shared_ptr<watched_connection> link;  // reset with `mutex` held
         std::jthread thread;
         admission::guest guest;
-        mutable std::mutex mutex;
-        engine::receiver* receiver = nullptr;  // while it serves this peer
-        raw_receiver* raw = nullptr;           // the same for a raw peer, instead
-        bool is_draining = false;
+        wherry::mutex mutex;
+        engine::receiver* receiver WHERRY_GUARDED_BY(mutex) = nullptr;  // while it serves this peer
+        raw_receiver* raw WHERRY_GUARDED_BY(mutex) = nullptr;           // the same for a raw peer, instead
+        bool is_draining WHERRY_GUARDED_BY(mutex) = false;
         std::list<served>::iterator place;  // under the server's mutex
     };
 
     // Adds the connection to what the receiver tells.
     class forwarding_observer final : public receiving_observer {
     public:
-        forwarding_observer(server_observer& to, connection_id id) : to_(to), id_(id) {}
+        forwarding_observer(server_observer& observer, connection_id id) : observer_(observer), id_(id) {}
         void receiving(transfer_id t, const offer& what, std::uint64_t resumed_from) override {
-            to_.receiving(id_, t, what, resumed_from);
+            observer_.receiving(id_, t, what, resumed_from);
         }
-        void received_so_far(transfer_id t, std::uint64_t bytes) override { to_.received_so_far(id_, t, bytes); }
+        void received_so_far(transfer_id t, std::uint64_t bytes) override { observer_.received_so_far(id_, t, bytes); }
         void delivered(transfer_id t, const offer& what, const delivery_result& result) override {
-            to_.delivered(id_, t, what, result);
+            observer_.delivered(id_, t, what, result);
         }
 
     private:
-        server_observer& to_;
+        server_observer& observer_;
         const connection_id id_;
     };
 
-    implementation(listener& from, sink& into, server_protocol protocol, server_options options,
+    implementation(listener& listener, sink& sink, server_protocol protocol, server_options options,
                    server_observer& observer)
-        : from(from),
-          into(into),
+        : listener(listener),
+          sink(sink),
           protocol(std::move(protocol)),
           wished(options),
           options(within_limit(options, reserve.limit())),
@@ -102,7 +101,7 @@ struct server::implementation {
                     start(next);
                     next.reset();
                 } else {
-                    next = std::make_shared<watched_connection>(from.accept());
+                    next = std::make_shared<watched_connection>(listener.accept());
                 }
             } catch (const error& e) {
                 if (e.code() == errc::cancelled) break;
@@ -119,28 +118,17 @@ struct server::implementation {
     }
 
     // Joins threads that have said that they end.
-    void join_ended() {
-        std::unique_lock lock(mutex);
-        join_ended(lock);
-    }
-
-    // The same for a caller that holds `mutex`, which is free meanwhile.
-    void join_ended(std::unique_lock<std::mutex>& lock) {
-        if (ended.empty()) return;
-        auto to_join = std::exchange(ended, {});
-        lock.unlock();
+    void join_ended() WHERRY_EXCLUDES(mutex) {
+        std::list<served> to_join;
+        {
+            const mutex_lock lock(mutex);
+            to_join.swap(ended);
+        }
         for (auto& peer : to_join) peer.thread.join();
-        lock.lock();
-    }
-
-    // After those that ended are gone.
-    bool has_any(std::unique_lock<std::mutex>& lock) {
-        while (!ended.empty()) join_ended(lock);
-        return !peers.empty();
     }
 
     void start(std::shared_ptr<watched_connection> link) {
-        const std::lock_guard lock(mutex);
+        const mutex_lock lock(mutex);
         auto& peer = peers.emplace_back();
         peer.place = std::prev(peers.end());
         peer.id = next_id++;
@@ -174,12 +162,12 @@ struct server::implementation {
             failure = error(errc::timed_out, "it had not proved itself, and others were waiting");
         {
             // Closes the link before the place is free, so that descriptors are bounded, too.
-            const std::lock_guard lock(peer.mutex);
+            const mutex_lock lock(peer.mutex);
             peer.link.reset();
         }
         observer.disconnected(peer.id, address, failure);
         door.leave(peer.guest);
-        const std::lock_guard lock(mutex);
+        const mutex_lock lock(mutex);
         ended.splice(ended.end(), peers, peer.place);
         changed.notify_one();
     }
@@ -189,12 +177,12 @@ struct server::implementation {
                                            protocol.verify, options.timing);
         observer.connected(peer.id, opened->peer_address(), opened->peer(), opened->describe());
         forwarding_observer forward(observer, peer.id);
-        engine::receiver receiver(std::move(opened), into, forward,
+        engine::receiver receiver(std::move(opened), sink, forward,
                                   {.verify = protocol.verify,
                                    .deliveries = &deliveries,
                                    .joinable = engine::joinable{joins, peer.id},
                                    .reserve = &reserve});
-        const published serving(peer, peer.receiver, receiver);
+        const published serving(peer, &served::receiver, receiver);
         // Before it waits for its turn, for what it may want to join has a place, and does not end without it.
         door.take_place(peer.guest);
         if (const auto other = receiver.find_what_it_joins()) {
@@ -211,19 +199,19 @@ struct server::implementation {
     template <class Serving>
     class published {
     public:
-        published(served& peer, Serving*& place, Serving& serving) : peer_(peer), place_(place) {
-            const std::lock_guard lock(peer_.mutex);
-            place_ = &serving;
+        published(served& peer, Serving* served::*place, Serving& serving) : peer_(peer), place_(place) {
+            const mutex_lock lock(peer_.mutex);
+            peer_.*place_ = &serving;
             if (peer_.is_draining) serving.drain();
         }
         ~published() {
-            const std::lock_guard lock(peer_.mutex);
-            place_ = nullptr;
+            const mutex_lock lock(peer_.mutex);
+            peer_.*place_ = nullptr;
         }
 
     private:
         served& peer_;
-        Serving*& place_;
+        Serving* served::*const place_;
     };
 
     void serve_raw(served& peer) {
@@ -232,14 +220,13 @@ struct server::implementation {
                 errc::cancelled,
                 "the receiver was stopped before the peer had a place; bytes that it may have sent are not stored");
         observer.connected(peer.id, peer.link->peer_address(), identity(), "none (raw)");
-        raw_receiver raw(*peer.link, into, protocol, observer, peer.id, [&] { return door.make_way(peer.guest); });
-        const published serving(peer, peer.raw, raw);
+        raw_receiver raw(*peer.link, sink, protocol, observer, peer.id, [&] { return door.make_way(peer.guest); });
+        const published serving(peer, &served::raw, raw);
         raw.serve();
     }
 
-    // Under `mutex`.
-    void drain(served& peer) {
-        const std::lock_guard lock(peer.mutex);
+    void drain(served& peer) WHERRY_REQUIRES(mutex) {
+        const mutex_lock lock(peer.mutex);
         peer.is_draining = true;
         if (peer.receiver)
             peer.receiver->drain();
@@ -249,17 +236,34 @@ struct server::implementation {
             peer.link->abort();  // nothing was begun
     }
 
-    void end_all() {
-        std::unique_lock lock(mutex);
-        while (has_any(lock)) {
-            if (clock::now() >= cut_at) break;
-            if (cut_at == clock::time_point::max())
+    enum class deadline { cut_at, none };
+
+    // Waits until every peer has ended; returns false if it is time to cut them before.
+    bool await_end(deadline until) WHERRY_EXCLUDES(mutex) {
+        for (;;) {
+            join_ended();
+            mutex_lock lock(mutex);
+            if (!ended.empty()) continue;
+            if (peers.empty()) return true;
+            const auto limit = until == deadline::cut_at ? cut_at : clock::time_point::max();
+            if (clock::now() >= limit) return false;
+            if (limit == clock::time_point::max())
                 changed.wait(lock);
             else
-                changed.wait_until(lock, cut_at);
+                changed.wait_until(lock, limit);
         }
+    }
+
+    void end_all() WHERRY_EXCLUDES(mutex) {
+        if (!await_end(deadline::cut_at)) cut_all();
+        sink.interrupt();
+        await_end(deadline::none);
+    }
+
+    void cut_all() WHERRY_EXCLUDES(mutex) {
+        const mutex_lock lock(mutex);
         for (auto& peer : peers) {
-            const std::lock_guard peer_lock(peer.mutex);
+            const mutex_lock peer_lock(peer.mutex);
             // A receiver gives up what waits to be finished, too.
             if (peer.receiver)
                 peer.receiver->abort();
@@ -268,27 +272,23 @@ struct server::implementation {
             else if (peer.link)
                 peer.link->abort();
         }
-        lock.unlock();
-        into.interrupt();
-        lock.lock();
-        while (has_any(lock)) changed.wait(lock);
     }
 
     void stop(std::chrono::milliseconds grace) {
-        const std::lock_guard lock(mutex);
+        const mutex_lock lock(mutex);
         cut_at = std::min(cut_at, clock::now() + grace);
         if (!std::exchange(is_stopping, true)) {
             for (auto& peer : peers) drain(peer);
             // Only then, so that a peer that stops waiting for its turn has been drained.
             door.stop();
             // Last, because a listener's plugin may hang in it.
-            from.abort();
+            listener.abort();
         }
         changed.notify_all();
     }
 
-    listener& from;
-    sink& into;
+    wherry::listener& listener;
+    wherry::sink& sink;
     const server_protocol protocol;
     const descriptor_reserve reserve;
     const server_options wished, options;
@@ -297,17 +297,17 @@ struct server::implementation {
     delivery_registry deliveries;
     join_registry joins;
 
-    std::mutex mutex;
-    std::condition_variable changed;  // a peer has ended, or the server is to stop
-    std::list<served> peers;          // that have not ended
-    std::list<served> ended;          // whose threads are to be joined
-    connection_id next_id = 1;
-    bool is_stopping = false;
-    clock::time_point cut_at = clock::time_point::max();
+    wherry::mutex mutex;
+    condition changed;                                 // a peer has ended, or the server is to stop
+    std::list<served> peers WHERRY_GUARDED_BY(mutex);  // that have not ended
+    std::list<served> ended WHERRY_GUARDED_BY(mutex);  // whose threads are to be joined
+    connection_id next_id WHERRY_GUARDED_BY(mutex) = 1;
+    bool is_stopping WHERRY_GUARDED_BY(mutex) = false;
+    clock::time_point cut_at WHERRY_GUARDED_BY(mutex) = clock::time_point::max();
 };
 
-server::server(listener& from, sink& into, server_protocol protocol, server_options options, server_observer& observer)
-    : implementation_(std::make_unique<implementation>(from, into, std::move(protocol), options, observer)) {}
+server::server(listener& listener, sink& sink, server_protocol protocol, server_options options, server_observer& observer)
+    : implementation_(std::make_unique<implementation>(listener, sink, std::move(protocol), options, observer)) {}
 
 server::~server() = default;
 

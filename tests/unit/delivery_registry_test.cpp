@@ -483,10 +483,10 @@ protected:
 
     void deliver(const delivery_id& id, std::size_t response_bytes) {
         auto claimed = take(id);
-        ASSERT_TRUE(claimed.into);
-        claimed.into->begin([&] { return std::make_unique<answering::item>(response_bytes); });
+        ASSERT_TRUE(claimed.delivery);
+        claimed.delivery->begin([&] { return std::make_unique<answering::item>(response_bytes); });
         collected_response answer;
-        claimed.into->finish(answer);
+        claimed.delivery->finish(answer);
     }
     delivery_registry::claim take(const delivery_id& id) {
         offer_frame offered;
@@ -532,10 +532,10 @@ TEST_F(bounds, the_oldest_responses_give_way_before_the_results) {
 TEST_F(bounds, a_claim_that_is_given_up_leaves_nothing) {
     { const auto claimed = take(id_of(1)); }
     auto claimed = take(id_of(1));
-    claimed.into->begin([] { return std::make_unique<answering::item>(0); });
-    claimed.into->abort(delivery::partial::drop);
-    EXPECT_EQ(error_of([&] { claimed.into->write(as_bytes("x")); }).code(), errc::internal);
-    EXPECT_TRUE(take(id_of(1)).into);
+    claimed.delivery->begin([] { return std::make_unique<answering::item>(0); });
+    claimed.delivery->abort(delivery::partial::drop);
+    EXPECT_EQ(error_of([&] { claimed.delivery->write(as_bytes("x")); }).code(), errc::internal);
+    EXPECT_TRUE(take(id_of(1)).delivery);
     EXPECT_EQ(known.remembered(), 0u);
 }
 
@@ -573,8 +573,8 @@ protected:
 TEST_F(waiting_claim, is_met_when_the_older_delivery_ends) {
     auto older = take_item(number);
     auto newer = take_elsewhere();
-    older.into.reset();
-    EXPECT_TRUE(newer.get().into);
+    older.delivery.reset();
+    EXPECT_TRUE(newer.get().delivery);
 }
 
 TEST_F(waiting_claim, is_given_up_when_it_looks_again_and_must_stop) {
@@ -616,7 +616,7 @@ protected:
     };
 
     std::unique_ptr<claimed_delivery> begin(std::size_t id, std::optional<errc> how = {}) {
-        auto claimed = take(id_of(id)).into;
+        auto claimed = take(id_of(id)).delivery;
         claimed->begin([&] { return std::make_unique<grouping::item>(into, how); });
         EXPECT_EQ(claimed->commits_with(), &into);
         return claimed;
@@ -651,7 +651,7 @@ TEST_F(claimed_group, is_remembered_one_by_one) {
     EXPECT_EQ(as_text(again.response), "done");
     EXPECT_EQ(take(id_of(2)).earlier.value().failure, errc::refused);
     // What was not reached may be tried again.
-    EXPECT_TRUE(take(id_of(3)).into);
+    EXPECT_TRUE(take(id_of(3)).delivery);
     // They have ended.
     EXPECT_EQ(good->commits_with(), nullptr);
     EXPECT_EQ(error_of([&] { good->write(as_bytes("x")); }).code(), errc::internal);
@@ -660,7 +660,7 @@ TEST_F(claimed_group, is_remembered_one_by_one) {
 TEST_F(claimed_group, what_was_taken_away_before_fails_alone) {
     const auto one = begin(1), taken = begin(2), other = begin(3);
     const auto newer = take_elsewhere(2);
-    ASSERT_TRUE(newer.into);
+    ASSERT_TRUE(newer.delivery);
     EXPECT_EQ(into.aborted, 1u);
     std::array<collected_response, 3> answers;
     std::vector<claimed_delivery::ending> all = {
@@ -675,7 +675,7 @@ TEST_F(claimed_group, what_was_taken_away_before_fails_alone) {
 }
 
 TEST_F(claimed_group, what_a_newer_connection_has_is_not_taken_back_by_an_older_one) {
-    const auto newer = take_elsewhere(1).into;
+    const auto newer = take_elsewhere(1).delivery;
     newer->begin([&] { return std::make_unique<grouping::item>(into, std::nullopt); });
     EXPECT_EQ(error_of([&] { take(id_of(1)); }).code(), errc::disconnected);
     collected_response answer;
@@ -708,7 +708,7 @@ TEST_F(claimed_group, an_attempt_waits_for_the_group_and_hears_how_it_ended) {
     claimed_delivery::finish_group(all);
     EXPECT_FALSE(all[1].failure);
     const auto claim = newer.get();
-    EXPECT_FALSE(claim.into);
+    EXPECT_FALSE(claim.delivery);
     EXPECT_EQ(as_text(claim.earlier.value().response), "done");
     EXPECT_EQ(into.aborted, 0u);
 }

@@ -303,7 +303,7 @@ TEST(join_registry, lets_as_many_join_as_it_said_and_no_more) {
     const auto token = registry.grant(merge, somebody("a"), 2, 17);
     for (int i = 0; i < 2; ++i) {
         const auto place = registry.redeem(token, somebody("a"));
-        EXPECT_EQ(place.at, merge);
+        EXPECT_EQ(place.buffer, merge);
         EXPECT_EQ(place.number, 17U);
     }
     EXPECT_EQ(test::error_of([&] { registry.redeem(token, somebody("a")); }).code(), errc::auth_failed);

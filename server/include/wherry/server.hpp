@@ -15,7 +15,7 @@ namespace wherry {
 class server {
 public:
     // All references outlive the server. The constructor reads the process's limit of descriptors.
-    server(listener& from, sink& into, server_protocol protocol, server_options options, server_observer& observer);
+    server(listener& listener, sink& sink, server_protocol protocol, server_options options, server_observer& observer);
     ~server();
     server(const server&) = delete;
     server& operator=(const server&) = delete;
