@@ -3,20 +3,16 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/dll/runtime_symbol_info.hpp>
 #include <boost/dll/shared_library.hpp>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
-#include "elf_exports.hpp"
 #include "plugin_adapters.hpp"
+#include "plugin_descriptor.hpp"
+#include "plugin_file.hpp"
 #include "wherry/abi_guard.hpp"
 #include "wherry/text.hpp"
 
@@ -24,226 +20,11 @@ namespace wherry {
 
 namespace fs = std::filesystem;
 
-bool is_plugin_name(std::string_view name) noexcept {
-    const auto is_allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
-    return !name.empty() && name.size() <= 32 && name.front() != '-' &&
-           std::all_of(name.begin(), name.end(), is_allowed);
-}
-
 namespace {
-
-constexpr std::array all_kinds = {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink};
 
 std::string file_name(plugin_kind kind, std::string_view name) {
     return fmt::format("{}-{}.so", to_string(kind), name);
 }
-
-[[noreturn]] void refuse(const fs::path& file, const std::string& why) {
-    throw error(errc::unsupported, file.string() + " " + why);
-}
-
-// ---- Who could have put something else there ----
-
-// Refuses what another user could change or swap: the code in it would run with our keys. For the folders above, it is
-// enough that nobody else can rename what is in them, which the sticky bit sees to.
-void require_ours(const fs::path& path, bool is_ancestor) {
-    struct stat status;
-    if (::stat(path.c_str(), &status) != 0)
-        throw error(errc::io, fmt::format("cannot look at {}: {}", path.string(), std::strerror(errno)), errno);
-    if (status.st_uid != 0 && status.st_uid != ::geteuid())
-        refuse(path,
-               "belongs to another user, who could change what is loaded; install the plugin as root or as yourself");
-    const bool others_write = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-    const bool is_sticky_ancestor = is_ancestor && (status.st_mode & S_ISVTX) != 0;
-    if (others_write && !is_sticky_ancestor)
-        refuse(path, fmt::format("can be written by other users, so nothing is loaded from there; run: chmod go-w '{}'",
-                                 path.string()));
-}
-
-void require_our_folder(const fs::path& real) {
-    require_ours(real, false);
-    for (fs::path folder = real; folder != folder.root_path(); folder = folder.parent_path())
-        require_ours(folder.parent_path(), true);
-}
-
-fs::path real_path(const fs::path& path) {
-    std::error_code problem;
-    auto real = fs::canonical(path, problem);
-    if (problem)
-        throw error(errc::io, fmt::format("cannot look at {}: {}", path.string(), problem.message()), problem.value());
-    return real;
-}
-
-// Returns the file behind the links, which nobody else can swap: that is the one to look at and to load. Who can write
-// the folder that was searched could lead a link elsewhere in between.
-fs::path require_safe(const fs::path& file) {
-    require_our_folder(real_path(file.parent_path()));
-    auto real = real_path(file);
-    // Others, such as a pipe, would keep us waiting.
-    if (!fs::is_regular_file(real)) refuse(file, "is no regular file");
-    require_ours(real, false);
-    require_our_folder(real.parent_path());
-    return real;
-}
-
-// ---- What a descriptor must be ----
-
-// Copies as much of a table as both sides know; the rest is zero, which means: not there.
-template <class Table>
-Table copy_table(const void* source) {
-    std::uint32_t size = 0;
-    std::memcpy(&size, source, sizeof size);
-    Table table{};
-    std::memcpy(&table, source, std::min<std::size_t>(size, sizeof table));
-    return table;
-}
-
-struct required_function {
-    const char* name;
-    bool is_there;
-};
-
-void require_functions(const fs::path& file, std::string_view table,
-                       std::initializer_list<required_function> functions) {
-    for (const auto& [name, is_there] : functions)
-        if (!is_there)
-            refuse(file, fmt::format("lacks the {} function '{}', which every such plugin must have", table, name));
-}
-
-#define HAS(function) \
-    { #function, table.function != nullptr }
-
-wherry_instance_functions lifecycle_of(const fs::path& file, const wherry_plugin& descriptor) {
-    if (!descriptor.instance) refuse(file, "lacks the table of instance functions");
-    const auto table = copy_table<wherry_instance_functions>(descriptor.instance);
-    require_functions(file, "instance", {HAS(create), HAS(configure), HAS(configure_done), HAS(destroy)});
-    return table;
-}
-
-plugin_instance::function_table functions_of(const fs::path& file, const wherry_plugin& descriptor) {
-    if (!descriptor.functions) refuse(file, "lacks the table of its kind's functions");
-    switch (static_cast<plugin_kind>(descriptor.kind)) {
-        case plugin_kind::transport: {
-            const auto table = copy_table<wherry_transport_functions>(descriptor.functions);
-            require_functions(
-                file, "transport",
-                {HAS(connect), HAS(listen), HAS(accept), HAS(listener_address), HAS(listener_abort),
-                 HAS(listener_close), HAS(read_some), HAS(write_all), HAS(shutdown_write), HAS(set_read_timeout),
-                 HAS(set_write_timeout), HAS(abort), HAS(peer_address), HAS(record_bytes), HAS(connection_close)});
-            return table;
-        }
-        case plugin_kind::cipher: {
-            const auto table = copy_table<wherry_cipher_functions>(descriptor.functions);
-            require_functions(file, "cipher",
-                              {HAS(handshake), HAS(finish_handshake), HAS(overhead), HAS(seal), HAS(open), HAS(peer),
-                               HAS(describe), HAS(session_close)});
-            return table;
-        }
-        case plugin_kind::sink: {
-            const auto table = copy_table<wherry_sink_functions>(descriptor.functions);
-            require_functions(file, "sink", {HAS(begin), HAS(write), HAS(finish), HAS(abort)});
-            return table;
-        }
-    }
-    refuse(file, fmt::format("says that it is of kind {}, which this wherry does not know", descriptor.kind));
-}
-
-#undef HAS
-
-plugin_option copy_option(const fs::path& file, const wherry_option& c) {
-    if (!c.name || !is_plugin_name(c.name)) refuse(file, "has an option without a proper name");
-    const std::string name = c.name;
-    if (c.type > WHERRY_OPTION_CHOICE)
-        refuse(file, fmt::format("has an option '{}' of a type that this wherry does not know", name));
-    plugin_option option;
-    option.name = name;
-    option.type = static_cast<option_type>(c.type);
-    option.is_required = (c.flags & WHERRY_OPTION_REQUIRED) != 0;
-    option.is_secret = (c.flags & WHERRY_OPTION_SECRET) != 0;
-    if (c.default_value) option.default_value = c.default_value;
-    option.help = c.help ? c.help : "";
-    option.minimum = c.minimum;
-    option.maximum = c.maximum;
-    if (option.type == option_type::choice) {
-        std::string_view rest = c.choices ? c.choices : "";
-        while (!rest.empty()) {
-            const auto bar = std::min(rest.find('|'), rest.size());
-            option.choices.emplace_back(rest.substr(0, bar));
-            rest.remove_prefix(std::min(bar + 1, rest.size()));
-        }
-        if (option.choices.empty()) refuse(file, fmt::format("has an option '{}' without choices", name));
-        if (std::find(option.choices.begin(), option.choices.end(), "") != option.choices.end())
-            refuse(file, fmt::format("has an option '{}' with an empty choice", name));
-    }
-    if (option.minimum > option.maximum)
-        refuse(file, fmt::format("has an option '{}' whose limits leave nothing between them", name));
-    if (option.is_required && option.default_value)
-        refuse(file, fmt::format("has an option '{}' that is required and yet has a default", name));
-    try {
-        if (option.default_value) canonical_value(option, *option.default_value);
-    } catch (const error& e) {
-        refuse(file, fmt::format("has an option '{}' whose own default is wrong: {}", name, e.what()));
-    }
-    return option;
-}
-
-std::vector<plugin_option> options_of(const fs::path& file, const wherry_plugin& descriptor) {
-    constexpr std::uint32_t plenty = 1000;
-    if (descriptor.option_count > plenty || (descriptor.option_count > 0 && !descriptor.options))
-        refuse(file, "has a damaged option table");
-    if (descriptor.option_count > 0 && descriptor.option_size < sizeof(wherry_option))
-        refuse(file, "has an option table of an older, shorter form; rebuild it against this wherry's plugin.h");
-    std::vector<plugin_option> options;
-    const auto* row = reinterpret_cast<const std::byte*>(descriptor.options);
-    for (std::uint32_t i = 0; i < descriptor.option_count; ++i, row += descriptor.option_size) {
-        wherry_option c;
-        std::memcpy(&c, row, sizeof c);
-        auto option = copy_option(file, c);
-        const auto has_its_name = [&](const plugin_option& other) { return other.name == option.name; };
-        if (std::any_of(options.begin(), options.end(), has_its_name))
-            refuse(file, fmt::format("has an option '{}' twice", option.name));
-        options.push_back(std::move(option));
-    }
-    return options;
-}
-
-// The part of the descriptor that says what the rest is. Before it is checked nothing else is believed.
-void require_known_descriptor(const fs::path& file, const wherry_plugin& descriptor, plugin_kind kind,
-                              std::string_view name) {
-    if (descriptor.magic != WHERRY_PLUGIN_MAGIC) refuse(file, "exports a descriptor that is not wherry's");
-    if (descriptor.abi_major != WHERRY_ABI_MAJOR)
-        refuse(file, fmt::format("says plugin ABI {} inside, this wherry speaks {}; rebuild it against this wherry's "
-                                 "plugin.h",
-                                 descriptor.abi_major, WHERRY_ABI_MAJOR));
-    if (descriptor.struct_size < sizeof(wherry_plugin))
-        refuse(file, fmt::format("has a descriptor of {} bytes, too short for ABI {}; rebuild it against this wherry's "
-                                 "plugin.h",
-                                 descriptor.struct_size, WHERRY_ABI_MAJOR));
-    if (!descriptor.name || !descriptor.version || !descriptor.summary)
-        refuse(file, "lacks its name, version or summary");
-    if (static_cast<plugin_kind>(descriptor.kind) != kind || descriptor.name != name) {
-        const auto real_kind = std::find(all_kinds.begin(), all_kinds.end(), static_cast<plugin_kind>(descriptor.kind));
-        refuse(file, fmt::format("holds the {} '{}'; its name must be that of the file",
-                                 real_kind == all_kinds.end() ? "plugin" : to_string(*real_kind),
-                                 printable(descriptor.name)));
-    }
-    if (descriptor.thread_model > WHERRY_THREADS_SERIAL ||
-        (descriptor.thread_model == WHERRY_THREADS_SERIAL && kind != plugin_kind::sink))
-        refuse(file, "asks for a thread model that its kind cannot have");
-}
-
-// Looks at the file, which is at `real`, without loading it, for loading runs code.
-void require_exported_descriptor(const fs::path& file, const fs::path& real) {
-    const auto exports = elf_exports(real, WHERRY_PLUGIN_SYMBOL_PREFIX);
-    if (!exports) refuse(file, "is no shared object for this machine");
-    if (exports->contains(WHERRY_PLUGIN_SYMBOL)) return;
-    if (exports->empty()) refuse(file, "is no wherry plugin: it does not export " WHERRY_PLUGIN_SYMBOL);
-    refuse(file, fmt::format("was built for another plugin ABI (it exports {}, this wherry wants {}); get or build the "
-                             "plugin for this version",
-                             *exports->begin(), WHERRY_PLUGIN_SYMBOL));
-}
-
-// ---- Loaded ----
 
 // What instances are given. Shared by all of them, and kept by each for as long as it lives.
 struct services {
@@ -322,7 +103,7 @@ public:
         if (problem) {
             // Boost has a number for it, the loader knows which library or symbol it is about.
             const char* const reason = ::dlerror();
-            refuse(path_, "cannot be loaded: " + (reason ? printable(reason) : problem.message()));
+            refuse_plugin(path_, "cannot be loaded: " + (reason ? printable(reason) : problem.message()));
         }
         const auto& descriptor = library_->object.get<const wherry_plugin>(WHERRY_PLUGIN_SYMBOL);
         require_known_descriptor(path_, descriptor, kind, name);
@@ -410,15 +191,6 @@ private:
 };
 
 }  // namespace
-
-std::string_view to_string(plugin_kind kind) noexcept {
-    switch (kind) {
-        case plugin_kind::transport: return "transport";
-        case plugin_kind::cipher: return "cipher";
-        case plugin_kind::sink: return "sink";
-    }
-    return "unknown";
-}
 
 struct plugin_host::implementation {
     std::vector<fs::path> search_path;

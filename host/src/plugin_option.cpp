@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include "wherry/plugin_option.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <span>
 #include <utility>
 
-#include "wherry/plugin_host.hpp"
+#include "wherry/error.hpp"
 
 namespace wherry {
 
@@ -67,6 +70,21 @@ std::string in_range(const plugin_option& option, std::string_view given, std::o
 }
 
 }  // namespace
+
+bool is_plugin_name(std::string_view name) noexcept {
+    const auto is_allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+    return !name.empty() && name.size() <= 32 && name.front() != '-' &&
+           std::all_of(name.begin(), name.end(), is_allowed);
+}
+
+std::string_view to_string(plugin_kind kind) noexcept {
+    switch (kind) {
+        case plugin_kind::transport: return "transport";
+        case plugin_kind::cipher: return "cipher";
+        case plugin_kind::sink: return "sink";
+    }
+    return "unknown";
+}
 
 std::string_view to_string(option_type type) noexcept {
     switch (type) {
