@@ -77,6 +77,10 @@ std::vector<std::string> split_name(std::string_view untrusted) {
     return components;
 }
 
+std::span<const std::string> parents_of(const std::vector<std::string>& components) {
+    return std::span(components).first(components.size() - 1);
+}
+
 std::string joined(const std::vector<std::string>& components) {
     std::string all;
     for (const auto& component : components) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ctime>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,9 @@ bool is_surely_another_than_partial_area(std::string_view component) noexcept;
 // the sink's folder or into the partial area: an absolute name, "", ".", "..", NUL, or a length that no file system
 // has. Control characters and bytes that are not UTF-8 are part of a name like any other.
 std::vector<std::string> split_name(std::string_view untrusted);
+
+// The components of the folder that it is in: all but the last.
+std::span<const std::string> parents_of(const std::vector<std::string>& components);
 
 // The components joined again.
 std::string joined(const std::vector<std::string>& components);

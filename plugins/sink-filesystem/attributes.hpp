@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "folder_tree.hpp"
+#include "wherry/sink.hpp"
+
+namespace wherry::filesystem {
+
+// Gives an open file or folder the mode and the time of the offer. `always` are bits that the mode has in any case.
+// Throws error that begins with `attempt`.
+void set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t always, const std::string& attempt);
+
+}  // namespace wherry::filesystem

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "file_delivery.hpp"
+
+#include <botan/hash.h>
+#include <botan/hex.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <utility>
+
+#include "attributes.hpp"
+#include "item_name.hpp"
+#include "wherry/text.hpp"
+
+namespace wherry::filesystem {
+
+namespace {
+
+constexpr unsigned most_numbers = 1u << 20;
+constexpr int most_tries = 100;
+
+// The same for the same item of the same peer, and for no other.
+std::string resume_key(const offer& what, const identity& peer) {
+    byte_writer all;
+    const auto time = what.mtime.value_or(file_time{});
+    all.sized<std::uint32_t>(as_bytes(peer.fingerprint)).sized<std::uint32_t>(as_bytes(what.name));
+    all.integer(*what.size).integer(static_cast<std::uint64_t>(time.seconds)).integer(time.nanoseconds);
+    const auto bytes = all.view();
+    const auto hash = Botan::HashFunction::create_or_throw("SHA-256");
+    hash->update(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+    const auto digest = hash->final();
+    return Botan::hex_encode(digest.data(), digest.size(), false);
+}
+
+}  // namespace
+
+file_delivery::file_delivery(store& shared, group_commit& group, const offer& what, std::vector<std::string> components,
+                             existing_policy policy, const identity& peer)
+    : store_(shared),
+      group_(group),
+      what_(what),
+      components_(std::move(components)),
+      policy_(policy),
+      attempt_("cannot store " + quoted(joined(components_))) {
+    const auto limit = store_.settings.max_size;
+    if (limit != 0 && what_.size && *what_.size > limit)
+        throw error(errc::refused, quoted(joined(components_)) + " has " + human_bytes(*what_.size) +
+                                       ", and files over " + human_bytes(limit) + " are not taken");
+    check_place();
+    const bool resumable = what_.wants_resume && what_.size && what_.kind != item_kind::message;
+    partial_ = resumable ? store_.partials.open_kept(resume_key(what_, peer), *what_.size) : store_.partials.make_new();
+    offset_ = position_ = pushed_ = partial_.present;
+    try {
+        share_.emplace(store_.ledger.reserve(what_.size.value_or(0), partial_.name, offset_));
+        expect_room();
+    } catch (...) {
+        // What was kept before stays for a better time.
+        if (offset_ == 0) partial_.remove();
+        if (share_) share_->store(offset_);
+        throw;
+    }
+}
+
+file_delivery::~file_delivery() { discard(); }
+
+std::size_t file_delivery::read_back(std::uint64_t position, mutable_bytes buffer) {
+    if (failure_) throw *failure_;
+    if (position >= offset_) return 0;
+    const auto wanted = std::min<std::uint64_t>(buffer.size(), offset_ - position);
+    const auto got =
+        uninterrupted([&] { return ::pread(partial_.fd.get(), buffer.data(), wanted, static_cast<off_t>(position)); });
+    if (got < 0) store_.tree.fail("cannot read back what came of " + quoted(joined(components_)), errno);
+    return static_cast<std::size_t>(got);
+}
+
+void file_delivery::write(const_bytes bytes) {
+    if (failure_) throw *failure_;
+    try {
+        check_size(bytes.size());
+        share_->grow_to(position_ + bytes.size());
+        while (!bytes.empty()) {
+            const auto written = uninterrupted(
+                [&] { return ::pwrite(partial_.fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(position_)); });
+            if (written < 0) store_.tree.fail(attempt_, errno);
+            position_ += static_cast<std::uint64_t>(written);
+            expect_less(static_cast<std::uint64_t>(written));
+            bytes = bytes.subspan(static_cast<std::size_t>(written));
+        }
+        push_to_disk();
+    } catch (const error& e) {
+        failure_ = e;
+        discard();
+        throw;
+    }
+}
+
+void file_delivery::finish(response& answer) {
+    check_complete();
+    sync_kept_content();
+    const auto held = store_.partials.hold();
+    set_attributes(store_.tree, partial_.fd.get(), what_, 0, attempt_);
+    store_.tree.sync(partial_.fd.get(), attempt_);
+    const auto folder = store_.tree.make_folder_at_finish(parents_of(components_));
+    place(folder.get());
+    try {
+        store_.tree.sync(folder.get(), attempt_);
+        confirm(answer);
+    } catch (const error& e) {
+        throw taken_back(folder.get(), e);
+    } catch (...) {
+        take_back(folder.get());
+        throw;
+    }
+}
+
+void file_delivery::abort(partial what_came) noexcept {
+    if (what_came == partial::keep && partial_.may_be_kept && partial_.fd.is_open() && position_ > 0) keep();
+    discard();
+}
+
+void file_delivery::check_complete() const {
+    if (failure_) throw *failure_;
+    if (what_.size && position_ != *what_.size)
+        throw error(errc::protocol, attempt_ + ": only " + std::to_string(position_) + " of " +
+                                        std::to_string(*what_.size) + " bytes came");
+}
+
+void file_delivery::sync_kept_content() const {
+    if (partial_.may_be_kept) store_.tree.sync(partial_.fd.get(), attempt_);
+}
+
+void file_delivery::confirm(response& answer) {
+    answer.append("stored as " + joined(components_));
+    if (displaces_) partial_.remove();
+    partial_.fd.reset();
+    share_->store(position_);
+}
+
+void file_delivery::check_place() {
+    const auto& tree = store_.tree;
+    const auto folder = tree.open_folder(parents_of(components_), folder_tree::missing::tell);
+    if (!folder.is_open() || policy_ == existing_policy::rename) return;
+    const auto existing = tree.look_at(folder.get(), components_.back());
+    if (!existing) return;
+    if (policy_ == existing_policy::refuse) refuse_existing();
+    if (S_ISDIR(existing->st_mode)) refuse_folder();
+}
+
+void file_delivery::refuse_existing() const {
+    throw error(errc::refused, quoted(joined(components_)) + " exists already, and is not replaced", EEXIST);
+}
+
+void file_delivery::refuse_folder() const {
+    throw error(errc::refused, quoted(joined(components_)) + " is a folder here, and is not replaced", EISDIR);
+}
+
+void file_delivery::expect_room() {
+    if (!what_.size) return;
+    const auto needed = *what_.size - offset_;
+    const auto free = store_.free_bytes_for(needed);
+    auto others = store_.expected.load();
+    do {
+        const auto left = free - std::min(free, others);
+        if (needed > left)
+            throw error(errc::exhausted,
+                        "needs " + human_bytes(needed) + " but only " + human_bytes(left) + " is free in " +
+                            store_.tree.shown() + "; make space there",
+                        ENOSPC);
+    } while (!store_.expected.compare_exchange_weak(others, others + needed));
+    still_expected_ = needed;
+}
+
+void file_delivery::push_to_disk(std::uint64_t least) noexcept {
+    const auto waiting = position_ - pushed_;
+    if (store_.settings.sync == durability::lazy || waiting < least) return;
+    ::sync_file_range(partial_.fd.get(), static_cast<off_t>(pushed_), static_cast<off_t>(waiting),
+                      SYNC_FILE_RANGE_WRITE);
+    pushed_ = position_;
+}
+
+void file_delivery::expect_less(std::uint64_t bytes) noexcept {
+    const auto fewer = std::min(bytes, still_expected_);
+    still_expected_ -= fewer;
+    store_.expected.fetch_sub(fewer);
+}
+
+void file_delivery::check_size(std::size_t more) const {
+    if (what_.size && more > *what_.size - position_)
+        throw error(errc::protocol,
+                    attempt_ + ": more came than the " + std::to_string(*what_.size) + " bytes announced");
+    const auto limit = store_.settings.max_size;
+    if (limit != 0 && (position_ > limit || more > limit - position_))
+        throw error(errc::refused, attempt_ + ": files over " + human_bytes(limit) + " are not taken");
+}
+
+void file_delivery::place(int folder) {
+    auto& name = components_.back();
+    if (policy_ == existing_policy::overwrite) {
+        if (replace(folder, name)) return;
+        if (errno == EISDIR || errno == EEXIST || errno == ENOTEMPTY) refuse_folder();
+        store_.tree.fail(attempt_, errno);
+    }
+    if (try_place(folder, name)) return;
+    if (policy_ == existing_policy::refuse) refuse_existing();
+    const auto wanted = name;
+    for (auto number = first_free_number(folder, wanted); number <= most_numbers; ++number) {
+        name = numbered(wanted, number);
+        if (try_place(folder, name)) return;
+    }
+    name = wanted;
+    throw error(errc::exhausted, attempt_ + ": there are too many of that name; move some away");
+}
+
+bool file_delivery::replace(int folder, const std::string& name) {
+    const int own_folder = partial_.folder->get();
+    for (int tries = 0; tries < most_tries; ++tries) {
+        const auto existing = store_.tree.look_at(folder, name);
+        if (existing && S_ISDIR(existing->st_mode)) {
+            errno = EISDIR;
+            return false;
+        }
+        // The old file gets the partial file's name, so that name must not be one that a resume opens.
+        if (existing) store_.partials.detach(partial_);
+        const int result = existing
+                               ? ::renameat2(own_folder, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE)
+                               : rename_exclusively(own_folder, partial_.name, folder, name);
+        displaces_ = existing && result == 0;
+        struct stat old {};
+        if (displaces_ && ::fstatat(own_folder, partial_.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISDIR(old.st_mode)) {
+            // A folder has taken the name meanwhile: it goes back, because its content must not be lost.
+            displaces_ = false;
+            ::renameat2(own_folder, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE);
+            errno = EISDIR;
+            return false;
+        }
+        if (result == 0) return true;
+        // Another delivery has just made the file, or the old one has just been removed: try again.
+        if (errno != (existing ? ENOENT : EEXIST)) break;
+    }
+    // The file system cannot exchange.
+    is_all_there_is_ = true;
+    return ::renameat(own_folder, partial_.name.c_str(), folder, name.c_str()) == 0;
+}
+
+error file_delivery::taken_back(int folder, const error& why) noexcept {
+    if (take_back(folder)) return why;
+    try {
+        return error(why.code(),
+                     std::string(why.what()) + "; the new file cannot be taken back, and a power cut may lose it",
+                     why.system_error());
+    } catch (const std::bad_alloc&) {
+        return why;
+    }
+}
+
+bool file_delivery::take_back(int folder) noexcept {
+    const auto& name = components_.back();
+    struct stat ours {
+    }, existing{};
+    bool is_away = false;
+    if (::fstatat(folder, name.c_str(), &existing, AT_SYMLINK_NOFOLLOW) != 0)
+        is_away = errno == ENOENT;
+    else if (::fstat(partial_.fd.get(), &ours) == 0 &&
+             (ours.st_ino != existing.st_ino || ours.st_dev != existing.st_dev))
+        is_away = true;
+    else if (displaces_) {
+        // The new file is the partial one again, and is removed as such.
+        if (::renameat2(partial_.folder->get(), partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE) == 0)
+            return true;
+    } else if (!is_all_there_is_)
+        is_away = ::unlinkat(folder, name.c_str(), 0) == 0;
+    // Keeps the partial file's name from being removed: the old file has it, or another delivery may have it.
+    partial_.fd.reset();
+    return is_away;
+}
+
+bool file_delivery::try_place(int folder, const std::string& name) {
+    if (rename_exclusively(partial_.folder->get(), partial_.name, folder, name) == 0) return true;
+    if (errno == EEXIST) return false;
+    store_.tree.fail(attempt_, errno);
+}
+
+unsigned file_delivery::first_free_number(int folder, const std::string& wanted) const {
+    const auto taken = [&](unsigned number) {
+        return store_.tree.look_at(folder, numbered(wanted, number)).has_value();
+    };
+    unsigned free = 1;
+    while (free < most_numbers && taken(free)) free *= 2;
+    unsigned in_use = free / 2;  // 0 stands for the name itself
+    while (in_use + 1 < free) {
+        const auto middle = in_use + (free - in_use) / 2;
+        (taken(middle) ? in_use : free) = middle;
+    }
+    return free;
+}
+
+void file_delivery::keep() noexcept {
+    const int fd = partial_.fd.get();
+    struct stat now {};
+    if (::fstat(fd, &now) != 0) return;
+    // What a write that failed half-way left behind its last good byte was never acknowledged to anyone. Only then,
+    // for it counts as a write, and the lifetime of what is kept runs from the last one.
+    if (static_cast<std::uint64_t>(now.st_size) != position_ && ::ftruncate(fd, static_cast<off_t>(position_)) != 0)
+        return;
+    if (store_.settings.sync == durability::synced) ::fdatasync(fd);
+    // In this order: whoever gets the lock next must find it stored.
+    share_->store(position_);
+    partial_.fd.reset();
+}
+
+void file_delivery::discard() noexcept {
+    partial_.remove();
+    share_.reset();
+    expect_less(still_expected_);
+}
+
+}  // namespace wherry::filesystem

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "folder_delivery.hpp"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "attributes.hpp"
+#include "item_name.hpp"
+
+namespace wherry::filesystem {
+
+folder_delivery::folder_delivery(const folder_tree& tree, const offer& what, std::vector<std::string> components)
+    : tree_(tree),
+      what_(what),
+      components_(std::move(components)),
+      attempt_("cannot store the folder " + quoted(joined(components_))) {
+    if (what_.size.value_or(0) != 0) fail_content();
+    tree_.open_folder(components_, folder_tree::missing::tell);
+}
+
+void folder_delivery::write(const_bytes bytes) {
+    if (!bytes.empty()) fail_content();
+}
+
+void folder_delivery::finish(response& answer) {
+    const auto parent = tree_.make_folder_at_finish(parents_of(components_));
+    const auto folder = tree_.make_folder_at_finish(components_);
+    struct stat now {};
+    if (::fstat(folder.get(), &now) != 0) tree_.fail(attempt_, errno);
+    // A folder that was there before keeps its attributes: others may have theirs in it. In a new one this side
+    // must be able to go on, and it hands its group on where the one above says so.
+    if (tree_.take_made(now))
+        set_attributes(tree_, folder.get(), what_, S_IRWXU | (now.st_mode & (S_ISGID | S_ISVTX)), attempt_);
+    tree_.sync(folder.get(), attempt_);
+    tree_.sync(parent.get(), attempt_);
+    answer.append("stored as " + joined(components_));
+}
+
+void folder_delivery::fail_content() const { throw error(errc::protocol, attempt_ + ": a folder has no content"); }
+
+}  // namespace wherry::filesystem

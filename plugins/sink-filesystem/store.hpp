@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "folder_tree.hpp"
+#include "options.hpp"
+#include "partial_area.hpp"
+#include "space_ledger.hpp"
+
+namespace wherry::filesystem {
+
+// What the deliveries of one sink share. Thread-safety: all members from any thread.
+class store {
+public:
+    // Throws error if the folder cannot be used.
+    explicit store(const options& chosen);
+
+    // Returns the bytes that the disk has, for a delivery that needs so many of them.
+    std::uint64_t free_bytes_for(std::uint64_t needed);
+
+    const options settings;
+    folder_tree tree;
+    partial_area partials;
+    space_ledger ledger;
+    // Bytes that deliveries under way have announced and not yet written; the disk must have room for all of them.
+    std::atomic<std::uint64_t> expected{0};
+
+private:
+    std::uint64_t stored_bytes(const std::multiset<std::string>& under_way);
+
+    // What the disk had when it was asked last, and how long that will do.
+    std::atomic<std::uint64_t> free_{0};
+    std::atomic<std::chrono::steady_clock::time_point> free_until_{};
+};
+
+}  // namespace wherry::filesystem
