@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "frame.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "wherry/limits.hpp"
@@ -57,8 +59,8 @@ void for_each_field(const_bytes payload, std::string_view what, Known&& known) {
         if (number <= last) reader.fail("has its fields out of order");
         last = number;
         if (!known(number, value) && (tagged & critical_bit) != 0)
-            throw error(errc::unsupported, std::string(what) + " holds a field (" + std::to_string(number) +
-                                               ") that this version of wherry does not know");
+            throw error(errc::unsupported,
+                        fmt::format("{} holds a field ({}) that this version of wherry does not know", what, number));
     }
 }
 
@@ -110,8 +112,9 @@ frame take_frame(byte_reader& record) {
         taken.type >= frame_type::offer && taken.type <= frame_type::order && taken.type != frame_type::request;
     if (!is_known && (taken.flags & frame_flag::critical) != 0)
         throw error(errc::protocol,
-                    "the peer sent a frame of type " + std::to_string(static_cast<unsigned>(taken.type)) +
-                        " that must be understood and is not; use the same version of wherry on both sides");
+                    fmt::format("the peer sent a frame of type {} that must be understood and is not; use the same "
+                                "version of wherry on both sides",
+                                static_cast<unsigned>(taken.type)));
     return taken;
 }
 
@@ -145,8 +148,10 @@ offer_frame decode_offer(const_bytes payload) {
             case tag::offer_kind: {
                 const auto kind = only_integer<std::uint8_t>(value, what);
                 if (kind < WHERRY_MESSAGE || kind > WHERRY_FOLDER)
-                    throw error(errc::unsupported, "the peer offers a kind of item (" + std::to_string(kind) +
-                                                       ") that this version of wherry does not know");
+                    throw error(
+                        errc::unsupported,
+                        fmt::format("the peer offers a kind of item ({}) that this version of wherry does not know",
+                                    kind));
                 content.what.kind = static_cast<item_kind>(kind);
                 has_kind = true;
                 return true;

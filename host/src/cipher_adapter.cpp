@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -113,8 +115,8 @@ public:
                 [&](wherry_error* e) { return table_.handshake(instance_->handle, &request, &c_link, &handle, e); });
         auto session = std::make_unique<adapted_session>(instance_, handle);
         if (session->overhead() > limits::max_record_overhead_bytes)
-            throw error(errc::internal, instance_->name + ": adds more to a record than " +
-                                            std::to_string(limits::max_record_overhead_bytes) + " bytes");
+            throw error(errc::internal, fmt::format("{}: adds more to a record than {} bytes", instance_->name,
+                                                    limits::max_record_overhead_bytes));
         return session;
     }
 
