@@ -309,8 +309,9 @@ const command_syntax& bench_syntax() {
                                              "1000", 0, 10'000'000)),
             command_line_only(
                 size_option("size", std::nullopt, "files, messages: the size of each; else 4 KiB and 100 bytes")),
-            letter('P', command_line_only(integer_option(
-                            "senders", "N", "senders at once, with connections of their own", "1", 1, 1000))),
+            letter('P',
+                   command_line_only(integer_option("senders", "N", "senders at once, with connections of their own",
+                                                    "1", 1, max_bench_senders))),
             command_line_only(integer_option(
                 "streams", "N", "connections that carry what one sender sends, where one cannot fill the path", "1", 1,
                 limits::max_streams)),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string_view>
 
@@ -32,5 +33,8 @@ std::string_view chat_help() noexcept;
 // The options of receive that choose a sink for a part of the deliveries.
 inline constexpr const char* messages_sink = "messages-sink";
 inline constexpr const char* files_sink = "files-sink";
+
+// The most that --senders of a bench takes, and so the most that its receiver serves at once.
+inline constexpr std::size_t max_bench_senders = 1000;
 
 }  // namespace wherry::app

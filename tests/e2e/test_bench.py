@@ -2,6 +2,7 @@
 """wherry bench: what it counts is what was sent, and every part of the time has its place. How fast is never asked."""
 import os
 import re
+import resource
 import signal
 from pathlib import Path
 
@@ -260,6 +261,17 @@ def test_local_bench_of_one_cipher(place):
     assert "chacha20-poly1305" in result["cipher"]
     check_both(result)
     assert process.told("comparison") == []
+
+
+def test_local_bench_of_more_senders_than_a_receiver_serves_by_default(place):
+    """The receiver says more of them than a pipe holds."""
+    senders = 270
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if limit != resource.RLIM_INFINITY and limit < 16 * senders:
+        pytest.skip(f"a receiver of {senders} senders needs {16 * senders} descriptors, the limit is {limit}")
+    process = local(place, "--cipher", "hybrid", "--bytes", "1000", "-P", str(senders))
+    result, = process.told("bench")
+    assert (result["bytes"], result["items"], result["senders"]) == (1000 * senders, senders, senders)
 
 
 def test_local_bench_compares_values_of_an_option_in_rounds(place):

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <system_error>
 #include <utility>
 
 #include "wherry/error.hpp"
@@ -75,6 +76,17 @@ std::optional<std::string> child_process::next_line() {
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return std::nullopt;
         read_.append(piece.data(), static_cast<std::size_t>(got));
+    }
+}
+
+void child_process::drop_output() {
+    try {
+        dropping_ = std::jthread([this] {
+            while (next_line()) {
+            }
+        });
+    } catch (const std::system_error&) {
+        throw error(errc::exhausted, "no thread can be started to read what another process says");
     }
 }
 

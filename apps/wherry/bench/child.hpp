@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "wherry/unique_fd.hpp"
@@ -27,6 +28,9 @@ public:
 
     // The next line that it says, without its end; nothing once it has closed its output.
     std::optional<std::string> next_line();
+    // Reads and drops the rest of its output on a thread of its own: a full pipe would make it wait. Call once, and
+    // next_line() no more. Throws error(errc::exhausted) if no thread can be started.
+    void drop_output();
     // Its exit status; 128 and the signal for one that a signal ended.
     int wait();
     // From any thread; nothing happens once it has been waited for.
@@ -37,6 +41,7 @@ private:
     std::string read_;  // behind the last line
     std::mutex mutex_;
     pid_t pid_ = -1;  // -1: it has been waited for
+    std::jthread dropping_;
 };
 
 }  // namespace wherry::app::bench

@@ -225,6 +225,7 @@ private:
         child_process receiver(serving, variables);
         const auto destination = await_listening(receiver);
         if (!destination) return ending_of(receiver, "receiving");
+        receiver.drop_output();
 
         endpoint_options sender_side;
         sender_side.home = home("sender");
@@ -249,8 +250,6 @@ private:
         const auto code = ending_of(sender, "sending");
         // It ends by itself when its sender has gone, if there was one.
         if (code != exit_code::delivered) receiver.signal(SIGTERM);
-        while (receiver.next_line()) {
-        }
         receiver.wait();
         return code;
     }

@@ -9,6 +9,7 @@
 
 #include "bench/bench_report.hpp"
 #include "serving.hpp"
+#include "syntax.hpp"
 #include "wherry/limits.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
@@ -126,6 +127,8 @@ public:
             if (how_ == bench::serving::once) running.end();
         });
         receiver_options how;
+        // One sender that waits for another to end would not be measured at once with it.
+        how.max_connections = max_bench_senders;
         how.max_streams = limits::max_streams;
         how.timing = session_options_of(options_);
         how.observer = &observer;
