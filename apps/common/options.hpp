@@ -13,56 +13,11 @@
 #include <string_view>
 #include <vector>
 
+#include "command_option.hpp"
 #include "wherry/plugin_host.hpp"
 
+// What was given.
 namespace wherry::app {
-
-// ---- What commands take ----
-
-// One option of the program itself: a row as plugins have it, and what only the command line has.
-struct command_option {
-    plugin_option row;
-    std::string placeholder;  // "FILE" in the help; unused for booleans, which need no value
-    char letter = 0;          // -q; 0: none
-    bool may_repeat = false;
-    bool only_on_command_line = false;  // else the environment and the configuration may give it, too
-};
-
-command_option flag(std::string name, std::string help);
-command_option text_option(std::string name, std::string placeholder, std::string help,
-                           std::optional<std::string> default_value = std::nullopt);
-command_option choice_option(std::string name, std::vector<std::string> choices, std::string default_value,
-                             std::string help);
-command_option integer_option(std::string name, std::string placeholder, std::string help,
-                              std::optional<std::string> default_value, std::int64_t minimum, std::int64_t maximum);
-command_option duration_option(std::string name, std::string default_value, std::string help, std::int64_t minimum_ms,
-                               std::int64_t maximum_ms);
-command_option size_option(std::string name, std::optional<std::string> default_value, std::string help);
-// A switch that is on unless it is set to false.
-command_option on_by_default(command_option flag);
-command_option letter(char letter, command_option option);
-command_option repeatable(command_option option);
-command_option command_line_only(command_option option);
-
-// What is read of one command: see command.hpp for what it does.
-struct command_syntax {
-    std::string name;
-    std::string arguments;  // "FILE... --to ADDRESS"
-    std::string summary;
-    std::string details;                  // shown by its help, below the summary
-    std::vector<command_option> options;  // without the common ones
-    std::vector<plugin_kind> kinds;       // of the plugins it uses
-    // For a kind of which it may use several at once: the options that choose one for a part of the work; where one is
-    // not given, the option that is named like the kind counts. Else there is one part, named like the kind.
-    std::map<plugin_kind, std::vector<std::string>> parts = {};
-    // Plugins get what the command line says; what the configuration and the environment say of them is for real use.
-    bool plugins_from_command_line_only = false;
-};
-
-// Options that every command has.
-std::span<const command_option> common_options();
-
-// ---- What was given ----
 
 enum class origin { command_line, config_file, environment, built_in };
 
@@ -71,6 +26,10 @@ struct given_value {
     origin from = origin::built_in;
     std::string written;  // how the user named it, and where: "--tcp.port on the command line"
 };
+
+// The given value in the form of canonical_value. Throws error(errc::bad_input) that says where it was given, and does
+// not show a secret.
+std::string checked(const plugin_option& row, const given_value& given);
 
 // An argument or the occurrence of an option that may be repeated, in the order of the command line.
 struct argument {
@@ -155,6 +114,7 @@ public:
     effective_options read(std::span<const plugin_kind> kinds, const plugin_finder& plugins) const;
 
 private:
+    class second_pass;  // in second_pass.cpp
     using layer = std::map<std::string, std::vector<given_value>, std::less<>>;
 
     const command_option* find(std::string_view name) const;
@@ -165,9 +125,6 @@ private:
     std::string option_for(plugin_kind kind, const std::string& part) const;
     void read_config(const std::filesystem::path& file);
     void read_environment();
-    std::optional<std::string> doubt(const std::string& variable, std::span<const plugin_listing> plugins) const;
-    [[noreturn]] void fail_unknown(const std::string& name, const std::string& written, const plugin_finder& plugins,
-                                   const effective_options& so_far) const;
 
     const command_syntax& command_;
     const std::vector<const command_syntax*> commands_;
@@ -178,22 +135,5 @@ private:
     layer command_line_, config_, environment_;
     std::vector<std::pair<std::string, std::string>> variables_;  // WHERRY_..., that name no option of the program
 };
-
-// The help of a command, with the options of every plugin that it could use.
-std::string help_text(const command_syntax& command, std::span<const plugin_listing> plugins, std::size_t columns);
-
-// An option's help with its choices and its default: "compress what shrinks (auto|zstd|none; default: auto)".
-std::string explained(const plugin_option& row);
-// What stands for a value of a plugin's option in the help: "SIZE"; "" for a boolean.
-std::string placeholder_of(const plugin_option& row);
-
-// The variable of the environment that gives an option: "WHERRY_TCP_PORT" for "tcp.port".
-std::string variable_name(std::string_view option);
-
-// The words most like `word` that are near enough to be meant; empty if there is none. Best first.
-std::string nearest(std::string_view word, std::span<const std::string> known);
-
-// The number of characters to insert, delete, change or swap with a neighbour to make `a` into `b`.
-std::size_t edit_distance(std::string_view a, std::string_view b);
 
 }  // namespace wherry::app

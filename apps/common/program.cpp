@@ -12,9 +12,11 @@
 #include <string_view>
 #include <vector>
 
+#include "help.hpp"
 #include "last_resort.hpp"
 #include "log.hpp"
 #include "standard_streams.hpp"
+#include "suggestions.hpp"
 #include "wherry/error.hpp"
 #include "wherry/plugin_calls.hpp"
 #include "wherry/text.hpp"

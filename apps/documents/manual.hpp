@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "options.hpp"
+#include "command_option.hpp"
 
 namespace wherry::app {
 

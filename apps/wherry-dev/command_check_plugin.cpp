@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "developer_commands.hpp"
+#include "suggestions.hpp"
 #include "wherry/conformance.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/keys/private_key.hpp"

@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <system_error>
 
-#include "options.hpp"
+#include "suggestions.hpp"
 #include "wherry/error.hpp"
 #include "wherry/text.hpp"
 

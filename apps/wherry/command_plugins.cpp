@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "application.hpp"
+#include "suggestions.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "options.hpp"
+#include "command_option.hpp"
 
 namespace wherry::app {
 

@@ -11,6 +11,8 @@
 #include <fstream>
 
 #include "error_of.hpp"
+#include "help.hpp"
+#include "suggestions.hpp"
 #include "temporary_folder.hpp"
 #include "wherry/error.hpp"
 

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "help.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+namespace wherry::app {
+
+namespace {
+
+std::string title(const plugin& of) {
+    return fmt::format("{} ({}): {}", of.name(), to_string(of.kind()), of.summary());
+}
+
+// One option with its help, wrapped.
+void print_option(std::ostream& to, const std::string& name, char letter, const std::string& placeholder,
+                  const plugin_option& row, std::size_t columns) {
+    constexpr std::size_t indent = 6;
+    std::string head = "  ";
+    if (letter != 0) head += std::string("-") + letter + ", ";
+    head += "--" + name;
+    if (row.type != option_type::boolean) head += " " + placeholder;
+    to << head << '\n';
+
+    const auto help = explained(row);
+    std::istringstream words(help);
+    std::string word, line;
+    const auto width = std::max<std::size_t>(columns, 40) - indent;
+    while (words >> word) {
+        if (!line.empty() && line.size() + 1 + word.size() > width) {
+            to << std::string(indent, ' ') << line << '\n';
+            line.clear();
+        }
+        line += (line.empty() ? "" : " ") + word;
+    }
+    if (!line.empty()) to << std::string(indent, ' ') << line << '\n';
+}
+
+}  // namespace
+
+std::string help_text(const command_syntax& command, std::span<const plugin_listing> plugins, std::size_t columns) {
+    std::ostringstream text;
+    text << "usage: wherry " << command.name << (command.arguments.empty() ? "" : " ") << command.arguments << "\n\n"
+         << command.summary << "\n";
+    if (!command.details.empty()) text << '\n' << command.details << '\n';
+    const auto print = [&](std::span<const command_option> options) {
+        for (const auto& option : options)
+            print_option(text, option.row.name, option.letter, option.placeholder, option.row, columns);
+    };
+    if (!command.options.empty()) {
+        text << "\nOptions:\n";
+        print(command.options);
+    }
+    text << "\nCommon options:\n";
+    print(common_options());
+    for (const auto& listing : plugins) {
+        if (std::find(command.kinds.begin(), command.kinds.end(), listing.kind) == command.kinds.end()) continue;
+        if (!listing.loaded || listing.loaded->options().empty()) continue;
+        text << "\nOptions of " << title(*listing.loaded) << '\n';
+        for (const auto& row : listing.loaded->options())
+            print_option(text, listing.name + "." + row.name, 0, placeholder_of(row), row, columns);
+    }
+    if (!command.kinds.empty())
+        text << "\nAny option can be set in the configuration file ([plugin] sections; others on top), or in the\n"
+                "environment: WHERRY_TCP_PORT for --tcp.port. The command line counts first, then the file.\n";
+    return std::move(text).str();
+}
+
+}  // namespace wherry::app

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "command_option.hpp"
+
+namespace wherry::app {
+
+// The help of a command, with the options of every plugin that it could use.
+std::string help_text(const command_syntax& command, std::span<const plugin_listing> plugins, std::size_t columns);
+
+}  // namespace wherry::app
