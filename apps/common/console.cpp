@@ -85,7 +85,7 @@ bool console::write_text(int fd, std::string_view text) {
 bool console::write_line(int fd, std::string_view line) {
     std::string text(line);
     text += '\n';
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (wake_) {
         held_.emplace_back(fd, std::move(text));
         wake_();
@@ -98,14 +98,14 @@ bool console::write_line(int fd, std::string_view line) {
 }
 
 void console::hold(std::function<void()> wake) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     erase_status();
     status_.clear();
     wake_ = std::move(wake);
 }
 
 bool console::show_held() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (held_.empty()) return false;
     write_all(STDOUT_FILENO, "\r\x1b[J");
     for (const auto& [fd, text] : std::exchange(held_, {})) write_text(fd, text);
@@ -113,7 +113,7 @@ bool console::show_held() {
 }
 
 void console::release() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     wake_ = nullptr;
     for (const auto& [fd, text] : std::exchange(held_, {})) write_text(fd, text);
 }
@@ -124,7 +124,7 @@ void console::note(std::string_view line) { write_line(STDERR_FILENO, line); }
 
 void console::status(std::string_view text) {
     if (!shows_status_) return;
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (wake_ || text == status_) return;
     // In one write, so that it does not flicker.
     auto drawn = eraser(status_);

@@ -4,12 +4,13 @@
 #include <atomic>
 #include <cstddef>
 #include <functional>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "wherry/mutex.hpp"
 
 namespace wherry::app {
 
@@ -51,13 +52,13 @@ public:
 
 private:
     bool write_line(int fd, std::string_view line);
-    bool write_text(int fd, std::string_view text);
-    void erase_status();
+    bool write_text(int fd, std::string_view text) WHERRY_REQUIRES(mutex_);
+    void erase_status() WHERRY_REQUIRES(mutex_);
 
-    std::mutex mutex_;
-    std::string status_;
-    std::function<void()> wake_;                     // null: nothing is held
-    std::vector<std::pair<int, std::string>> held_;  // where to, what
+    mutex mutex_;
+    std::string status_ WHERRY_GUARDED_BY(mutex_);
+    std::function<void()> wake_ WHERRY_GUARDED_BY(mutex_);                     // null: nothing is held
+    std::vector<std::pair<int, std::string>> held_ WHERRY_GUARDED_BY(mutex_);  // where to, what
     const bool shows_status_;
     std::atomic<bool> output_is_gone_{false};
 };

@@ -101,7 +101,7 @@ signal_watcher::~signal_watcher() {
 }
 
 unsigned signal_watcher::count() const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     return count_;
 }
 
@@ -126,7 +126,7 @@ void signal_watcher::watch() {
         has_heard = has_heard || what != nothing_new;
         bool is_stuck = false;
         {
-            const std::lock_guard lock(waiting_mutex_);
+            const mutex_lock lock(waiting_mutex_);
             if (what != nothing_new && waiting_.size() < most_waiting) waiting_.push_back(what);
             is_stuck = is_handling_ && !waiting_.empty();
             if (!is_stuck || stuck_in != handled_) stuck = {};
@@ -151,16 +151,16 @@ void signal_watcher::handle_all() {
     for (;;) {
         int signal = 0;
         {
-            std::unique_lock news(waiting_mutex_);
+            mutex_lock news(waiting_mutex_);
             is_handling_ = false;
-            has_news_.wait(news, [this] { return is_over_ || !waiting_.empty(); });
+            has_news_.wait(news, [this]() WHERRY_REQUIRES(waiting_mutex_) { return is_over_ || !waiting_.empty(); });
             if (is_over_) return;
             signal = waiting_.front();
             waiting_.erase(waiting_.begin());
             is_handling_ = true;
             ++handled_;
         }
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         latest_ = signal;
         ++count_;
         if (handler_)
@@ -174,7 +174,7 @@ void signal_watcher::handle_all() {
 
 void signal_watcher::stop_handling() {
     {
-        const std::lock_guard lock(waiting_mutex_);
+        const mutex_lock lock(waiting_mutex_);
         is_over_ = true;
     }
     has_news_.notify_all();
@@ -182,14 +182,14 @@ void signal_watcher::stop_handling() {
 }
 
 signal_watcher::scope::scope(signal_watcher& watcher, std::function<void(unsigned)> handler) : watcher_(watcher) {
-    const std::lock_guard lock(watcher_.mutex_);
+    const mutex_lock lock(watcher_.mutex_);
     watcher_.handler_ = std::move(handler);
     watcher_.count_in_scope_ = 0;
     if (watcher_.count_ > 0) watcher_.handler_(watcher_.count_in_scope_ = watcher_.count_);
 }
 
 signal_watcher::scope::~scope() {
-    const std::lock_guard lock(watcher_.mutex_);
+    const mutex_lock lock(watcher_.mutex_);
     watcher_.handler_ = nullptr;
 }
 

@@ -3,14 +3,13 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <limits>
-#include <mutex>
 #include <thread>
 #include <vector>
 
+#include "wherry/mutex.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::app {
@@ -59,20 +58,20 @@ private:
     void handle_all();
     void stop_handling();
 
-    mutable std::mutex mutex_;  // held while a handler runs; never taken by the watching thread
+    mutable mutex mutex_;  // held while a handler runs; never taken by the watching thread
     std::function<void(unsigned)> otherwise_;
-    std::function<void(unsigned)> handler_;
+    std::function<void(unsigned)> handler_ WHERRY_GUARDED_BY(mutex_);
     std::atomic<int> latest_{0};
-    unsigned count_ = 0;
-    unsigned count_in_scope_ = 0;
+    unsigned count_ WHERRY_GUARDED_BY(mutex_) = 0;
+    unsigned count_in_scope_ WHERRY_GUARDED_BY(mutex_) = 0;
 
-    // Shared by the watching thread and the handling one, under `waiting_mutex_`.
-    std::mutex waiting_mutex_;
-    std::condition_variable has_news_;
-    std::vector<int> waiting_;   // signals that are not handled yet
-    std::uint64_t handled_ = 0;  // how many, including the one that is being handled
-    bool is_handling_ = false;
-    bool is_over_ = false;
+    // Shared by the watching thread and the handling one.
+    mutex waiting_mutex_;
+    condition has_news_;
+    std::vector<int> waiting_ WHERRY_GUARDED_BY(waiting_mutex_);   // signals that are not handled yet
+    std::uint64_t handled_ WHERRY_GUARDED_BY(waiting_mutex_) = 0;  // how many, including the one that is being handled
+    bool is_handling_ WHERRY_GUARDED_BY(waiting_mutex_) = false;
+    bool is_over_ WHERRY_GUARDED_BY(waiting_mutex_) = false;
 
     std::atomic<clock::rep> end_at_{std::numeric_limits<clock::rep>::max()};
     unique_fd read_end_;

@@ -6,11 +6,11 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <mutex>
 #include <thread>
 
 #include "application.hpp"
 #include "device_list.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {
@@ -54,7 +54,7 @@ private:
     void take(const discovered_peer& peer) {
         if (peer.address.empty()) return;
         {
-            const std::lock_guard lock(mutex_);
+            const mutex_lock lock(mutex_);
             if (!found_.update(peer)) return;
         }
         if (with_.style != output::json) return;
@@ -70,24 +70,20 @@ private:
 
     void paint(const std::stop_token& over) {
         if (with_.style != output::lines || !with_.terminal.shows_status()) return;
-        std::mutex own;
         std::condition_variable_any tick;
-        std::unique_lock sleep(own);
+        mutex_lock lock(mutex_);
         for (unsigned turn = 0; !over.stop_requested(); ++turn) {
-            {
-                const std::lock_guard lock(mutex_);
-                auto picture =
-                    found_.table(with_.terminal.columns(), std::max<std::size_t>(with_.terminal.rows(), 4) - 2);
-                if (!picture.empty()) picture += '\n';
-                picture += std::string(1, "|/-\\"[turn % 4]) + " looking for devices (Ctrl-C ends it)";
-                with_.terminal.status(fitted(picture, with_.terminal.columns()));
-            }
-            tick.wait_for(sleep, over, 100ms, [] { return false; });
+            auto picture = found_.table(with_.terminal.columns(), std::max<std::size_t>(with_.terminal.rows(), 4) - 2);
+            if (!picture.empty()) picture += '\n';
+            picture += std::string(1, "|/-\\"[turn % 4]) + " looking for devices (Ctrl-C ends it)";
+            with_.terminal.status(fitted(picture, with_.terminal.columns()));
+            tick.wait_for(lock, over, 100ms, [] { return false; });
         }
         with_.terminal.status({});
     }
 
     void tell_end(double seconds, exit_code code) {
+        const mutex_lock lock(mutex_);
         if (with_.style == output::json) {
             json fields;
             fields["devices"] = found_.devices().size();
@@ -103,7 +99,7 @@ private:
         with_.note(next_step());
     }
 
-    std::string next_step() const {
+    std::string next_step() const WHERRY_REQUIRES(mutex_) {
         const auto devices = found_.devices();
         if (devices.empty())
             return "no device was found; see that the other one is switched on, near, and lets itself be found, or "
@@ -127,8 +123,8 @@ private:
     const std::unique_ptr<transport> transport_;
     const std::chrono::milliseconds limit_;
     std::atomic<bool> wants_stop_{false};
-    std::mutex mutex_;
-    device_list found_;
+    mutex mutex_;
+    device_list found_ WHERRY_GUARDED_BY(mutex_);
 };
 
 exit_code run(application& with) {

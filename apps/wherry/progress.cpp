@@ -201,7 +201,7 @@ void progress_meter::stop() {
 }
 
 void progress_meter::expect(std::size_t items, std::optional<std::uint64_t> bytes) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     knows_total_ = true;
     expected_items_ = items;
     expected_bytes_ = bytes;
@@ -209,7 +209,7 @@ void progress_meter::expect(std::size_t items, std::optional<std::uint64_t> byte
 
 void progress_meter::begin(transfer_key which, std::string shown_name, std::optional<std::uint64_t> size,
                            std::uint64_t already) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (active_.empty() && !knows_total_) ended_bytes_ = 0, ended_items_ = 0;
     if (active_.empty() && (!knows_total_ || !has_begun_)) rate_.restart(progress_clock::now(), moved_bytes_);
     has_begun_ = true;
@@ -219,7 +219,7 @@ void progress_meter::begin(transfer_key which, std::string shown_name, std::opti
 }
 
 void progress_meter::advance(transfer_key which, std::uint64_t position) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto found = active_.find(which);
     if (found == active_.end()) return;
     auto& moving = found->second;
@@ -230,7 +230,7 @@ void progress_meter::advance(transfer_key which, std::uint64_t position) {
 }
 
 bool progress_meter::end(transfer_key which) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto found = active_.find(which);
     if (found == active_.end()) return false;
     const auto& over = found->second;
@@ -242,20 +242,20 @@ bool progress_meter::end(transfer_key which) {
 }
 
 void progress_meter::withdraw(transfer_key which) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     active_.erase(which);
     has_changed_ = true;
 }
 
 void progress_meter::withdraw_all() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     active_.clear();
     rate_.restart(progress_clock::now(), moved_bytes_);
     has_changed_ = true;
 }
 
 void progress_meter::skip(std::uint64_t size) {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     ended_bytes_ += size;
     ++ended_items_;
     has_changed_ = true;
@@ -286,7 +286,7 @@ progress_state progress_meter::state_now() {
 void progress_meter::run(std::stop_token stopped) {
     bool was_told = false;
     auto last_told = progress_clock::now();
-    std::unique_lock lock(mutex_);
+    mutex_lock lock(mutex_);
     while (!stopped.stop_requested()) {
         if (active_.empty()) {
             if (was_told && !knows_total_) {
@@ -297,7 +297,7 @@ void progress_meter::run(std::stop_token stopped) {
                 continue;
             }
             is_idle_ = true;
-            changed_.wait(lock, stopped, [this] { return !active_.empty(); });
+            changed_.wait(lock, stopped, [this]() WHERRY_REQUIRES(mutex_) { return !active_.empty(); });
             is_idle_ = false;
             continue;
         }

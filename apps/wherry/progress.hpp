@@ -8,7 +8,6 @@
 #include <deque>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +15,7 @@
 #include <utility>
 
 #include "console.hpp"
+#include "wherry/mutex.hpp"
 
 namespace wherry::app {
 
@@ -99,25 +99,26 @@ private:
     };
 
     void run(std::stop_token stopped);
-    progress_state state_now();
+    progress_state state_now() WHERRY_REQUIRES(mutex_);
 
     const std::chrono::milliseconds interval_;
     const std::function<void(const progress_state*)> tell_;
 
-    std::mutex mutex_;
+    mutex mutex_;
     std::condition_variable_any changed_;
-    bool is_idle_ = false;  // the thread waits for something to begin; otherwise it looks every interval
-    bool has_changed_ = false;
-    bool has_begun_ = false;
-    bool knows_total_ = false;
-    std::optional<std::uint64_t> expected_bytes_;
-    std::size_t expected_items_ = 0;
-    std::map<transfer_key, transfer> active_;
-    std::uint64_t ended_bytes_ = 0;
-    std::size_t ended_items_ = 0;
-    std::uint64_t moved_bytes_ = 0;  // over the link: what the rate is made of
-    std::uint64_t touch_ = 0;
-    rate_meter rate_;
+    // The thread waits for something to begin; otherwise it looks every interval.
+    bool is_idle_ WHERRY_GUARDED_BY(mutex_) = false;
+    bool has_changed_ WHERRY_GUARDED_BY(mutex_) = false;
+    bool has_begun_ WHERRY_GUARDED_BY(mutex_) = false;
+    bool knows_total_ WHERRY_GUARDED_BY(mutex_) = false;
+    std::optional<std::uint64_t> expected_bytes_ WHERRY_GUARDED_BY(mutex_);
+    std::size_t expected_items_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::map<transfer_key, transfer> active_ WHERRY_GUARDED_BY(mutex_);
+    std::uint64_t ended_bytes_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::size_t ended_items_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::uint64_t moved_bytes_ WHERRY_GUARDED_BY(mutex_) = 0;  // over the link: what the rate is made of
+    std::uint64_t touch_ WHERRY_GUARDED_BY(mutex_) = 0;
+    rate_meter rate_ WHERRY_GUARDED_BY(mutex_);
 
     std::jthread thread_;
 };

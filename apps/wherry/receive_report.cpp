@@ -55,7 +55,7 @@ void receive_report::message(const delivered_message& message) {
     if (with_.style == output::json) {
         json fields;
         {
-            const std::lock_guard lock(mutex_);
+            const mutex_lock lock(mutex_);
             for (const auto& [id, peer] : peers_)
                 if (peer.address == from.address) fields["connection"] = id;
         }
@@ -75,7 +75,7 @@ void receive_report::message(const delivered_message& message) {
 void receive_report::connected(connection_id id, std::string_view address, const identity& peer,
                                std::string_view cipher) {
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         peers_[id] = {std::string(address), peer};
     }
     with_.log->info("connection {} from {}: {} {}", id, printable(address), describe_peer(peer, "no key"), cipher);
@@ -90,7 +90,7 @@ void receive_report::connected(connection_id id, std::string_view address, const
 
 void receive_report::joined(connection_id id, connection_id other) {
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         peers_[id].has_joined_another = true;
     }
     with_.log->info("connection {} carries a part of connection {}", id, other);
@@ -102,14 +102,14 @@ void receive_report::joined(connection_id id, connection_id other) {
 }
 
 receive_report::peer_entry receive_report::entry(connection_id id) const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto found = peers_.find(id);
     return found == peers_.end() ? peer_entry{} : found->second;
 }
 
 void receive_report::receiving(connection_id id, transfer_id transfer, const offer& what, std::uint64_t resumed_from) {
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         if (const auto found = peers_.find(id); found != peers_.end()) found->second.has_offered = true;
     }
     progress_.begin({id, transfer}, what.name.empty() ? "message" : printable(what.name), what.size, resumed_from);
@@ -131,7 +131,7 @@ void receive_report::delivered(connection_id id, transfer_id transfer, const off
     progress_.end({id, transfer});
     const auto from = entry(id);
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         if (result.ok()) {
             bytes_ += result.bytes;
             ++delivered_;
@@ -166,7 +166,7 @@ void receive_report::delivered(connection_id id, transfer_id transfer, const off
 void receive_report::disconnected(connection_id id, std::string_view address, const std::optional<error>& failure) {
     bool was_connected = false, is_one_of_several = false;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         const auto ended = peers_.extract(id);
         was_connected = !ended.empty();
         // One that was lost before it said a word, beside another, may have been about to join that.
@@ -190,7 +190,7 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
     // How it ended is told of the connection that it had joined.
     if ((was_connected && !is_one_of_several) || is_raw_) {
         if (failure) {
-            const std::lock_guard lock(mutex_);
+            const mutex_lock lock(mutex_);
             if (!first_cause_) first_cause_ = exit_code_for(failure->code(), side::here);
         }
         connection_over_();
@@ -201,7 +201,7 @@ void receive_report::finish(exit_code code) {
     progress_.stop();
     if (with_.style != output::json) return;
     const std::chrono::duration<double> took = progress_clock::now() - began_;
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     json fields;
     fields["delivered"] = delivered_;
     fields["failed"] = failed_;
@@ -212,7 +212,7 @@ void receive_report::finish(exit_code code) {
 }
 
 exit_code receive_report::outcome() const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (!first_cause_) return exit_code::delivered;
     return delivered_ > 0 ? exit_code::partly : *first_cause_;
 }

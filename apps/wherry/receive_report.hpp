@@ -4,13 +4,13 @@
 #include <cstddef>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include "application.hpp"
 #include "message_tee.hpp"
 #include "progress.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/server.hpp"
 
 namespace wherry::app {
@@ -57,11 +57,11 @@ private:
     const std::function<void()> connection_over_;
     const progress_clock::time_point began_ = progress_clock::now();
 
-    mutable std::mutex mutex_;
-    std::map<connection_id, peer_entry> peers_;
-    std::size_t delivered_ = 0, failed_ = 0;
-    std::uint64_t bytes_ = 0;
-    std::optional<exit_code> first_cause_;
+    mutable mutex mutex_;
+    std::map<connection_id, peer_entry> peers_ WHERRY_GUARDED_BY(mutex_);
+    std::size_t delivered_ WHERRY_GUARDED_BY(mutex_) = 0, failed_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::uint64_t bytes_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::optional<exit_code> first_cause_ WHERRY_GUARDED_BY(mutex_);
 
     progress_meter progress_;  // last: its thread uses what is above
 };

@@ -90,7 +90,7 @@ void send_report::reading_pipe(std::size_t) {
 
 void send_report::sending(std::size_t item, transfer_id id, const offer& what, std::uint64_t resumed_from) {
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         if (!began_) began_ = progress_clock::now();
     }
     progress_.begin(key_of(id), name_of(what), what.size, resumed_from);
@@ -148,7 +148,7 @@ void send_report::ended(const ended_item& item, const delivery_result& result) {
     else if (!progress_.end(key_of(*item.transfer)))
         progress_.skip(what.size.value_or(0));
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         if (result.ok()) {
             counts_.bytes += result.bytes;
             counts_.bytes_on_link += result.bytes_on_link;
@@ -171,7 +171,7 @@ void send_report::ended(const ended_item& item, const delivery_result& result) {
         auto line = (result.is_uncertain ? "perhaps not sent: " : "not sent: ") + describe_item(what);
         if (result.is_uncertain) line += ", which had been sent whole when the link was lost; look whether it is there";
         if (item.scope == failure_scope::connection) {
-            const std::lock_guard lock(mutex_);
+            const mutex_lock lock(mutex_);
             cut_off_.push_back(line);
         } else {
             line += std::string(": ") + (result.is_remote ? "the receiver says: " : "") + printable(result.text) +
@@ -201,7 +201,7 @@ void send_report::end_progress() {
 }
 
 void send_report::tell_cut_off() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     for (std::size_t i = 0; i < cut_off_.size() && i < most_lines_cut_off; ++i) with_.terminal.note(cut_off_[i]);
     if (cut_off_.size() > most_lines_cut_off)
         with_.terminal.note("not sent: " + std::to_string(cut_off_.size() - most_lines_cut_off) + " more");
@@ -210,7 +210,7 @@ void send_report::tell_cut_off() {
 
 void send_report::finish(exit_code code) {
     end_progress();
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const std::chrono::duration<double> took = began_ ? progress_clock::now() - *began_ : progress_clock::duration();
     if (with_.style == output::json) {
         json fields;
@@ -233,7 +233,7 @@ void send_report::finish(exit_code code) {
 }
 
 exit_code send_report::outcome() const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (counts_.failed == 0) return exit_code::delivered;
     if (counts_.delivered > 0) return exit_code::partly;
     return first_cause_.value_or(exit_code::internal);

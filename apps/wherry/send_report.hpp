@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "application.hpp"
 #include "progress.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/send.hpp"
 
 namespace wherry::app {
@@ -52,11 +52,12 @@ private:
     const sender_options::compression compression_;
     const kind kind_;
 
-    mutable std::mutex mutex_;
-    std::optional<progress_clock::time_point> began_;  // the first item
-    send_counts counts_;
-    std::optional<exit_code> first_cause_;
-    std::vector<std::string> cut_off_;  // lines of items that failed with the connection: shown in short
+    mutable mutex mutex_;
+    std::optional<progress_clock::time_point> began_ WHERRY_GUARDED_BY(mutex_);  // the first item
+    send_counts counts_ WHERRY_GUARDED_BY(mutex_);
+    std::optional<exit_code> first_cause_ WHERRY_GUARDED_BY(mutex_);
+    std::vector<std::string> cut_off_
+        WHERRY_GUARDED_BY(mutex_);  // lines of items that failed with the connection: shown in short
     progress_clock::time_point last_plain_line_ = progress_clock::now();
 
     progress_meter progress_;  // last: its thread uses what is above

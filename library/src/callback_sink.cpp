@@ -33,7 +33,7 @@ public:
 
 private:
     reply call() {
-        std::unique_lock alone(into_.calling_, std::defer_lock);
+        std::unique_lock<mutex> alone(into_.calling_, std::defer_lock);
         if (into_.how_ == calls::one_at_a_time) alone.lock();
         return into_.callback_(std::move(item_));
     }

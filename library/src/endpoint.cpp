@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <map>
-#include <mutex>
 #include <utility>
 
 #include "wherry/home.hpp"
@@ -12,6 +11,7 @@
 #include "wherry/keys/known_hosts.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/keys/private_key.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry {
@@ -77,7 +77,7 @@ struct endpoint::parts {
 
     // Found, looked at and loaded once, and not for each connection anew.
     auto load(plugin_kind kind, const std::string& name) const {
-        const std::lock_guard lock(mutex);
+        const mutex_lock lock(loading);
         auto& known = loaded[{kind, name}];
         if (!known) known = plugins.load(kind, name);
         return known;
@@ -86,7 +86,7 @@ struct endpoint::parts {
     std::shared_ptr<cipher> protection() const {
         if (own_plugins) return own_plugins->protection;
         // Held while it is made: who comes meanwhile shall not ask for the passphrase, too.
-        const std::lock_guard lock(protection_mutex);
+        const mutex_lock lock(making);
         const auto key_file = keys::file_version::of(identity());
         if (!made || made_with != key_file) {
             made = load(plugin_kind::cipher, options.cipher)->make_cipher(options.cipher_options);
@@ -100,11 +100,12 @@ struct endpoint::parts {
     const std::shared_ptr<skipped_lines> skipped;
     const fs::path home;
     const plugin_host plugins;
-    mutable std::mutex protection_mutex;
-    mutable std::shared_ptr<cipher> made;
-    mutable keys::file_version made_with;
-    mutable std::mutex mutex;
-    mutable std::map<std::pair<plugin_kind, std::string>, std::shared_ptr<const plugin>> loaded;
+    mutable mutex making;
+    mutable std::shared_ptr<cipher> made WHERRY_GUARDED_BY(making);
+    mutable keys::file_version made_with WHERRY_GUARDED_BY(making);
+    mutable mutex loading;
+    mutable std::map<std::pair<plugin_kind, std::string>, std::shared_ptr<const plugin>> loaded
+        WHERRY_GUARDED_BY(loading);
 };
 
 endpoint::endpoint(endpoint_options options) : parts_(std::make_shared<const parts>(std::move(options))) {}

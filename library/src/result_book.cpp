@@ -45,7 +45,7 @@ result_book::result_book(const sending_plan& plan, send_observer& observer,
 void result_book::plan_has_grown() {
     std::size_t first = 0;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         first = has_result_.size();
         has_result_.resize(plan_.items.size());
     }
@@ -57,7 +57,7 @@ void result_book::bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_so
     if (pipe) observer_.reading_pipe(item);
     std::map<transfer_id, answer>::node_type early;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         early = early_.extract(id);
         if (early.empty()) {
             if (pipe && is_to_stop_) pipe->stop(errc::cancelled);
@@ -72,12 +72,12 @@ void result_book::bind(transfer_id id, std::size_t item, std::shared_ptr<pipe_so
 void result_book::failed(std::size_t item, const error& why) { fail(item, why, failure_scope::item); }
 
 bool result_book::has_result(std::size_t item) const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     return has_result_[item];
 }
 
 bool result_book::may_have_arrived(std::size_t item) const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto found = held_.find(item);
     return found != held_.end() && found->second.result.is_uncertain;
 }
@@ -85,7 +85,7 @@ bool result_book::may_have_arrived(std::size_t item) const {
 void result_book::give_up(std::size_t item, const std::string& why) {
     std::map<std::size_t, held_result>::node_type held;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         held = held_.extract(item);
     }
     if (held.empty()) return;
@@ -98,7 +98,7 @@ void result_book::give_up(std::size_t item, const std::string& why) {
 void result_book::sending(transfer_id id, const offer& what, std::uint64_t resumed_from) {
     std::size_t item = 0;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         const auto found = active_.find(id);
         if (found == active_.end()) return;  // refused already
         item = found->second.item;
@@ -118,7 +118,7 @@ void result_book::sending(transfer_id id, const offer& what, std::uint64_t resum
 void result_book::sent_so_far(transfer_id id, std::uint64_t bytes) {
     observer_.sent_so_far(id, bytes);
     if (!progress_) return;
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto found = active_.find(id);
     if (found != active_.end()) progress_({found->second.item, found->second.what, bytes});
 }
@@ -126,7 +126,7 @@ void result_book::sent_so_far(transfer_id id, std::uint64_t bytes) {
 void result_book::answered(transfer_id id, const offer& what, const delivery_result& result) {
     std::size_t item = 0;
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         const auto found = active_.find(id);
         if (found == active_.end()) {
             early_[id] = {what, result};
@@ -144,25 +144,25 @@ void result_book::streams(std::size_t joined, std::size_t wanted, const std::str
 }
 
 void result_book::stop_reading() noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     is_to_stop_ = true;
     for (const auto& [id, moving] : active_)
         if (moving.pipe) moving.pipe->stop(errc::cancelled);
 }
 
 bool result_book::made_progress() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     return std::exchange(has_progressed_, false);
 }
 
 void result_book::begin_again() {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     active_.clear();
     early_.clear();
 }
 
 std::optional<error> result_book::first_cut() const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (held_.empty()) return std::nullopt;
     auto first = std::find_if(held_.begin(), held_.end(), [](const auto& one) {
         return is_cut_off(*one.second.result.failure, one.second.result.is_remote);
@@ -176,7 +176,7 @@ void result_book::abandon_rest(const error& why) {
     for (std::size_t item = 0; item < plan_.items.size(); ++item) {
         std::map<std::size_t, held_result>::node_type held;
         {
-            const std::lock_guard lock(mutex_);
+            const mutex_lock lock(mutex_);
             // A plan that has just grown may have items that are not in the book yet.
             if (item >= has_result_.size()) has_result_.resize(plan_.items.size());
             if (has_result_[item]) continue;
@@ -193,12 +193,12 @@ void result_book::abandon_rest(const error& why) {
 }
 
 bool result_book::has_any_answer() const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     return has_any_answer_;
 }
 
 send_counts result_book::counts() const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     return counts_;
 }
 
@@ -207,7 +207,7 @@ void result_book::settle(std::size_t item, transfer_id id, const offer& what, co
     const bool is_full = !result.ok() && holds_back_ && is_out_of_room(*result.failure, result.is_remote);
     if (!is_cut && !is_full) return tell({item, id, what, scope_of(result)}, result);
     if (is_full) observer_.withdrawn(id);
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     const auto before = held_.find(item);
     // An earlier attempt may have delivered it, although this one found no room.
     const bool was_uncertain = before != held_.end() && before->second.result.is_uncertain;
@@ -226,7 +226,7 @@ void result_book::fail(std::size_t item, const error& why, failure_scope scope) 
 
 void result_book::tell(const ended_item& item, const delivery_result& result) {
     {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         has_result_[item.index] = true;
         held_.erase(item.index);
         has_progressed_ = true;

@@ -6,11 +6,11 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "wherry/mutex.hpp"
 #include "wherry/send_options.hpp"
 #include "wherry/sources.hpp"
 #include "wherry/transfer.hpp"
@@ -97,16 +97,17 @@ private:
     const bool holds_back_;
     std::vector<item_result>* const failures_;
 
-    mutable std::mutex mutex_;
-    std::vector<bool> has_result_;  // by item
-    std::map<transfer_id, transfer> active_;
-    std::map<transfer_id, answer> early_;            // answers that came before bind()
-    std::map<std::size_t, held_result> held_;        // by item
-    std::map<std::size_t, std::uint64_t> furthest_;  // by item: the most that the receiver was found to have
-    bool has_progressed_ = false;
-    bool has_any_answer_ = false;
-    bool is_to_stop_ = false;
-    send_counts counts_;
+    mutable mutex mutex_;
+    std::vector<bool> has_result_ WHERRY_GUARDED_BY(mutex_);  // by item
+    std::map<transfer_id, transfer> active_ WHERRY_GUARDED_BY(mutex_);
+    std::map<transfer_id, answer> early_ WHERRY_GUARDED_BY(mutex_);      // answers that came before bind()
+    std::map<std::size_t, held_result> held_ WHERRY_GUARDED_BY(mutex_);  // by item
+    // By item: the most that the receiver was found to have.
+    std::map<std::size_t, std::uint64_t> furthest_ WHERRY_GUARDED_BY(mutex_);
+    bool has_progressed_ WHERRY_GUARDED_BY(mutex_) = false;
+    bool has_any_answer_ WHERRY_GUARDED_BY(mutex_) = false;
+    bool is_to_stop_ WHERRY_GUARDED_BY(mutex_) = false;
+    send_counts counts_ WHERRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace wherry

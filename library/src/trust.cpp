@@ -65,10 +65,9 @@ std::string skipped_text(const std::filesystem::path& file, const keys::skipped_
 }
 
 void skipped_lines::tell(const std::filesystem::path& file, const std::vector<keys::skipped_line>& lines) {
-    std::unique_lock lock(mutex_, std::defer_lock);
     for (const auto& line : lines) {
         const auto text = skipped_text(file, line);
-        lock.lock();
+        mutex_lock lock(mutex_);
         const bool is_new = told_.insert(text).second;
         lock.unlock();
         if (is_new) tell_(text);
@@ -83,14 +82,14 @@ std::shared_ptr<const sender_gate::reading> sender_gate::read() const {
     skipped_.tell(accepted_.path(), all.skipped);
     for (const auto& entry : all.entries) fresh->labels.emplace(entry.key.line(), entry.comment);
     if (fresh->version != keys::file_version() && fresh->version.changed_before(now - settle_time)) {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         last_ = fresh;
     }
     return fresh;
 }
 
 std::shared_ptr<const sender_gate::reading> sender_gate::last_reading() const {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     return last_;
 }
 

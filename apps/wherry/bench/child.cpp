@@ -96,7 +96,7 @@ int child_process::wait() {
     siginfo_t ended{};
     while (::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
     }
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
@@ -105,7 +105,7 @@ int child_process::wait() {
 }
 
 void child_process::signal(int number) noexcept {
-    const std::lock_guard lock(mutex_);
+    const mutex_lock lock(mutex_);
     if (pid_ > 0) ::kill(pid_, number);
 }
 

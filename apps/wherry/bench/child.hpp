@@ -3,13 +3,13 @@
 
 #include <sys/types.h>
 
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include "wherry/mutex.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::app::bench {
@@ -39,7 +39,7 @@ public:
 private:
     unique_fd output_;
     std::string read_;  // behind the last line
-    std::mutex mutex_;
+    mutex mutex_;
     pid_t pid_ = -1;  // -1: it has been waited for
     std::jthread dropping_;
 };

@@ -3,13 +3,12 @@
 
 #include <unistd.h>
 
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "bench/bench_report.hpp"
 #include "dial_report.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app::bench {
@@ -85,14 +84,17 @@ private:
         result_.cipher = connections_.front()->describe();
         const signal_watcher::scope stop(with_.signals, [this](unsigned count) { interrupt(count); });
         std::vector<connection_outcome> outcomes(connections_.size());
-        running_ = connections_.size();
+        {
+            const mutex_lock lock(mutex_);
+            running_ = connections_.size();
+        }
         began_ = std::chrono::steady_clock::now();
         {
             std::vector<std::jthread> threads;
             for (std::size_t i = 0; i < connections_.size(); ++i)
                 threads.emplace_back([this, i, &outcomes] {
                     outcomes[i] = connections_[i]->run();
-                    const std::lock_guard lock(mutex_);
+                    const mutex_lock lock(mutex_);
                     --running_;
                     changed_.notify_all();
                 });
@@ -105,12 +107,12 @@ private:
     // Tells how far it is, and cuts what does not end, until all connections are done.
     void watch() {
         using clock = std::chrono::steady_clock;
-        std::unique_lock lock(mutex_);
+        mutex_lock lock(mutex_);
         const bool tells = how_.interval > 0ms;
         auto next = tells ? began_ + how_.interval : clock::time_point::max();
         for (;;) {
             const auto until = std::min(next, cut_at_);
-            const auto is_due = [&] { return running_ == 0 || cut_at_ < until; };
+            const auto is_due = [&]() WHERRY_REQUIRES(mutex_) { return running_ == 0 || cut_at_ < until; };
             if (until == clock::time_point::max())
                 changed_.wait(lock, is_due);
             else
@@ -129,7 +131,7 @@ private:
         if (tells) tell_interval(clock::now() - began_);
     }
 
-    void tell_interval(nanoseconds now) {
+    void tell_interval(nanoseconds now) WHERRY_REQUIRES(mutex_) {
         const interval one{told_.end, now, progress_.bytes - told_bytes_, progress_.items - told_items_};
         // At the end there is a rest that says nothing any more.
         if (running_ == 0 && one.bytes == 0 && (one.items == 0 || how_.what.kind == workload::stream)) return;
@@ -146,7 +148,7 @@ private:
         if (count > 2) ::_exit(to_status(exit_code::interrupted));
         const std::chrono::milliseconds grace = count == 1 ? stop_grace : std::chrono::seconds(0);
         with_.signals.end_within(grace);
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         progress_.wants_stop = true;
         cut_at_ = std::chrono::steady_clock::now() + grace;
         changed_.notify_all();
@@ -189,10 +191,11 @@ private:
     interval told_;
     std::uint64_t told_bytes_ = 0, told_items_ = 0;
 
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::size_t running_ = 0;
-    std::chrono::steady_clock::time_point cut_at_ = std::chrono::steady_clock::time_point::max();
+    mutex mutex_;
+    condition changed_;
+    std::size_t running_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::chrono::steady_clock::time_point cut_at_ WHERRY_GUARDED_BY(mutex_) =
+        std::chrono::steady_clock::time_point::max();
 };
 
 }  // namespace

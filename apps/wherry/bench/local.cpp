@@ -9,11 +9,11 @@
 #include <cerrno>
 #include <filesystem>
 #include <map>
-#include <mutex>
 
 #include "bench/bench_report.hpp"
 #include "bench/child.hpp"
 #include "wherry/endpoint.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/text.hpp"
 
 extern char** environ;  // NOLINT
@@ -53,12 +53,12 @@ private:
 class interruptible {
 public:
     void interrupt() {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         has_come_ = true;
         if (running_ != nullptr) running_->signal(SIGINT);
     }
     bool has_come() const {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         return has_come_;
     }
 
@@ -66,12 +66,12 @@ public:
     class scope {
     public:
         scope(interruptible& by, child_process& running) : by_(by) {
-            const std::lock_guard lock(by_.mutex_);
+            const mutex_lock lock(by_.mutex_);
             by_.running_ = &running;
             if (by_.has_come_) running.signal(SIGINT);
         }
         ~scope() {
-            const std::lock_guard lock(by_.mutex_);
+            const mutex_lock lock(by_.mutex_);
             by_.running_ = nullptr;
         }
         scope(const scope&) = delete;
@@ -82,9 +82,9 @@ public:
     };
 
 private:
-    mutable std::mutex mutex_;
-    child_process* running_ = nullptr;
-    bool has_come_ = false;
+    mutable mutex mutex_;
+    child_process* running_ WHERRY_GUARDED_BY(mutex_) = nullptr;
+    bool has_come_ WHERRY_GUARDED_BY(mutex_) = false;
 };
 
 class local_bench {

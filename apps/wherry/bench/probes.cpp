@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "wherry/limits.hpp"
+#include "wherry/mutex.hpp"
 
 namespace wherry::app::bench {
 
@@ -80,7 +81,7 @@ public:
     stage_meter& meter() noexcept { return *meter_; }
 
     void began(std::string_view address) {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         if (is_measuring_) return;
         is_measuring_ = true;
         address_ = address;
@@ -91,7 +92,7 @@ public:
     }
 
     void ended(std::uint64_t bytes) {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         ++items_;
         bytes_ += bytes;
         ended_ = meter_->clock().wall();
@@ -100,13 +101,13 @@ public:
 
     // From now on a part of what this one measures comes over another connection.
     void join(const connection_tally& other) {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         further_.push_back({other.meter_, other.meter_->sum()});
     }
 
     // The same one for the same `inner`; null where there is no memory.
     group_commit* timed(group_commit& inner) noexcept {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         for (const auto& group : groups_)
             if (&group->inner() == &inner) return group.get();
         try {
@@ -118,7 +119,7 @@ public:
 
     // Nothing if nothing came since the last one.
     std::optional<received_report> take(const identity& peer) {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         if (!std::exchange(is_measuring_, false)) return std::nullopt;
         received_report report{address_, peer, items_, bytes_, {}};
         auto& times = report.times;
@@ -138,22 +139,22 @@ private:
         stage_times before;
     };
 
-    stage_times sum() const {
+    stage_times sum() const WHERRY_REQUIRES(mutex_) {
         auto all = meter_->sum();
         for (const auto& one : further_) all = total(all, difference(one.meter->sum(), one.before));
         return all;
     }
 
     const std::shared_ptr<stage_meter> meter_;
-    std::mutex mutex_;
-    std::vector<further_connection> further_;
-    std::vector<std::unique_ptr<timed_group>> groups_;  // one for each sink that can do so
-    bool is_measuring_ = false;
-    std::string address_;
-    nanoseconds began_{0}, ended_{0};
-    stage_times stages_at_begin_{}, stages_at_end_{};
-    process_time cpu_at_begin_;
-    std::uint64_t items_ = 0, bytes_ = 0;
+    mutex mutex_;
+    std::vector<further_connection> further_ WHERRY_GUARDED_BY(mutex_);
+    std::vector<std::unique_ptr<timed_group>> groups_ WHERRY_GUARDED_BY(mutex_);  // one for each sink that can do so
+    bool is_measuring_ WHERRY_GUARDED_BY(mutex_) = false;
+    std::string address_ WHERRY_GUARDED_BY(mutex_);
+    nanoseconds began_ WHERRY_GUARDED_BY(mutex_){0}, ended_ WHERRY_GUARDED_BY(mutex_){0};
+    stage_times stages_at_begin_ WHERRY_GUARDED_BY(mutex_){}, stages_at_end_ WHERRY_GUARDED_BY(mutex_){};
+    process_time cpu_at_begin_ WHERRY_GUARDED_BY(mutex_);
+    std::uint64_t items_ WHERRY_GUARDED_BY(mutex_) = 0, bytes_ WHERRY_GUARDED_BY(mutex_) = 0;
 };
 
 class timed_delivery final : public delivery {
@@ -294,14 +295,14 @@ struct receiving_probe::implementation {
     };
 
     void add(const identity* peer, const std::shared_ptr<stage_meter>& meter) {
-        const std::lock_guard lock(mutex);
+        const mutex_lock lock(tallies_mutex);
         tallies[peer] = std::make_shared<connection_tally>(meter);
     }
 
     void remove(const identity* peer) {
         std::shared_ptr<connection_tally> tally;
         {
-            const std::lock_guard lock(mutex);
+            const mutex_lock lock(tallies_mutex);
             const auto found = tallies.find(peer);
             if (found == tallies.end()) return;
             tally = std::move(found->second);
@@ -312,13 +313,13 @@ struct receiving_probe::implementation {
     }
 
     void join(const identity* peer, const identity* other) {
-        const std::lock_guard lock(mutex);
+        const mutex_lock lock(tallies_mutex);
         const auto part = tallies.find(peer), whole = tallies.find(other);
         if (part != tallies.end() && whole != tallies.end()) whole->second->join(*part->second);
     }
 
     std::shared_ptr<connection_tally> find(const identity& peer) {
-        const std::lock_guard lock(mutex);
+        const mutex_lock lock(tallies_mutex);
         const auto found = tallies.find(&peer);
         if (found == tallies.end()) throw error(errc::internal, "an offer over a connection that is not measured");
         return found->second;
@@ -327,8 +328,8 @@ struct receiving_probe::implementation {
     const std::function<void(const received_report&)> tell;
     watching_cipher protection;
     watching_sink into;
-    std::mutex mutex;
-    std::map<const identity*, std::shared_ptr<connection_tally>> tallies;
+    mutex tallies_mutex;
+    std::map<const identity*, std::shared_ptr<connection_tally>> tallies WHERRY_GUARDED_BY(tallies_mutex);
 };
 
 receiving_probe::receiving_probe(cipher& protection, sink& into, std::function<void(const received_report&)> tell)

@@ -4,13 +4,13 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "bench/bench_report.hpp"
 #include "serving.hpp"
 #include "syntax.hpp"
 #include "wherry/limits.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
@@ -26,7 +26,7 @@ public:
 
     void connected(connection_id id, std::string_view address, const identity& peer, std::string_view cipher) override {
         {
-            const std::lock_guard lock(mutex_);
+            const mutex_lock lock(mutex_);
             open_[id] = &peer;
         }
         with_.log->info("connected to {} with {}", printable(address), cipher);
@@ -41,7 +41,7 @@ public:
 
     void joined(connection_id id, connection_id other) override {
         {
-            const std::lock_guard lock(mutex_);
+            const mutex_lock lock(mutex_);
             const auto whole = open_.find(other);
             if (whole != open_.end()) probe_.joined(open_.at(id), whole->second);
         }
@@ -51,7 +51,7 @@ public:
     void delivered(connection_id, transfer_id, const offer& what, const delivery_result& result) override {
         if (result.ok()) return;
         with_.log->warn("{} was not received: {}", describe_item(what), printable(result.text));
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         if (!first_cause_) first_cause_ = exit_code_for(*result.failure, result.is_remote ? side::remote : side::here);
     }
 
@@ -68,7 +68,7 @@ public:
         }
         bool was_last = false;
         {
-            const std::lock_guard lock(mutex_);
+            const mutex_lock lock(mutex_);
             // A sender with several connections opens all of them before it begins.
             was_last = open_.erase(id) > 0 && open_.empty();
             if (was_last && failure && !first_cause_) first_cause_ = exit_code_for(failure->code(), side::here);
@@ -77,7 +77,7 @@ public:
     }
 
     exit_code outcome() const {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         return first_cause_.value_or(exit_code::delivered);
     }
 
@@ -85,9 +85,10 @@ private:
     application& with_;
     receiving_probe& probe_;
     const std::function<void()> all_have_gone_;
-    mutable std::mutex mutex_;
-    std::map<connection_id, const identity*> open_;  // what the probe knows it by; it may be gone already
-    std::optional<exit_code> first_cause_;
+    mutable mutex mutex_;
+    std::map<connection_id, const identity*> open_
+        WHERRY_GUARDED_BY(mutex_);  // what the probe knows it by; it may be gone already
+    std::optional<exit_code> first_cause_ WHERRY_GUARDED_BY(mutex_);
 };
 
 // A transport whose listeners a probe watches.

@@ -7,12 +7,12 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <mutex>
 #include <numeric>
 #include <random>
 #include <utility>
 
 #include "wherry/limits.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/sources.hpp"
 
 namespace wherry::app::bench {
@@ -123,7 +123,7 @@ public:
     explicit tally(bench_progress& progress) noexcept : progress_(progress) {}
 
     void answered(transfer_id, const offer& what, const delivery_result& result) override {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         if (what.kind == item_kind::data && what.name == report_name) {
             report_ = result;
             return;
@@ -141,33 +141,33 @@ public:
     }
 
     void streams(std::size_t joined, std::size_t, const std::string& why_fewer) override {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         outcome_.streams = joined;
         outcome_.why_fewer_streams = why_fewer;
     }
 
     std::uint64_t answered() const {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         return answered_;
     }
 
     std::optional<delivery_result> take_report() {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         return std::exchange(report_, std::nullopt);
     }
 
     // Counts, and nothing else of it.
     connection_outcome outcome() const {
-        const std::lock_guard lock(mutex_);
+        const mutex_lock lock(mutex_);
         return outcome_;
     }
 
 private:
     bench_progress& progress_;
-    mutable std::mutex mutex_;
-    connection_outcome outcome_;
-    std::uint64_t answered_ = 0;
-    std::optional<delivery_result> report_;
+    mutable mutex mutex_;
+    connection_outcome outcome_ WHERRY_GUARDED_BY(mutex_);
+    std::uint64_t answered_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::optional<delivery_result> report_ WHERRY_GUARDED_BY(mutex_);
 };
 
 // What a receiver answered to the question for a report; nothing if it is no bench.

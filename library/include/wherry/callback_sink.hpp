@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +14,7 @@
 
 #include "wherry/bytes.hpp"
 #include "wherry/error.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/sink.hpp"
 
 namespace wherry {
@@ -89,7 +89,7 @@ private:
     const delivery_callback callback_;
     const calls how_;
     const callback_limits limits_;
-    std::mutex calling_;
+    mutex calling_;
     std::atomic<std::uint64_t> held_{0};
 };
 

@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -16,6 +15,7 @@
 #include "wherry/keys/authorized_keys.hpp"
 #include "wherry/keys/file_version.hpp"
 #include "wherry/keys/known_hosts.hpp"
+#include "wherry/mutex.hpp"
 
 namespace wherry {
 
@@ -36,8 +36,8 @@ public:
 
 private:
     const callback tell_;
-    std::mutex mutex_;
-    std::set<std::string> told_;
+    mutex mutex_;
+    std::set<std::string> told_ WHERRY_GUARDED_BY(mutex_);
 };
 
 // Decides which senders a receiver lets in, by the keys in authorized_keys. It checks the file's version each time, and
@@ -81,8 +81,8 @@ private:
     const keyless_peers keyless_;
     const callbacks tell_;
     mutable skipped_lines skipped_;
-    mutable std::mutex mutex_;
-    mutable std::shared_ptr<const reading> last_;  // valid while the file has its version
+    mutable mutex mutex_;
+    mutable std::shared_ptr<const reading> last_ WHERRY_GUARDED_BY(mutex_);  // valid while the file has its version
 };
 
 // What to do with a receiver that was never met before.
