@@ -67,9 +67,9 @@ signal_watcher::signal_watcher(std::function<void(unsigned)> otherwise) : otherw
     ::fcntl(write_end_.get(), F_SETFL, O_NONBLOCK);
     wake_fd = write_end_.get();
     waiting_.reserve(most_waiting);
-    handling_thread_ = std::thread([this] { handle_all(); });
+    handling_thread_ = std::jthread([this] { handle_all(); });
     try {
-        watching_thread_ = std::thread([this] { watch(); });
+        watching_thread_ = std::jthread([this] { watch(); });
     } catch (...) {
         stop_handling();
         throw;

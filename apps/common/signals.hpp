@@ -76,7 +76,7 @@ private:
     std::atomic<clock::rep> end_at_{std::numeric_limits<clock::rep>::max()};
     unique_fd read_end_;
     unique_fd write_end_;
-    std::thread handling_thread_, watching_thread_;
+    std::jthread handling_thread_, watching_thread_;
 };
 
 }  // namespace wherry::app

@@ -77,7 +77,7 @@ struct receiver::implementation {
     wherry::server server;
 
     std::exception_ptr failure;  // of the thread, when it has ended
-    std::thread thread;
+    std::jthread thread;         // last: it uses what is above
 };
 
 receiver::receiver(const endpoint& here, std::string_view address, delivery_callback callback, receiver_options options)
@@ -88,10 +88,7 @@ receiver::receiver(const endpoint& here, std::string_view address, delivery_call
 receiver::receiver(const endpoint& here, std::string_view address, sink& into, receiver_options options)
     : implementation_(std::make_unique<implementation>(here, address, nullptr, &into, options)) {}
 
-receiver::~receiver() {
-    stop(std::chrono::milliseconds(0));
-    if (implementation_->thread.joinable()) implementation_->thread.join();
-}
+receiver::~receiver() { stop(std::chrono::milliseconds(0)); }
 
 const std::string& receiver::address() const noexcept { return implementation_->address; }
 
@@ -106,7 +103,7 @@ void receiver::run(std::stop_token stopped, std::chrono::milliseconds grace) {
 
 void receiver::start() {
     if (implementation_->thread.joinable()) throw error(errc::bad_input, "this receiver was started before");
-    implementation_->thread = std::thread([of = implementation_.get()] {
+    implementation_->thread = std::jthread([of = implementation_.get()] {
         try {
             of->serve();
         } catch (...) {
