@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <mutex>
 #include <random>
 #include <stop_token>
 #include <system_error>
@@ -13,6 +12,7 @@
 #include "item_sender.hpp"
 #include "result_book.hpp"
 #include "wherry/clocks.hpp"
+#include "wherry/mutex.hpp"
 
 namespace wherry {
 
@@ -69,7 +69,7 @@ struct sending::implementation {
     public:
         explicit in_use(implementation& owner) : owner_(owner) {
             {
-                const std::lock_guard lock(owner_.mutex);
+                const mutex_lock lock(owner_.use_mutex);
                 owner_.running = owner_.link.get();
                 owner_.stops = 0;
             }
@@ -77,17 +77,16 @@ struct sending::implementation {
             try {
                 owner_.watch_for_stop(*this);
             } catch (const error&) {
-                const std::lock_guard lock(owner_.mutex);
+                const mutex_lock lock(owner_.use_mutex);
                 owner_.running = nullptr;
                 throw;
             }
         }
         ~in_use() {
             {
-                const std::lock_guard lock(owner_.mutex);
+                const mutex_lock lock(owner_.use_mutex);
                 owner_.running = nullptr;
                 owner_.now = phase::idle;
-                is_over_ = true;
             }
             owner_.changed.notify_all();
             if (watcher.joinable()) watcher.join();
@@ -96,23 +95,21 @@ struct sending::implementation {
         in_use(const in_use&) = delete;
         in_use& operator=(const in_use&) = delete;
 
-        // REQUIRES: the lock is held.
-        bool is_over() const noexcept { return is_over_; }
-
-        std::thread watcher;
+        std::jthread watcher;
 
     private:
         implementation& owner_;
-        bool is_over_ = false;
     };
 
     // A thread of its own, because who asks for the stop may well be called by the sender.
     void watch_for_stop(in_use& scope) {
         try {
-            scope.watcher = std::thread([this, &scope] {
+            scope.watcher = std::jthread([this] {
                 {
-                    std::unique_lock lock(mutex);
-                    if (changed.wait(lock, options.stop, [&scope] { return scope.is_over(); })) return;
+                    mutex_lock lock(use_mutex);
+                    if (changed.wait(lock, options.stop,
+                                     [this]() WHERRY_REQUIRES(use_mutex) { return running == nullptr; }))
+                        return;
                 }
                 facade.stop([](phase) { return false; });
             });
@@ -122,7 +119,7 @@ struct sending::implementation {
     }
 
     void stop(const std::function<bool(phase)>& otherwise) {
-        const std::lock_guard lock(mutex);
+        const mutex_lock lock(use_mutex);
         if (running == nullptr || ++stops > 2) {
             if (!otherwise(now)) return;
             is_wait_over = true;
@@ -135,8 +132,9 @@ struct sending::implementation {
         // Over a link that stands still nothing can be cancelled in order.
         try {
             patience = std::jthread([this](std::stop_token ended) {
-                std::unique_lock waiting(mutex);
-                changed.wait_for(waiting, ended, cancel_grace, [this] { return running == nullptr; });
+                mutex_lock waiting(use_mutex);
+                changed.wait_for(waiting, ended, cancel_grace,
+                                 [this]() WHERRY_REQUIRES(use_mutex) { return running == nullptr; });
                 if (running != nullptr) cut();
             });
         } catch (const std::system_error&) {
@@ -144,16 +142,16 @@ struct sending::implementation {
         }
     }
 
-    // REQUIRES: the lock is held.
-    void cut() {
+    void cut() WHERRY_REQUIRES(use_mutex) {
         if (options.before_cut) options.before_cut();
         running->abort();
     }
 
     void wait(std::chrono::milliseconds time) {
         now = phase::waiting;
-        std::unique_lock lock(mutex);
-        const bool is_ended = changed.wait_for(lock, options.stop, time, [this] { return is_wait_over; });
+        mutex_lock lock(use_mutex);
+        const bool is_ended =
+            changed.wait_for(lock, options.stop, time, [this]() WHERRY_REQUIRES(use_mutex) { return is_wait_over; });
         now = phase::idle;
         if (is_ended || options.stop.stop_requested()) throw stopped();
     }
@@ -272,7 +270,7 @@ struct sending::implementation {
             }
         }
         {
-            const std::lock_guard lock(mutex);
+            const mutex_lock lock(use_mutex);
             is_wait_over = is_stopped = false;
         }
         for (;;) {
@@ -326,11 +324,11 @@ struct sending::implementation {
 
     std::atomic<phase> now{phase::idle};
     std::atomic<bool> is_stopped{false};
-    std::mutex mutex;
+    mutex use_mutex;
     std::condition_variable_any changed;
-    engine::sender* running = nullptr;
-    unsigned stops = 0;  // of this use of the link
-    bool is_wait_over = false;
+    engine::sender* running WHERRY_GUARDED_BY(use_mutex) = nullptr;  // while the link is in use
+    unsigned stops WHERRY_GUARDED_BY(use_mutex) = 0;                 // of this use of the link
+    bool is_wait_over WHERRY_GUARDED_BY(use_mutex) = false;
     std::jthread patience;
 };
 
