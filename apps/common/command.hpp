@@ -44,7 +44,7 @@ struct application {
 // A command: what it takes and what it does. run() may throw error.
 struct command {
     const command_syntax& syntax;
-    exit_code (*run)(application& with);
+    exit_code (*run)(application& app);
     bool runs_for_long = false;  // its log has the time of day
 };
 

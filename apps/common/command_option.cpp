@@ -99,14 +99,14 @@ std::vector<const command_option*> options_of(const command_syntax& command) {
     return all;
 }
 
-std::vector<std::string> option_names(const plugin& of) {
+std::vector<std::string> option_names(const plugin& chosen) {
     std::vector<std::string> names;
-    for (const auto& row : of.options()) names.push_back(of.name() + "." + row.name);
+    for (const auto& row : chosen.options()) names.push_back(chosen.name() + "." + row.name);
     return names;
 }
 
-const plugin_option* find_row(const plugin& of, std::string_view name) {
-    for (const auto& row : of.options())
+const plugin_option* find_row(const plugin& chosen, std::string_view name) {
+    for (const auto& row : chosen.options())
         if (row.name == name) return &row;
     return nullptr;
 }

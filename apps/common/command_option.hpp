@@ -60,9 +60,9 @@ std::span<const command_option> common_options();
 std::vector<const command_option*> options_of(const command_syntax& command);
 
 // What each option of a plugin is called on the command line: "tcp.port".
-std::vector<std::string> option_names(const plugin& of);
+std::vector<std::string> option_names(const plugin& chosen);
 // The option of the plugin, by its name there: "port". Null if there is none.
-const plugin_option* find_row(const plugin& of, std::string_view name);
+const plugin_option* find_row(const plugin& chosen, std::string_view name);
 
 // An option's help with its choices and its default: "compress what shrinks (auto|zstd|none; default: auto)".
 std::string explained(const plugin_option& row);

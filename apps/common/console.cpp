@@ -166,7 +166,7 @@ std::string ask_line(const std::string& prompt) {
     }
 }
 
-std::size_t ask_secret(const std::string& prompt, std::span<char> into) {
+std::size_t ask_secret(const std::string& prompt, std::span<char> answer) {
     const unique_fd terminal(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
     if (!terminal.is_open() || ::isatty(STDERR_FILENO) == 0)
         throw error(errc::unsupported, "there is no terminal to ask on");
@@ -179,15 +179,15 @@ std::size_t ask_secret(const std::string& prompt, std::span<char> into) {
         const auto got = ::read(terminal.get(), &next, 1);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0 || next == '\n') break;
-        if (length < into.size())
-            into[length++] = next;
+        if (length < answer.size())
+            answer[length++] = next;
         else
             fits = false;
     }
     ::explicit_bzero(&next, 1);
     if (!fits) {
-        ::explicit_bzero(into.data(), into.size());
-        throw error(errc::bad_input, fmt::format("the answer is longer than {} bytes", into.size()));
+        ::explicit_bzero(answer.data(), answer.size());
+        throw error(errc::bad_input, fmt::format("the answer is longer than {} bytes", answer.size()));
     }
     return length;
 }

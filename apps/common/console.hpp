@@ -71,9 +71,9 @@ bool can_ask();
 std::string ask_line(const std::string& prompt);
 
 // Asks without echo, on the terminal that controls this process, even where standard input is a pipe. Writes the
-// answer to `into` and returns its length. Throws error: unsupported where there is no terminal, bad_input if the
+// answer to `answer` and returns its length. Throws error: unsupported where there is no terminal, bad_input if the
 // answer does not fit.
-std::size_t ask_secret(const std::string& prompt, std::span<char> into);
+std::size_t ask_secret(const std::string& prompt, std::span<char> answer);
 
 // Undoes what ask_secret did to the terminal, from any thread and in the middle of it; for a program that is to end.
 void restore_terminal() noexcept;

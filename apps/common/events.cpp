@@ -43,49 +43,49 @@ std::string format_time(std::int64_t seconds, std::uint32_t nanoseconds) {
                        parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, nanoseconds / 1'000'000);
 }
 
-void put_name(json& into, const std::string& key, std::string_view bytes) {
-    into[key] = as_utf8(bytes);
+void put_name(json& fields, const std::string& key, std::string_view bytes) {
+    fields[key] = as_utf8(bytes);
     constexpr bool lower_case = false;
-    if (!is_utf8(bytes)) into[key + "_hex"] = Botan::hex_encode(octets(bytes), bytes.size(), lower_case);
+    if (!is_utf8(bytes)) fields[key + "_hex"] = Botan::hex_encode(octets(bytes), bytes.size(), lower_case);
 }
 
-void put_content(json& into, const std::string& key, std::string_view bytes) {
+void put_content(json& fields, const std::string& key, std::string_view bytes) {
     if (is_utf8(bytes))
-        into[key] = bytes;
+        fields[key] = bytes;
     else
-        into[key + "_base64"] = Botan::base64_encode(octets(bytes), bytes.size());
+        fields[key + "_base64"] = Botan::base64_encode(octets(bytes), bytes.size());
 }
 
-void put_offer(json& into, const offer& what) {
-    into["kind"] = to_string(what.kind);
-    put_name(into, "name", what.name);
-    if (what.size) into["size"] = *what.size;
-    if (what.mode) into["mode"] = fmt::format("{:04o}", *what.mode & 07777u);
-    if (what.mtime) into["mtime"] = format_time(what.mtime->seconds, what.mtime->nanoseconds);
+void put_offer(json& fields, const offer& what) {
+    fields["kind"] = to_string(what.kind);
+    put_name(fields, "name", what.name);
+    if (what.size) fields["size"] = *what.size;
+    if (what.mode) fields["mode"] = fmt::format("{:04o}", *what.mode & 07777u);
+    if (what.mtime) fields["mtime"] = format_time(what.mtime->seconds, what.mtime->nanoseconds);
 }
 
-void put_result(json& into, const delivery_result& result) {
-    into["ok"] = result.ok();
-    into["status"] = result.failure ? to_string(*result.failure) : "ok";
-    into["bytes"] = result.bytes;
-    into["bytes_on_link"] = result.bytes_on_link;
-    into["resumed_from"] = result.resumed_from;
-    if (!result.outcome.empty()) into["outcome"] = as_utf8(result.outcome);
-    if (result.ended_by) into["ended_by"] = to_string(*result.ended_by);
+void put_result(json& fields, const delivery_result& result) {
+    fields["ok"] = result.ok();
+    fields["status"] = result.failure ? to_string(*result.failure) : "ok";
+    fields["bytes"] = result.bytes;
+    fields["bytes_on_link"] = result.bytes_on_link;
+    fields["resumed_from"] = result.resumed_from;
+    if (!result.outcome.empty()) fields["outcome"] = as_utf8(result.outcome);
+    if (result.ended_by) fields["ended_by"] = to_string(*result.ended_by);
     if (result.ok()) {
-        put_content(into, "response", as_text(result.response));
+        put_content(fields, "response", as_text(result.response));
     } else {
-        into["error"] = as_utf8(result.text);
-        into["remote"] = result.is_remote;
-        into["uncertain"] = result.is_uncertain;
-        if (!result.response.empty()) put_content(into, "response", as_text(result.response));
+        fields["error"] = as_utf8(result.text);
+        fields["remote"] = result.is_remote;
+        fields["uncertain"] = result.is_uncertain;
+        if (!result.response.empty()) put_content(fields, "response", as_text(result.response));
     }
 }
 
-void put_identity(json& into, const identity& who) {
-    into["fingerprint"] = who.fingerprint;
-    into["public_key"] = who.public_key;
-    into["label"] = as_utf8(who.label);
+void put_identity(json& fields, const identity& who) {
+    fields["fingerprint"] = who.fingerprint;
+    fields["public_key"] = who.public_key;
+    fields["label"] = as_utf8(who.label);
 }
 
 bool event_writer::write(std::string_view event, const json& fields) {

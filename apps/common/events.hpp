@@ -31,19 +31,19 @@ private:
 
 // Untrusted bytes under `key`: text as it is; bytes that are not UTF-8 with replacement characters, and besides in
 // full as `key`_hex.
-void put_name(json& into, const std::string& key, std::string_view bytes);
+void put_name(json& fields, const std::string& key, std::string_view bytes);
 
 // The same for longer content: `key` holds text, or `key`_base64 the bytes.
-void put_content(json& into, const std::string& key, std::string_view bytes);
+void put_content(json& fields, const std::string& key, std::string_view bytes);
 
 // "kind", "name", "size", "mode", "mtime" as far as they are known.
-void put_offer(json& into, const offer& what);
+void put_offer(json& fields, const offer& what);
 
 // "ok", "status", "bytes", "resumed_from", "outcome" if the sink gave one, then "response", or "error" and "remote".
-void put_result(json& into, const delivery_result& result);
+void put_result(json& fields, const delivery_result& result);
 
 // "fingerprint", "public_key", "label".
-void put_identity(json& into, const identity& who);
+void put_identity(json& fields, const identity& who);
 
 // The bytes with U+FFFD in place of each one that is no part of UTF-8.
 std::string as_utf8(std::string_view bytes);

@@ -10,19 +10,19 @@ namespace wherry::app {
 
 namespace {
 
-std::string title(const plugin& of) {
-    return fmt::format("{} ({}): {}", of.name(), to_string(of.kind()), of.summary());
+std::string title(const plugin& chosen) {
+    return fmt::format("{} ({}): {}", chosen.name(), to_string(chosen.kind()), chosen.summary());
 }
 
 // One option with its help, wrapped.
-void print_option(std::ostream& to, const std::string& name, char letter, const std::string& placeholder,
+void print_option(std::ostream& out, const std::string& name, char letter, const std::string& placeholder,
                   const plugin_option& row, std::size_t columns) {
     constexpr std::size_t indent = 6;
     std::string head = "  ";
     if (letter != 0) head += std::string("-") + letter + ", ";
     head += "--" + name;
     if (row.type != option_type::boolean) head += " " + placeholder;
-    to << head << '\n';
+    out << head << '\n';
 
     const auto help = explained(row);
     std::istringstream words(help);
@@ -30,12 +30,12 @@ void print_option(std::ostream& to, const std::string& name, char letter, const 
     const auto width = std::max<std::size_t>(columns, 40) - indent;
     while (words >> word) {
         if (!line.empty() && line.size() + 1 + word.size() > width) {
-            to << std::string(indent, ' ') << line << '\n';
+            out << std::string(indent, ' ') << line << '\n';
             line.clear();
         }
         line += (line.empty() ? "" : " ") + word;
     }
-    if (!line.empty()) to << std::string(indent, ' ') << line << '\n';
+    if (!line.empty()) out << std::string(indent, ' ') << line << '\n';
 }
 
 }  // namespace

@@ -17,11 +17,11 @@ enum class log_style {
 };
 
 // Writes to standard error through the console, which outlives it. `level` as --log-level has it.
-std::shared_ptr<spdlog::logger> make_log(console& to, log_style style, const std::string& level);
+std::shared_ptr<spdlog::logger> make_log(console& out, log_style style, const std::string& level);
 
 spdlog::level::level_enum log_level_of(host_environment::level level) noexcept;
 
 // What plugins say, with what they may have from a peer made fit for a terminal.
-std::function<void(host_environment::level, const std::string&)> log_for_plugins(std::shared_ptr<spdlog::logger> to);
+std::function<void(host_environment::level, const std::string&)> log_for_plugins(std::shared_ptr<spdlog::logger> log);
 
 }  // namespace wherry::app

@@ -220,7 +220,7 @@ std::vector<std::string> option_reader::early_all(std::string_view name) const {
 
 origin option_reader::early_origin(std::string_view name) const {
     const auto* values = first_layer_with(name);
-    return values == nullptr ? origin::built_in : values->back().from;
+    return values == nullptr ? origin::built_in : values->back().source;
 }
 
 std::vector<std::string> option_reader::parts_of(plugin_kind kind) const {

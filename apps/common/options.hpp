@@ -23,7 +23,7 @@ enum class origin { command_line, config_file, environment, built_in };
 
 struct given_value {
     std::string value;  // as given; canonical in effective_options
-    origin from = origin::built_in;
+    origin source = origin::built_in;
     std::string written;  // how the user named it, and where: "--tcp.port on the command line"
 };
 

@@ -61,20 +61,20 @@ struct invocation {
 
 invocation take_apart(const std::vector<std::string>& words) {
     invocation taken;
-    std::size_t at = 0;
-    for (; at < words.size() && words[at].starts_with('-') && words[at].size() > 1; ++at) {
-        taken.wants_version = taken.wants_version || words[at] == "--version" || words[at] == "-V";
-        taken.wants_help = taken.wants_help || words[at] == "--help" || words[at] == "-h";
-        taken.arguments.push_back(words[at]);
+    std::size_t index = 0;
+    for (; index < words.size() && words[index].starts_with('-') && words[index].size() > 1; ++index) {
+        taken.wants_version = taken.wants_version || words[index] == "--version" || words[index] == "-V";
+        taken.wants_help = taken.wants_help || words[index] == "--help" || words[index] == "-h";
+        taken.arguments.push_back(words[index]);
         const auto takes_word = [&](const command_option& option) {
-            return option.row.type != option_type::boolean && words[at] == "--" + option.row.name;
+            return option.row.type != option_type::boolean && words[index] == "--" + option.row.name;
         };
-        if (std::any_of(common_options().begin(), common_options().end(), takes_word) && at + 1 < words.size())
-            taken.arguments.push_back(words[++at]);
+        if (std::any_of(common_options().begin(), common_options().end(), takes_word) && index + 1 < words.size())
+            taken.arguments.push_back(words[++index]);
     }
-    if (at < words.size()) taken.name = words[at++];
+    if (index < words.size()) taken.name = words[index++];
     taken.arguments.insert(taken.arguments.end(),
-                           words.begin() + static_cast<std::ptrdiff_t>(std::min(at, words.size())), words.end());
+                           words.begin() + static_cast<std::ptrdiff_t>(std::min(index, words.size())), words.end());
     return taken;
 }
 
@@ -88,8 +88,8 @@ host_environment make_environment(const option_reader& options, std::shared_ptr<
     host_environment environment;
     environment.home = options.home().native();
     environment.log = log_for_plugins(std::move(log));
-    environment.ask_secret = [](const std::string& prompt, std::span<char> into) {
-        return ask_secret(printable(prompt), into);
+    environment.ask_secret = [](const std::string& prompt, std::span<char> answer) {
+        return ask_secret(printable(prompt), answer);
     };
     environment.show = [show = std::move(show)](const std::string& lines) {
         if (!show(lines)) throw error(errc::io, "the receiver's output is not read any more; start it anew");
@@ -181,8 +181,8 @@ private:
             });
             return show(help_text(one.syntax, listing, help_columns()));
         }
-        application with{terminal_, events_, signals_, log_, style, options, plugins};
-        return one.run(with);
+        application app{terminal_, events_, signals_, log_, style, options, plugins};
+        return one.run(app);
     }
 
     exit_code show(std::string text) {

@@ -148,7 +148,7 @@ private:
         if (const auto* values = reader_.first_layer_with(name)) {
             auto given = values->back();
             given.value = checked(option.row, given);
-            if (option.may_repeat && given.from != origin::command_line)
+            if (option.may_repeat && given.source != origin::command_line)
                 for (const auto& one : *values) result_.arguments_.push_back({name, one.value});
             result_.values_.insert_or_assign(name, std::move(given));
         } else if (option.row.default_value) {

@@ -26,22 +26,22 @@ void write_file(const fs::path& file, std::string_view text) {
     if (problem)
         throw error(errc::io, "cannot make " + file.parent_path().string() + ": " + problem.message(), problem.value());
     errno = 0;
-    std::ofstream to(file, std::ios::binary | std::ios::trunc);
-    to << text;
-    to.close();
-    if (!to) throw error(errc::io, "cannot write " + file.string() + ": " + std::strerror(errno), errno);
+    std::ofstream output(file, std::ios::binary | std::ios::trunc);
+    output << text;
+    output.close();
+    if (!output) throw error(errc::io, "cannot write " + file.string() + ": " + std::strerror(errno), errno);
 }
 
 // The files of a folder in another one, which is ours alone: who builds with a umask that lets a group write must not
 // be told by the build that nothing is loaded from there.
 class private_copy {
 public:
-    explicit private_copy(const fs::path& from) {
+    explicit private_copy(const fs::path& source) {
         auto name = (fs::temp_directory_path() / "wherry-docs.XXXXXX").string();
         if (::mkdtemp(name.data()) == nullptr)
             throw error(errc::io, "cannot make " + name + ": " + std::strerror(errno), errno);
         folder_ = name;
-        for (const auto& entry : fs::directory_iterator(from)) {
+        for (const auto& entry : fs::directory_iterator(source)) {
             fs::copy_file(entry.path(), folder_ / entry.path().filename());
             fs::permissions(folder_ / entry.path().filename(), fs::perms::owner_all);
         }

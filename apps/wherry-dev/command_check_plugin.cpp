@@ -54,12 +54,12 @@ private:
 };
 
 // A home with keys of its own, as both sides of a connection have.
-fs::path make_home(const fs::path& at, keys::key_type type) {
-    fs::create_directory(at);
+fs::path make_home(const fs::path& home, keys::key_type type) {
+    fs::create_directory(home);
     const auto key = keys::private_key::generate(type);
-    key.save(keys::identity_path(at));
-    keys::write_public_key_file(keys::identity_public_path(at), key.public_part(), at.filename().string());
-    return at;
+    key.save(keys::identity_path(home));
+    keys::write_public_key_file(keys::identity_public_path(home), key.public_part(), home.filename().string());
+    return home;
 }
 
 struct tally {
@@ -68,7 +68,7 @@ struct tally {
 
 class check {
 public:
-    check(application& with, conformance::subject& what) : with_(with), what_(what) {}
+    check(application& app, conformance::subject& what) : app_(app), what_(what) {}
 
     verdict run(std::string_view name, const std::function<bool()>& is_cancelled) {
         const auto folder = scratch_.path() / "case";
@@ -82,7 +82,7 @@ public:
 
     void tell(std::string_view name, const conformance::outcome& made) {
         (made.how == verdict::passed ? count_.passed : made.how == verdict::failed ? count_.failed : count_.skipped)++;
-        if (with_.style == output::json) {
+        if (app_.style == output::json) {
             json fields;
             fields["case"] = name;
             fields["status"] = to_string(made.how);
@@ -92,22 +92,22 @@ public:
                 for (const auto& note : made.notes) fields["notes"].push_back(as_utf8(note));
             }
             fields["seconds"] = static_cast<double>(made.took.count()) / 1000;
-            with_.events.write("case", fields);
+            app_.events.write("case", fields);
             return;
         }
-        if (with_.style == output::nothing && made.how != verdict::failed) return;
+        if (app_.style == output::nothing && made.how != verdict::failed) return;
         std::string word(to_string(made.how));
         word.resize(8, ' ');
         auto line = word + std::string(name) + (made.reason.empty() ? "" : ": " + made.reason);
         for (const auto& note : made.notes) line += "\n        note: " + note;
-        with_.terminal.result(line);
+        app_.terminal.result(line);
     }
 
     const tally& count() const noexcept { return count_; }
     const fs::path& scratch() const noexcept { return scratch_.path(); }
 
 private:
-    application& with_;
+    application& app_;
     conformance::subject& what_;
     const scratch_folder scratch_;
     tally count_;
@@ -124,16 +124,16 @@ std::string early_file(const option_reader& options) {
     throw error(errc::bad_input, "name the plugin's file: wherry check-plugin path/to/sink-mine.so");
 }
 
-void list_cases(application& with, const conformance::subject& what) {
+void list_cases(application& app, const conformance::subject& what) {
     const auto tell = [&](const char* event, const char* key, const conformance::described_word& one) {
-        if (with.style == output::json)
-            with.events.write(event, {{key, one.name}, {"about", one.about}});
+        if (app.style == output::json)
+            app.events.write(event, {{key, one.name}, {"about", one.about}});
         else
-            with.terminal.result(std::string(one.name) + ": " + std::string(one.about));
+            app.terminal.result(std::string(one.name) + ": " + std::string(one.about));
     };
     for (const auto& one : conformance::cases(what.kind)) tell("case", "case", one);
     const auto promises = conformance::promises(what.kind);
-    if (with.style != output::json && !promises.empty()) with.terminal.result("\nWhat --promise takes:");
+    if (app.style != output::json && !promises.empty()) app.terminal.result("\nWhat --promise takes:");
     for (const auto& one : promises) tell("promise", "promise", one);
 }
 
@@ -182,25 +182,25 @@ void read_subject(conformance::subject& what, const effective_options& options, 
     what.call_limit = options.duration("time-limit");
 }
 
-exit_code run(application& with) {
+exit_code run(application& app) {
     conformance::subject what;
-    what.file = absolute(early_file(with.options));
+    what.file = absolute(early_file(app.options));
     read_file_name(what);
     if (!fs::exists(what.file)) throw error(errc::bad_input, "there is no file " + printable(what.file.string()));
-    if (with.options.early_flag("list")) {
-        list_cases(with, what);
+    if (app.options.early_flag("list")) {
+        list_cases(app, what);
         return exit_code::delivered;
     }
 
     std::atomic<bool> is_interrupted{false};
-    const signal_watcher::scope watching(with.signals, [&](unsigned) {
+    const signal_watcher::scope watching(app.signals, [&](unsigned) {
         is_interrupted = true;
-        with.signals.end_within(std::chrono::seconds(0));
+        app.signals.end_within(std::chrono::seconds(0));
     });
     const auto is_cancelled = [&] { return is_interrupted.load(); };
 
-    check checking(with, what);
-    const auto type = keys::parse_key_type(with.options.early("key-type").value_or("ed25519"));
+    check checking(app, what);
+    const auto type = keys::parse_key_type(app.options.early("key-type").value_or("ed25519"));
     // Others have no use for keys.
     const bool wants_keys = what.kind == plugin_kind::cipher;
     for (const auto* side : {"home", "other-home"}) {
@@ -216,14 +216,14 @@ exit_code run(application& with) {
     std::vector<std::string> wanted;
     if (checking.run("loads", is_cancelled) == verdict::passed) {
         const auto kind = what.kind;
-        with.options.choose(kind, what.name);
+        app.options.choose(kind, what.name);
         host_environment environment;
         environment.home = what.homes.front().string();
         const plugin_host here({what.file.parent_path()}, environment);
-        const plugin_finder finder{[&](plugin_kind of, std::string_view name) { return here.load(of, name); },
+        const plugin_finder finder{[&](plugin_kind kind, std::string_view name) { return here.load(kind, name); },
                                    [&] { return here.list(); }};
-        const auto options = with.options.read({&kind, 1}, finder);
-        for (const auto& doubt : options.doubts()) with.log->warn(doubt);
+        const auto options = app.options.read({&kind, 1}, finder);
+        for (const auto& doubt : options.doubts()) app.log->warn(doubt);
         read_subject(what, options, wanted);
         for (const auto& one : conformance::cases(what.kind)) {
             const bool is_wanted = wanted.empty() || std::find(wanted.begin(), wanted.end(), one.name) != wanted.end();
@@ -237,15 +237,15 @@ exit_code run(application& with) {
     if (is_interrupted) return exit_code::interrupted;
 
     const auto& count = checking.count();
-    if (with.style == output::json)
-        with.events.write("summary", {{"plugin", as_utf8(what.file.native())},
-                                      {"passed", count.passed},
-                                      {"failed", count.failed},
-                                      {"skipped", count.skipped}});
-    else if (with.style == output::lines)
-        with.terminal.result(printable(what.file.filename().string()) + ": " + std::to_string(count.passed) +
-                             " passed, " + std::to_string(count.failed) + " failed, " + std::to_string(count.skipped) +
-                             " skipped");
+    if (app.style == output::json)
+        app.events.write("summary", {{"plugin", as_utf8(what.file.native())},
+                                     {"passed", count.passed},
+                                     {"failed", count.failed},
+                                     {"skipped", count.skipped}});
+    else if (app.style == output::lines)
+        app.terminal.result(printable(what.file.filename().string()) + ": " + std::to_string(count.passed) +
+                            " passed, " + std::to_string(count.failed) + " failed, " + std::to_string(count.skipped) +
+                            " skipped");
     return count.failed == 0 ? exit_code::delivered : exit_code::nonconforming;
 }
 

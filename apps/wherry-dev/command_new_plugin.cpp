@@ -31,9 +31,10 @@ struct new_file {
     mode_t mode = 0644;
 };
 
-std::string replaced(std::string text, std::string_view what, std::string_view by) {
-    for (auto at = text.find(what); at != text.npos; at = text.find(what, at + by.size()))
-        text.replace(at, what.size(), by);
+std::string replaced(std::string text, std::string_view what, std::string_view replacement) {
+    for (auto position = text.find(what); position != text.npos;
+         position = text.find(what, position + replacement.size()))
+        text.replace(position, what.size(), replacement);
     return text;
 }
 
@@ -108,23 +109,23 @@ std::string quoted(const fs::path& path) {
     return "'" + replaced(text, "'", "'\\''") + "'";
 }
 
-std::vector<std::string> next_commands(const application& with, const fs::path& folder, const std::string& name) {
+std::vector<std::string> next_commands(const application& app, const fs::path& folder, const std::string& name) {
     const auto source = quoted(folder), build = quoted(folder / "build");
     std::vector<std::string> lines = {
         "cmake -S " + source + " -B " + build + " && cmake --build " + build,
         "wherry check-plugin " + quoted(folder / "build" / ("sink-" + name + ".so")),
     };
     std::error_code none;
-    if (!fs::exists(keys::identity_path(with.home()), none)) lines.emplace_back("wherry keygen");
-    if (!fs::exists(keys::authorized_keys_path(with.home()), none))
-        lines.push_back("wherry authorize " + quoted(keys::identity_public_path(with.home())));
+    if (!fs::exists(keys::identity_path(app.home()), none)) lines.emplace_back("wherry keygen");
+    if (!fs::exists(keys::authorized_keys_path(app.home()), none))
+        lines.push_back("wherry authorize " + quoted(keys::identity_public_path(app.home())));
     lines.push_back("wherry receive --plugin-dir " + build + " --sink " + name);
     lines.emplace_back("wherry send --message hello --to tcp://localhost     # in another terminal");
     return lines;
 }
 
-exit_code run(application& with) {
-    const auto options = with.read_options({});
+exit_code run(application& app) {
+    const auto options = app.read_options({});
     const auto given = plain_arguments(options);
     if (given.size() != 2)
         throw error(errc::bad_input, "new-plugin takes a kind and a name, such as: wherry new-plugin sink tally");
@@ -148,25 +149,25 @@ exit_code run(application& with) {
     for (const auto& file : sink_files(name, options.text("language"))) {
         target.write(file);
         written.push_back(as_utf8(file.name));
-        if (with.style == output::lines) with.terminal.result("wrote " + printable((folder / file.name).native()));
+        if (app.style == output::lines) app.terminal.result("wrote " + printable((folder / file.name).native()));
     }
     target.keep();
 
-    const auto commands = next_commands(with, folder, name);
-    if (with.style == output::json) {
-        with.events.write("new-plugin", {{"kind", kind},
-                                         {"name", name},
-                                         {"folder", as_utf8(fs::absolute(folder).native())},
-                                         {"files", std::move(written)}});
-    } else if (with.style == output::lines) {
+    const auto commands = next_commands(app, folder, name);
+    if (app.style == output::json) {
+        app.events.write("new-plugin", {{"kind", kind},
+                                        {"name", name},
+                                        {"folder", as_utf8(fs::absolute(folder).native())},
+                                        {"files", std::move(written)}});
+    } else if (app.style == output::lines) {
         std::string text = "\nBuild it, check it and try it:";
         for (const auto& line : commands) text += "\n  " + printable(line);
-        with.terminal.note(text);
+        app.terminal.note(text);
     }
-    for (const auto& listing : with.plugins.list())
+    for (const auto& listing : app.plugins.list())
         if (listing.kind == plugin_kind::sink && listing.name == name)
-            with.log->warn("there is a sink '{}' already, {}; --plugin-dir comes before it", name,
-                           printable(listing.path.native()));
+            app.log->warn("there is a sink '{}' already, {}; --plugin-dir comes before it", name,
+                          printable(listing.path.native()));
     return exit_code::delivered;
 }
 

@@ -20,22 +20,22 @@ channel_options session_options_of(const effective_options& options) {
     return chosen;
 }
 
-void require_secure(const application& with, const effective_options& options, const cipher& used) {
+void require_secure(const application& app, const effective_options& options, const cipher& used) {
     if (!used.is_insecure()) return;
     const auto why = insecure_text(options.chosen(plugin_kind::cipher).name());
     if (!options.boolean("insecure")) throw error(errc::bad_input, why + "; give --insecure if that is what you want");
-    with.log->warn("{}", why);
+    app.log->warn("{}", why);
 }
 
-void require_no_overlap(const application& with, const effective_options& options) {
+void require_no_overlap(const application& app, const effective_options& options) {
     const auto& given = options.given("overlap");
-    if (given.from == origin::built_in) return;
+    if (given.source == origin::built_in) return;
     if (options.text("overlap") == "on")
         throw error(errc::bad_input, given.written +
                                          " cannot be 'on' any more: streams are the one way to use more "
                                          "processors (wherry send --streams)");
-    with.log->warn("{} means nothing any more: streams are the one way to use more processors (wherry send --streams)",
-                   given.written);
+    app.log->warn("{} means nothing any more: streams are the one way to use more processors (wherry send --streams)",
+                  given.written);
 }
 
 made_plugins make_plugins(const effective_options& options) {
@@ -49,25 +49,25 @@ made_plugins make_plugins(const effective_options& options) {
     return made;
 }
 
-endpoint make_endpoint(const application& with, const effective_options& options, made_plugins plugins) {
+endpoint make_endpoint(const application& app, const effective_options& options, made_plugins plugins) {
     endpoint_options chosen;
-    chosen.home = with.home();
+    chosen.home = app.home();
     if (plugins.protection) chosen.cipher_options = options.values_of(plugin_kind::cipher);
     chosen.allow_insecure = options.boolean("insecure");
-    chosen.log = [log = with.log](host_environment::level how, const std::string& text) {
+    chosen.log = [log = app.log](host_environment::level how, const std::string& text) {
         log->log(log_level_of(how), "{}", text);
     };
     return endpoint(std::move(chosen), std::move(plugins));
 }
 
-std::optional<keys::public_key_line> own_public_key(const application& with, const effective_options& options) {
-    auto file = keys::identity_public_path(with.home());
+std::optional<keys::public_key_line> own_public_key(const application& app, const effective_options& options) {
+    auto file = keys::identity_public_path(app.home());
     if (const auto other = options.plugin_value(plugin_kind::cipher, "identity"); other && !other->empty())
         file = *other + ".pub";
     try {
         return keys::read_public_key_file(file);
     } catch (const error& e) {
-        with.log->debug("this side's public key is not shown: {}", e.what());
+        app.log->debug("this side's public key is not shown: {}", e.what());
         return std::nullopt;
     }
 }

@@ -32,22 +32,22 @@ const command& bench_command();
 channel_options session_options_of(const effective_options& options);
 
 // Throws error(errc::bad_input) for a cipher that protects nothing, unless --insecure was given; warns if it was.
-void require_secure(const application& with, const effective_options& options, const cipher& used);
+void require_secure(const application& app, const effective_options& options, const cipher& used);
 
 // Throws error(errc::bad_input) for --overlap on; warns if another word was given.
-void require_no_overlap(const application& with, const effective_options& options);
+void require_no_overlap(const application& app, const effective_options& options);
 
 // Makes the transport and the cipher that the options choose; no cipher with --raw.
 made_plugins make_plugins(const effective_options& options);
 
 // This side, for the library: with these plugins, and the command's log.
-endpoint make_endpoint(const application& with, const effective_options& options, made_plugins plugins);
+endpoint make_endpoint(const application& app, const effective_options& options, made_plugins plugins);
 
 // Raises the limit of descriptors to what the system allows: a receiver needs some for each connection and open file.
 void raise_descriptor_limit();
 
 // This side's public key as far as it can be told without the private one: nothing if its file cannot be read.
-std::optional<keys::public_key_line> own_public_key(const application& with, const effective_options& options);
+std::optional<keys::public_key_line> own_public_key(const application& app, const effective_options& options);
 
 // "laptop (SHA256:...)", "SHA256:...", or the address where there is no key.
 std::string describe_peer(const identity& who, std::string_view address);

@@ -43,13 +43,13 @@ private:
 }  // namespace
 
 std::vector<std::string> read_chat_history(const std::filesystem::path& file) {
-    const unique_fd from(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    if (!from.is_open()) {
+    const unique_fd input(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!input.is_open()) {
         if (errno == ENOENT) return {};
         throw error(errc::io, fmt::format("the history {} cannot be opened", quoted(file)), errno);
     }
     struct stat status {};
-    if (::fstat(from.get(), &status) != 0)
+    if (::fstat(input.get(), &status) != 0)
         throw error(errc::io, fmt::format("the history {} cannot be read", quoted(file)), errno);
     if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 077) != 0)
         throw error(errc::bad_input,
@@ -59,7 +59,7 @@ std::vector<std::string> read_chat_history(const std::filesystem::path& file) {
     std::string content;
     char piece[65536];
     for (;;) {
-        const auto got = ::read(from.get(), piece, sizeof piece);
+        const auto got = ::read(input.get(), piece, sizeof piece);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) throw error(errc::io, fmt::format("the history {} cannot be read", quoted(file)), errno);
         if (got == 0) break;
@@ -92,11 +92,11 @@ void add_chat_history(const std::filesystem::path& file, const std::vector<std::
 
     std::filesystem::create_directories(file.parent_path());
     auto path = file.native() + ".XXXXXX";
-    const unique_fd to(::mkostemp(path.data(), O_CLOEXEC));  // mode 0600
-    if (!to.is_open()) fail_writing(file, errno);
+    const unique_fd output(::mkostemp(path.data(), O_CLOEXEC));  // mode 0600
+    if (!output.is_open()) fail_writing(file, errno);
     temporary_file unfinished(path);
     for (std::string_view rest = content; !rest.empty();) {
-        const auto written = ::write(to.get(), rest.data(), rest.size());
+        const auto written = ::write(output.get(), rest.data(), rest.size());
         if (written < 0 && errno == EINTR) continue;
         if (written < 0) fail_writing(file, errno);
         rest.remove_prefix(static_cast<std::size_t>(written));

@@ -47,18 +47,18 @@ words_read read_words(std::string_view text) {
             read.words.back().is_at_home = text.substr(i).starts_with("~/");
             read.ends_in_word = true;
         }
-        auto& into = read.words.back().text;
+        auto& current = read.words.back().text;
         if (c == '\\' && read.open_quote != '\'') {
             if (i + 1 == text.size())
                 read.ends_in_escape = true;
             else
-                into += text[++i];
+                current += text[++i];
         } else if (read.open_quote == 0 && (c == '\'' || c == '"')) {
             read.open_quote = c;
         } else if (c == read.open_quote) {
             read.open_quote = 0;
         } else {
-            into += c;
+            current += c;
         }
     }
     return read;
@@ -119,14 +119,14 @@ line_completion complete_path(std::string_view arguments) {
     const auto begun = path.substr(folder.size());
     std::vector<std::string> found;
     std::error_code failure;
-    for (std::filesystem::directory_iterator at(folder.empty() ? "." : folder, failure), end; !failure && at != end;
-         at.increment(failure)) {
-        auto name = at->path().filename().native();
+    for (std::filesystem::directory_iterator entry(folder.empty() ? "." : folder, failure), end;
+         !failure && entry != end; entry.increment(failure)) {
+        auto name = entry->path().filename().native();
         if (!name.starts_with(begun) || (begun.empty() && name.starts_with('.'))) continue;
         // Nobody can type that, and no terminal should get it.
         if (printable(name) != name) continue;
         std::error_code unknown;
-        if (at->is_directory(unknown)) name += '/';
+        if (entry->is_directory(unknown)) name += '/';
         found.push_back(std::move(name));
     }
     return agree(std::move(found), begun.size(), read.open_quote);

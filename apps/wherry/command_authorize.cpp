@@ -24,7 +24,7 @@ bool is_key_line(const std::string& argument) {
 // One after the other, so that one bad file does not keep the good ones out.
 class authorizing {
 public:
-    explicit authorizing(application& with) : with_(with), accepted_(keys::authorized_keys_path(with.home())) {}
+    explicit authorizing(application& app) : app_(app), accepted_(keys::authorized_keys_path(app.home())) {}
 
     void argument(const std::string& given) {
         if (is_key_line(given)) return one("the line", [&] { return keys::parse_public_key_text(given); });
@@ -33,8 +33,8 @@ public:
             return one("'" + printable(given) + "'", [&] { return keys::read_public_key_file(given); });
         std::vector<fs::path> files;
         std::error_code failure;
-        for (fs::directory_iterator at(given, failure), end; !failure && at != end; at.increment(failure))
-            if (at->path().extension() == ".pub") files.push_back(at->path());
+        for (fs::directory_iterator entry(given, failure), end; !failure && entry != end; entry.increment(failure))
+            if (entry->path().extension() == ".pub") files.push_back(entry->path());
         if (failure)
             return fail("'" + printable(given) + "'", error(errc::io, "it cannot be read: " + failure.message()));
         if (files.empty()) return fail("'" + printable(given) + "'", error(errc::bad_input, "it has no *.pub in it"));
@@ -59,41 +59,41 @@ private:
     void tell(const keys::public_key_line& line, keys::change change) {
         const bool is_new = change == keys::change::made;
         const auto fingerprint = line.key.fingerprint();
-        if (with_.style == output::json) {
+        if (app_.style == output::json) {
             json fields;
             fields["fingerprint"] = fingerprint;
             fields["comment"] = as_utf8(line.comment);
             fields["public_key"] = line.key.line();
             fields["added"] = is_new;
-            with_.events.write("authorized", fields);
-        } else if (with_.style == output::lines) {
-            with_.terminal.result((is_new ? "authorized " : "authorized already: ") + fingerprint +
-                                  (line.comment.empty() ? "" : " " + printable(line.comment)));
+            app_.events.write("authorized", fields);
+        } else if (app_.style == output::lines) {
+            app_.terminal.result((is_new ? "authorized " : "authorized already: ") + fingerprint +
+                                 (line.comment.empty() ? "" : " " + printable(line.comment)));
         }
     }
 
     void fail(const std::string& what, const error& e) {
-        with_.log->error("{} is not authorized: {}", what, printable(e.what()));
-        if (with_.style == output::json) {
+        app_.log->error("{} is not authorized: {}", what, printable(e.what()));
+        if (app_.style == output::json) {
             json fields;
             fields["status"] = to_string(e.code());
             fields["error"] = as_utf8(what + ": " + e.what());
-            with_.events.write("error", fields);
+            app_.events.write("error", fields);
         }
         if (outcome_ == exit_code::delivered) outcome_ = exit_code_for(e.code(), side::here);
     }
 
-    application& with_;
+    application& app_;
     const keys::authorized_keys accepted_;
     exit_code outcome_ = exit_code::delivered;
 };
 
-exit_code run(application& with) {
-    const auto options = with.read_options({});
+exit_code run(application& app) {
+    const auto options = app.read_options({});
     if (options.arguments().empty())
         throw error(errc::bad_input,
                     "whom to authorize is not said; give a public key's file or line, or a folder with *.pub files");
-    authorizing job(with);
+    authorizing job(app);
     for (const auto& one : options.arguments()) job.argument(one.value);
     return job.outcome();
 }

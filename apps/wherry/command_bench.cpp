@@ -48,14 +48,14 @@ bench_mode choose_mode(const option_reader& options) {
 }
 
 bool was_given(const effective_options& options, std::string_view name) {
-    return options.has(name) && options.given(name).from != origin::built_in;
+    return options.has(name) && options.given(name).source != origin::built_in;
 }
 
 // Options that mean nothing here were given for something; what stands in the configuration is for other commands.
 void require_absent(const effective_options& options, std::initializer_list<const char*> names,
                     const std::string& where) {
     for (const auto* const name : names)
-        if (options.has(name) && options.given(name).from == origin::command_line)
+        if (options.has(name) && options.given(name).source == origin::command_line)
             throw error(errc::bad_input, options.given(name).written + " means nothing " + where);
 }
 
@@ -99,20 +99,20 @@ bench::client_options read_client_options(const effective_options& options) {
 constexpr plugin_kind all_kinds[] = {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink};
 
 // What the settings name is for real use, and stores what comes.
-void choose_sink(application& with) {
-    if (with.options.early_origin("sink") != origin::command_line) with.options.choose(plugin_kind::sink, "null");
+void choose_sink(application& app) {
+    if (app.options.early_origin("sink") != origin::command_line) app.options.choose(plugin_kind::sink, "null");
 }
 
-exit_code serve(application& with) {
-    choose_sink(with);
-    for (const auto& argument : with.options.early_arguments()) {
+exit_code serve(application& app) {
+    choose_sink(app);
+    for (const auto& argument : app.options.early_arguments()) {
         const auto scheme = split_destination(argument).scheme;
         if (scheme.empty()) continue;
-        if (with.options.early_origin("transport") != origin::command_line)
-            with.options.choose(plugin_kind::transport, scheme);
+        if (app.options.early_origin("transport") != origin::command_line)
+            app.options.choose(plugin_kind::transport, scheme);
         break;
     }
-    const auto options = with.read_options(all_kinds);
+    const auto options = app.read_options(all_kinds);
     require_absent(options,
                    {"accept-new-peer", "workload", "time", "bytes", "source", "files", "messages", "size", "singles",
                     "senders", "streams", "interval", "compare", "rounds"},
@@ -130,7 +130,7 @@ exit_code serve(application& with) {
                                              ", but the transport is " + transport + "; leave --transport out");
         address = parts.address;
     }
-    return bench::run_server(with, options, address,
+    return bench::run_server(app, options, address,
                              options.boolean("once") ? bench::serving::once : bench::serving::until_interrupted);
 }
 
@@ -140,9 +140,9 @@ void require_no_argument(const effective_options& options, bench_mode mode) {
                                          std::string(option_of(mode)) + " bench takes none");
 }
 
-exit_code run_here(application& with) {
-    choose_sink(with);
-    const auto options = with.read_options(all_kinds);
+exit_code run_here(application& app) {
+    choose_sink(app);
+    const auto options = app.read_options(all_kinds);
     require_absent(options, {"once", "accept-new-peer"}, "with --local, which has both sides");
     const auto arguments = plain_arguments(options);
     if (arguments.size() > 1)
@@ -161,21 +161,21 @@ exit_code run_here(application& with) {
         } catch (const error& e) {
             throw e.within(options.given("compare").written);
         }
-    } else if (options.given("cipher").from != origin::command_line) {
+    } else if (options.given("cipher").source != origin::command_line) {
         how.compare.name = "cipher";
     }
-    return bench::run_local(with, options, how);
+    return bench::run_local(app, options, how);
 }
 
-exit_code run(application& with) {
-    const auto mode = choose_mode(with.options);
-    if (mode == bench_mode::serve) return serve(with);
-    if (mode == bench_mode::local) return run_here(with);
-    const auto options = read_sender_options(with);
+exit_code run(application& app) {
+    const auto mode = choose_mode(app.options);
+    if (mode == bench_mode::serve) return serve(app);
+    if (mode == bench_mode::local) return run_here(app);
+    const auto options = read_sender_options(app);
     require_no_argument(options, mode);
     require_absent(options, {"once", "sink"}, "with --to; the side with --serve says what becomes of what comes");
     require_absent(options, {"compare", "rounds"}, "with --to; --local has it");
-    return bench::run_client(with, options, read_client_options(options));
+    return bench::run_client(app, options, read_client_options(options));
 }
 
 }  // namespace

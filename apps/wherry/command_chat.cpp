@@ -30,19 +30,19 @@ error interrupted() { return error(errc::cancelled, "interrupted"); }
 // takes.
 class chat {
 public:
-    chat(application& with, const effective_options& options)
-        : with_(with),
+    chat(application& app, const effective_options& options)
+        : app_(app),
           options_(options),
-          is_interactive_(with.style != output::json && ::isatty(STDIN_FILENO) != 0 &&
-                          with.terminal.is_output_terminal()),
+          is_interactive_(app.style != output::json && ::isatty(STDIN_FILENO) != 0 &&
+                          app.terminal.is_output_terminal()),
           plugins_(make_plugins(options)),
           destination_(destination_of(options)),
-          here_(make_sender(with, options, plugins_)),
+          here_(make_sender(app, options, plugins_)),
           how_(send_options_of(options)),
-          report_(with, plan_, how_.compression, send_report::kind::talk),
+          report_(app, plan_, how_.compression, send_report::kind::talk),
           meeting_(*this),
           all_(here_, destination_, plan_, watched(how_), link_use::kept),
-          signals_(with.signals, [this](unsigned) { on_signal(); }) {}
+          signals_(app.signals, [this](unsigned) { on_signal(); }) {}
 
     exit_code run() {
         std::optional<error> failure;
@@ -75,13 +75,13 @@ private:
 
     class chat_dial_report final : public dial_report {
     public:
-        explicit chat_dial_report(chat& owner) : dial_report(owner.with_, owner.options_), chat_(owner) {}
+        explicit chat_dial_report(chat& owner) : dial_report(owner.app_, owner.options_), chat_(owner) {}
         void connecting(const std::string& destination) override {
             chat_.connecting_interrupts_ = 0;
             dial_report::connecting(destination);
         }
         void let_in() override {
-            if (chat_.is_interactive_ && chat_.has_begun_) with_.note("connected again");
+            if (chat_.is_interactive_ && chat_.has_begun_) app_.note("connected again");
         }
 
     private:
@@ -93,7 +93,7 @@ private:
         how.meeting = &meeting_;
         how.before_cut = [this] {
             // Ctrl-C at the prompt cancels the transfer, but does not end the chat.
-            if (is_stopped_) with_.signals.end_within(std::chrono::milliseconds(0));
+            if (is_stopped_) app_.signals.end_within(std::chrono::milliseconds(0));
         };
         return how;
     }
@@ -101,7 +101,7 @@ private:
     // ---- Signals: on a thread of their own ----
 
     void on_signal() {
-        const bool is_about_the_line = is_interactive_ && has_begun_ && with_.signals.latest() == SIGINT;
+        const bool is_about_the_line = is_interactive_ && has_begun_ && app_.signals.latest() == SIGINT;
         if (!is_about_the_line) is_stopped_ = true;
         all_.stop([&](sending::phase phase) {
             switch (phase) {
@@ -112,7 +112,7 @@ private:
                 case sending::phase::waiting: return true;
                 case sending::phase::connecting:
                     if (!is_about_the_line || ++connecting_interrupts_ > 1) end_at_once();
-                    with_.terminal.note("still connecting; Ctrl-C once more ends the chat");
+                    app_.terminal.note("still connecting; Ctrl-C once more ends the chat");
                     break;
                 case sending::phase::transferring: end_at_once();
             }
@@ -132,7 +132,7 @@ private:
     // While a person is typing.
     void notice_loss() {
         if (const auto why = all_.notice_loss())
-            with_.note("the connection is gone: " + printable(why->what()) + ". The next line connects again");
+            app_.note("the connection is gone: " + printable(why->what()) + ". The next line connects again");
     }
 
     // Brings over what the plan has from pending_ on. Throws a failure of the link with that still pending, or one
@@ -169,25 +169,25 @@ private:
         editing.keeps_history = !options_.boolean("no-history");
         editing.history_lines = chat_history_lines;
         bool is_history_kept = editing.keeps_history && options_.boolean("history");
-        const auto file = with_.home() / "chat_history";
+        const auto file = app_.home() / "chat_history";
         if (is_history_kept) {
             try {
                 editing.history = read_chat_history(file);
             } catch (const error& e) {
                 is_history_kept = false;
-                with_.log->warn("{}; this chat is not added to it", printable(e.what()));
+                app_.log->warn("{}; this chat is not added to it", printable(e.what()));
             }
         }
-        auto* const editor = new line_editor(with_.terminal, std::move(editing));
+        auto* const editor = new line_editor(app_.terminal, std::move(editing));
         lines_.reset(editor);
-        with_.note("connected to " + printable(all_.destination()) + "; /help lists the commands");
+        app_.note("connected to " + printable(all_.destination()) + "; /help lists the commands");
         has_begun_ = true;
         const auto keep_history = [&] {
             if (!is_history_kept) return;
             try {
                 add_chat_history(file, editor->entered());
             } catch (const std::exception& e) {
-                with_.log->warn("{}", printable(e.what()));
+                app_.log->warn("{}", printable(e.what()));
             }
         };
         try {
@@ -236,7 +236,7 @@ private:
             auto asked = read_chat_line(line);
             switch (asked.asks_for) {
                 case chat_line::kind::quit: return false;
-                case chat_line::kind::help: with_.note(std::string(chat_help())); return true;
+                case chat_line::kind::help: app_.note(std::string(chat_help())); return true;
                 case chat_line::kind::files: add_files(asked.paths); break;
                 case chat_line::kind::message:
                     // At the prompt, an empty line is what Enter makes of a wish to try again.
@@ -257,8 +257,8 @@ private:
             deliver();
         } catch (const error& e) {
             if (!is_interactive_ || !is_link_failure(e.code())) throw;
-            with_.terminal.note("not sent yet: " + printable(e.what()) +
-                                ". Enter tries again, before anything else is sent; /quit gives it up");
+            app_.terminal.note("not sent yet: " + printable(e.what()) +
+                               ". Enter tries again, before anything else is sent; /quit gives it up");
         }
         return true;
     }
@@ -274,7 +274,7 @@ private:
 
     // A line that means nothing. For the exit code, and for programs, it is one that was not sent.
     void fail_line(const error& why) {
-        if (is_interactive_) return with_.terminal.note(printable(why.what()));
+        if (is_interactive_) return app_.terminal.note(printable(why.what()));
         planned_item item;
         item.kind = item_kind::message;
         item.problem = why;
@@ -303,7 +303,7 @@ private:
         return code;
     }
 
-    application& with_;
+    application& app_;
     const effective_options& options_;
     const bool is_interactive_;
     const made_plugins plugins_;
@@ -324,13 +324,13 @@ private:
     signal_watcher::scope signals_;  // last: it may call at once
 };
 
-exit_code run(application& with) {
-    const auto options = read_sender_options(with);
+exit_code run(application& app) {
+    const auto options = read_sender_options(app);
     if (!plain_arguments(options).empty())
         throw error(errc::bad_input,
                     "chat takes no argument but --to ADDRESS; files are sent with /file, or by: wherry send");
     require_readable_input("for the lines of the chat");
-    chat one(with, options);
+    chat one(app, options);
     return one.run();
 }
 

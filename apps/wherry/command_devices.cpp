@@ -23,8 +23,8 @@ using clock = std::chrono::steady_clock;
 // What is found, and the picture of it that moves on a terminal while the transport looks.
 class looking {
 public:
-    looking(application& with, const effective_options& options)
-        : with_(with),
+    looking(application& app, const effective_options& options)
+        : app_(app),
           transport_name_(options.chosen(plugin_kind::transport).name()),
           transport_(options.make_transport()),
           limit_(options.duration("limit")) {}
@@ -33,12 +33,12 @@ public:
         const auto begin = clock::now();
         bool is_stopped = false;
         {
-            const signal_watcher::scope stop(with_.signals, [&](unsigned count) {
+            const signal_watcher::scope stop(app_.signals, [&](unsigned count) {
                 // A transport that does not let itself be stopped is left behind.
                 if (count > 1) ::_exit(to_status(exit_code::interrupted));
                 wants_stop_ = true;
             });
-            const std::jthread painter([this](std::stop_token over) { paint(over); });
+            const std::jthread painter([this](std::stop_token stopped) { paint(stopped); });
             transport_->discover(limit_, [this](const discovered_peer& peer) {
                 take(peer);
                 return !wants_stop_;
@@ -57,7 +57,7 @@ private:
             const mutex_lock lock(mutex_);
             if (!found_.update(peer)) return;
         }
-        if (with_.style != output::json) return;
+        if (app_.style != output::json) return;
         json fields;
         put_name(fields, "address", peer.address);
         put_name(fields, "destination", destination(peer.address));
@@ -65,38 +65,38 @@ private:
         if (peer.signal_dbm) fields["signal_dbm"] = *peer.signal_dbm;
         if (peer.is_paired) fields["paired"] = *peer.is_paired;
         if (peer.has_receiver) fields["receiver"] = *peer.has_receiver;
-        with_.events.write("device", fields);
+        app_.events.write("device", fields);
     }
 
-    void paint(const std::stop_token& over) {
-        if (with_.style != output::lines || !with_.terminal.shows_status()) return;
+    void paint(const std::stop_token& stopped) {
+        if (app_.style != output::lines || !app_.terminal.shows_status()) return;
         std::condition_variable_any tick;
         mutex_lock lock(mutex_);
-        for (unsigned turn = 0; !over.stop_requested(); ++turn) {
-            auto picture = found_.table(with_.terminal.columns(), std::max<std::size_t>(with_.terminal.rows(), 4) - 2);
+        for (unsigned turn = 0; !stopped.stop_requested(); ++turn) {
+            auto picture = found_.table(app_.terminal.columns(), std::max<std::size_t>(app_.terminal.rows(), 4) - 2);
             if (!picture.empty()) picture += '\n';
             picture += std::string(1, "|/-\\"[turn % 4]) + " looking for devices (Ctrl-C ends it)";
-            with_.terminal.status(fitted(picture, with_.terminal.columns()));
-            tick.wait_for(lock, over, 100ms, [] { return false; });
+            app_.terminal.status(fitted(picture, app_.terminal.columns()));
+            tick.wait_for(lock, stopped, 100ms, [] { return false; });
         }
-        with_.terminal.status({});
+        app_.terminal.status({});
     }
 
     void tell_end(double seconds, exit_code code) {
         const mutex_lock lock(mutex_);
-        if (with_.style == output::json) {
+        if (app_.style == output::json) {
             json fields;
             fields["devices"] = found_.devices().size();
             fields["seconds"] = seconds;
             fields["exit_code"] = to_status(code);
-            with_.events.write("done", fields);
+            app_.events.write("done", fields);
             return;
         }
         // A pipe has no columns; what reads it may want all of a name.
-        const auto columns = with_.terminal.is_output_terminal() ? with_.terminal.columns() : widest_table;
-        if (with_.style == output::lines && !found_.devices().empty())
-            with_.terminal.result(found_.table(columns, found_.devices().size() + 1));
-        with_.note(next_step());
+        const auto columns = app_.terminal.is_output_terminal() ? app_.terminal.columns() : widest_table;
+        if (app_.style == output::lines && !found_.devices().empty())
+            app_.terminal.result(found_.table(columns, found_.devices().size() + 1));
+        app_.note(next_step());
     }
 
     std::string next_step() const WHERRY_REQUIRES(mutex_) {
@@ -118,7 +118,7 @@ private:
 
     std::string destination(std::string_view address) const { return transport_name_ + "://" + std::string(address); }
 
-    application& with_;
+    application& app_;
     const std::string transport_name_;
     const std::unique_ptr<transport> transport_;
     const std::chrono::milliseconds limit_;
@@ -127,16 +127,16 @@ private:
     device_list found_ WHERRY_GUARDED_BY(mutex_);
 };
 
-exit_code run(application& with) {
+exit_code run(application& app) {
     // What the settings name is for sending and receiving; most of it cannot look around.
-    if (with.options.early_origin("transport") != origin::command_line)
-        with.options.choose(plugin_kind::transport, "rfcomm");
+    if (app.options.early_origin("transport") != origin::command_line)
+        app.options.choose(plugin_kind::transport, "rfcomm");
     const plugin_kind kinds[] = {plugin_kind::transport};
-    const auto options = with.read_options(kinds);
+    const auto options = app.read_options(kinds);
     if (const auto more = plain_arguments(options); !more.empty())
         throw error(errc::bad_input,
                     fmt::format("'{}' is an argument too many; devices takes none", printable(more.front())));
-    return looking(with, options).run();
+    return looking(app, options).run();
 }
 
 }  // namespace

@@ -40,8 +40,8 @@ std::string default_comment() {
     return (user != nullptr && *user != '\0' ? std::string(user) + "@" : std::string()) + host.data();
 }
 
-exit_code run(application& with) {
-    const auto options = with.read_options({});
+exit_code run(application& app) {
+    const auto options = app.read_options({});
     if (!options.arguments().empty())
         throw error(errc::bad_input,
                     fmt::format("keygen takes no argument, but got '{}'; --comment gives the key a name",
@@ -56,8 +56,8 @@ exit_code run(application& with) {
     }
     const auto comment = options.has("comment") ? options.text("comment") : default_comment();
 
-    const auto file = keys::identity_path(with.home());
-    const auto public_file = keys::identity_public_path(with.home());
+    const auto file = keys::identity_path(app.home());
+    const auto public_file = keys::identity_public_path(app.home());
     const bool replace = options.boolean("force");
     std::error_code none;
     if (!replace && fs::exists(fs::symlink_status(file, none)))
@@ -69,14 +69,14 @@ exit_code run(application& with) {
     const auto key_comment_checked = [&](const keys::private_key& key) { return key.public_part().line(comment); };
     keys::secret_text passphrase;
     if (options.boolean("passphrase")) passphrase = ask_new_passphrase();
-    if (type == keys::key_type::rsa) with.note("making an RSA key; this may take a while");
+    if (type == keys::key_type::rsa) app.note("making an RSA key; this may take a while");
     const auto key = keys::private_key::generate(type, bits);
     const auto line = key_comment_checked(key);
     key.save(file, passphrase, replace ? keys::if_exists::replace : keys::if_exists::refuse);
     keys::write_public_key_file(public_file, key.public_part(), comment);
 
     const auto fingerprint = key.public_part().fingerprint();
-    if (with.style == output::json) {
+    if (app.style == output::json) {
         json fields;
         fields["file"] = as_utf8(file.native());
         fields["public_file"] = as_utf8(public_file.native());
@@ -84,11 +84,11 @@ exit_code run(application& with) {
         fields["bits"] = key.public_part().bits();
         fields["fingerprint"] = fingerprint;
         fields["public_key"] = line;
-        with.events.write("key", fields);
-    } else if (with.style == output::lines) {
-        with.terminal.result(fingerprint + " " + printable(comment));
-        with.terminal.result(line);
-        with.terminal.note(
+        app.events.write("key", fields);
+    } else if (app.style == output::lines) {
+        app.terminal.result(fingerprint + " " + printable(comment));
+        app.terminal.result(line);
+        app.terminal.note(
             fmt::format("The private key is in {}, and is to stay there; the line above is in {}.\n"
                         "To send: have the receiver's owner run this with your line:\n"
                         "  {}\n"

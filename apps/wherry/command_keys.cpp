@@ -28,10 +28,8 @@ std::string row(const keys::public_key& key, const std::string& rest) {
 
 class listing_keys {
 public:
-    explicit listing_keys(application& with)
-        : with_(with),
-          accepted_(keys::authorized_keys_path(with.home())),
-          known_(keys::known_hosts_path(with.home())) {}
+    explicit listing_keys(application& app)
+        : app_(app), accepted_(keys::authorized_keys_path(app.home())), known_(keys::known_hosts_path(app.home())) {}
 
     void list() {
         own();
@@ -55,66 +53,66 @@ public:
                         fmt::format("no authorized key and no known receiver is '{}'; wherry keys lists the "
                                     "fingerprints, addresses and comments there are",
                                     printable(which)));
-        if (with_.style == output::json) {
+        if (app_.style == output::json) {
             json fields;
             put_name(fields, "name", which);
             fields["authorized"] = from_accepted;
             fields["known"] = from_known;
-            with_.events.write("removed", fields);
-        } else if (with_.style == output::lines) {
+            app_.events.write("removed", fields);
+        } else if (app_.style == output::lines) {
             if (from_accepted > 0)
-                with_.terminal.result(fmt::format("no longer authorized: {} ({} {})", printable(which), from_accepted,
-                                                  from_accepted == 1 ? "key" : "keys"));
+                app_.terminal.result(fmt::format("no longer authorized: {} ({} {})", printable(which), from_accepted,
+                                                 from_accepted == 1 ? "key" : "keys"));
             if (from_known > 0)
-                with_.terminal.result(fmt::format("forgotten: {} ({} {})", printable(which), from_known,
-                                                  from_known == 1 ? "receiver" : "receivers"));
+                app_.terminal.result(fmt::format("forgotten: {} ({} {})", printable(which), from_known,
+                                                 from_known == 1 ? "receiver" : "receivers"));
         }
     }
 
 private:
     void own() {
-        const auto file = keys::identity_public_path(with_.home());
+        const auto file = keys::identity_public_path(app_.home());
         std::error_code none;
         heading("own:", !std::filesystem::exists(file, none));
         if (!std::filesystem::exists(file, none)) {
-            with_.note("there is no key of this side yet; make one with: wherry keygen");
+            app_.note("there is no key of this side yet; make one with: wherry keygen");
             return;
         }
         const auto line = keys::read_public_key_file(file);
         tell("own", line.key, line.comment, {}, line.comment);
-        if (with_.style == output::lines) with_.terminal.result("  " + line.key.line(line.comment));
+        if (app_.style == output::lines) app_.terminal.result("  " + line.key.line(line.comment));
     }
 
     void heading(const std::string& text, bool is_empty) {
-        if (with_.style == output::lines) with_.terminal.result(text + (is_empty ? " none" : ""));
+        if (app_.style == output::lines) app_.terminal.result(text + (is_empty ? " none" : ""));
     }
 
     void tell(const char* role, const keys::public_key& key, const std::string& comment, const std::string& address,
               const std::string& rest) {
-        if (with_.style == output::json) {
+        if (app_.style == output::json) {
             json fields;
             fields["role"] = role;
             fields.update(describe(key));
             fields["comment"] = as_utf8(comment);
             if (!address.empty()) fields["address"] = as_utf8(address);
-            with_.events.write("key", fields);
-        } else if (with_.style == output::lines) {
-            with_.terminal.result(row(key, rest));
+            app_.events.write("key", fields);
+        } else if (app_.style == output::lines) {
+            app_.terminal.result(row(key, rest));
         }
     }
 
     void warn(const std::filesystem::path& file, const std::vector<keys::skipped_line>& skipped) {
-        for (const auto& line : skipped) with_.log->warn("{}", skipped_text(file, line));
+        for (const auto& line : skipped) app_.log->warn("{}", skipped_text(file, line));
     }
 
-    application& with_;
+    application& app_;
     const keys::authorized_keys accepted_;
     const keys::known_hosts known_;
 };
 
-exit_code run(application& with) {
-    const auto options = with.read_options({});
-    listing_keys job(with);
+exit_code run(application& app) {
+    const auto options = app.read_options({});
+    listing_keys job(app);
     bool removes = false;
     for (const auto& [option, value] : options.arguments()) {
         if (option.empty())

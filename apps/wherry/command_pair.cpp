@@ -19,14 +19,14 @@ bool is_yes(std::string answer) {
 // The person at the terminal.
 class terminal_agent final : public pairing_agent {
 public:
-    terminal_agent(application& with, std::string device, bool accepts_without_code)
-        : with_(with), device_(std::move(device)), accepts_without_code_(accepts_without_code) {}
+    terminal_agent(application& app, std::string device, bool accepts_without_code)
+        : app_(app), device_(std::move(device)), accepts_without_code_(accepts_without_code) {}
 
     bool confirm(std::string_view code) override {
         tell_code("compare", code);
         if (code.empty()) {
             if (accepts_without_code_) {
-                with_.note(device_ + " shows no code; paired all the same (--yes)");
+                app_.note(device_ + " shows no code; paired all the same (--yes)");
                 return true;
             }
             need_terminal("to be asked whether to pair without a code to compare; give --yes to pair all the same");
@@ -51,17 +51,17 @@ public:
     void show(std::string_view code) override {
         tell_code("show", code);
         // Also with --quiet: without it nobody can go on.
-        if (with_.style != output::json)
-            with_.terminal.note(fmt::format("Type this code on {}: {}", device_, printable(code)));
+        if (app_.style != output::json)
+            app_.terminal.note(fmt::format("Type this code on {}: {}", device_, printable(code)));
     }
 
 private:
     void tell_code(const char* what, std::string_view code) {
-        if (with_.style != output::json) return;
+        if (app_.style != output::json) return;
         json fields;
         fields["what"] = what;
         if (!code.empty()) put_name(fields, "code", code);
-        with_.events.write("pairing_code", fields);
+        app_.events.write("pairing_code", fields);
     }
 
     void need_terminal(const std::string& what) const {
@@ -69,7 +69,7 @@ private:
         throw error(errc::auth_failed, fmt::format("there is no terminal {}; run wherry pair on one", what));
     }
 
-    application& with_;
+    application& app_;
     const std::string device_;
     const bool accepts_without_code_;
 };
@@ -92,31 +92,31 @@ std::string read_address(const effective_options& options) {
     return parts.address;
 }
 
-exit_code run(application& with) {
-    if (with.options.early_origin("transport") != origin::command_line) {
+exit_code run(application& app) {
+    if (app.options.early_origin("transport") != origin::command_line) {
         std::string name = "rfcomm";
-        for (const auto& argument : with.options.early_arguments())
+        for (const auto& argument : app.options.early_arguments())
             if (const auto scheme = split_destination(argument).scheme; !scheme.empty()) name = scheme;
-        with.options.choose(plugin_kind::transport, name);
+        app.options.choose(plugin_kind::transport, name);
     }
     const plugin_kind kinds[] = {plugin_kind::transport};
-    const auto options = with.read_options(kinds);
+    const auto options = app.read_options(kinds);
     const auto address = read_address(options);
     const auto& transport_name = options.chosen(plugin_kind::transport).name();
     const auto transport = options.make_transport();
 
-    terminal_agent person(with, printable(address), options.boolean("yes"));
+    terminal_agent person(app, printable(address), options.boolean("yes"));
     transport->pair(address, options.duration("limit"), person);
 
     const auto destination = transport_name + "://" + address;
-    if (with.style == output::json) {
+    if (app.style == output::json) {
         json fields;
         put_name(fields, "address", address);
         put_name(fields, "destination", destination);
-        with.events.write("paired", fields);
-    } else if (with.style == output::lines) {
-        with.terminal.result("paired with " + printable(address));
-        with.note("to send there: wherry send FILE --to " + shell_word(destination));
+        app.events.write("paired", fields);
+    } else if (app.style == output::lines) {
+        app.terminal.result("paired with " + printable(address));
+        app.note("to send there: wherry send FILE --to " + shell_word(destination));
     }
     return exit_code::delivered;
 }

@@ -55,46 +55,46 @@ std::string limits_of(const plugin_option& row) {
     return text;
 }
 
-void tell_lines(application& with, const plugin_listing& listing, bool in_full) {
+void tell_lines(application& app, const plugin_listing& listing, bool in_full) {
     const auto kind = std::string(to_string(listing.kind));
     if (!listing.loaded) {
-        with.terminal.result(fmt::format("{} {}: refused: {}", kind, listing.name, printable(listing.problem)));
+        app.terminal.result(fmt::format("{} {}: refused: {}", kind, listing.name, printable(listing.problem)));
         return;
     }
     const auto& loaded = *listing.loaded;
-    with.terminal.result(fmt::format("{} {} {}: {}\n  {}", kind, listing.name, printable(loaded.version()),
-                                     printable(loaded.summary()), printable(listing.path.native())));
+    app.terminal.result(fmt::format("{} {} {}: {}\n  {}", kind, listing.name, printable(loaded.version()),
+                                    printable(loaded.summary()), printable(listing.path.native())));
     if (!in_full) return;
-    if (loaded.options().empty()) with.terminal.result("  no options");
+    if (loaded.options().empty()) app.terminal.result("  no options");
     for (const auto& row : loaded.options()) {
         auto line = fmt::format("  --{}.{}  {}\n      {}", listing.name, row.name, printable(row.help), limits_of(row));
         if (row.is_required) line += ", required";
         if (row.is_secret) line += ", never shown";
         if (row.default_value && !row.is_secret)
             line += ", default: " + (row.default_value->empty() ? "none" : printable(*row.default_value));
-        with.terminal.result(line);
+        app.terminal.result(line);
     }
 }
 
-exit_code run(application& with) {
-    const auto options = with.read_options({});
+exit_code run(application& app) {
+    const auto options = app.read_options({});
     std::vector<std::string> names;
     for (const auto& one : options.arguments())
         if (one.option.empty()) names.push_back(one.value);
-    const auto all = with.plugins.list();
+    const auto all = app.plugins.list();
     std::vector<std::string> found;
     auto shown = json::array();
     for (const auto& listing : all) {
         found.push_back(listing.name);
         const bool is_wanted = names.empty() || std::find(names.begin(), names.end(), listing.name) != names.end();
         if (!is_wanted) continue;
-        if (with.style == output::json)
+        if (app.style == output::json)
             shown.push_back(describe(listing));
-        else if (with.style == output::lines)
-            tell_lines(with, listing, !names.empty());
+        else if (app.style == output::lines)
+            tell_lines(app, listing, !names.empty());
     }
     std::string places;
-    for (const auto& folder : with.plugins.search_path())
+    for (const auto& folder : app.plugins.search_path())
         places += (places.empty() ? "" : ", ") + printable(folder.native());
     for (const auto& name : names) {
         if (std::find(found.begin(), found.end(), name) != found.end()) continue;
@@ -103,8 +103,8 @@ exit_code run(application& with) {
                                                  meant.empty() ? "wherry plugins lists what there is"
                                                                : fmt::format("did you mean {}?", meant)));
     }
-    if (with.style == output::json) with.events.write("plugins", {{"plugins", std::move(shown)}});
-    if (all.empty()) with.log->warn("no plugin was found (looked in {}); --plugin-dir names another folder", places);
+    if (app.style == output::json) app.events.write("plugins", {{"plugins", std::move(shown)}});
+    if (all.empty()) app.log->warn("no plugin was found (looked in {}); --plugin-dir names another folder", places);
     return exit_code::delivered;
 }
 

@@ -35,27 +35,27 @@ private:
 
 class receiving {
 public:
-    receiving(application& with, const effective_options& options, const std::string& address)
-        : with_(with),
+    receiving(application& app, const effective_options& options, const std::string& address)
+        : app_(app),
           options_(options),
           is_raw_(options.boolean("raw")),
           plugins_(make_plugins(options)),
-          here_(make_endpoint(with, options, plugins_)),
+          here_(make_endpoint(app, options, plugins_)),
           sinks_(options),
           address_(address) {
-        if (plugins_.protection) require_secure(with, options, *plugins_.protection);
-        require_no_overlap(with, options);
+        if (plugins_.protection) require_secure(app, options, *plugins_.protection);
+        require_no_overlap(app, options);
     }
 
     exit_code run() {
         std::atomic<bool> is_over{false};
-        serving running(with_);
-        receive_report report(with_, is_raw_, [&] {
+        serving running(app_);
+        receive_report report(app_, is_raw_, [&] {
             if (!options_.boolean("once")) return;
             is_over = true;
             running.end();
         });
-        message_tee into(sinks_.all(), [&](const delivered_message& message) { report.message(message); });
+        message_tee store(sinks_.all(), [&](const delivered_message& message) { report.message(message); });
 
         receiver_options how;
         how.timing = session_options_of(options_);
@@ -69,9 +69,9 @@ public:
             if (const auto limit = options_.bytes("raw-max-size"); limit > 0) how.raw->limits.max_bytes = limit;
             how.raw->once = options_.boolean("raw-once");
         }
-        running.run(here_, plugins_.transport_name, address_, into, std::move(how),
+        running.run(here_, plugins_.transport_name, address_, store, std::move(how),
                     {[this](const receiver& listening) { tell_listening(listening); },
-                     [this] { with_.note("stopping; what is in flight has 10 s to end (once more: at once)"); }});
+                     [this] { app_.note("stopping; what is in flight has 10 s to end (once more: at once)"); }});
         const auto code = is_over && !running.was_stopped() ? report.outcome() : exit_code::delivered;
         report.finish(code);
         return code;
@@ -81,9 +81,9 @@ private:
     bool is_insecure() const noexcept { return plugins_.protection && plugins_.protection->is_insecure(); }
 
     void tell_listening(const receiver& listening) {
-        const auto own = is_raw_ || is_insecure() ? std::nullopt : own_public_key(with_, options_);
-        with_.log->info("listening on {}", printable(listening.address()));
-        if (with_.style == output::json) {
+        const auto own = is_raw_ || is_insecure() ? std::nullopt : own_public_key(app_, options_);
+        app_.log->info("listening on {}", printable(listening.address()));
+        if (app_.style == output::json) {
             auto fields =
                 listening_fields(listening, is_raw_ ? std::nullopt : std::optional<std::string>(plugins_.cipher_name));
             const auto& messages = options_.chosen_for(messages_sink).name();
@@ -91,12 +91,12 @@ private:
             if (messages == files) fields["sink"] = files;
             fields["sinks"] = {{"messages", messages}, {"files", files}};
             put_own_key(fields, own);
-            with_.events.write("listening", fields);
-        } else if (with_.style == output::lines) {
-            with_.terminal.result(listening_line(listening, own));
+            app_.events.write("listening", fields);
+        } else if (app_.style == output::lines) {
+            app_.terminal.result(listening_line(listening, own));
         }
         if (is_raw_) {
-            with_.log->warn(
+            app_.log->warn(
                 "raw: no cipher and no keys are used; whoever reaches {} over the link can deliver, and is vouched for "
                 "by nothing else",
                 printable(listening.address()));
@@ -108,15 +108,15 @@ private:
     void tell_authorized(const receiver& listening) {
         try {
             if (listening.count_keys() == 0)
-                with_.log->warn(
+                app_.log->warn(
                     "no key is authorised yet, so nobody can send; let a sender in with: wherry authorize "
                     "KEYFILE (its identity.pub), or with the line that it prints");
         } catch (const error& e) {
-            with_.log->error("no sender can be let in: {}", printable(e.what()));
+            app_.log->error("no sender can be let in: {}", printable(e.what()));
         }
     }
 
-    application& with_;
+    application& app_;
     const effective_options& options_;
     const bool is_raw_;
     const made_plugins plugins_;
@@ -146,18 +146,18 @@ std::string read_address(const effective_options& options) {
     return address;
 }
 
-exit_code run(application& with) {
-    for (const auto& argument : with.options.early_arguments()) {
+exit_code run(application& app) {
+    for (const auto& argument : app.options.early_arguments()) {
         const auto scheme = split_destination(argument).scheme;
         if (scheme.empty()) continue;
-        if (with.options.early_origin("transport") != origin::command_line)
-            with.options.choose(plugin_kind::transport, scheme);
+        if (app.options.early_origin("transport") != origin::command_line)
+            app.options.choose(plugin_kind::transport, scheme);
         break;
     }
     std::vector<plugin_kind> kinds = {plugin_kind::transport, plugin_kind::sink};
-    if (!with.options.early_flag("raw")) kinds.push_back(plugin_kind::cipher);
-    const auto options = with.read_options(kinds);
-    return receiving(with, options, read_address(options)).run();
+    if (!app.options.early_flag("raw")) kinds.push_back(plugin_kind::cipher);
+    const auto options = app.read_options(kinds);
+    return receiving(app, options, read_address(options)).run();
 }
 
 }  // namespace

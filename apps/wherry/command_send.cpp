@@ -47,24 +47,24 @@ sending_plan make_plan(const effective_options& options) {
     ::_exit(to_status(exit_code::interrupted));
 }
 
-exit_code run(application& with) {
-    const auto options = read_sender_options(with);
+exit_code run(application& app) {
+    const auto options = read_sender_options(app);
     const auto plugins = make_plugins(options);
     const auto destination = destination_of(options);
-    const auto here = make_sender(with, options, plugins);
+    const auto here = make_sender(app, options, plugins);
     const auto plan = make_plan(options);
     auto how = send_options_of(options);
-    send_report report(with, plan, how.compression);
-    dial_report meeting(with, options);
+    send_report report(app, plan, how.compression);
+    dial_report meeting(app, options);
     how.observer = &report;
     how.meeting = &meeting;
-    how.before_cut = [&] { with.signals.end_within(std::chrono::milliseconds(0)); };
+    how.before_cut = [&] { app.signals.end_within(std::chrono::milliseconds(0)); };
     report.tell_skipped();
     exit_code code = exit_code::internal;
     {
         sending all(here, destination, plan, how, link_use::once);
         std::atomic<bool> is_interrupted{false};
-        const signal_watcher::scope stop(with.signals, [&](unsigned) {
+        const signal_watcher::scope stop(app.signals, [&](unsigned) {
             is_interrupted = true;
             all.stop([&](sending::phase) -> bool { end_at_once(all, report); });
         });

@@ -10,7 +10,7 @@ namespace wherry::app {
 
 namespace {
 
-using of = completion::of;
+using word_kind = completion::word_kind;
 
 // A name that is one of a plugin's: "sink", or "files-sink".
 std::optional<plugin_kind> kind_named_by(std::string_view option) {
@@ -136,11 +136,11 @@ private:
     }
 
     // Takes a candidate that begins as the typed word does.
-    void offer(completion& to, std::string word, std::string_view help) const {
+    void offer(completion& found, std::string word, std::string_view help) const {
         if (!word.starts_with(typed_)) return;
         const auto has_it = [&](const completion::candidate& other) { return other.word == word; };
-        if (std::any_of(to.candidates.begin(), to.candidates.end(), has_it)) return;
-        to.candidates.push_back({std::move(word), printable(help)});
+        if (std::any_of(found.candidates.begin(), found.candidates.end(), has_it)) return;
+        found.candidates.push_back({std::move(word), printable(help)});
     }
 
     completion command_names(bool with_own) const {
@@ -198,7 +198,7 @@ private:
         } else if (row->type == option_type::boolean) {
             for (const auto* const word : {"true", "false"}) offer_value(word, "");
         } else if (option.general == nullptr) {
-            if (row->type == option_type::path) found.what = of::files;
+            if (row->type == option_type::path) found.what = word_kind::files;
         } else if (kind) {
             for (const auto& listing : plugins())
                 if (listing.kind == *kind) offer_value(listing.name, summary_of(listing));
@@ -207,7 +207,7 @@ private:
             for (const auto& listing : plugins())
                 if (listing.kind == plugin_kind::transport) offer_value(listing.name + "://", summary_of(listing));
         } else {
-            found.what = place_of(option.general->placeholder).value_or(of::words);
+            found.what = place_of(option.general->placeholder).value_or(word_kind::words);
         }
         return found;
     }
@@ -217,9 +217,9 @@ private:
     }
 
     // What the help calls a file or a folder.
-    static std::optional<of> place_of(std::string_view placeholder) {
-        if (placeholder.ends_with("FILE") || placeholder == "PATH") return of::files;
-        if (placeholder == "DIR" || placeholder == "FOLDER") return of::folders;
+    static std::optional<word_kind> place_of(std::string_view placeholder) {
+        if (placeholder.ends_with("FILE") || placeholder == "PATH") return word_kind::files;
+        if (placeholder == "DIR" || placeholder == "FOLDER") return word_kind::folders;
         return std::nullopt;
     }
 
@@ -237,7 +237,7 @@ private:
             if (word.starts_with("--")) {
                 is_value = true;
             } else if (!word.empty() && !std::exchange(is_value, false)) {
-                if (const auto place = place_of(word); place && found.what != of::files) found.what = *place;
+                if (const auto place = place_of(word); place && found.what != word_kind::files) found.what = *place;
                 const auto is_lower = [](char c) { return (c >= 'a' && c <= 'z') || c == '-'; };
                 if (word.size() > 1 && std::all_of(word.begin(), word.end(), is_lower)) offer(found, word, "");
             }
@@ -250,7 +250,7 @@ private:
                 take();
         }
         take();
-        if (found.what != of::words) found.candidates.clear();
+        if (found.what != word_kind::words) found.candidates.clear();
         return found;
     }
 
@@ -279,7 +279,9 @@ completion complete(std::span<const command_syntax* const> commands, std::span<c
 }
 
 std::string to_lines(const completion& completed) {
-    std::string text = completed.what == of::files ? "files" : completed.what == of::folders ? "folders" : "words";
+    std::string text = completed.what == word_kind::files     ? "files"
+                       : completed.what == word_kind::folders ? "folders"
+                                                              : "words";
     for (const auto& [word, help] : completed.candidates) text += "\n" + word + "\t" + help;
     return text;
 }

@@ -14,12 +14,12 @@ namespace wherry::app {
 
 // What a shell may put in the place of the word that is being typed.
 struct completion {
-    enum class of { words, files, folders };
+    enum class word_kind { words, files, folders };
     struct candidate {
         std::string word;  // whole: "--compress=zstd" for "--compress=z"
         std::string help;  // one line, or ""
     };
-    of what = of::words;
+    word_kind what = word_kind::words;
     std::vector<candidate> candidates;  // of words; none: nothing fits
 };
 

@@ -7,22 +7,22 @@
 namespace wherry::app {
 
 void dial_report::connecting(const std::string& destination) {
-    with_.log->info("connecting to {}", printable(destination));
+    app_.log->info("connecting to {}", printable(destination));
 }
 
 void dial_report::connected(const secure_channel& opened, const receiver_check& check) {
     const auto shown = printable(check.destination());
     if (check.found() == receiver_check::finding::remembered)
-        with_.note("first contact with " + shown + ": its key " + check.peer().fingerprint + " is remembered");
+        app_.note("first contact with " + shown + ": its key " + check.peer().fingerprint + " is remembered");
     has_met_ = true;
-    with_.log->info("connected to {} with {}", shown, opened.describe());
-    if (with_.style != output::json) return;
+    app_.log->info("connected to {} with {}", shown, opened.describe());
+    if (app_.style != output::json) return;
     json fields;
     fields["address"] = as_utf8(opened.peer_address());
     fields["destination"] = as_utf8(check.destination());
     put_identity(fields, opened.peer());
     fields["cipher"] = opened.describe();
-    with_.events.write("connected", fields);
+    app_.events.write("connected", fields);
 }
 
 bool dial_report::accepts(const receiver_check& check) {
@@ -41,40 +41,40 @@ bool dial_report::accepts(const receiver_check& check) {
     return answer == "yes" || answer == "y";
 }
 
-void dial_report::key_changed(const receiver_check& check) { with_.terminal.note(check.changed_warning()); }
+void dial_report::key_changed(const receiver_check& check) { app_.terminal.note(check.changed_warning()); }
 
 void dial_report::tell(const error& failure, std::string_view advice) const {
     json fields;
     fields["status"] = to_string(failure.code());
     fields["error"] = as_utf8(failure.what());
-    with_.log->error("{}{}", printable(failure.what()), advice);
+    app_.log->error("{}{}", printable(failure.what()), advice);
     if (failure.code() == errc::auth_failed && has_met_) {
         // The receiver has been recognised, so it is this side that was not.
-        if (const auto own = own_public_key(with_, options_)) {
+        if (const auto own = own_public_key(app_, options_)) {
             const auto line = own->key.line(own->comment);
             fields["public_key"] = line;
             fields["fingerprint"] = own->key.fingerprint();
-            with_.terminal.note("To be let in, give the receiver's owner this command with your public key:\n  " +
-                                authorize_command(own->key.line(), own->comment));
+            app_.terminal.note("To be let in, give the receiver's owner this command with your public key:\n  " +
+                               authorize_command(own->key.line(), own->comment));
         }
     }
-    if (with_.style == output::json) with_.events.write("error", fields);
+    if (app_.style == output::json) app_.events.write("error", fields);
 }
 
-effective_options read_sender_options(application& with) {
+effective_options read_sender_options(application& app) {
     // The scheme of the address chooses the transport.
-    const auto to = with.options.early("to");
-    if (!to || to->empty())
+    const auto destination = app.options.early("to");
+    if (!destination || destination->empty())
         throw error(errc::bad_input, "where to is not said; give --to ADDRESS, as in --to tcp://host:9417");
-    if (const auto scheme = split_destination(*to).scheme; !scheme.empty()) {
-        const auto named = with.options.early("transport");
-        if (with.options.early_origin("transport") == origin::command_line && named != scheme)
-            throw error(errc::bad_input, "--to " + printable(*to) + " is for the transport " + scheme +
+    if (const auto scheme = split_destination(*destination).scheme; !scheme.empty()) {
+        const auto named = app.options.early("transport");
+        if (app.options.early_origin("transport") == origin::command_line && named != scheme)
+            throw error(errc::bad_input, "--to " + printable(*destination) + " is for the transport " + scheme +
                                              ", but --transport says " + named.value_or("") +
                                              "; leave --transport out");
-        with.options.choose(plugin_kind::transport, scheme);
+        app.options.choose(plugin_kind::transport, scheme);
     }
-    return with.read_options(sender_kinds);
+    return app.read_options(sender_kinds);
 }
 
 send_options send_options_of(const effective_options& options) {
@@ -101,10 +101,10 @@ std::string destination_of(const effective_options& options) {
     return options.chosen(plugin_kind::transport).name() + "://" + address;
 }
 
-endpoint make_sender(const application& with, const effective_options& options, const made_plugins& plugins) {
-    auto here = make_endpoint(with, options, plugins);
-    require_secure(with, options, *plugins.protection);
-    require_no_overlap(with, options);
+endpoint make_sender(const application& app, const effective_options& options, const made_plugins& plugins) {
+    auto here = make_endpoint(app, options, plugins);
+    require_secure(app, options, *plugins.protection);
+    require_no_overlap(app, options);
     return here;
 }
 

@@ -16,7 +16,7 @@ namespace wherry::app {
 class dial_report : public dial_observer {
 public:
     // Both outlive it.
-    dial_report(const application& with, const effective_options& options) noexcept : with_(with), options_(options) {}
+    dial_report(const application& app, const effective_options& options) noexcept : app_(app), options_(options) {}
 
     void connecting(const std::string& destination) override;
     void connected(const secure_channel& opened, const receiver_check& check) override;
@@ -29,7 +29,7 @@ public:
     void tell(const error& failure, std::string_view advice = {}) const;
 
 protected:
-    const application& with_;
+    const application& app_;
 
 private:
     const effective_options& options_;
@@ -40,7 +40,7 @@ private:
 inline constexpr std::array<plugin_kind, 2> sender_kinds = {plugin_kind::transport, plugin_kind::cipher};
 
 // Reads the command's options, of which --to chooses the transport. Throws error(errc::bad_input).
-effective_options read_sender_options(application& with);
+effective_options read_sender_options(application& app);
 
 // What those say of a sending. Those that the command does not have keep their defaults.
 send_options send_options_of(const effective_options& options);
@@ -49,6 +49,6 @@ send_options send_options_of(const effective_options& options);
 std::string destination_of(const effective_options& options);
 
 // This side, for the library, with a cipher that protects, or --insecure. Throws error.
-endpoint make_sender(const application& with, const effective_options& options, const made_plugins& plugins);
+endpoint make_sender(const application& app, const effective_options& options, const made_plugins& plugins);
 
 }  // namespace wherry::app

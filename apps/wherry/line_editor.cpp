@@ -175,17 +175,17 @@ struct line_editor::implementation {
         history_end(past);
     }
 
-    static implementation& of(EditLine* edit) {
+    static implementation& editor_of(EditLine* edit) {
         void* self = nullptr;
         el_get(edit, EL_CLIENTDATA, &self);
         return *static_cast<implementation*>(self);
     }
 
-    static char* prompt_of(EditLine* edit) { return of(edit).options.prompt.data(); }
+    static char* prompt_of(EditLine* edit) { return editor_of(edit).options.prompt.data(); }
 
-    static int on_read(EditLine* edit, wchar_t* into) { return of(edit).next_character(into); }
+    static int on_read(EditLine* edit, wchar_t* result) { return editor_of(edit).next_character(result); }
 
-    static unsigned char on_complete(EditLine* edit, int) { return of(edit).complete(); }
+    static unsigned char on_complete(EditLine* edit, int) { return editor_of(edit).complete(); }
 
     line_end read(std::string& line) {
         character = {};
@@ -214,7 +214,7 @@ struct line_editor::implementation {
     }
 
     // As libedit wants it: 1, or something else if there is none.
-    int next_character(wchar_t* into) {
+    int next_character(wchar_t* result) {
         for (;;) {
             pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {wake.get(), POLLIN, 0}};
             const int count = ::poll(ready, 2, static_cast<int>(waiting_interval.count()));
@@ -226,7 +226,7 @@ struct line_editor::implementation {
             const auto got = ::read(STDIN_FILENO, &byte, 1);
             if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
             if (got <= 0) return got < 0 ? -1 : 0;
-            switch (std::mbrtowc(into, &byte, 1, &character)) {
+            switch (std::mbrtowc(result, &byte, 1, &character)) {
                 case static_cast<std::size_t>(-2): continue;  // more of it comes
                 case static_cast<std::size_t>(-1): character = {}; continue;
                 default: return 1;

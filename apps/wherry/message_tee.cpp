@@ -38,12 +38,12 @@ private:
 
 class message_tee::message_delivery final : public delivery {
 public:
-    message_delivery(std::unique_ptr<delivery> inner, const offer& what, const offering_peer& from, message_tee& tee)
-        : inner_(std::move(inner)), what_(what), address_(from.address), who_(from.who), tee_(tee) {}
+    message_delivery(std::unique_ptr<delivery> inner, const offer& what, const offering_peer& peer, message_tee& tee)
+        : inner_(std::move(inner)), what_(what), address_(peer.address), who_(peer.who), tee_(tee) {}
 
     std::uint64_t offset() const noexcept override { return inner_->offset(); }
-    std::size_t read_back(std::uint64_t position, mutable_bytes into) override {
-        return inner_->read_back(position, into);
+    std::size_t read_back(std::uint64_t position, mutable_bytes buffer) override {
+        return inner_->read_back(position, buffer);
     }
     void write(const_bytes bytes) override {
         inner_->write(bytes);
@@ -80,10 +80,10 @@ message_tee::message_tee(sink& inner, std::function<void(const delivered_message
 
 message_tee::~message_tee() = default;
 
-std::unique_ptr<delivery> message_tee::begin(const offer& what, const offering_peer& from) {
-    auto begun = inner_.begin(what, from);
+std::unique_ptr<delivery> message_tee::begin(const offer& what, const offering_peer& peer) {
+    auto begun = inner_.begin(what, peer);
     if (what.kind != item_kind::message) return begun;
-    return std::make_unique<message_delivery>(std::move(begun), what, from, *this);
+    return std::make_unique<message_delivery>(std::move(begun), what, peer, *this);
 }
 
 }  // namespace wherry::app

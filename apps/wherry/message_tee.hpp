@@ -13,7 +13,7 @@ namespace wherry::app {
 
 // A message that was delivered. Borrowed for the call that tells of it.
 struct delivered_message {
-    const offering_peer& from;
+    const offering_peer& peer;
     const offer& what;
     std::string_view text;  // its beginning, at most 64 KiB
     bool is_whole;          // otherwise there is more of it
@@ -28,7 +28,7 @@ public:
     message_tee(sink& inner, std::function<void(const delivered_message&)> tell);
     ~message_tee() override;
 
-    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& peer) override;
     void interrupt() noexcept override { inner_.interrupt(); }
 
 private:

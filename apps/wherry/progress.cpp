@@ -125,7 +125,7 @@ std::string render_progress(const progress_state& state, std::size_t columns) {
     const std::string rate = human_bytes(static_cast<std::uint64_t>(state.bytes_per_second)) + "/s";
     const auto left = time_left(state);
     const std::string eta = left ? human_duration(*left) + " left" : std::string();
-    const std::string of = knows_share ? amount(state) : std::string();
+    const std::string amounts = knows_share ? amount(state) : std::string();
     const std::string count =
         state.total_items > 1 ? fmt::format("{}/{}", state.items, state.total_items) : std::string();
 
@@ -148,7 +148,7 @@ std::string render_progress(const progress_state& state, std::size_t columns) {
         used += 2 + smallest_bar;
     }
     const bool shows_count = fits(count);
-    const bool shows_of = fits(of);
+    const bool shows_amounts = fits(amounts);
 
     std::string name;
     if (!state.current.empty() && used + 2 + smallest_name <= room) {
@@ -172,7 +172,7 @@ std::string render_progress(const progress_state& state, std::size_t columns) {
     if (bar_columns > 0) put(bar(state, bar_columns));
     if (shows_share) put(share);
     if (shows_count) put(count);
-    if (shows_of) put(of);
+    if (shows_amounts) put(amounts);
     if (shows_rate) put(rate);
     if (shows_eta) put(eta);
     return line;
@@ -233,8 +233,8 @@ bool progress_meter::end(transfer_key which) {
     const mutex_lock lock(mutex_);
     const auto found = active_.find(which);
     if (found == active_.end()) return false;
-    const auto& over = found->second;
-    ended_bytes_ += over.size.value_or(over.position);
+    const auto& ended = found->second;
+    ended_bytes_ += ended.size.value_or(ended.position);
     ++ended_items_;
     active_.erase(found);
     has_changed_ = true;

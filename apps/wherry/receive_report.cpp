@@ -8,10 +8,10 @@ namespace wherry::app {
 
 namespace {
 
-std::string result_line(const offer& what, const delivery_result& result, const std::string& from) {
+std::string result_line(const offer& what, const delivery_result& result, const std::string& peer) {
     std::string line = (result.ok() ? "received " : "not received: ") + describe_item(what);
     if (!what.size && result.ok()) line += " (" + human_bytes(result.bytes) + ")";
-    line += " from " + from;
+    line += " from " + peer;
     if (result.resumed_from > 0) line += ", gone on from " + human_bytes(result.resumed_from);
     if (result.ended_by) line += ", ended by " + std::string(to_string(*result.ended_by));
     if (result.ok()) return line + describe_answer(result.outcome, result.response);
@@ -24,51 +24,51 @@ bool is_told_by_sink(std::string_view outcome) { return outcome == "shown" || ou
 
 }  // namespace
 
-receive_report::receive_report(application& with, bool is_raw, std::function<void()> connection_over)
-    : with_(with),
+receive_report::receive_report(application& app, bool is_raw, std::function<void()> connection_over)
+    : app_(app),
       is_raw_(is_raw),
       connection_over_(std::move(connection_over)),
-      progress_(std::chrono::milliseconds(with.style == output::json ? 250 : 100),
+      progress_(std::chrono::milliseconds(app.style == output::json ? 250 : 100),
                 [this](const progress_state* state) { show_progress(state); }) {}
 
 receive_report::~receive_report() { progress_.stop(); }
 
 void receive_report::show_progress(const progress_state* state) {
-    if (with_.style == output::json) {
-        if (state != nullptr) with_.events.write("progress", progress_fields(*state));
-    } else if (with_.style == output::lines) {
-        with_.terminal.status(state == nullptr ? std::string() : render_progress(*state, with_.terminal.columns()));
+    if (app_.style == output::json) {
+        if (state != nullptr) app_.events.write("progress", progress_fields(*state));
+    } else if (app_.style == output::lines) {
+        app_.terminal.status(state == nullptr ? std::string() : render_progress(*state, app_.terminal.columns()));
     }
 }
 
 void receive_report::refused(const identity& peer) {
-    with_.log->warn("refused a sender with the key {}, which is not authorised; to let it in: {}", peer.fingerprint,
-                    authorize_command(peer.public_key));
-    if (with_.style != output::json) return;
+    app_.log->warn("refused a sender with the key {}, which is not authorised; to let it in: {}", peer.fingerprint,
+                   authorize_command(peer.public_key));
+    if (app_.style != output::json) return;
     json fields;
     put_identity(fields, peer);
-    with_.events.write("refused_peer", fields);
+    app_.events.write("refused_peer", fields);
 }
 
 void receive_report::message(const delivered_message& message) {
-    const auto& [from, what, text, is_whole, outcome, response] = message;
-    if (with_.style == output::json) {
+    const auto& [sender, what, text, is_whole, outcome, response] = message;
+    if (app_.style == output::json) {
         json fields;
         {
             const mutex_lock lock(mutex_);
             for (const auto& [id, peer] : peers_)
-                if (peer.address == from.address) fields["connection"] = id;
+                if (peer.address == sender.address) fields["connection"] = id;
         }
         put_content(fields, "text", text);
         fields["truncated"] = !is_whole;
-        put_identity(fields, from.who);
-        with_.events.write("message", fields);
-    } else if (with_.style == output::lines && !is_told_by_sink(outcome)) {
-        auto shown = "received " + describe_item(what) + " from " + describe_peer(from.who, from.address) +
+        put_identity(fields, sender.who);
+        app_.events.write("message", fields);
+    } else if (app_.style == output::lines && !is_told_by_sink(outcome)) {
+        auto shown = "received " + describe_item(what) + " from " + describe_peer(sender.who, sender.address) +
                      describe_answer(outcome, response);
         if (!text.empty()) shown += "\n" + indented(text);
         if (!is_whole) shown += "\n    (the rest is not shown)";
-        with_.terminal.result(shown);
+        app_.terminal.result(shown);
     }
 }
 
@@ -78,14 +78,14 @@ void receive_report::connected(connection_id id, std::string_view address, const
         const mutex_lock lock(mutex_);
         peers_[id] = {std::string(address), peer};
     }
-    with_.log->info("connection {} from {}: {} {}", id, printable(address), describe_peer(peer, "no key"), cipher);
-    if (with_.style != output::json) return;
+    app_.log->info("connection {} from {}: {} {}", id, printable(address), describe_peer(peer, "no key"), cipher);
+    if (app_.style != output::json) return;
     json fields;
     fields["connection"] = id;
     fields["address"] = as_utf8(address);
     put_identity(fields, peer);
     fields["cipher"] = cipher;
-    with_.events.write("connected", fields);
+    app_.events.write("connected", fields);
 }
 
 void receive_report::joined(connection_id id, connection_id other) {
@@ -93,12 +93,12 @@ void receive_report::joined(connection_id id, connection_id other) {
         const mutex_lock lock(mutex_);
         peers_[id].has_joined_another = true;
     }
-    with_.log->info("connection {} carries a part of connection {}", id, other);
-    if (with_.style != output::json) return;
+    app_.log->info("connection {} carries a part of connection {}", id, other);
+    if (app_.style != output::json) return;
     json fields;
     fields["connection"] = id;
     fields["with"] = other;
-    with_.events.write("joined", fields);
+    app_.events.write("joined", fields);
 }
 
 receive_report::peer_entry receive_report::entry(connection_id id) const {
@@ -113,13 +113,13 @@ void receive_report::receiving(connection_id id, transfer_id transfer, const off
         if (const auto found = peers_.find(id); found != peers_.end()) found->second.has_offered = true;
     }
     progress_.begin({id, transfer}, what.name.empty() ? "message" : printable(what.name), what.size, resumed_from);
-    if (with_.style != output::json) return;
+    if (app_.style != output::json) return;
     json fields;
     fields["connection"] = id;
     fields["transfer"] = transfer;
     put_offer(fields, what);
     fields["resumed_from"] = resumed_from;
-    with_.events.write("offer", fields);
+    app_.events.write("offer", fields);
 }
 
 void receive_report::received_so_far(connection_id id, transfer_id transfer, std::uint64_t bytes) {
@@ -129,7 +129,7 @@ void receive_report::received_so_far(connection_id id, transfer_id transfer, std
 void receive_report::delivered(connection_id id, transfer_id transfer, const offer& what,
                                const delivery_result& result) {
     progress_.end({id, transfer});
-    const auto from = entry(id);
+    const auto peer = entry(id);
     {
         const mutex_lock lock(mutex_);
         if (result.ok()) {
@@ -143,24 +143,24 @@ void receive_report::delivered(connection_id id, transfer_id transfer, const off
             }
         }
     }
-    if (with_.style == output::json) {
+    if (app_.style == output::json) {
         json fields;
         fields["connection"] = id;
         fields["transfer"] = transfer;
         put_offer(fields, what);
         put_result(fields, result);
-        fields["fingerprint"] = from.who.fingerprint;
-        fields["label"] = as_utf8(from.who.label);
-        with_.events.write("result", fields);
+        fields["fingerprint"] = peer.who.fingerprint;
+        fields["label"] = as_utf8(peer.who.label);
+        app_.events.write("result", fields);
     }
     if (result.ended_by)
-        with_.log->info("delivery {} of connection {} was ended by {}", transfer, id, to_string(*result.ended_by));
-    const auto who = describe_peer(from.who, from.address);
+        app_.log->info("delivery {} of connection {} was ended by {}", transfer, id, to_string(*result.ended_by));
+    const auto who = describe_peer(peer.who, peer.address);
     if (!result.ok())
-        with_.terminal.note(result_line(what, result, who));
-    else if (with_.style == output::lines && what.kind != item_kind::message &&  // message() has told of those
+        app_.terminal.note(result_line(what, result, who));
+    else if (app_.style == output::lines && what.kind != item_kind::message &&  // message() has told of those
              !is_told_by_sink(result.outcome))
-        with_.terminal.result(result_line(what, result, who));
+        app_.terminal.result(result_line(what, result, who));
 }
 
 void receive_report::disconnected(connection_id id, std::string_view address, const std::optional<error>& failure) {
@@ -174,18 +174,18 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
                                               (failure && !ended.mapped().has_offered && !peers_.empty()));
     }
     if (failure)
-        with_.log->log(was_connected || is_raw_ ? spdlog::level::warn : spdlog::level::info,
-                       "connection {} from {} failed: {}", id, printable(address), printable(failure->what()));
+        app_.log->log(was_connected || is_raw_ ? spdlog::level::warn : spdlog::level::info,
+                      "connection {} from {} failed: {}", id, printable(address), printable(failure->what()));
     else
-        with_.log->info("connection {} from {} has ended", id, printable(address));
-    if (with_.style == output::json) {
+        app_.log->info("connection {} from {} has ended", id, printable(address));
+    if (app_.style == output::json) {
         json fields;
         fields["connection"] = id;
         fields["address"] = as_utf8(address);
         fields["ok"] = !failure.has_value();
         fields["status"] = failure ? to_string(failure->code()) : "ok";
         if (failure) fields["error"] = as_utf8(failure->what());
-        with_.events.write("disconnected", fields);
+        app_.events.write("disconnected", fields);
     }
     // How it ended is told of the connection that it had joined.
     if ((was_connected && !is_one_of_several) || is_raw_) {
@@ -199,7 +199,7 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
 
 void receive_report::finish(exit_code code) {
     progress_.stop();
-    if (with_.style != output::json) return;
+    if (app_.style != output::json) return;
     const std::chrono::duration<double> took = progress_clock::now() - began_;
     const mutex_lock lock(mutex_);
     json fields;
@@ -208,7 +208,7 @@ void receive_report::finish(exit_code code) {
     fields["bytes"] = bytes_;
     fields["seconds"] = took.count();
     fields["exit_code"] = to_status(code);
-    with_.events.write("done", fields);
+    app_.events.write("done", fields);
 }
 
 exit_code receive_report::outcome() const {

@@ -20,7 +20,7 @@ namespace wherry::app {
 class receive_report final : public server_observer {
 public:
     // `connection_over` is called when a connection has ended that had got further than the handshake.
-    receive_report(application& with, bool is_raw, std::function<void()> connection_over);
+    receive_report(application& app, bool is_raw, std::function<void()> connection_over);
     ~receive_report() override;
 
     // A sender whose key is not authorised.
@@ -52,7 +52,7 @@ private:
     peer_entry entry(connection_id id) const;
     void show_progress(const progress_state* state);
 
-    application& with_;
+    application& app_;
     const bool is_raw_;
     const std::function<void()> connection_over_;
     const progress_clock::time_point began_ = progress_clock::now();

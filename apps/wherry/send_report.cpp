@@ -36,12 +36,12 @@ std::string name_of(const offer& what) { return what.name.empty() ? "message" : 
 
 }  // namespace
 
-send_report::send_report(application& with, const sending_plan& plan, sender_options::compression how, kind of)
-    : with_(with),
+send_report::send_report(application& app, const sending_plan& plan, sender_options::compression how, kind which)
+    : app_(app),
       plan_(plan),
       compression_(how),
-      kind_(of),
-      progress_(std::chrono::milliseconds(with.style == output::json ? 250 : 100),
+      kind_(which),
+      progress_(std::chrono::milliseconds(app.style == output::json ? 250 : 100),
                 [this](const progress_state* state) { show_progress(state); }) {
     if (kind_ == kind::talk) return;
     std::optional<std::uint64_t> total = 0;
@@ -56,36 +56,36 @@ send_report::send_report(application& with, const sending_plan& plan, sender_opt
 send_report::~send_report() { progress_.stop(); }
 
 void send_report::show_progress(const progress_state* state) {
-    switch (with_.style) {
+    switch (app_.style) {
         case output::json:
-            if (state != nullptr) with_.events.write("progress", progress_fields(*state));
+            if (state != nullptr) app_.events.write("progress", progress_fields(*state));
             return;
         case output::nothing: return;
         case output::lines: break;
     }
-    if (with_.terminal.shows_status()) {
-        with_.terminal.status(state == nullptr ? std::string() : render_progress(*state, with_.terminal.columns()));
+    if (app_.terminal.shows_status()) {
+        app_.terminal.status(state == nullptr ? std::string() : render_progress(*state, app_.terminal.columns()));
     } else if (state != nullptr && progress_clock::now() - last_plain_line_ >= plain_line_interval) {
         last_plain_line_ = progress_clock::now();
-        with_.terminal.note(describe_progress(*state));
+        app_.terminal.note(describe_progress(*state));
     }
 }
 
 void send_report::tell_skipped(std::size_t first) {
     for (auto i = first; i < plan_.skipped.size(); ++i) {
         const auto& [path, why] = plan_.skipped[i];
-        if (with_.style == output::json) {
+        if (app_.style == output::json) {
             json fields;
             put_name(fields, "path", path.native());
             fields["why"] = why;
-            with_.events.write("skipped", fields);
+            app_.events.write("skipped", fields);
         }
-        with_.note("skipped: " + printable(path.native()) + ": " + why);
+        app_.note("skipped: " + printable(path.native()) + ": " + why);
     }
 }
 
 void send_report::reading_pipe(std::size_t) {
-    if (::isatty(STDIN_FILENO) != 0) with_.note("reading from the terminal; Ctrl-D at the beginning of a line ends it");
+    if (::isatty(STDIN_FILENO) != 0) app_.note("reading from the terminal; Ctrl-D at the beginning of a line ends it");
 }
 
 void send_report::sending(std::size_t item, transfer_id id, const offer& what, std::uint64_t resumed_from) {
@@ -94,13 +94,13 @@ void send_report::sending(std::size_t item, transfer_id id, const offer& what, s
         if (!began_) began_ = progress_clock::now();
     }
     progress_.begin(key_of(id), name_of(what), what.size, resumed_from);
-    if (with_.style != output::json) return;
+    if (app_.style != output::json) return;
     json fields;
     fields["item"] = item + 1;
     fields["transfer"] = id;
     put_offer(fields, what);
     fields["resumed_from"] = resumed_from;
-    with_.events.write("offer", fields);
+    app_.events.write("offer", fields);
 }
 
 void send_report::sent_so_far(transfer_id id, std::uint64_t bytes) { progress_.advance(key_of(id), bytes); }
@@ -110,35 +110,35 @@ void send_report::withdrawn(transfer_id id) { progress_.withdraw(key_of(id)); }
 void send_report::streams(std::size_t joined, std::size_t wanted, const std::string& why_fewer) {
     const auto count = std::to_string(joined) + " of " + std::to_string(wanted) + " connections";
     if (joined < wanted)
-        with_.note("sending over " + count + ": " + printable(why_fewer));
+        app_.note("sending over " + count + ": " + printable(why_fewer));
     else
-        with_.log->info("sending over {}", count);
-    if (with_.style != output::json) return;
+        app_.log->info("sending over {}", count);
+    if (app_.style != output::json) return;
     json fields;
     fields["streams"] = joined;
     fields["wanted"] = wanted;
     if (joined < wanted) fields["why"] = as_utf8(why_fewer);
-    with_.events.write("streams", fields);
+    app_.events.write("streams", fields);
 }
 
 void send_report::retrying(const error& why, const next_attempt& next) {
     progress_.withdraw_all();
-    with_.terminal.status({});
+    app_.terminal.status({});
     std::string_view cause = why.what();
     if (constexpr std::string_view advice = "; try again"; cause.ends_with(advice)) cause.remove_suffix(advice.size());
     if (next.wait.count() == 0)
-        with_.note(printable(cause) + "; connecting again");
+        app_.note(printable(cause) + "; connecting again");
     else
-        with_.note(printable(cause) + "; trying again in " + precise_duration(next.wait) + " (" +
-                   std::to_string(next.number) + " of " + std::to_string(next.of) + ")");
-    if (with_.style != output::json) return;
+        app_.note(printable(cause) + "; trying again in " + precise_duration(next.wait) + " (" +
+                  std::to_string(next.number) + " of " + std::to_string(next.total) + ")");
+    if (app_.style != output::json) return;
     json fields;
     fields["status"] = to_string(why.code());
     fields["error"] = as_utf8(why.what());
     fields["attempt"] = next.number;
-    fields["of"] = next.of;
+    fields["of"] = next.total;
     fields["seconds"] = std::chrono::duration<double>(next.wait).count();
-    with_.events.write("retry", fields);
+    app_.events.write("retry", fields);
 }
 
 void send_report::ended(const ended_item& item, const delivery_result& result) {
@@ -159,13 +159,13 @@ void send_report::ended(const ended_item& item, const delivery_result& result) {
                 first_cause_ = exit_code_for(*result.failure, result.is_remote ? side::remote : side::here);
         }
     }
-    if (with_.style == output::json) {
+    if (app_.style == output::json) {
         json fields;
         fields["item"] = item.index + 1;
         if (item.transfer) fields["transfer"] = *item.transfer;
         put_offer(fields, what);
         put_result(fields, result);
-        with_.events.write("result", fields);
+        app_.events.write("result", fields);
     }
     if (!result.ok()) {
         auto line = (result.is_uncertain ? "perhaps not sent: " : "not sent: ") + describe_item(what);
@@ -179,19 +179,19 @@ void send_report::ended(const ended_item& item, const delivery_result& result) {
             const bool may_be_compression = compression_ != sender_options::compression::none && result.is_remote &&
                                             result.failure == errc::unsupported;
             if (may_be_compression) line += "; if that is about compression, --compress none does without";
-            with_.terminal.note(line);
+            app_.terminal.note(line);
         }
-    } else if (with_.style == output::lines && kind_ == kind::talk && what.kind == item_kind::message) {
+    } else if (app_.style == output::lines && kind_ == kind::talk && what.kind == item_kind::message) {
         auto answer = describe_answer(result.outcome, result.response);
         answer.erase(0, answer.starts_with(':') ? 2 : 1);  // what ties it to what was sent
         // Set in, so that nothing that a receiver says can be taken for one of our own lines.
-        with_.terminal.result(answer.empty() ? "delivered" : answer.starts_with("    ") ? answer : "    " + answer);
-    } else if (with_.style == output::lines) {
+        app_.terminal.result(answer.empty() ? "delivered" : answer.starts_with("    ") ? answer : "    " + answer);
+    } else if (app_.style == output::lines) {
         auto line = "sent " + describe_item(what);
         if (!what.size && what.kind == item_kind::data) line += " (" + human_bytes(result.bytes) + ")";
         if (result.resumed_from > 0) line += ", gone on from " + human_bytes(result.resumed_from);
         line += describe_shrinking(result.bytes, result.bytes_on_link);
-        with_.terminal.result(line + describe_answer(result.outcome, result.response));
+        app_.terminal.result(line + describe_answer(result.outcome, result.response));
     }
 }
 
@@ -202,9 +202,9 @@ void send_report::end_progress() {
 
 void send_report::tell_cut_off() {
     const mutex_lock lock(mutex_);
-    for (std::size_t i = 0; i < cut_off_.size() && i < most_lines_cut_off; ++i) with_.terminal.note(cut_off_[i]);
+    for (std::size_t i = 0; i < cut_off_.size() && i < most_lines_cut_off; ++i) app_.terminal.note(cut_off_[i]);
     if (cut_off_.size() > most_lines_cut_off)
-        with_.terminal.note("not sent: " + std::to_string(cut_off_.size() - most_lines_cut_off) + " more");
+        app_.terminal.note("not sent: " + std::to_string(cut_off_.size() - most_lines_cut_off) + " more");
     cut_off_.clear();
 }
 
@@ -212,7 +212,7 @@ void send_report::finish(exit_code code) {
     end_progress();
     const mutex_lock lock(mutex_);
     const std::chrono::duration<double> took = began_ ? progress_clock::now() - *began_ : progress_clock::duration();
-    if (with_.style == output::json) {
+    if (app_.style == output::json) {
         json fields;
         fields["delivered"] = counts_.delivered;
         fields["failed"] = counts_.failed;
@@ -221,14 +221,14 @@ void send_report::finish(exit_code code) {
         fields["bytes_on_link"] = counts_.bytes_on_link;
         fields["seconds"] = took.count();
         fields["exit_code"] = to_status(code);
-        with_.events.write("done", fields);
-    } else if (with_.style == output::lines && kind_ == kind::transfer && plan_.items.size() > 1) {
+        app_.events.write("done", fields);
+    } else if (app_.style == output::lines && kind_ == kind::transfer && plan_.items.size() > 1) {
         auto line = std::to_string(counts_.delivered) + " sent, " + std::to_string(counts_.failed) + " failed";
         if (counts_.delivered > 0 && took.count() > 0)
             line += "; " + human_bytes(counts_.bytes) + " in " + precise_duration(took) + " (" +
                     human_bytes(static_cast<std::uint64_t>(double(counts_.bytes) / took.count())) + "/s)" +
                     describe_shrinking(counts_.bytes, counts_.bytes_on_link);
-        with_.terminal.result(line);
+        app_.terminal.result(line);
     }
 }
 

@@ -20,7 +20,8 @@ public:
     // messages only the answers are shown.
     enum class kind { transfer, talk };
     // `plan` outlives it. `how` is known to be what a receiver may not support.
-    send_report(application& with, const sending_plan& plan, sender_options::compression how, kind of = kind::transfer);
+    send_report(application& app, const sending_plan& plan, sender_options::compression how,
+                kind which = kind::transfer);
     ~send_report() override;
 
     // What was found on the way but is not sent, from the plan's `first` such entry on.
@@ -47,7 +48,7 @@ public:
 private:
     void show_progress(const progress_state* state);
 
-    application& with_;
+    application& app_;
     const sending_plan& plan_;
     const sender_options::compression compression_;
     const kind kind_;

@@ -9,10 +9,10 @@ namespace wherry::app {
 namespace {
 
 // A port that is taken is a wrong option to the transport, but to the shell it is the system that said no.
-std::unique_ptr<receiver> listen(const endpoint& here, const std::string& destination, sink& into,
+std::unique_ptr<receiver> listen(const endpoint& here, const std::string& destination, sink& store,
                                  receiver_options options) {
     try {
-        return std::make_unique<receiver>(here, destination, into, std::move(options));
+        return std::make_unique<receiver>(here, destination, store, std::move(options));
     } catch (const error& e) {
         if (e.code() == errc::bad_input && e.system_error() != 0) throw error(errc::io, e.what(), e.system_error());
         throw;
@@ -21,15 +21,15 @@ std::unique_ptr<receiver> listen(const endpoint& here, const std::string& destin
 
 }  // namespace
 
-void serving::run(const endpoint& here, const std::string& transport_name, const std::string& address, sink& into,
+void serving::run(const endpoint& here, const std::string& transport_name, const std::string& address, sink& store,
                   receiver_options options, const callbacks& tell) {
     raise_descriptor_limit();
-    const auto running = listen(here, transport_name + "://" + address, into, std::move(options));
+    const auto running = listen(here, transport_name + "://" + address, store, std::move(options));
     running_ = running.get();
-    const signal_watcher::scope stop(with_.signals, [&](unsigned count) {
+    const signal_watcher::scope stop(app_.signals, [&](unsigned count) {
         was_stopped_ = true;
         const auto grace = count == 1 ? receiver::default_grace : std::chrono::milliseconds(0);
-        with_.signals.end_within(grace);
+        app_.signals.end_within(grace);
         if (count == 1 && tell.stopping) tell.stopping();
         running->stop(grace);
     });
@@ -38,7 +38,7 @@ void serving::run(const endpoint& here, const std::string& transport_name, const
 }
 
 void serving::end() noexcept {
-    with_.signals.end_within(receiver::default_grace);
+    app_.signals.end_within(receiver::default_grace);
     if (auto* const running = running_.load()) running->stop();
 }
 

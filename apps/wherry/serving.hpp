@@ -15,7 +15,7 @@ namespace wherry::app {
 // Runs a receiver until a signal ends it, or end(). A first signal lets what is in flight end; a second one cuts it.
 class serving {
 public:
-    explicit serving(application& with) noexcept : with_(with) {}
+    explicit serving(application& app) noexcept : app_(app) {}
 
     struct callbacks {
         std::function<void(const receiver& running)> listening;
@@ -23,7 +23,7 @@ public:
     };
     // Listens at `address`, without a scheme, and serves. All that is referred to outlives it. Once. Throws error: io
     // if the system refuses the address, as when a port is taken, and what receiver throws.
-    void run(const endpoint& here, const std::string& transport_name, const std::string& address, sink& into,
+    void run(const endpoint& here, const std::string& transport_name, const std::string& address, sink& store,
              receiver_options options, const callbacks& tell);
 
     // Lets what is in flight end, and then ends run(). From any thread.
@@ -33,7 +33,7 @@ public:
     bool was_stopped() const noexcept { return was_stopped_; }
 
 private:
-    application& with_;
+    application& app_;
     std::atomic<receiver*> running_{nullptr};
     std::atomic<bool> was_stopped_{false};
 };

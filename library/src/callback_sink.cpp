@@ -9,15 +9,15 @@ namespace wherry {
 
 class callback_sink::collecting final : public delivery {
 public:
-    collecting(callback_sink& into, const offer& what, const offering_peer& from)
-        : into_(into), item_{what, {}, from.who, std::string(from.address)} {}
-    ~collecting() override { into_.held_ -= held_; }
+    collecting(callback_sink& owner, const offer& what, const offering_peer& peer)
+        : owner_(owner), item_{what, {}, peer.who, std::string(peer.address)} {}
+    ~collecting() override { owner_.held_ -= held_; }
 
     void write(const_bytes bytes) override {
-        if (bytes.size() > into_.limits_.max_bytes - held_) into_.refuse_size();
+        if (bytes.size() > owner_.limits_.max_bytes - held_) owner_.refuse_size();
         // Counted first, so that many at once cannot go beyond together.
         held_ += bytes.size();
-        if ((into_.held_ += bytes.size()) > into_.limits_.max_bytes_in_all)
+        if ((owner_.held_ += bytes.size()) > owner_.limits_.max_bytes_in_all)
             throw error(errc::exhausted, "the receiver has its memory full with other deliveries; send it again later");
         item_.content.insert(item_.content.end(), bytes.begin(), bytes.end());
     }
@@ -33,12 +33,12 @@ public:
 
 private:
     reply call() {
-        std::unique_lock<mutex> alone(into_.calling_, std::defer_lock);
-        if (into_.how_ == calls::one_at_a_time) alone.lock();
-        return into_.callback_(std::move(item_));
+        std::unique_lock<mutex> alone(owner_.calling_, std::defer_lock);
+        if (owner_.how_ == calls::one_at_a_time) alone.lock();
+        return owner_.callback_(std::move(item_));
     }
 
-    callback_sink& into_;
+    callback_sink& owner_;
     received_item item_;
     std::uint64_t held_ = 0;
 };
@@ -55,9 +55,9 @@ void callback_sink::refuse_size() const {
                 fmt::format("this receiver takes at most {} in one delivery", human_bytes(limits_.max_bytes)));
 }
 
-std::unique_ptr<delivery> callback_sink::begin(const offer& what, const offering_peer& from) {
+std::unique_ptr<delivery> callback_sink::begin(const offer& what, const offering_peer& peer) {
     if (what.size.value_or(0) > limits_.max_bytes) refuse_size();
-    return std::make_unique<collecting>(*this, what, from);
+    return std::make_unique<collecting>(*this, what, peer);
 }
 
 }  // namespace wherry

@@ -24,9 +24,9 @@ void tell(const endpoint& here, host_environment::level level, const std::string
 }  // namespace
 
 struct receiver::implementation {
-    implementation(const endpoint& at, std::string_view address, std::unique_ptr<callback_sink> owned, sink* into,
+    implementation(const endpoint& own_side, std::string_view address, std::unique_ptr<callback_sink> owned, sink* store,
                    const receiver_options& options)
-        : here(at),
+        : here(own_side),
           route(here.find_route(address)),
           protection(options.raw ? nullptr : here.protection()),
           own(std::move(owned)),
@@ -42,9 +42,9 @@ struct receiver::implementation {
                     tell(here, host_environment::level::error, "no sender can be let in: " + printable(why));
                 },
                 [this](const std::string& text) { tell(here, host_environment::level::warning, text); }}),
-          from(route.link->listen(route.address)),
-          address(route.scheme + "://" + std::string(from->address())),
-          server(*from, own ? *own : *into, protocol(options),
+          listening(route.link->listen(route.address)),
+          address(route.scheme + "://" + std::string(listening->address())),
+          server(*listening, own ? *own : *store, protocol(options),
                  {options.max_connections, server_options().max_unproved, options.max_streams, options.timing},
                  options.observer != nullptr ? *options.observer : nobody()) {}
 
@@ -72,7 +72,7 @@ struct receiver::implementation {
     const std::shared_ptr<cipher> protection;
     const std::unique_ptr<callback_sink> own;
     const sender_gate gate;
-    const std::unique_ptr<listener> from;
+    const std::unique_ptr<listener> listening;
     const std::string address;
     wherry::server server;
 
@@ -85,8 +85,8 @@ receiver::receiver(const endpoint& here, std::string_view address, delivery_call
           here, address, std::make_unique<callback_sink>(std::move(callback), options.how, options.limits), nullptr,
           options)) {}
 
-receiver::receiver(const endpoint& here, std::string_view address, sink& into, receiver_options options)
-    : implementation_(std::make_unique<implementation>(here, address, nullptr, &into, options)) {}
+receiver::receiver(const endpoint& here, std::string_view address, sink& store, receiver_options options)
+    : implementation_(std::make_unique<implementation>(here, address, nullptr, &store, options)) {}
 
 receiver::~receiver() { stop(std::chrono::milliseconds(0)); }
 
@@ -103,11 +103,11 @@ void receiver::run(std::stop_token stopped, std::chrono::milliseconds grace) {
 
 void receiver::start() {
     if (implementation_->thread.joinable()) throw error(errc::bad_input, "this receiver was started before");
-    implementation_->thread = std::jthread([of = implementation_.get()] {
+    implementation_->thread = std::jthread([running = implementation_.get()] {
         try {
-            of->serve();
+            running->serve();
         } catch (...) {
-            of->failure = std::current_exception();
+            running->failure = std::current_exception();
         }
     });
 }

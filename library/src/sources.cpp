@@ -66,8 +66,8 @@ private:
     std::optional<error> entries(const fs::path& path, const std::string& name) {
         std::vector<std::string> names;
         std::error_code failure;
-        for (fs::directory_iterator at(path, failure), end; !failure && at != end; at.increment(failure))
-            names.push_back(at->path().filename().native());
+        for (fs::directory_iterator entry(path, failure), end; !failure && entry != end; entry.increment(failure))
+            names.push_back(entry->path().filename().native());
         if (failure)
             return error(errc::io, fmt::format("the folder {} cannot be read: {}", quoted(path), failure.message()),
                          failure.value());
@@ -188,13 +188,13 @@ void sending_plan::require_distinct_names() const {
         if (item.problem || (item.kind != item_kind::file && item.kind != item_kind::data)) continue;
         const auto [other, is_first] = seen.emplace(item.name, &item);
         if (is_first) continue;
-        const auto from = [](const planned_item& one) {
+        const auto origin_of = [](const planned_item& one) {
             if (one.open) return std::string("data");
             return one.kind == item_kind::data ? std::string("standard input") : quoted(one.path);
         };
         throw error(errc::bad_input,
                     fmt::format("{} and {} would both arrive as '{}'; send one of them by itself, or the folder above",
-                                from(*other->second), from(item), printable(item.name)));
+                                origin_of(*other->second), origin_of(item), printable(item.name)));
     }
 }
 
@@ -224,9 +224,9 @@ std::unique_ptr<source> open_item(const planned_item& item, resuming resume) {
     return std::make_unique<file_source>(item.path, item.name, resume, item.links);
 }
 
-std::size_t text_source::read(mutable_bytes into) {
-    const auto count = std::min(into.size(), text_.size() - position_);
-    if (count > 0) std::memcpy(into.data(), text_.data() + position_, count);
+std::size_t text_source::read(mutable_bytes buffer) {
+    const auto count = std::min(buffer.size(), text_.size() - position_);
+    if (count > 0) std::memcpy(buffer.data(), text_.data() + position_, count);
     position_ += count;
     return count;
 }
@@ -266,10 +266,10 @@ void file_source::check_unchanged() {
     is_checked_ = true;
 }
 
-std::size_t file_source::read_at(std::uint64_t position, mutable_bytes into) {
+std::size_t file_source::read_at(std::uint64_t position, mutable_bytes buffer) {
     ssize_t got = 0;
     do {
-        got = ::pread(fd_.get(), into.data(), into.size(), static_cast<off_t>(position));
+        got = ::pread(fd_.get(), buffer.data(), buffer.size(), static_cast<off_t>(position));
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         throw error(
@@ -279,17 +279,17 @@ std::size_t file_source::read_at(std::uint64_t position, mutable_bytes into) {
     return static_cast<std::size_t>(got);
 }
 
-std::size_t file_source::read(mutable_bytes into) {
+std::size_t file_source::read(mutable_bytes buffer) {
     const auto left = *what_.size - position_;
     if (left == 0 && is_checked_) return 0;
     // One byte more than there should be tells whether there is more.
-    const auto got = read_at(position_, into.first(std::min<std::uint64_t>(into.size(), left + 1)));
+    const auto got = read_at(position_, buffer.first(std::min<std::uint64_t>(buffer.size(), left + 1)));
     if (got > left) fail_changed();
     position_ += got;
     // Before the last bytes are given away, so that a changed file is never complete at the other end.
     if (got == 0 || got == left) {
         std::byte beyond{};
-        if (got > 0 && got == into.size() && read_at(position_, {&beyond, 1}) != 0) fail_changed();
+        if (got > 0 && got == buffer.size() && read_at(position_, {&beyond, 1}) != 0) fail_changed();
         check_unchanged();
     }
     if (got == 0 && left > 0) throw error(errc::io, fmt::format("'{}' ended before its size", printable(what_.name)));
@@ -308,7 +308,7 @@ pipe_source::pipe_source(int fd, std::string name) : fd_(fd), stop_(::eventfd(0,
     what_.name = std::move(name);
 }
 
-std::size_t pipe_source::read(mutable_bytes into) {
+std::size_t pipe_source::read(mutable_bytes buffer) {
     for (;;) {
         std::array<pollfd, 2> wanted{{{fd_, POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
         if (::poll(wanted.data(), wanted.size(), -1) < 0) {
@@ -317,7 +317,7 @@ std::size_t pipe_source::read(mutable_bytes into) {
                         errno);
         }
         if (wanted[1].revents != 0) throw error(stopped_by_, "reading standard input was stopped");
-        const auto got = ::read(fd_, into.data(), into.size());
+        const auto got = ::read(fd_, buffer.data(), buffer.size());
         if (got >= 0) has_begun_ = true;
         if (got >= 0) return static_cast<std::size_t>(got);
         if (errno == EINTR || errno == EAGAIN) continue;

@@ -90,13 +90,13 @@ completion completed(std::vector<std::string> words, std::vector<std::string>* d
 
 std::vector<std::string> words(std::vector<std::string> typed) {
     const auto found = completed(std::move(typed));
-    EXPECT_EQ(found.what, completion::of::words);
+    EXPECT_EQ(found.what, completion::word_kind::words);
     std::vector<std::string> all;
     for (const auto& candidate : found.candidates) all.push_back(candidate.word);
     return all;
 }
 
-completion::of place(std::vector<std::string> typed) { return completed(std::move(typed)).what; }
+completion::word_kind place(std::vector<std::string> typed) { return completed(std::move(typed)).what; }
 
 TEST(completion_of_a_word, is_a_command_where_none_stands_yet) {
     EXPECT_THAT(words({""}), ElementsAre("take", "tell", "help", "version"));
@@ -114,7 +114,7 @@ TEST(completion_of_a_word, is_an_option_of_the_command_or_of_its_plugins) {
     EXPECT_THAT(words({"take", "--t"}), ElementsAre("--to", "--twice"));
     EXPECT_THAT(words({"take", "--"}), AllOf(Contains("--chest.lid"), Contains("--vase.glazed"), Contains("--json")));
     EXPECT_THAT(words({"tell", "--"}), AllOf(Contains("--json"), Not(Contains("--chest.lid")), Not(Contains("--to"))));
-    EXPECT_EQ(place({"take", "--", "--t"}), completion::of::files);
+    EXPECT_EQ(place({"take", "--", "--t"}), completion::word_kind::files);
 }
 
 TEST(completion_of_a_word, is_an_option_of_the_plugins_that_are_chosen) {
@@ -140,12 +140,12 @@ TEST(completion_of_a_word, is_the_value_of_the_option_before_it) {
 }
 
 TEST(completion_of_a_word, is_left_to_the_shell_where_a_file_or_a_folder_stands) {
-    EXPECT_EQ(place({"take", ""}), completion::of::files);
-    EXPECT_EQ(place({"take", "--twice", "sk"}), completion::of::files);
-    EXPECT_EQ(place({"take", "--list", ""}), completion::of::files);
-    EXPECT_EQ(place({"take", "--into="}), completion::of::folders);
-    EXPECT_EQ(place({"take", "--chest.place", ""}), completion::of::files);
-    EXPECT_EQ(place({"--home", ""}), completion::of::folders);
+    EXPECT_EQ(place({"take", ""}), completion::word_kind::files);
+    EXPECT_EQ(place({"take", "--twice", "sk"}), completion::word_kind::files);
+    EXPECT_EQ(place({"take", "--list", ""}), completion::word_kind::files);
+    EXPECT_EQ(place({"take", "--into="}), completion::word_kind::folders);
+    EXPECT_EQ(place({"take", "--chest.place", ""}), completion::word_kind::files);
+    EXPECT_EQ(place({"--home", ""}), completion::word_kind::folders);
     EXPECT_THAT(words({"tell", "m"}), ElementsAre("morning"));
 }
 

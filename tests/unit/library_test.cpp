@@ -622,7 +622,7 @@ TEST_F(library_test, observer_is_told_of_each_attempt) {
             add("ended " + std::to_string(item.index) + (result.ok() ? " ok" : " failed"));
         }
         void retrying(const error& why, const next_attempt& next) override {
-            add("retrying " + std::to_string(next.number) + " of " + std::to_string(next.of) + ": " + why.what());
+            add("retrying " + std::to_string(next.number) + " of " + std::to_string(next.total) + ": " + why.what());
         }
         std::mutex mutex;
         std::vector<std::string> calls;

@@ -45,7 +45,7 @@ TEST(retry_schedule, counts) {
     EXPECT_EQ(schedule.after_failure(progress::none)->number, 1u);
     const auto second = schedule.after_failure(progress::none);
     EXPECT_EQ(second->number, 2u);
-    EXPECT_EQ(second->of, 2u);
+    EXPECT_EQ(second->total, 2u);
     EXPECT_FALSE(schedule.after_failure(progress::none));
 }
 

@@ -109,35 +109,35 @@ double bench_result::items_per_second() const noexcept { return a_second(sum.ite
 
 bottleneck bench_result::limit() const { return find_bottleneck(sum.sender, sum.receiver ? &*sum.receiver : nullptr); }
 
-json result_fields(const bench_result& of) {
+json result_fields(const bench_result& result) {
     json fields;
     fields["role"] = "sender";
-    fields["workload"] = to_string(of.kind);
-    fields["destination"] = as_utf8(of.destination);
-    fields["transport"] = of.transport;
-    fields["cipher"] = of.cipher;
-    fields["senders"] = of.senders;
-    fields["streams"] = of.sum.streams;
-    if (!of.sum.why_fewer_streams.empty()) fields["why_fewer_streams"] = as_utf8(of.sum.why_fewer_streams);
-    fields["interrupted"] = of.is_interrupted;
-    fields["seconds"] = of.seconds();
-    fields["bytes"] = of.sum.bytes;
-    fields["bytes_on_link"] = of.sum.bytes_on_link;
-    fields["bytes_per_second"] = of.bytes_per_second();
-    fields["items"] = of.sum.items;
-    fields["failed"] = of.sum.failed;
-    fields["items_per_second"] = of.items_per_second();
-    if (!of.sum.singles.samples.empty()) {
-        auto sorted = of.sum.singles;
+    fields["workload"] = to_string(result.kind);
+    fields["destination"] = as_utf8(result.destination);
+    fields["transport"] = result.transport;
+    fields["cipher"] = result.cipher;
+    fields["senders"] = result.senders;
+    fields["streams"] = result.sum.streams;
+    if (!result.sum.why_fewer_streams.empty()) fields["why_fewer_streams"] = as_utf8(result.sum.why_fewer_streams);
+    fields["interrupted"] = result.is_interrupted;
+    fields["seconds"] = result.seconds();
+    fields["bytes"] = result.sum.bytes;
+    fields["bytes_on_link"] = result.sum.bytes_on_link;
+    fields["bytes_per_second"] = result.bytes_per_second();
+    fields["items"] = result.sum.items;
+    fields["failed"] = result.sum.failed;
+    fields["items_per_second"] = result.items_per_second();
+    if (!result.sum.singles.samples.empty()) {
+        auto sorted = result.sum.singles;
         std::sort(sorted.samples.begin(), sorted.samples.end());
         const auto us = [](nanoseconds time) { return as_seconds(time) * 1e6; };
         fields["latency"] = {{"samples", sorted.samples.size()},     {"p50_us", us(sorted.percentile(50))},
                              {"p99_us", us(sorted.percentile(99))},  {"mean_us", us(sorted.mean())},
                              {"min_us", us(sorted.samples.front())}, {"max_us", us(sorted.samples.back())}};
     }
-    fields["sender"] = to_json(of.sum.sender, bench_side::sender);
-    fields["receiver"] = of.sum.receiver ? to_json(*of.sum.receiver, bench_side::receiver) : json(nullptr);
-    const auto limit = of.limit();
+    fields["sender"] = to_json(result.sum.sender, bench_side::sender);
+    fields["receiver"] = result.sum.receiver ? to_json(*result.sum.receiver, bench_side::receiver) : json(nullptr);
+    const auto limit = result.limit();
     static constexpr const char* places[] = {"sender", "receiver", "link", "unknown"};
     const bool is_side = limit.where == bottleneck::place::sender || limit.where == bottleneck::place::receiver;
     fields["limited_by"] = {
@@ -147,24 +147,25 @@ json result_fields(const bench_result& of) {
     return fields;
 }
 
-json interval_fields(const interval& of) {
-    const auto length = as_seconds(of.end - of.begin);
+json interval_fields(const interval& passed) {
+    const auto length = as_seconds(passed.end - passed.begin);
     json fields;
-    fields["begin"] = as_seconds(of.begin);
-    fields["end"] = as_seconds(of.end);
-    fields["bytes"] = of.bytes;
-    fields["bytes_per_second"] = a_second(of.bytes, length);
-    fields["items"] = of.items;
-    fields["items_per_second"] = a_second(of.items, length);
+    fields["begin"] = as_seconds(passed.begin);
+    fields["end"] = as_seconds(passed.end);
+    fields["bytes"] = passed.bytes;
+    fields["bytes_per_second"] = a_second(passed.bytes, length);
+    fields["items"] = passed.items;
+    fields["items_per_second"] = a_second(passed.items, length);
     return fields;
 }
 
-std::string interval_line(const interval& of, workload kind) {
-    const auto length = as_seconds(of.end - of.begin);
-    auto line = formatted("%6.1f-%.1f s", as_seconds(of.begin), as_seconds(of.end));
-    line += "  " + padded(human_bytes(of.bytes), 10) + "  " + padded(rate_text(a_second(of.bytes, length)), 12);
+std::string interval_line(const interval& passed, workload kind) {
+    const auto length = as_seconds(passed.end - passed.begin);
+    auto line = formatted("%6.1f-%.1f s", as_seconds(passed.begin), as_seconds(passed.end));
+    line += "  " + padded(human_bytes(passed.bytes), 10) + "  " + padded(rate_text(a_second(passed.bytes, length)), 12);
     if (kind != workload::stream)
-        line += "  " + padded(plain_number(a_second(of.items, length)), 8) + " " + std::string(to_string(kind)) + "/s";
+        line +=
+            "  " + padded(plain_number(a_second(passed.items, length)), 8) + " " + std::string(to_string(kind)) + "/s";
     return line;
 }
 
@@ -196,32 +197,33 @@ std::string result_text(const json& fields) {
     return text + "limited by: " + fields.at("limited_by").at("text").get<std::string>();
 }
 
-json report_fields(const received_report& of) {
-    const auto length = as_seconds(of.times.elapsed);
+json report_fields(const received_report& report) {
+    const auto length = as_seconds(report.times.elapsed);
     json fields;
     fields["role"] = "receiver";
-    fields["address"] = as_utf8(of.address);
-    if (!of.peer.fingerprint.empty()) put_identity(fields, of.peer);
+    fields["address"] = as_utf8(report.address);
+    if (!report.peer.fingerprint.empty()) put_identity(fields, report.peer);
     fields["seconds"] = length;
-    fields["bytes"] = of.bytes;
-    fields["bytes_per_second"] = a_second(of.bytes, length);
-    fields["items"] = of.items;
-    fields["items_per_second"] = a_second(of.items, length);
-    fields["receiver"] = to_json(of.times, bench_side::receiver);
+    fields["bytes"] = report.bytes;
+    fields["bytes_per_second"] = a_second(report.bytes, length);
+    fields["items"] = report.items;
+    fields["items_per_second"] = a_second(report.items, length);
+    fields["receiver"] = to_json(report.times, bench_side::receiver);
     return fields;
 }
 
-std::string report_text(const received_report& of) {
-    const auto length = as_seconds(of.times.elapsed);
-    std::string text = "received from " + printable(of.address) +
-                       (of.peer.fingerprint.empty() ? std::string() : ", " + describe_peer(of.peer, of.address)) +
-                       ": " + (of.items == 1 ? std::string("1 item") : std::to_string(of.items) + " items") + ", " +
-                       human_bytes(of.bytes) + formatted(" in %.2f s, ", length) +
-                       rate_text(a_second(of.bytes, length)) + "\n    ";
+std::string report_text(const received_report& report) {
+    const auto length = as_seconds(report.times.elapsed);
+    std::string text =
+        "received from " + printable(report.address) +
+        (report.peer.fingerprint.empty() ? std::string() : ", " + describe_peer(report.peer, report.address)) + ": " +
+        (report.items == 1 ? std::string("1 item") : std::to_string(report.items) + " items") + ", " +
+        human_bytes(report.bytes) + formatted(" in %.2f s, ", length) + rate_text(a_second(report.bytes, length)) +
+        "\n    ";
     for (const auto which : {stage::transport, stage::cipher, stage::sink})
-        text += std::string(to_string(which)) + " " + percent(of.times.share(which)) + ", ";
-    return text + "core " + percent(of.times.core_share()) + "; waiting " + percent(of.times.waiting_share()) +
-           formatted("; processors %.2f", of.times.processors());
+        text += std::string(to_string(which)) + " " + percent(report.times.share(which)) + ", ";
+    return text + "core " + percent(report.times.core_share()) + "; waiting " + percent(report.times.waiting_share()) +
+           formatted("; processors %.2f", report.times.processors());
 }
 
 }  // namespace wherry::app::bench

@@ -32,7 +32,7 @@ struct bench_result {
 };
 
 // The fields of the event "bench".
-json result_fields(const bench_result& of);
+json result_fields(const bench_result& result);
 
 // What was done between two moments, counted from the beginning.
 struct interval {
@@ -40,15 +40,15 @@ struct interval {
     std::uint64_t bytes = 0, items = 0;
 };
 
-json interval_fields(const interval& of);
-std::string interval_line(const interval& of, workload kind);
+json interval_fields(const interval& passed);
+std::string interval_line(const interval& passed, workload kind);
 
 // The result as people read it, from the fields of the event. Several lines.
 std::string result_text(const json& fields);
 
 // One connection's, at the receiver.
-json report_fields(const received_report& of);
-std::string report_text(const received_report& of);
+json report_fields(const received_report& report);
+std::string report_text(const received_report& report);
 
 // "1234 MiB/s", "0.12 MiB/s"
 std::string rate_text(double bytes_per_second);

@@ -26,9 +26,9 @@ public:
     // All outlive it.
     measured_sender(const endpoint& here, const made_plugins& plugins, const std::string& destination,
                     const send_options& how, dial_observer& meeting)
-        : to_(here.with_plugins(watched(plugins)), destination, how.timing, how.new_peer, meeting) {}
+        : receiver_dialer_(here.with_plugins(watched(plugins)), destination, how.timing, how.new_peer, meeting) {}
 
-    dialer& to() noexcept { return to_; }
+    dialer& receiver_dialer() noexcept { return receiver_dialer_; }
     const std::shared_ptr<stage_meter>& meter() const noexcept { return meter_; }
 
 private:
@@ -39,19 +39,19 @@ private:
     }
 
     const std::shared_ptr<stage_meter> meter_ = std::make_shared<stage_meter>();
-    dialer to_;
+    dialer receiver_dialer_;
 };
 
 class client {
 public:
-    client(application& with, const effective_options& options, const client_options& how)
-        : with_(with),
+    client(application& app, const effective_options& options, const client_options& how)
+        : app_(app),
           how_(how),
           plugins_(make_plugins(options)),
           destination_(destination_of(options)),
-          here_(make_sender(with, options, plugins_)),
+          here_(make_sender(app, options, plugins_)),
           sending_(send_options_of(options)),
-          meeting_(with, options) {}
+          meeting_(app, options) {}
 
     exit_code run() {
         try {
@@ -70,19 +70,19 @@ private:
             auto& one = *senders_.emplace_back(
                 std::make_unique<measured_sender>(here_, plugins_, destination_, sending_, meeting_));
             auto how = sender_options_of(sending_);
-            how.opener = &one.to();
-            connections_.push_back(
-                std::make_unique<bench_connection>(one.to().connect(), one.meter(), how_.what, how, progress_));
+            how.opener = &one.receiver_dialer();
+            connections_.push_back(std::make_unique<bench_connection>(one.receiver_dialer().connect(), one.meter(),
+                                                                      how_.what, how, progress_));
         }
         for (auto& one : connections_) one->await_entry();
     }
 
     void measure() {
         result_.kind = how_.what.kind;
-        result_.destination = senders_.front()->to().destination();
+        result_.destination = senders_.front()->receiver_dialer().destination();
         result_.transport = plugins_.transport_name;
         result_.cipher = connections_.front()->describe();
-        const signal_watcher::scope stop(with_.signals, [this](unsigned count) { interrupt(count); });
+        const signal_watcher::scope stop(app_.signals, [this](unsigned count) { interrupt(count); });
         std::vector<connection_outcome> outcomes(connections_.size());
         {
             const mutex_lock lock(mutex_);
@@ -138,16 +138,16 @@ private:
         told_ = one;
         told_bytes_ += one.bytes;
         told_items_ += one.items;
-        if (with_.style == output::json)
-            with_.events.write("interval", interval_fields(one));
-        else if (with_.style == output::lines)
-            with_.terminal.result(interval_line(one, how_.what.kind));
+        if (app_.style == output::json)
+            app_.events.write("interval", interval_fields(one));
+        else if (app_.style == output::lines)
+            app_.terminal.result(interval_line(one, how_.what.kind));
     }
 
     void interrupt(unsigned count) {
         if (count > 2) ::_exit(to_status(exit_code::interrupted));
         const std::chrono::milliseconds grace = count == 1 ? stop_grace : std::chrono::seconds(0);
-        with_.signals.end_within(grace);
+        app_.signals.end_within(grace);
         const mutex_lock lock(mutex_);
         progress_.wants_stop = true;
         cut_at_ = std::chrono::steady_clock::now() + grace;
@@ -168,14 +168,14 @@ private:
         }
         auto fields = result_fields(result_);
         fields["exit_code"] = to_status(code);
-        if (with_.style == output::json)
-            with_.events.write("bench", fields);
-        else if (with_.style == output::lines)
-            with_.terminal.result(result_text(fields));
+        if (app_.style == output::json)
+            app_.events.write("bench", fields);
+        else if (app_.style == output::lines)
+            app_.terminal.result(result_text(fields));
         return code;
     }
 
-    application& with_;
+    application& app_;
     const client_options& how_;
     const made_plugins plugins_;
     const std::string destination_;
@@ -200,8 +200,8 @@ private:
 
 }  // namespace
 
-exit_code run_client(application& with, const effective_options& options, const client_options& how) {
-    client one(with, options, how);
+exit_code run_client(application& app, const effective_options& options, const client_options& how) {
+    client one(app, options, how);
     return one.run();
 }
 

@@ -14,6 +14,6 @@ struct client_options {
 };
 
 // Sends to the receiver that the options of a dialer name, and tells what that was like. Throws error.
-exit_code run_client(application& with, const effective_options& options, const client_options& how);
+exit_code run_client(application& app, const effective_options& options, const client_options& how);
 
 }  // namespace wherry::app::bench

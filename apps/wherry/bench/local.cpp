@@ -65,20 +65,20 @@ public:
     // While it lives a signal goes to this process.
     class scope {
     public:
-        scope(interruptible& by, child_process& running) : by_(by) {
-            const mutex_lock lock(by_.mutex_);
-            by_.running_ = &running;
-            if (by_.has_come_) running.signal(SIGINT);
+        scope(interruptible& owner, child_process& running) : owner_(owner) {
+            const mutex_lock lock(owner_.mutex_);
+            owner_.running_ = &running;
+            if (owner_.has_come_) running.signal(SIGINT);
         }
         ~scope() {
-            const mutex_lock lock(by_.mutex_);
-            by_.running_ = nullptr;
+            const mutex_lock lock(owner_.mutex_);
+            owner_.running_ = nullptr;
         }
         scope(const scope&) = delete;
         scope& operator=(const scope&) = delete;
 
     private:
-        interruptible& by_;
+        interruptible& owner_;
     };
 
 private:
@@ -89,9 +89,9 @@ private:
 
 class local_bench {
 public:
-    local_bench(application& with, const effective_options& options, const local_options& how)
-        : with_(with), options_(options), how_(how), values_(values()) {
-        require_no_overlap(with, options);
+    local_bench(application& app, const effective_options& options, const local_options& how)
+        : app_(app), options_(options), how_(how), values_(values()) {
+        require_no_overlap(app, options);
         endpoint_options sides;
         sides.home = home("receiver");
         endpoint(sides).make_key("receiver");
@@ -103,11 +103,11 @@ public:
 
     exit_code run() {
         auto code = exit_code::delivered;
-        const signal_watcher::scope stop(with_.signals, [this](unsigned) { signals_.interrupt(); });
+        const signal_watcher::scope stop(app_.signals, [this](unsigned) { signals_.interrupt(); });
         for (unsigned round = 0; round < how_.rounds; ++round)
             for (const auto& value : values_) {
                 if (code != exit_code::delivered || signals_.has_come()) break;
-                if (is_repeated() && with_.style == output::lines) with_.terminal.result(heading(value, round));
+                if (is_repeated() && app_.style == output::lines) app_.terminal.result(heading(value, round));
                 code = measure(value);
             }
         if (signals_.has_come()) code = exit_code::interrupted;
@@ -134,7 +134,7 @@ private:
         if (name == "cipher") {
             if (!given.empty()) return given;
             std::vector<std::string> found;
-            for (const auto& plugin : with_.plugins.list())
+            for (const auto& plugin : app_.plugins.list())
                 if (plugin.kind == plugin_kind::cipher && plugin.loaded) found.push_back(plugin.name);
             return found;
         }
@@ -201,10 +201,10 @@ private:
                                           "--cipher",
                                           cipher_for(value),
                                           "--log-level",
-                                          with_.options.early_origin("log-level") == origin::built_in
+                                          app_.options.early_origin("log-level") == origin::built_in
                                               ? "error"
-                                              : with_.options.early("log-level").value_or("error")};
-        for (const auto& folder : with_.options.early_all("plugin-dir")) words.push_back("--plugin-dir=" + folder);
+                                              : app_.options.early("log-level").value_or("error")};
+        for (const auto& folder : app_.options.early_all("plugin-dir")) words.push_back("--plugin-dir=" + folder);
         add_given(words, {"handshake-timeout", "io-timeout"}, "ms");
         return words;
     }
@@ -212,7 +212,7 @@ private:
     void add_given(std::vector<std::string>& words, std::initializer_list<const char*> names,
                    const std::string& unit = {}) const {
         for (const auto* const name : names)
-            if (options_.has(name) && options_.given(name).from != origin::built_in)
+            if (options_.has(name) && options_.given(name).source != origin::built_in)
                 words.push_back("--" + std::string(name) + "=" + options_.text(name) + unit);
     }
 
@@ -229,7 +229,7 @@ private:
 
         endpoint_options sender_side;
         sender_side.home = home("sender");
-        sender_side.plugin_directories = with_.options.early_all("plugin-dir");
+        sender_side.plugin_directories = app_.options.early_all("plugin-dir");
         const bool is_keyed = !receiver_is_keyless_;
         if (is_keyed) {
             std::error_code none;
@@ -289,13 +289,13 @@ private:
             event["local"] = true;
             results_.add(value, event);
         }
-        if (with_.style == output::json) return relay(name, event);
-        if (with_.style != output::lines) return;
+        if (app_.style == output::json) return relay(name, event);
+        if (app_.style != output::lines) return;
         if (!is_result) {
             const auto seconds = [&](const char* which) {
                 return std::chrono::round<nanoseconds>(std::chrono::duration<double>(event.at(which).get<double>()));
             };
-            with_.terminal.result(
+            app_.terminal.result(
                 interval_line({seconds("begin"), seconds("end"), event.at("bytes").get<std::uint64_t>(),
                                event.at("items").get<std::uint64_t>()},
                               how_.what.what.kind));
@@ -303,28 +303,28 @@ private:
         }
         const auto text = result_text(event);
         // Of many rounds the sum is what counts.
-        with_.terminal.result(how_.rounds > 1 ? text.substr(0, text.find('\n')) : text + "\n");
+        app_.terminal.result(how_.rounds > 1 ? text.substr(0, text.find('\n')) : text + "\n");
     }
 
     void relay(const std::string& name, json event) {
-        if (with_.style != output::json) return;
+        if (app_.style != output::json) return;
         event.erase("event");
         event.erase("time");
-        with_.events.write(name, event);
+        app_.events.write(name, event);
     }
 
     void tell_comparison(exit_code code) {
         const auto rows = results_.rows();
         if (rows.empty()) return;
         const auto name = how_.compare.name.empty() ? std::string("round") : how_.compare.name;
-        if (with_.style == output::json)
-            with_.events.write("comparison",
-                               {{"name", how_.compare.name}, {"values", rows}, {"exit_code", to_status(code)}});
-        else if (with_.style == output::lines)
-            with_.terminal.result(results_.table(name));
+        if (app_.style == output::json)
+            app_.events.write("comparison",
+                              {{"name", how_.compare.name}, {"values", rows}, {"exit_code", to_status(code)}});
+        else if (app_.style == output::lines)
+            app_.terminal.result(results_.table(name));
     }
 
-    application& with_;
+    application& app_;
     const effective_options& options_;
     const local_options& how_;
     const std::vector<std::string> values_;
@@ -337,8 +337,8 @@ private:
 
 }  // namespace
 
-exit_code run_local(application& with, const effective_options& options, const local_options& how) {
-    local_bench one(with, options, how);
+exit_code run_local(application& app, const effective_options& options, const local_options& how) {
+    local_bench one(app, options, how);
     return one.run();
 }
 

@@ -15,6 +15,6 @@ struct local_options {
 };
 
 // Both sides on this host, each a process of its own, with keys that are thrown away. Throws error.
-exit_code run_local(application& with, const effective_options& options, const local_options& how);
+exit_code run_local(application& app, const effective_options& options, const local_options& how);
 
 }  // namespace wherry::app::bench

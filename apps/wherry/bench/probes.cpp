@@ -22,11 +22,11 @@ thread_local std::weak_ptr<stage_meter> last_read_from;
 
 // ---- The parts ----
 
-std::size_t timed_connection::read_some(mutable_bytes into) {
-    if (way_ == direction::sending) return forwarding_connection::read_some(into);
+std::size_t timed_connection::read_some(mutable_bytes buffer) {
+    if (way_ == direction::sending) return forwarding_connection::read_some(buffer);
     last_read_from = meter_;
     const stage_timer timer(*meter_, stage::transport);
-    return forwarding_connection::read_some(into);
+    return forwarding_connection::read_some(buffer);
 }
 
 void timed_connection::write_all(std::span<const const_bytes> pieces) {
@@ -50,9 +50,9 @@ std::unique_ptr<cipher_session> timed_cipher::handshake(role side, const_bytes p
     return std::make_unique<timed_session>(inner_->handshake(side, prologue, link, verify), meter_, direction::sending);
 }
 
-std::size_t timed_source::read(mutable_bytes into) {
+std::size_t timed_source::read(mutable_bytes buffer) {
     const stage_timer timer(meter_, stage::source);
-    return inner_.read(into);
+    return inner_.read(buffer);
 }
 
 // ---- A receiver ----
@@ -102,7 +102,7 @@ public:
     // From now on a part of what this one measures comes over another connection.
     void join(const connection_tally& other) {
         const mutex_lock lock(mutex_);
-        further_.push_back({other.meter_, other.meter_->sum()});
+        extra_.push_back({other.meter_, other.meter_->sum()});
     }
 
     // The same one for the same `inner`; null where there is no memory.
@@ -141,13 +141,13 @@ private:
 
     stage_times sum() const WHERRY_REQUIRES(mutex_) {
         auto all = meter_->sum();
-        for (const auto& one : further_) all = total(all, difference(one.meter->sum(), one.before));
+        for (const auto& one : extra_) all = total(all, difference(one.meter->sum(), one.before));
         return all;
     }
 
     const std::shared_ptr<stage_meter> meter_;
     mutex mutex_;
-    std::vector<further_connection> further_ WHERRY_GUARDED_BY(mutex_);
+    std::vector<further_connection> extra_ WHERRY_GUARDED_BY(mutex_);
     std::vector<std::unique_ptr<timed_group>> groups_ WHERRY_GUARDED_BY(mutex_);  // one for each sink that can do so
     bool is_measuring_ WHERRY_GUARDED_BY(mutex_) = false;
     std::string address_ WHERRY_GUARDED_BY(mutex_);
@@ -163,9 +163,9 @@ public:
         : inner_(std::move(inner)), tally_(std::move(tally)) {}
 
     std::uint64_t offset() const noexcept override { return inner_->offset(); }
-    std::size_t read_back(std::uint64_t position, mutable_bytes into) override {
+    std::size_t read_back(std::uint64_t position, mutable_bytes buffer) override {
         const stage_timer timer(tally_->meter(), stage::sink);
-        return inner_->read_back(position, into);
+        return inner_->read_back(position, buffer);
     }
     void write(const_bytes bytes) override {
         const stage_timer timer(tally_->meter(), stage::sink);
@@ -217,7 +217,7 @@ void timed_group::finish_group(std::span<ending> all) noexcept {
 
 struct receiving_probe::implementation {
     implementation(cipher& inner, sink& store, std::function<void(const received_report&)> told)
-        : tell(std::move(told)), protection(*this, inner), into(*this, store) {}
+        : tell(std::move(told)), protection(*this, inner), watched_store(*this, store) {}
 
     class watched_listener final : public listener {
     public:
@@ -235,7 +235,7 @@ struct receiving_probe::implementation {
 
     class watching_cipher final : public cipher {
     public:
-        watching_cipher(implementation& of, cipher& inner) noexcept : of_(of), inner_(inner) {}
+        watching_cipher(implementation& owner, cipher& inner) noexcept : owner_(owner), inner_(inner) {}
         std::unique_ptr<cipher_session> handshake(role side, const_bytes prologue, stream& link,
                                                   const peer_verifier& verify) override {
             auto opened = inner_.handshake(side, prologue, link, verify);
@@ -243,54 +243,54 @@ struct receiving_probe::implementation {
             if (!meter) throw error(errc::internal, "a handshake without a connection");
             // The core shows a sink the same object as the channel has.
             const auto* const peer = &opened->peer();
-            of_.add(peer, meter);
+            owner_.add(peer, meter);
             return std::make_unique<timed_session>(std::move(opened), std::move(meter), direction::receiving,
-                                                   [this, peer] { of_.remove(peer); });
+                                                   [this, peer] { owner_.remove(peer); });
         }
         bool is_insecure() const noexcept override { return inner_.is_insecure(); }
 
     private:
-        implementation& of_;
+        implementation& owner_;
         cipher& inner_;
     };
 
     // The answer to the question for a report.
     class report_delivery final : public delivery {
     public:
-        report_delivery(implementation& of, const identity& peer, std::shared_ptr<connection_tally> tally)
-            : of_(of), peer_(peer), tally_(std::move(tally)) {}
+        report_delivery(implementation& owner, const identity& peer, std::shared_ptr<connection_tally> tally)
+            : owner_(owner), peer_(peer), tally_(std::move(tally)) {}
         void write(const_bytes) override { throw error(errc::refused, "a question for a report has no content"); }
         void finish(response& answer) override {
             auto report = tally_->take(peer_);
             if (!report) report = received_report{{}, peer_, 0, 0, {}};
             json told = {{"wherry_bench", report_version}, {"items", report->items}, {"bytes", report->bytes}};
             told.update(to_json(report->times, bench_side::receiver));
-            if (report->items > 0) of_.tell(*report);
+            if (report->items > 0) owner_.tell(*report);
             answer.append(told.dump());
         }
         void abort(partial) noexcept override {}
 
     private:
-        implementation& of_;
+        implementation& owner_;
         const identity peer_;
         const std::shared_ptr<connection_tally> tally_;
     };
 
     class watching_sink final : public sink {
     public:
-        watching_sink(implementation& of, sink& inner) noexcept : of_(of), inner_(inner) {}
-        std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override {
-            auto tally = of_.find(from.who);
+        watching_sink(implementation& owner, sink& inner) noexcept : owner_(owner), inner_(inner) {}
+        std::unique_ptr<delivery> begin(const offer& what, const offering_peer& peer) override {
+            auto tally = owner_.find(peer.who);
             if (what.kind == item_kind::data && what.name == report_name)
-                return std::make_unique<report_delivery>(of_, from.who, std::move(tally));
-            tally->began(from.address);
+                return std::make_unique<report_delivery>(owner_, peer.who, std::move(tally));
+            tally->began(peer.address);
             const stage_timer timer(tally->meter(), stage::sink);
-            return std::make_unique<timed_delivery>(inner_.begin(what, from), tally);
+            return std::make_unique<timed_delivery>(inner_.begin(what, peer), tally);
         }
         void interrupt() noexcept override { inner_.interrupt(); }
 
     private:
-        implementation& of_;
+        implementation& owner_;
         sink& inner_;
     };
 
@@ -327,23 +327,23 @@ struct receiving_probe::implementation {
 
     const std::function<void(const received_report&)> tell;
     watching_cipher protection;
-    watching_sink into;
+    watching_sink watched_store;
     mutex tallies_mutex;
     std::map<const identity*, std::shared_ptr<connection_tally>> tallies WHERRY_GUARDED_BY(tallies_mutex);
 };
 
-receiving_probe::receiving_probe(cipher& protection, sink& into, std::function<void(const received_report&)> tell)
-    : implementation_(std::make_unique<implementation>(protection, into, std::move(tell))) {}
+receiving_probe::receiving_probe(cipher& protection, sink& store, std::function<void(const received_report&)> tell)
+    : implementation_(std::make_unique<implementation>(protection, store, std::move(tell))) {}
 
 receiving_probe::~receiving_probe() = default;
 
-std::unique_ptr<listener> receiving_probe::watch(std::unique_ptr<listener> from) {
-    return std::make_unique<implementation::watched_listener>(std::move(from));
+std::unique_ptr<listener> receiving_probe::watch(std::unique_ptr<listener> inner) {
+    return std::make_unique<implementation::watched_listener>(std::move(inner));
 }
 
 cipher& receiving_probe::watched_cipher() noexcept { return implementation_->protection; }
 
-sink& receiving_probe::watched_sink() noexcept { return implementation_->into; }
+sink& receiving_probe::watched_sink() noexcept { return implementation_->watched_store; }
 
 void receiving_probe::joined(const identity* peer, const identity* other) { implementation_->join(peer, other); }
 

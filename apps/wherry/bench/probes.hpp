@@ -28,7 +28,7 @@ public:
         : forwarding_connection(std::move(inner)), meter_(std::move(meter)), way_(way) {}
 
     using connection::write_all;
-    std::size_t read_some(mutable_bytes into) override;
+    std::size_t read_some(mutable_bytes buffer) override;
     void write_all(std::span<const const_bytes> pieces) override;
 
 private:
@@ -96,7 +96,7 @@ public:
     timed_source(source& inner, stage_meter& meter) noexcept : inner_(inner), meter_(meter) {}
 
     const offer& what() const noexcept override { return inner_.what(); }
-    std::size_t read(mutable_bytes into) override;
+    std::size_t read(mutable_bytes buffer) override;
     void seek(std::uint64_t position) override { inner_.seek(position); }
     bool may_wait() const noexcept override { return inner_.may_wait(); }
 
@@ -124,10 +124,10 @@ class receiving_probe {
 public:
     // All outlive it. `tell` gets what a sender asked for, before the sender does, and what it had not asked for when
     // its connection ended.
-    receiving_probe(cipher& protection, sink& into, std::function<void(const received_report&)> tell);
+    receiving_probe(cipher& protection, sink& store, std::function<void(const received_report&)> tell);
     ~receiving_probe();
 
-    std::unique_ptr<listener> watch(std::unique_ptr<listener> from);
+    std::unique_ptr<listener> watch(std::unique_ptr<listener> inner);
     cipher& watched_cipher() noexcept;
     sink& watched_sink() noexcept;
     // The one connection carries a part of what comes over the other. They are told apart by where the identities are

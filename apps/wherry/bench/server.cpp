@@ -21,22 +21,22 @@ namespace {
 // Tells of peers that come and go; of what they send the probe tells.
 class bench_observer final : public server_observer {
 public:
-    bench_observer(application& with, receiving_probe& probe, std::function<void()> all_have_gone)
-        : with_(with), probe_(probe), all_have_gone_(std::move(all_have_gone)) {}
+    bench_observer(application& app, receiving_probe& probe, std::function<void()> all_have_gone)
+        : app_(app), probe_(probe), all_have_gone_(std::move(all_have_gone)) {}
 
     void connected(connection_id id, std::string_view address, const identity& peer, std::string_view cipher) override {
         {
             const mutex_lock lock(mutex_);
             open_[id] = &peer;
         }
-        with_.log->info("connected to {} with {}", printable(address), cipher);
-        if (with_.style != output::json) return;
+        app_.log->info("connected to {} with {}", printable(address), cipher);
+        if (app_.style != output::json) return;
         json fields;
         fields["connection"] = id;
         fields["address"] = as_utf8(address);
         put_identity(fields, peer);
         fields["cipher"] = cipher;
-        with_.events.write("connected", fields);
+        app_.events.write("connected", fields);
     }
 
     void joined(connection_id id, connection_id other) override {
@@ -45,26 +45,26 @@ public:
             const auto whole = open_.find(other);
             if (whole != open_.end()) probe_.joined(open_.at(id), whole->second);
         }
-        if (with_.style == output::json) with_.events.write("joined", {{"connection", id}, {"with", other}});
+        if (app_.style == output::json) app_.events.write("joined", {{"connection", id}, {"with", other}});
     }
 
     void delivered(connection_id, transfer_id, const offer& what, const delivery_result& result) override {
         if (result.ok()) return;
-        with_.log->warn("{} was not received: {}", describe_item(what), printable(result.text));
+        app_.log->warn("{} was not received: {}", describe_item(what), printable(result.text));
         const mutex_lock lock(mutex_);
         if (!first_cause_) first_cause_ = exit_code_for(*result.failure, result.is_remote ? side::remote : side::here);
     }
 
     void disconnected(connection_id id, std::string_view address, const std::optional<error>& failure) override {
-        if (failure) with_.log->warn("the connection of {} failed: {}", printable(address), printable(failure->what()));
-        if (with_.style == output::json) {
+        if (failure) app_.log->warn("the connection of {} failed: {}", printable(address), printable(failure->what()));
+        if (app_.style == output::json) {
             json fields;
             fields["connection"] = id;
             fields["address"] = as_utf8(address);
             fields["ok"] = !failure;
             fields["status"] = failure ? to_string(failure->code()) : "ok";
             if (failure) fields["error"] = as_utf8(failure->what());
-            with_.events.write("disconnected", fields);
+            app_.events.write("disconnected", fields);
         }
         bool was_last = false;
         {
@@ -82,7 +82,7 @@ public:
     }
 
 private:
-    application& with_;
+    application& app_;
     receiving_probe& probe_;
     const std::function<void()> all_have_gone_;
     mutable mutex mutex_;
@@ -109,22 +109,22 @@ private:
 
 class server {
 public:
-    server(application& with, const effective_options& options, const std::string& address, bench::serving how)
-        : with_(with),
+    server(application& app, const effective_options& options, const std::string& address, bench::serving how)
+        : app_(app),
           options_(options),
           how_(how),
           address_(address),
           plugins_(make_plugins(options)),
           sink_(options.make_sink(to_string(plugin_kind::sink))),
           probe_(*plugins_.protection, *sink_, [this](const received_report& report) { tell(report); }),
-          here_(make_endpoint(with, options, watched_plugins())) {
-        require_secure(with, options, *plugins_.protection);
-        require_no_overlap(with, options);
+          here_(make_endpoint(app, options, watched_plugins())) {
+        require_secure(app, options, *plugins_.protection);
+        require_no_overlap(app, options);
     }
 
     exit_code run() {
-        app::serving running(with_);
-        bench_observer observer(with_, probe_, [&] {
+        app::serving running(app_);
+        bench_observer observer(app_, probe_, [&] {
             if (how_ == bench::serving::once) running.end();
         });
         receiver_options how;
@@ -138,7 +138,7 @@ public:
                     {[this](const receiver& listening) { tell_listening(listening); }, nullptr});
         const auto code =
             how_ == bench::serving::once && !running.was_stopped() ? observer.outcome() : exit_code::delivered;
-        if (with_.style == output::json) with_.events.write("done", {{"exit_code", to_status(code)}});
+        if (app_.style == output::json) app_.events.write("done", {{"exit_code", to_status(code)}});
         return code;
     }
 
@@ -151,35 +151,35 @@ private:
     }
 
     void tell_listening(const receiver& listening) {
-        const auto own = plugins_.protection->is_insecure() ? std::nullopt : own_public_key(with_, options_);
-        if (with_.style == output::json) {
+        const auto own = plugins_.protection->is_insecure() ? std::nullopt : own_public_key(app_, options_);
+        if (app_.style == output::json) {
             auto fields = listening_fields(listening, plugins_.cipher_name);
             fields["sink"] = options_.chosen(plugin_kind::sink).name();
             put_own_key(fields, own);
-            with_.events.write("listening", fields);
-        } else if (with_.style == output::lines) {
-            with_.terminal.result(listening_line(listening, own) + "; measure with: wherry bench --to " +
-                                  shell_quoted(listening.address()));
+            app_.events.write("listening", fields);
+        } else if (app_.style == output::lines) {
+            app_.terminal.result(listening_line(listening, own) + "; measure with: wherry bench --to " +
+                                 shell_quoted(listening.address()));
         }
     }
 
     void tell(const received_report& report) {
-        if (with_.style == output::json)
-            with_.events.write("bench", report_fields(report));
-        else if (with_.style == output::lines)
-            with_.terminal.result(report_text(report));
+        if (app_.style == output::json)
+            app_.events.write("bench", report_fields(report));
+        else if (app_.style == output::lines)
+            app_.terminal.result(report_text(report));
     }
 
     void refused(const identity& peer) {
-        with_.log->error("a sender was not let in: its key {} is not authorised; to let it in: {}", peer.fingerprint,
-                         authorize_command(peer.public_key, {}));
-        if (with_.style != output::json) return;
+        app_.log->error("a sender was not let in: its key {} is not authorised; to let it in: {}", peer.fingerprint,
+                        authorize_command(peer.public_key, {}));
+        if (app_.style != output::json) return;
         json fields;
         put_identity(fields, peer);
-        with_.events.write("refused_peer", fields);
+        app_.events.write("refused_peer", fields);
     }
 
-    application& with_;
+    application& app_;
     const effective_options& options_;
     const bench::serving how_;
     const std::string address_;
@@ -191,8 +191,8 @@ private:
 
 }  // namespace
 
-exit_code run_server(application& with, const effective_options& options, const std::string& address, serving how) {
-    return server(with, options, address, how).run();
+exit_code run_server(application& app, const effective_options& options, const std::string& address, serving how) {
+    return server(app, options, address, how).run();
 }
 
 }  // namespace wherry::app::bench

@@ -153,24 +153,24 @@ double side_times::processors() const noexcept {
     return longest.count() > 0 ? seconds(cpu.user + cpu.system) / seconds(longest) : 0;
 }
 
-json to_json(const side_times& of, bench_side side) {
+json to_json(const side_times& times, bench_side side) {
     json told;
-    told["connections"] = of.connections;
-    told["seconds"] = seconds(of.longest);
-    told["connection_seconds"] = seconds(of.elapsed);
-    told["cpu"] = {{"user_seconds", seconds(of.cpu.user)},
-                   {"system_seconds", seconds(of.cpu.system)},
-                   {"processors", of.processors()}};
+    told["connections"] = times.connections;
+    told["seconds"] = seconds(times.longest);
+    told["connection_seconds"] = seconds(times.elapsed);
+    told["cpu"] = {{"user_seconds", seconds(times.cpu.user)},
+                   {"system_seconds", seconds(times.cpu.system)},
+                   {"processors", times.processors()}};
     auto& stages = told["stages"];
     for (const auto which : stages_of(side)) {
-        const auto& time = of.stages[index(which)];
-        json row = {{"share", of.share(which)}, {"seconds", seconds(time.wall)}};
+        const auto& time = times.stages[index(which)];
+        json row = {{"share", times.share(which)}, {"seconds", seconds(time.wall)}};
         if (which == stage::transport) row["blocked_seconds"] = seconds(time.blocked);
         row["calls"] = time.calls;
         stages[std::string(to_string(which))] = std::move(row);
     }
-    stages["core"] = {{"share", of.core_share()}, {"seconds", of.core_share() * seconds(of.whole())}};
-    told["waiting_share"] = of.waiting_share();
+    stages["core"] = {{"share", times.core_share()}, {"seconds", times.core_share() * seconds(times.whole())}};
+    told["waiting_share"] = times.waiting_share();
     return told;
 }
 
@@ -212,12 +212,12 @@ std::string bottleneck::sentence() const {
 namespace {
 
 // What a side is at when it does not wait.
-std::optional<stage> busiest(const side_times& of) {
+std::optional<stage> busiest(const side_times& times) {
     std::optional<stage> which;
-    double most = of.core_share();
+    double most = times.core_share();
     for (const auto candidate : {stage::source, stage::cipher, stage::transport, stage::sink}) {
-        const auto& time = of.stages[index(candidate)];
-        const auto whole = seconds(of.whole());
+        const auto& time = times.stages[index(candidate)];
+        const auto whole = seconds(times.whole());
         const auto share = whole > 0 ? seconds(time.wall - time.blocked) / whole : 0;
         if (share > most) {
             most = share;

@@ -113,7 +113,7 @@ struct side_times {
 enum class bench_side { sender, receiver };
 
 // The stages that a side has, with "core" for the rest.
-json to_json(const side_times& of, bench_side side);
+json to_json(const side_times& times, bench_side side);
 // What to_json wrote, at the other end of a link. Throws error(errc::protocol).
 side_times side_times_from(const json& told);
 

@@ -40,9 +40,9 @@ struct reply {
     reply(std::vector<std::byte> bytes) : response(std::move(bytes)) {}
 
     // It failed, for this reason; a response may go with it.
-    static reply failed(errc code, const std::string& why, reply with = {}) {
-        with.failure.emplace(code, why);
-        return with;
+    static reply failed(errc code, const std::string& why, reply answer = {}) {
+        answer.failure.emplace(code, why);
+        return answer;
     }
     // The same with the receiver's own word for how it ended, beside the transfer's status: "indexed".
     reply as(std::string_view word) && {
@@ -80,7 +80,7 @@ public:
     ~callback_sink() override;
 
     // Refuses with errc::exhausted what is beyond the limits.
-    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& from) override;
+    std::unique_ptr<delivery> begin(const offer& what, const offering_peer& peer) override;
 
 private:
     class collecting;

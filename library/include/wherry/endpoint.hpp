@@ -34,9 +34,9 @@ struct endpoint_options {
     // Gets the messages of plugins, the senders that a receiver refuses, and the lines of known_hosts and
     // authorized_keys that cannot be parsed. Called from any thread, several at once; must not throw. Empty: no log.
     std::function<void(host_environment::level, const std::string&)> log;
-    // Asked for the passphrase of a key that has one: fills `into`, and returns the length. From any thread, which all
-    // others that use this endpoint wait for: it must not wait for them. None: such a key cannot be used.
-    std::function<std::size_t(const std::string& prompt, std::span<char> into)> ask_secret;
+    // Asked for the passphrase of a key that has one: fills `answer`, and returns the length. From any thread, which
+    // all others that use this endpoint wait for: it must not wait for them. None: such a key cannot be used.
+    std::function<std::size_t(const std::string& prompt, std::span<char> answer)> ask_secret;
 };
 
 // Plugins that a program has made itself, for an endpoint that loads none: with options of its own, or wrapped to be

@@ -49,8 +49,8 @@ public:
     // free; what is left out is the transport's default: "tcp://" listens for every host. Throws error: bad_input for
     // what is wrong with the address, the plugins or the key, and what listening throws.
     receiver(const endpoint& here, std::string_view address, delivery_callback callback, receiver_options options = {});
-    // `into` outlives the receiver; it may be a plugin's.
-    receiver(const endpoint& here, std::string_view address, sink& into, receiver_options options = {});
+    // `store` outlives the receiver; it may be a plugin's.
+    receiver(const endpoint& here, std::string_view address, sink& store, receiver_options options = {});
     // As stop(0), and waits for the thread of start(). REQUIRES: run() has returned where it was called.
     ~receiver();
     receiver(const receiver&) = delete;

@@ -24,7 +24,7 @@ constexpr bool is_out_of_room(errc code, bool is_remote) noexcept { return is_re
 
 struct next_attempt {
     unsigned number;  // of the attempts after the first failure, from 1 on
-    unsigned of;
+    unsigned total;
     std::chrono::milliseconds wait;  // before it
 };
 

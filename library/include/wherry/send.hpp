@@ -21,7 +21,7 @@ class item {
 public:
     explicit item(std::function<void(sending_plan&)> plan) : plan_(std::move(plan)) {}
     // Adds what it stands for.
-    void plan(sending_plan& into) const { plan_(into); }
+    void plan(sending_plan& all) const { plan_(all); }
 
 private:
     std::function<void(sending_plan&)> plan_;

@@ -70,7 +70,7 @@ public:
     text_source(offer what, std::string text) noexcept : what_(std::move(what)), text_(std::move(text)) {}
 
     const offer& what() const noexcept override { return what_; }
-    std::size_t read(mutable_bytes into) override;
+    std::size_t read(mutable_bytes buffer) override;
     void seek(std::uint64_t position) override;
 
 private:
@@ -86,7 +86,7 @@ public:
     file_source(const std::filesystem::path& path, std::string name, resuming resume, symlinks links);
 
     const offer& what() const noexcept override { return what_; }
-    std::size_t read(mutable_bytes into) override;
+    std::size_t read(mutable_bytes buffer) override;
     void seek(std::uint64_t position) override;
 
     // When anything about the file last changed: who writes can put the other time back, but not this one.
@@ -95,7 +95,7 @@ public:
 private:
     void check_unchanged();
     [[noreturn]] void fail_changed() const;
-    std::size_t read_at(std::uint64_t position, mutable_bytes into);
+    std::size_t read_at(std::uint64_t position, mutable_bytes buffer);
 
     offer what_;
     unique_fd fd_;
@@ -111,7 +111,7 @@ public:
     pipe_source(int fd, std::string name);
 
     const offer& what() const noexcept override { return what_; }
-    std::size_t read(mutable_bytes into) override;
+    std::size_t read(mutable_bytes buffer) override;
     bool may_wait() const noexcept override { return true; }
 
     // True once something was taken out of it, which nobody can read again. From any thread.
