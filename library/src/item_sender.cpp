@@ -42,62 +42,62 @@ void item_sender::give_up_what_cannot_be_read_again() {
 }
 
 // Opens and announces; nothing if it failed, which was told then.
-std::optional<item_sender::waiting> item_sender::announce(engine::sender& sender, std::size_t index) {
+std::optional<item_sender::waiting> item_sender::announce(engine::sender& link, std::size_t index) {
     const auto& item = plan_.items[index];
-    std::shared_ptr<source> from;
+    std::shared_ptr<source> content;
     try {
-        from = open_item(item, wants_resume(item) ? resuming::wanted : resuming::no);
+        content = open_item(item, wants_resume(item) ? resuming::wanted : resuming::no);
     } catch (const error& e) {
         results_.failed(index, e);
         return std::nullopt;
     }
-    auto pipe = std::dynamic_pointer_cast<pipe_source>(from);
+    auto pipe = std::dynamic_pointer_cast<pipe_source>(content);
     if (pipe) {
         pipe_ = pipe;
         pipe_item_ = index;
     }
-    const auto id = sender.announce(*from, attempt_at(index, *from));
+    const auto id = link.announce(*content, attempt_at(index, *content));
     results_.bind(id, index, std::move(pipe));
-    return waiting{index, id, std::move(from)};
+    return waiting{index, id, std::move(content)};
 }
 
 // Without further attempts a receiver need not remember anything.
-delivery_attempt item_sender::attempt_at(std::size_t index, const source& from) {
+delivery_attempt item_sender::attempt_at(std::size_t index, const source& content) {
     if (repeat_ == repeats::no) return {};
     if (deliveries_.size() <= index) deliveries_.resize(plan_.items.size());
     auto& delivery = deliveries_[index];
     timespec changed{};
-    if (const auto* const file = dynamic_cast<const file_source*>(&from)) changed = file->changed();
-    const bool is_same = delivery.id && delivery.what == from.what() && delivery.changed.tv_sec == changed.tv_sec &&
+    if (const auto* const file = dynamic_cast<const file_source*>(&content)) changed = file->changed();
+    const bool is_same = delivery.id && delivery.what == content.what() && delivery.changed.tv_sec == changed.tv_sec &&
                          delivery.changed.tv_nsec == changed.tv_nsec;
     // What has changed since is another delivery, even if the one before has arrived.
-    if (!is_same) delivery = {make_delivery_id(), from.what(), changed};
+    if (!is_same) delivery = {make_delivery_id(), content.what(), changed};
     return {delivery.id, is_same && results_.may_have_arrived(index)};
 }
 
-void item_sender::send(engine::sender& sender, std::size_t first) {
+void item_sender::send(engine::sender& link, std::size_t first) {
     const auto& items = plan_.items;
     const auto most_ahead = most_announced_ahead();
-    std::deque<waiting> ahead;
+    std::deque<waiting> queue;
     std::size_t next_to_announce = first;
     for (auto i = first; i < items.size(); ++i) {
         if (items[i].problem || results_.has_result(i)) continue;
         next_to_announce = std::max(next_to_announce, i);
-        for (; next_to_announce < items.size() && next_to_announce < i + looked_ahead && ahead.size() < most_ahead;
+        for (; next_to_announce < items.size() && next_to_announce < i + looked_ahead && queue.size() < most_ahead;
              ++next_to_announce) {
             if (items[next_to_announce].problem || results_.has_result(next_to_announce) ||
                 !wants_resume(items[next_to_announce]))
                 continue;
-            if (auto announced = announce(sender, next_to_announce)) ahead.push_back(std::move(*announced));
+            if (auto announced = announce(link, next_to_announce)) queue.push_back(std::move(*announced));
         }
         std::optional<waiting> current;
-        if (!ahead.empty() && ahead.front().item == i) {
-            current = std::move(ahead.front());
-            ahead.pop_front();
+        if (!queue.empty() && queue.front().item == i) {
+            current = std::move(queue.front());
+            queue.pop_front();
         } else if (!wants_resume(items[i])) {
-            current = announce(sender, i);
+            current = announce(link, i);
         }
-        if (current) sender.send(current->id, *current->from);
+        if (current) link.send(current->id, *current->content);
     }
 }
 

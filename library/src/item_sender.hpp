@@ -25,7 +25,7 @@ public:
         : plan_(plan), results_(results), resume_(resume), repeat_(repeat) {}
 
     // Sends every item from `first` on that has no result and no problem. Throws as engine::sender::send().
-    void send(engine::sender& sender, std::size_t first = 0);
+    void send(engine::sender& link, std::size_t first = 0);
 
     bool has_anything_left(std::size_t first = 0) const;
     // Before another attempt: what cannot be had again gets its result.
@@ -36,7 +36,7 @@ private:
     struct waiting {
         std::size_t item;
         transfer_id id;
-        std::shared_ptr<source> from;
+        std::shared_ptr<source> content;
     };
     // What an item is offered as, again and again.
     struct offered_delivery {
@@ -46,8 +46,8 @@ private:
     };
 
     bool wants_resume(const planned_item& item) const;
-    std::optional<waiting> announce(engine::sender& sender, std::size_t index);
-    delivery_attempt attempt_at(std::size_t index, const source& from);
+    std::optional<waiting> announce(engine::sender& link, std::size_t index);
+    delivery_attempt attempt_at(std::size_t index, const source& content);
 
     const sending_plan& plan_;
     result_book& results_;

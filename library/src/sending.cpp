@@ -51,7 +51,7 @@ struct sending::implementation {
           plan(all),
           options(given),
           use(how),
-          to(here, destination, options.timing, options.new_peer, or_nobody(options.meeting)),
+          receiver_dialer(here, destination, options.timing, options.new_peer, or_nobody(options.meeting)),
           observer(or_nobody(options.observer)),
           book(plan, observer, options.progress,
                options.retry > 0 ? result_book::attempts::several : result_book::attempts::one, failures),
@@ -167,8 +167,8 @@ struct sending::implementation {
         now = phase::connecting;
         try {
             auto how = sender_options_of(options);
-            how.opener = &to;
-            auto opened = to.connect();
+            how.opener = &receiver_dialer;
+            auto opened = receiver_dialer.connect();
             require_not_stopped();
             link = std::make_unique<engine::sender>(std::move(opened), how, book);
         } catch (...) {
@@ -315,7 +315,7 @@ struct sending::implementation {
     const sending_plan& plan;
     const send_options options;
     const link_use use;
-    dialer to;
+    dialer receiver_dialer;
     send_observer& observer;
     result_book book;
     item_sender items;
@@ -340,7 +340,7 @@ sending::sending(const endpoint& here, std::string_view destination, const sendi
 
 sending::~sending() = default;
 
-const std::string& sending::destination() const noexcept { return implementation_->to.destination(); }
+const std::string& sending::destination() const noexcept { return implementation_->receiver_dialer.destination(); }
 void sending::plan_has_grown() { implementation_->book.plan_has_grown(); }
 bool sending::has_anything_left(std::size_t first) const { return implementation_->items.has_anything_left(first); }
 void sending::deliver(std::size_t first) { implementation_->deliver(first); }

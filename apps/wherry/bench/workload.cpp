@@ -29,9 +29,9 @@ const std::vector<std::byte>& pattern() {
     static const std::vector<std::byte> bytes = [] {
         std::vector<std::byte> made(std::size_t{4} << 20);
         std::mt19937_64 numbers(20261121);
-        for (std::size_t at = 0; at < made.size(); at += sizeof(std::uint64_t)) {
+        for (std::size_t position = 0; position < made.size(); position += sizeof(std::uint64_t)) {
             const auto number = numbers();
-            std::memcpy(&made[at], &number, sizeof number);
+            std::memcpy(&made[position], &number, sizeof number);
         }
         return made;
     }();
@@ -61,9 +61,9 @@ class memory_source final : public source {
 public:
     memory_source(offer what, const_bytes content) noexcept : what_(std::move(what)), content_(content) {}
     const offer& what() const noexcept override { return what_; }
-    std::size_t read(mutable_bytes into) override {
-        const auto now = std::min(into.size(), content_.size());
-        if (now > 0) std::memcpy(into.data(), content_.data(), now);
+    std::size_t read(mutable_bytes buffer) override {
+        const auto now = std::min(buffer.size(), content_.size());
+        if (now > 0) std::memcpy(buffer.data(), content_.data(), now);
         content_ = content_.subspan(now);
         return now;
     }
@@ -87,24 +87,24 @@ public:
 
     const offer& what() const noexcept override { return what_; }
 
-    std::size_t read(mutable_bytes into) override {
+    std::size_t read(mutable_bytes buffer) override {
         // The clock starts with the first byte.
         const auto now = std::chrono::steady_clock::now();
         if (!deadline_) deadline_ = time_ ? now + *time_ : std::chrono::steady_clock::time_point::max();
         if (left_ == 0 || now >= *deadline_ || progress_.wants_stop) return 0;
-        const auto got = take(into.first(std::min<std::uint64_t>(into.size(), left_)));
+        const auto got = take(buffer.first(std::min<std::uint64_t>(buffer.size(), left_)));
         left_ -= got;
         progress_.bytes += got;
         return got;
     }
 
 private:
-    std::size_t take(mutable_bytes into) {
-        if (file_) return file_->read(into);
-        const auto& from = pattern();
-        const auto got = std::min(into.size(), from.size() - position_);
-        std::memcpy(into.data(), &from[position_], got);
-        position_ = (position_ + got) % from.size();
+    std::size_t take(mutable_bytes buffer) {
+        if (file_) return file_->read(buffer);
+        const auto& bytes = pattern();
+        const auto got = std::min(buffer.size(), bytes.size() - position_);
+        std::memcpy(buffer.data(), &bytes[position_], got);
+        position_ = (position_ + got) % bytes.size();
         return got;
     }
 
@@ -184,8 +184,8 @@ std::string_view to_string(workload which) noexcept { return workload_names[stat
 
 nanoseconds latencies::percentile(double percent) const {
     const auto rank = std::ceil(percent / 100 * static_cast<double>(samples.size()));
-    const auto at = std::clamp<std::size_t>(static_cast<std::size_t>(rank), 1, samples.size());
-    return samples[at - 1];
+    const auto index = std::clamp<std::size_t>(static_cast<std::size_t>(rank), 1, samples.size());
+    return samples[index - 1];
 }
 
 nanoseconds latencies::mean() const {
@@ -194,13 +194,13 @@ nanoseconds latencies::mean() const {
 }
 
 struct bench_connection::implementation {
-    implementation(std::unique_ptr<secure_channel> over, std::shared_ptr<stage_meter> given,
+    implementation(std::unique_ptr<secure_channel> channel, std::shared_ptr<stage_meter> given,
                    const workload_options& what, const sender_options& how, bench_progress& progress)
         : meter(std::move(given)),
           options(what),
           progress(progress),
           counted(progress),
-          sender(std::move(over), how, counted) {
+          sender(std::move(channel), how, counted) {
         const auto id = make_delivery_id();
         constexpr bool lower_case = false;
         name = "wherry-bench-" + Botan::hex_encode(reinterpret_cast<const std::uint8_t*>(id.data()), 4, lower_case);
@@ -276,13 +276,13 @@ struct bench_connection::implementation {
         send(message);
     }
 
-    void send_singles(latencies& into) {
-        into.samples.reserve(options.singles);
+    void send_singles(latencies& times) {
+        times.samples.reserve(options.singles);
         for (std::uint64_t i = 0; i < options.singles && !progress.wants_stop; ++i) {
             const auto before = meter->clock().wall();
             send_message();
             sender.settle();
-            into.samples.push_back(meter->clock().wall() - before);
+            times.samples.push_back(meter->clock().wall() - before);
         }
     }
 
@@ -339,9 +339,9 @@ struct bench_connection::implementation {
     bool has_settled = false;
 };
 
-bench_connection::bench_connection(std::unique_ptr<secure_channel> over, std::shared_ptr<stage_meter> meter,
+bench_connection::bench_connection(std::unique_ptr<secure_channel> channel, std::shared_ptr<stage_meter> meter,
                                    const workload_options& what, const sender_options& how, bench_progress& progress)
-    : implementation_(std::make_unique<implementation>(std::move(over), std::move(meter), what, how, progress)) {}
+    : implementation_(std::make_unique<implementation>(std::move(channel), std::move(meter), what, how, progress)) {}
 
 bench_connection::~bench_connection() = default;
 

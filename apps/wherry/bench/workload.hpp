@@ -70,7 +70,7 @@ struct connection_outcome {
 class bench_connection {
 public:
     // What is referred to outlives it.
-    bench_connection(std::unique_ptr<secure_channel> over, std::shared_ptr<stage_meter> meter,
+    bench_connection(std::unique_ptr<secure_channel> channel, std::shared_ptr<stage_meter> meter,
                      const workload_options& what, const sender_options& how, bench_progress& progress);
     ~bench_connection();
 
