@@ -47,6 +47,9 @@ claimed_delivery::claimed_delivery(std::shared_ptr<delivery_under_way> shared) n
 
 claimed_delivery::~claimed_delivery() {
     const mutex_lock lock(shared_->mutex);
+    // Neither finished nor aborted, because memory ran out on the way there.
+    if (shared_->target)
+        shared_->target->abort(shared_->wants_resume ? delivery::partial::keep : delivery::partial::drop);
     shared_->end();
 }
 

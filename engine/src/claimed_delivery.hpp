@@ -75,6 +75,7 @@ class claimed_delivery {
 public:
     claimed_delivery();
     explicit claimed_delivery(std::shared_ptr<delivery_under_way> shared) noexcept;
+    // Aborts what was begun and is neither finished nor aborted.
     ~claimed_delivery();
 
     void begin(const std::function<std::unique_ptr<delivery>()>& begin_in_sink);

@@ -220,13 +220,8 @@ void extra_connections::cut(const error& why) noexcept {
 
 void extra_connections::stop() noexcept {
     cut(error(errc::disconnected, "the connection was closed from this side"));
-    // None is added once it is over.
-    std::vector<lane*> started;
-    {
-        const mutex_lock lock(mutex_);
-        for (const auto& one : lanes_) started.push_back(one.get());
-    }
-    for (auto* const one : started) {
+    // Nobody changes them once it is over; and their threads take the lock.
+    for (const auto& one : lanes_) {
         if (one->reading_thread.joinable()) one->reading_thread.join();
         if (one->writing_thread.joinable()) one->writing_thread.join();
     }

@@ -42,7 +42,7 @@ public:
     // has been told.
     void conclude(std::chrono::milliseconds time);
     // Ends them. Idempotent.
-    void stop() noexcept;
+    void stop() noexcept WHERRY_UNCHECKED_LOCKS;
 
 private:
     struct lane;

@@ -61,6 +61,12 @@ void finisher::finish(std::span<ended_delivery> group) noexcept {
     try {
         finish_and_tell(group, check_.find_objection());
     } catch (const std::exception&) {
+        // Without memory for more than this. What still has its delivery was not finished.
+        for (auto& one : group)
+            if (one.delivery) {
+                one.delivery.reset();
+                one.result.failure = errc::exhausted;
+            }
         channel_.link().abort();
     }
     try {
@@ -135,7 +141,8 @@ void finisher::send_answers() noexcept {
         answered = std::exchange(answered_, {});
         writer_.transmit(answers_);
     } catch (const std::exception&) {
-        channel_.link().abort();
+        // No BYE: it would say that everything was answered.
+        return channel_.link().abort();
     }
     answered.clear();
     if (state_.is_drained()) writer_.say_bye_soon();

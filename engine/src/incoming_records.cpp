@@ -20,13 +20,9 @@ constexpr std::size_t max_join_bytes = frame_header_bytes + 128;
 
 }  // namespace
 
-incoming_records::incoming_records(secure_channel& channel, link_writer& writer,
-                                   const engine::receiver_options& options, std::shared_ptr<last_heard> heard)
-    : channel_(channel),
-      writer_(writer),
-      joinable_(options.joinable),
-      reserve_(options.reserve),
-      heard_(std::move(heard)) {}
+incoming_records::incoming_records(secure_channel& channel, link_writer& writer, std::shared_ptr<last_heard> heard,
+                                   std::optional<engine::joinable> joinable, const descriptor_reserve* reserve)
+    : channel_(channel), writer_(writer), joinable_(joinable), reserve_(reserve), heard_(std::move(heard)) {}
 
 incoming_records::~incoming_records() { close(); }
 
@@ -36,7 +32,7 @@ void incoming_records::begin() {
     reader_.emplace(channel_.link(), channel_.protection(), channel_.timing().io_timeout, heard_);
 }
 
-std::optional<std::uint64_t> incoming_records::find_what_it_joins(bool is_drained) {
+std::optional<std::uint64_t> incoming_records::find_what_it_joins(const std::function<bool()>& is_drained) {
     begin();
     // A longer record waits where it is until its turn has come.
     if (!reader_->is_next_short(max_join_bytes + channel_.protection().overhead())) return std::nullopt;
@@ -45,7 +41,7 @@ std::optional<std::uint64_t> incoming_records::find_what_it_joins(bool is_draine
     byte_reader frames(*first_record_, "a record of the peer");
     const auto wish = decode_join(take_frame(frames).payload);
     try {
-        if (channel_.side() != role::responder || !joinable_ || is_drained)
+        if (channel_.side() != role::responder || !joinable_ || is_drained())
             throw error(errc::refused, "nothing can be joined here");
         const auto place = joinable_->registry.redeem(wish.token, channel_.peer());
         joined_lane_ = place.buffer->add(channel_.shared_link());
@@ -104,24 +100,29 @@ void incoming_records::on_streams(const frame& got) {
     // At most a quarter of the free descriptors, two for each connection.
     if (reserve_) count = std::min(count, reserve_->free_beyond_reserve() / 8);
     streams_frame granted;
-    if (count > 0) {
-        merged_ = std::make_shared<reorder_buffer>(heard_);
-        try {
-            first_reader_ = std::jthread([this] {
-                try {
-                    merged_->read(merged_->first(), *reader_);
-                } catch (const std::exception&) {
-                    // next() throws it.
-                }
-            });
-            granted.count = static_cast<std::uint16_t>(count);
-            granted.token = joinable_->registry.grant(merged_, channel_.peer(), count, joinable_->number);
-        } catch (const std::system_error&) {
-            merged_.reset();
-            granted.count = 0;
-        }
+    if (count > 0 && start_merging()) {
+        granted.count = static_cast<std::uint16_t>(count);
+        granted.token = joinable_->registry.grant(merged_, channel_.peer(), count, joinable_->number);
     }
     writer_.transmit_unnumbered(frame_type::streams, 0, encode(granted));
+}
+
+// Returns false if there is no thread to be had.
+bool incoming_records::start_merging() {
+    merged_ = std::make_shared<reorder_buffer>(heard_);
+    try {
+        first_reader_ = std::jthread([this] {
+            try {
+                merged_->read(merged_->first(), *reader_);
+            } catch (const std::exception&) {
+                // next() throws it.
+            }
+        });
+        return true;
+    } catch (const std::system_error&) {
+        merged_.reset();
+        return false;
+    }
 }
 
 void incoming_records::expect_end() noexcept {

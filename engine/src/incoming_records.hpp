@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -16,20 +17,23 @@
 
 namespace wherry {
 
-// The records that a receiver's peer sends, in their order, over one connection or several; also the records of a
-// connection that has joined another receiver.
-// Used by the thread that reads.
+// The records that a peer sends, in their order, over one connection or several; also the records of a connection that
+// has joined another receiver. Used by the thread that reads.
 class incoming_records {
 public:
-    // All that is referred to outlives it. `heard` has the time of what last came.
-    incoming_records(secure_channel& channel, link_writer& writer, const engine::receiver_options& options,
-                     std::shared_ptr<last_heard> heard);
+    // All that is referred to outlives it. `heard` (may be null) has the time of what last came. Without `joinable`
+    // further connections cannot join. Without `reserve` they may use the last descriptors.
+    incoming_records(secure_channel& channel, link_writer& writer, std::shared_ptr<last_heard> heard = nullptr,
+                     std::optional<engine::joinable> joinable = std::nullopt,
+                     const descriptor_reserve* reserve = nullptr);
     // Cuts the further connections.
     ~incoming_records();
 
+    // Completes the channel's opening; an initiator learns here whether it was let in. Idempotent.
+    void begin();
     // Waits for the first record. If it is a JOIN, this connection joins the receiver that it names, and the number of
-    // that one is returned. Throws if it may not join. REQUIRES: nothing was read yet.
-    std::optional<std::uint64_t> find_what_it_joins(bool is_drained);
+    // that one is returned. Throws if it may not join, or if `is_drained` says so then. REQUIRES: nothing was read yet.
+    std::optional<std::uint64_t> find_what_it_joins(const std::function<bool()>& is_drained);
     // Whether it has joined; read_joined() then reads as long as the other receiver lasts.
     bool has_joined() const noexcept { return joined_ != nullptr; }
     void read_joined();
@@ -48,7 +52,7 @@ public:
     void close() noexcept;
 
 private:
-    void begin();
+    bool start_merging();
     [[noreturn]] void refuse_join(const error& why);
     const_bytes in_order(const_bytes record);
 

@@ -28,7 +28,7 @@ join_token join_registry::grant(std::shared_ptr<reorder_buffer> buffer, const id
 
 void join_registry::withdraw(const reorder_buffer& buffer) noexcept {
     const mutex_lock lock(mutex_);
-    permissions_.remove_if([&](const permission& one) { return one.destination.at.get() == &buffer; });
+    permissions_.remove_if([&](const permission& one) { return one.destination.buffer.get() == &buffer; });
 }
 
 join_registry::place join_registry::redeem(const join_token& token, const identity& peer) {

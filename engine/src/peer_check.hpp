@@ -31,6 +31,8 @@ public:
             // Otherwise a folder of a thousand files would be refused, and logged, a thousand times.
             if (why.code() == errc::auth_failed) final_ = why;
             return why;
+        } catch (...) {
+            return error(errc::internal, "the check of the peer failed with an exception of unknown type");
         }
     }
 

@@ -23,7 +23,7 @@ struct receiver::implementation {
           gate(observer),
           writer(*channel),
           transfers(*channel, sink, writer, gate, options),
-          records(*channel, writer, options, transfers.heard()) {}
+          records(*channel, writer, transfers.heard(), options.joinable, options.reserve) {}
 
     ~implementation() {
         if (!has_left) channel->link().abort();
@@ -143,7 +143,7 @@ receiver::receiver(std::unique_ptr<secure_channel> channel, sink& sink, receivin
 receiver::~receiver() = default;
 
 std::optional<std::uint64_t> receiver::find_what_it_joins() {
-    return implementation_->records.find_what_it_joins(implementation_->transfers.is_drained());
+    return implementation_->records.find_what_it_joins([this] { return implementation_->transfers.is_drained(); });
 }
 
 void receiver::serve() { implementation_->serve(); }

@@ -10,10 +10,10 @@
 #include <utility>
 
 #include "extra_connections.hpp"
+#include "incoming_records.hpp"
 #include "link_writer.hpp"
 #include "observer_gate.hpp"
 #include "outgoing.hpp"
-#include "record.hpp"
 #include "refused_offers.hpp"
 #include "wherry/as_error.hpp"
 #include "wherry/clocks.hpp"
@@ -28,6 +28,7 @@ struct sender::implementation {
           writer(*channel,
                  wants_more(*channel, options) ? link_writer::numbering::ordered : link_writer::numbering::none),
           transfers(*channel, options, writer, gate),
+          records(*channel, writer),
           refused(*channel, writer) {
         if (wants_more(*channel, options))
             extra.emplace(*channel, writer, *options.opener, std::min(options.streams, limits::max_streams), gate);
@@ -45,11 +46,12 @@ struct sender::implementation {
 
     // Before anything is sent.
     void begin() {
-        if (std::exchange(has_begun, true)) return;
+        if (has_begun) return;
         // A receiver that is busy with its disk does not read, and yet says PING: how long a write takes tells nothing.
         // The reader finds out that a peer is gone, and then ends the write.
         channel->link().set_write_timeout(std::chrono::milliseconds(0));
         if (extra) extra->ask();
+        has_begun = true;
         try {
             reader = std::jthread([this] { read(); });
         } catch (const std::system_error&) {
@@ -89,9 +91,8 @@ struct sender::implementation {
     // The reader thread.
     void read() noexcept {
         try {
-            channel->complete();
+            records.begin();
             transfers.let_in();
-            record_reader records(channel->link(), channel->protection(), channel->timing().io_timeout);
             while (!has_peer_left) {
                 const auto record = records.next();
                 if (!record) {
@@ -126,9 +127,7 @@ struct sender::implementation {
                                                                      : refused.require_offered(got);
             case frame_type::result: return transfers.on_result(got);
             case frame_type::bye: has_peer_left = true; return;
-            case frame_type::streams:
-                if (!extra) throw error(errc::protocol, "the peer grants connections that were not asked for");
-                return extra->on_answer(got);
+            case frame_type::streams: return extra ? extra->on_answer(got) : records.on_streams(got);
             case frame_type::offer: return refused.on_offer(got);
             case frame_type::data:
             case frame_type::compressed_data:
@@ -169,8 +168,10 @@ struct sender::implementation {
     sending_gate gate;
     link_writer writer;
     outgoing_transfers transfers;
-    refused_offers refused;      // of the reader thread
-    bool has_peer_left = false;  // of the reader thread
+    // Of the reader thread.
+    incoming_records records;
+    refused_offers refused;
+    bool has_peer_left = false;
     bool has_begun = false, has_left = false;
     std::atomic<bool> is_cancelled = false;
     std::optional<extra_connections> extra;

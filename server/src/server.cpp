@@ -67,7 +67,7 @@ struct server::implementation {
         const connection_id id_;
     };
 
-    implementation(listener& listener, sink& sink, server_protocol protocol, server_options options,
+    implementation(wherry::listener& listener, wherry::sink& sink, server_protocol protocol, server_options options,
                    server_observer& observer)
         : listener(listener),
           sink(sink),
@@ -306,7 +306,8 @@ struct server::implementation {
     clock::time_point cut_at WHERRY_GUARDED_BY(mutex) = clock::time_point::max();
 };
 
-server::server(listener& listener, sink& sink, server_protocol protocol, server_options options, server_observer& observer)
+server::server(listener& listener, sink& sink, server_protocol protocol, server_options options,
+               server_observer& observer)
     : implementation_(std::make_unique<implementation>(listener, sink, std::move(protocol), options, observer)) {}
 
 server::~server() = default;

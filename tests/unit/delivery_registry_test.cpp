@@ -539,6 +539,20 @@ TEST_F(bounds, a_claim_that_is_given_up_leaves_nothing) {
     EXPECT_EQ(known.remembered(), 0u);
 }
 
+TEST_F(bounds, a_claim_that_ends_with_its_delivery_unfinished_aborts_it) {
+    recording_sink into;
+    {
+        const auto claimed = take(id_of(1));
+        claimed.delivery->begin([&] {
+            offer what;
+            what.name = "x";
+            return into.begin(what, {"", who});
+        });
+    }
+    EXPECT_TRUE(into.has_call("drop x"));
+    EXPECT_EQ(known.remembered(), 0u);
+}
+
 // ---- A wait for another connection ----
 
 // Two connections of one peer want the same item, and the older one was heard of just now. A ping is due in an hour.

@@ -320,7 +320,7 @@ TEST(join_registry, a_wrong_token_and_a_wrong_peer_are_refused_alike) {
     EXPECT_EQ(of_token.code(), errc::auth_failed);
     EXPECT_EQ(of_peer.code(), errc::auth_failed);
     EXPECT_STREQ(of_token.what(), of_peer.what());
-    EXPECT_EQ(registry.redeem(token, somebody("a")).at, merge) << "that used nothing up";
+    EXPECT_EQ(registry.redeem(token, somebody("a")).buffer, merge) << "that used nothing up";
 }
 
 TEST(join_registry, what_was_withdrawn_lets_nobody_join) {

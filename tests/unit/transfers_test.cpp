@@ -1290,6 +1290,33 @@ TEST_F(transfers_test, a_side_that_only_sends_refuses_offers) {
     EXPECT_EQ(at_sender_.answers.at("x").text, "this side only sends");
 }
 
+// A sender that would have more connections, and sends numbered records meanwhile, is refused item by item, too.
+TEST_F(transfers_test, a_side_that_only_sends_grants_no_connections) {
+    struct : stream_opener {
+        std::shared_ptr<connection> dial() override { throw error(errc::internal, "nobody asked for this"); }
+        std::unique_ptr<secure_channel> open(std::shared_ptr<connection>) override { return nullptr; }
+    } opener;
+    link_.emplace();
+    auto other = std::async(std::launch::async, [this] {
+        engine::sender sending(open_channel(role::responder, std::move(link_->responder)), {}, at_receiver_);
+        sending.settle();
+        at_sender_.wait_for_answer("y");
+        sending.finish();
+    });
+    sender_options options;
+    options.streams = 2;
+    options.opener = &opener;
+    sender_.emplace(open_channel(role::initiator, std::move(link_->initiator)), options, at_sender_);
+    for (const auto* const name : {"x", "y"}) {
+        text_source item(name, "1");
+        sender_->send(item);
+    }
+    sender_->settle();
+    EXPECT_FALSE(finish());
+    other.get();
+    for (const auto* const name : {"x", "y"}) EXPECT_EQ(at_sender_.answers.at(name).text, "this side only sends");
+}
+
 // ---- Compressed content ----
 
 // Text that shrinks to a fraction.
