@@ -11,6 +11,7 @@
 #include "bench/local.hpp"
 #include "bench/server.hpp"
 #include "dial_report.hpp"
+#include "serving.hpp"
 #include "wherry/limits.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
@@ -103,30 +104,29 @@ void choose_sink(application& app) {
     if (app.options.early_origin("sink") != origin::command_line) app.options.choose(plugin_kind::sink, "null");
 }
 
+// The ADDRESS that was given, if one was.
+std::optional<std::string> only_argument(const effective_options& options) {
+    const auto arguments = plain_arguments(options);
+    if (arguments.size() > 1)
+        throw error(errc::bad_input,
+                    "there is an argument too many: '" + printable(arguments[1]) + "'; one ADDRESS is taken");
+    return arguments.empty() ? std::nullopt : std::optional(arguments.front());
+}
+
 exit_code serve(application& app) {
     choose_sink(app);
-    for (const auto& argument : app.options.early_arguments()) {
-        const auto scheme = split_destination(argument).scheme;
-        if (scheme.empty()) continue;
-        if (app.options.early_origin("transport") != origin::command_line)
-            app.options.choose(plugin_kind::transport, scheme);
-        break;
-    }
+    choose_transport_by_address(app);
     const auto options = app.read_options(all_kinds);
     require_absent(options,
                    {"accept-new-peer", "workload", "time", "bytes", "source", "files", "messages", "size", "singles",
                     "senders", "streams", "interval", "compare", "rounds"},
                    "with --serve; the side with --to says what is sent");
-    const auto arguments = plain_arguments(options);
-    if (arguments.size() > 1)
-        throw error(errc::bad_input,
-                    "there is an argument too many: '" + printable(arguments[1]) + "'; one ADDRESS is taken");
     std::string address;
-    if (!arguments.empty()) {
-        const auto parts = split_destination(arguments.front());
+    if (const auto given = only_argument(options)) {
+        const auto parts = split_destination(*given);
         const auto& transport = options.chosen(plugin_kind::transport).name();
         if (!parts.scheme.empty() && parts.scheme != transport)
-            throw error(errc::bad_input, "'" + printable(arguments.front()) + "' is for the transport " + parts.scheme +
+            throw error(errc::bad_input, "'" + printable(*given) + "' is for the transport " + parts.scheme +
                                              ", but the transport is " + transport + "; leave --transport out");
         address = parts.address;
     }
@@ -144,12 +144,8 @@ exit_code run_here(application& app) {
     choose_sink(app);
     const auto options = app.read_options(all_kinds);
     require_absent(options, {"once", "accept-new-peer"}, "with --local, which has both sides");
-    const auto arguments = plain_arguments(options);
-    if (arguments.size() > 1)
-        throw error(errc::bad_input,
-                    "there is an argument too many: '" + printable(arguments[1]) + "'; one ADDRESS is taken");
     bench::local_options how;
-    how.address = arguments.empty() ? "127.0.0.1:0" : arguments.front();
+    how.address = only_argument(options).value_or("127.0.0.1:0");
     how.what = read_client_options(options);
     // There is more than one to measure, mostly, and no network whose mood changes.
     constexpr std::chrono::seconds short_time{3};

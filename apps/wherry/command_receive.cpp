@@ -147,13 +147,7 @@ std::string read_address(const effective_options& options) {
 }
 
 exit_code run(application& app) {
-    for (const auto& argument : app.options.early_arguments()) {
-        const auto scheme = split_destination(argument).scheme;
-        if (scheme.empty()) continue;
-        if (app.options.early_origin("transport") != origin::command_line)
-            app.options.choose(plugin_kind::transport, scheme);
-        break;
-    }
+    choose_transport_by_address(app);
     std::vector<plugin_kind> kinds = {plugin_kind::transport, plugin_kind::sink};
     if (!app.options.early_flag("raw")) kinds.push_back(plugin_kind::cipher);
     const auto options = app.read_options(kinds);

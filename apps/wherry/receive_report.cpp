@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "receive_report.hpp"
 
+#include "serving.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
@@ -79,13 +80,7 @@ void receive_report::connected(connection_id id, std::string_view address, const
         peers_[id] = {std::string(address), peer};
     }
     app_.log->info("connection {} from {}: {} {}", id, printable(address), describe_peer(peer, "no key"), cipher);
-    if (app_.style != output::json) return;
-    json fields;
-    fields["connection"] = id;
-    fields["address"] = as_utf8(address);
-    put_identity(fields, peer);
-    fields["cipher"] = cipher;
-    app_.events.write("connected", fields);
+    if (app_.style == output::json) app_.events.write("connected", connected_fields(id, address, peer, cipher));
 }
 
 void receive_report::joined(connection_id id, connection_id other) {
@@ -94,11 +89,7 @@ void receive_report::joined(connection_id id, connection_id other) {
         peers_[id].has_joined_another = true;
     }
     app_.log->info("connection {} carries a part of connection {}", id, other);
-    if (app_.style != output::json) return;
-    json fields;
-    fields["connection"] = id;
-    fields["with"] = other;
-    app_.events.write("joined", fields);
+    if (app_.style == output::json) app_.events.write("joined", {{"connection", id}, {"with", other}});
 }
 
 receive_report::peer_entry receive_report::entry(connection_id id) const {
@@ -178,15 +169,7 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
                       "connection {} from {} failed: {}", id, printable(address), printable(failure->what()));
     else
         app_.log->info("connection {} from {} has ended", id, printable(address));
-    if (app_.style == output::json) {
-        json fields;
-        fields["connection"] = id;
-        fields["address"] = as_utf8(address);
-        fields["ok"] = !failure.has_value();
-        fields["status"] = failure ? to_string(failure->code()) : "ok";
-        if (failure) fields["error"] = as_utf8(failure->what());
-        app_.events.write("disconnected", fields);
-    }
+    if (app_.style == output::json) app_.events.write("disconnected", disconnected_fields(id, address, failure));
     // How it ended is told of the connection that it had joined.
     if ((was_connected && !is_one_of_several) || is_raw_) {
         if (failure) {

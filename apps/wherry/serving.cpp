@@ -42,6 +42,35 @@ void serving::end() noexcept {
     if (auto* const running = running_.load()) running->stop();
 }
 
+void choose_transport_by_address(application& app) {
+    for (const auto& argument : app.options.early_arguments()) {
+        const auto scheme = split_destination(argument).scheme;
+        if (scheme.empty()) continue;
+        if (app.options.early_origin("transport") != origin::command_line)
+            app.options.choose(plugin_kind::transport, scheme);
+        return;
+    }
+}
+
+json connected_fields(connection_id id, std::string_view address, const identity& peer, std::string_view cipher) {
+    json fields;
+    fields["connection"] = id;
+    fields["address"] = as_utf8(address);
+    put_identity(fields, peer);
+    fields["cipher"] = cipher;
+    return fields;
+}
+
+json disconnected_fields(connection_id id, std::string_view address, const std::optional<error>& failure) {
+    json fields;
+    fields["connection"] = id;
+    fields["address"] = as_utf8(address);
+    fields["ok"] = !failure;
+    fields["status"] = failure ? to_string(failure->code()) : "ok";
+    if (failure) fields["error"] = as_utf8(failure->what());
+    return fields;
+}
+
 json listening_fields(const receiver& running, const std::optional<std::string>& cipher) {
     const auto parts = split_destination(running.address());
     json fields;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "application.hpp"
 #include "wherry/receiver.hpp"
@@ -37,6 +38,13 @@ private:
     std::atomic<receiver*> running_{nullptr};
     std::atomic<bool> was_stopped_{false};
 };
+
+// Uses the transport that the scheme of an argument names, unless the command line chooses one.
+void choose_transport_by_address(application& app);
+
+// The events "connected" and "disconnected".
+json connected_fields(connection_id id, std::string_view address, const identity& peer, std::string_view cipher);
+json disconnected_fields(connection_id id, std::string_view address, const std::optional<error>& failure);
 
 // What a "listening" event begins with. `cipher` is null for raw peers.
 json listening_fields(const receiver& running, const std::optional<std::string>& cipher);

@@ -30,13 +30,7 @@ public:
             open_[id] = &peer;
         }
         app_.log->info("connected to {} with {}", printable(address), cipher);
-        if (app_.style != output::json) return;
-        json fields;
-        fields["connection"] = id;
-        fields["address"] = as_utf8(address);
-        put_identity(fields, peer);
-        fields["cipher"] = cipher;
-        app_.events.write("connected", fields);
+        if (app_.style == output::json) app_.events.write("connected", connected_fields(id, address, peer, cipher));
     }
 
     void joined(connection_id id, connection_id other) override {
@@ -57,15 +51,7 @@ public:
 
     void disconnected(connection_id id, std::string_view address, const std::optional<error>& failure) override {
         if (failure) app_.log->warn("the connection of {} failed: {}", printable(address), printable(failure->what()));
-        if (app_.style == output::json) {
-            json fields;
-            fields["connection"] = id;
-            fields["address"] = as_utf8(address);
-            fields["ok"] = !failure;
-            fields["status"] = failure ? to_string(failure->code()) : "ok";
-            if (failure) fields["error"] = as_utf8(failure->what());
-            app_.events.write("disconnected", fields);
-        }
+        if (app_.style == output::json) app_.events.write("disconnected", disconnected_fields(id, address, failure));
         bool was_last = false;
         {
             const mutex_lock lock(mutex_);
