@@ -8,6 +8,7 @@
 
 #include "bench/bench_report.hpp"
 #include "dial_report.hpp"
+#include "wherry/clocks.hpp"
 #include "wherry/mutex.hpp"
 #include "wherry/text.hpp"
 
@@ -16,9 +17,6 @@ namespace wherry::app::bench {
 namespace {
 
 using namespace std::chrono_literals;
-
-// After an interruption: what is on its way may still be answered within this.
-constexpr std::chrono::seconds stop_grace{3};
 
 // One sender: what is measured of it, over all connections that carry what it sends.
 class measured_sender {
@@ -146,7 +144,7 @@ private:
 
     void interrupt(unsigned count) {
         if (count > 2) ::_exit(to_status(exit_code::interrupted));
-        const std::chrono::milliseconds grace = count == 1 ? stop_grace : std::chrono::seconds(0);
+        const std::chrono::milliseconds grace = count == 1 ? clocks::cancel_grace : std::chrono::seconds(0);
         app_.signals.end_within(grace);
         const mutex_lock lock(mutex_);
         progress_.wants_stop = true;
