@@ -77,7 +77,7 @@ struct receiver::implementation {
     wherry::server server;
 
     std::exception_ptr failure;  // of the thread, when it has ended
-    std::jthread thread;         // last: it uses what is above
+    std::jthread thread;
 };
 
 receiver::receiver(const endpoint& here, std::string_view address, delivery_callback callback, receiver_options options)
@@ -88,7 +88,11 @@ receiver::receiver(const endpoint& here, std::string_view address, delivery_call
 receiver::receiver(const endpoint& here, std::string_view address, sink& store, receiver_options options)
     : implementation_(std::make_unique<implementation>(here, address, nullptr, &store, options)) {}
 
-receiver::~receiver() { stop(std::chrono::milliseconds(0)); }
+receiver::~receiver() {
+    stop(std::chrono::milliseconds(0));
+    // Here, because a callback may still call stop(), which needs the implementation.
+    if (implementation_->thread.joinable()) implementation_->thread.join();
+}
 
 const std::string& receiver::address() const noexcept { return implementation_->address; }
 
