@@ -76,9 +76,9 @@ void decode_offer(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations());
 }
 
-void decode_result_frame(benchmark::State& state) {
+void decode_result(benchmark::State& state) {
     const auto payload = encode(result_frame{std::nullopt, "", std::vector<std::byte>(64)});
-    for (auto _ : state) benchmark::DoNotOptimize(decode_result(payload));
+    for (auto _ : state) benchmark::DoNotOptimize(wherry::decode_result(payload));
     state.SetItemsProcessed(state.iterations());
 }
 
@@ -151,7 +151,7 @@ void reference_copy(benchmark::State& state) {
 BENCHMARK(reference_copy)->Name("reference/copy");
 BENCHMARK(encode_offer);
 BENCHMARK(decode_offer);
-BENCHMARK(decode_result_frame);
+BENCHMARK(decode_result);
 BENCHMARK(fill_records)->Arg(64)->Arg(4 * kib)->Arg(64 * kib);
 BENCHMARK(take_records_apart)->Arg(64)->Arg(4 * kib)->Arg(64 * kib)->Arg(256 * kib - 14);
 BENCHMARK(small_records);
