@@ -130,7 +130,7 @@ void claimed_delivery::finish_group(std::span<ending> all) {
     inner.reserve(all.size());
     outer.reserve(all.size());
     for (auto& one : all) {
-        auto& shared = *one.of->shared_;
+        auto& shared = *one.target->shared_;
         locks.emplace_back(shared.mutex);
         try {
             inner.push_back({&shared.still_ours(), one.answer, std::nullopt});
@@ -144,7 +144,7 @@ void claimed_delivery::finish_group(std::span<ending> all) {
     for (std::size_t i = 0; i < inner.size(); ++i) {
         auto& one = *outer[i];
         one.failure = std::move(inner[i].failure);
-        one.of->remember(one.failure ? &*one.failure : nullptr, *one.answer);
+        one.target->remember(one.failure ? &*one.failure : nullptr, *one.answer);
     }
 }
 

@@ -90,7 +90,7 @@ public:
     // Not null where several can be finished together.
     group_commit* commits_with() const noexcept;
     struct ending {
-        claimed_delivery* of;
+        claimed_delivery* target;
         collected_response* answer;
         std::optional<error> failure;
     };

@@ -21,7 +21,6 @@
 #include "link_writer.hpp"
 #include "observer_gate.hpp"
 #include "peer_check.hpp"
-#include "wherry/clocks.hpp"
 #include "wherry/secure_channel.hpp"
 #include "wherry/sink.hpp"
 #include "wherry/transfer.hpp"
@@ -35,9 +34,6 @@ namespace wherry {
 // A delivery whose END has come is given to the finisher, unless its sink finishes at once.
 class incoming_transfers {
 public:
-    // How long what has come waits for the delivery before it to be finished.
-    static constexpr std::chrono::milliseconds finish_patience = clocks::finish_patience;
-
     // All that is referred to outlives it.
     incoming_transfers(secure_channel& channel, sink& sink, link_writer& writer, receiving_gate& gate,
                        const engine::receiver_options& options);

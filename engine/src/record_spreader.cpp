@@ -29,9 +29,8 @@ bool record_spreader::is_spreading() const {
 
 void record_spreader::put(record_buffer& record) {
     mutex_lock lock(mutex_);
-    has_free_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return !free_.empty() || failure_ || is_stopped_; });
+    has_free_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return !free_.empty() || failure_; });
     if (failure_) throw *failure_;
-    if (is_stopped_) throw error(errc::disconnected, "the connection was closed from this side");
     free_.back()->take_over(record);  // may throw, and then it stays free
     auto taken = std::move(free_.back());
     free_.pop_back();
@@ -39,12 +38,12 @@ void record_spreader::put(record_buffer& record) {
     has_ready_.notify_one();
 }
 
-void record_spreader::serve(writer& who, const write& output) {
+void record_spreader::serve(writer& lane, const write& output) {
     mutex_lock lock(mutex_);
-    has_let_in_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return who.is_in_ || failure_ || is_stopped_; });
+    has_let_in_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return lane.is_in_ || failure_; });
     for (;;) {
-        has_ready_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return !ready_.empty() || failure_ || is_stopped_; });
-        if (failure_ || is_stopped_) return;
+        has_ready_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return !ready_.empty() || failure_; });
+        if (failure_) return;
         auto next = std::move(ready_.front());
         ready_.pop_front();
         lock.unlock();
@@ -56,13 +55,13 @@ void record_spreader::serve(writer& who, const write& output) {
     }
 }
 
-void record_spreader::let_in(const std::vector<writer*>& who) {
-    std::vector<std::unique_ptr<record_buffer>> fresh(buffers_for_each_writer * who.size());
+void record_spreader::let_in(const std::vector<writer*>& lanes) {
+    std::vector<std::unique_ptr<record_buffer>> fresh(buffers_for_each_writer * lanes.size());
     for (auto& one : fresh)
         one = std::make_unique<record_buffer>(record_bytes_, overhead_, record_buffer::numbering::ordered);
     const mutex_lock lock(mutex_);
     for (auto& one : fresh) free_.push_back(std::move(one));
-    for (auto* const one : who) one->is_in_ = true;
+    for (auto* const one : lanes) one->is_in_ = true;
     is_spreading_ = true;
     has_let_in_.notify_all();
     has_free_.notify_all();
@@ -71,14 +70,6 @@ void record_spreader::let_in(const std::vector<writer*>& who) {
 void record_spreader::fail(const error& why) noexcept {
     const mutex_lock lock(mutex_);
     if (!failure_) failure_ = why;
-    has_ready_.notify_all();
-    has_free_.notify_all();
-    has_let_in_.notify_all();
-}
-
-void record_spreader::stop() noexcept {
-    const mutex_lock lock(mutex_);
-    is_stopped_ = true;
     has_ready_.notify_all();
     has_free_.notify_all();
     has_let_in_.notify_all();

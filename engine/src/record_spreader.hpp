@@ -46,14 +46,14 @@ public:
         friend class record_spreader;
         bool is_in_ = false;  // guarded by the spreader's mutex
     };
-    // The loop of a writer's thread, until stop() or a failure, which it throws.
-    void serve(writer& who, const write& output);
+    // Writes records with `output` on a writer's thread, once it is let in; returns after fail(). Throws what `output`
+    // throws.
+    void serve(writer& lane, const write& output);
     // From now on records go to these. Puts what was written directly before everything else.
-    void let_in(const std::vector<writer*>& who);
+    void let_in(const std::vector<writer*>& lanes);
 
     // What is not written yet is dropped. Idempotent.
     void fail(const error& why) noexcept;
-    void stop() noexcept;
 
 private:
     struct numbered {
@@ -68,7 +68,6 @@ private:
     std::vector<std::unique_ptr<record_buffer>> free_ WHERRY_GUARDED_BY(mutex_);
     std::uint64_t next_number_ WHERRY_GUARDED_BY(mutex_) = 0;
     bool is_spreading_ WHERRY_GUARDED_BY(mutex_) = false;
-    bool is_stopped_ WHERRY_GUARDED_BY(mutex_) = false;
     std::optional<error> failure_ WHERRY_GUARDED_BY(mutex_);
 };
 

@@ -23,10 +23,10 @@ timer& timer::shared() {
     return *other;
 }
 
-timer::ticket timer::set(std::chrono::milliseconds after, std::function<void()> ring) {
+timer::ticket timer::set(std::chrono::milliseconds delay, std::function<void()> ring) {
     std::call_once(start_, [this] { std::jthread([this] { run(); }).detach(); });
     const mutex_lock lock(mutex_);
-    const auto when = clock::now() + after;
+    const auto when = clock::now() + delay;
     const auto which = ++last_;
     const auto known = times_.emplace(which, when).first;
     try {

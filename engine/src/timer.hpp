@@ -21,9 +21,9 @@ public:
     static timer& shared();
 
     using ticket = std::uint64_t;
-    // Calls ring() once, `after` that time. It must return soon and not throw. Throws std::system_error if there is no
+    // Calls ring() once, after `delay`. It must return soon and not throw. Throws std::system_error if there is no
     // thread to be had for it.
-    ticket set(std::chrono::milliseconds after, std::function<void()> ring);
+    ticket set(std::chrono::milliseconds delay, std::function<void()> ring);
     // When this returns, that one rings no more and is not ringing. Not to be called by what rings.
     void cancel(ticket which) noexcept;
 

@@ -121,7 +121,7 @@ TEST(record_spreader, numbers_go_on_from_what_was_written_directly) {
         for (const auto& [writer, numbers] : written) EXPECT_TRUE(std::is_sorted(numbers.begin(), numbers.end()));
         EXPECT_TRUE(written[2].empty());
     }
-    spreader.stop();
+    spreader.fail(error(errc::disconnected, "it is over"));
     for (auto& thread : threads) thread.join();
     record.append(frame_type::ping, 0, 0, {});
     EXPECT_EQ(test::error_of([&] { spreader.put(record); }).code(), errc::disconnected);
