@@ -27,7 +27,7 @@ enum class frame_type : std::uint8_t {
     bye = 8,
     request = 9,           // reserved: fetch this from there
     compressed_data = 10,  // DATA, compressed
-    streams = 11,          // further connections are wanted, and granted
+    streams = 11,          // extra connections are wanted, and granted
     join = 12,             // this connection is one of them
     order = 13,            // the number of the record that it begins
 };
@@ -109,10 +109,10 @@ struct result_frame {
 std::vector<std::byte> encode(const result_frame& content);
 result_frame decode_result(const_bytes payload);
 
-// What a further connection shows, so that it may carry a part of what a sender sends.
+// What an extra connection shows, so that it may carry a part of what a sender sends.
 using join_token = std::array<std::byte, 32>;
 
-// From the initiator: so many further connections are wanted. From the responder: so many may join, with this token.
+// From the initiator: so many extra connections are wanted. From the responder: so many may join, with this token.
 struct streams_frame {
     std::uint16_t count = 0;
     std::optional<join_token> token;

@@ -28,7 +28,7 @@ struct earlier_result {
 
 struct delivery_under_way;
 
-// Is told of the ends of deliveries that several connections may want. Both are called with the delivery's lock held.
+// Is told of the ends of deliveries that several connections may claim. Both are called with the delivery's lock held.
 class delivery_ends {
 public:
     virtual void ended(const delivery_under_way& what) noexcept = 0;
@@ -38,8 +38,8 @@ protected:
     ~delivery_ends() = default;
 };
 
-// What two connections may want at the same time. `mutex` is held during every call into the sink, so whoever has it
-// and finds `target` there may end it. Locked before the registry's mutex, never after it.
+// A delivery that two connections may claim at the same time. Every call into the sink holds `mutex`, so whoever holds
+// it may end `target`, if that is set. Locked before the registry's mutex, never after it.
 struct delivery_under_way {
     delivery_under_way() = default;
     explicit delivery_under_way(connection& link) noexcept : link(&link) {}
@@ -68,8 +68,9 @@ struct delivery_under_way {
     void take_away(old_link fate) noexcept;
 };
 
-// A delivery under a claim; where there is no registry, one that nobody else claims. Once a newer attempt has taken it
-// away, its functions throw error(errc::refused), and abort() does nothing.
+// A delivery under a claim; without a registry, one that nobody else claims. Once a newer attempt has taken it away,
+// begin(), read_back(), write() and finish() throw error(errc::refused), and finish_group() reports that; drop() and
+// abort() do nothing.
 // begin() first; then as any delivery, by one thread at a time. begin() again after drop().
 class claimed_delivery {
 public:
@@ -79,7 +80,7 @@ public:
     ~claimed_delivery();
 
     void begin(const std::function<std::unique_ptr<delivery>()>& begin_in_sink);
-    // What came is worthless, but the claim stays.
+    // Drops what came, and keeps the claim.
     void drop() noexcept;
 
     std::uint64_t offset() const noexcept;
@@ -94,12 +95,12 @@ public:
         collected_response* answer;
         std::optional<error> failure;
     };
-    // As finish() of each; all name the same commits_with().
+    // Finishes each as finish() does. REQUIRES: those that were not taken away have the same commits_with().
     static void finish_group(std::span<ending> all) WHERRY_UNCHECKED_LOCKS;
     void abort(delivery::partial what_came) noexcept;
 
 private:
-    // What a sink made of it; `failure` may be null.
+    // Ends the claim, and has `ends` remember the result, unless another attempt may succeed. `failure` may be null.
     void remember(const error* failure, const collected_response& answer) WHERRY_REQUIRES(shared_->mutex);
 
     const std::shared_ptr<delivery_under_way> shared_;

@@ -24,15 +24,15 @@ public:
     // `writer` and `record` outlive it; `flush` transmits the record.
     content_encoder(compression how, const link_writer& writer, record_buffer& record, std::function<void()> flush);
 
-    // What the offer of an item has to say.
+    // Returns the compression to offer for an item.
     compression_kind offered_for(const offer& what) const noexcept;
 
-    // The content of an item comes next, from `position` on. What there was before is over.
+    // Begins an item's content at `position`, and drops what is left of the one before.
     void begin(const offer& what, std::uint64_t position);
-    // Whether the next piece goes as it is: it may then be read into the record, and told to left_alone().
+    // Returns true if the next piece goes uncompressed: read it into the record, then call left_alone().
     bool leaves_alone();
     void left_alone(std::size_t bytes) noexcept;
-    // Where the next piece is read to otherwise.
+    // Returns the room to read a piece into if leaves_alone() is false.
     mutable_bytes room();
     enum class more { comes, may_be_long_in_coming, no };
     // Takes the piece that was read into room(); `next` says what follows. Returns how much was put into records.
@@ -56,7 +56,7 @@ private:
     std::optional<std::uint64_t> left_;  // to send, if it is known
     bool is_off_ = true;                 // for this item
     link_traffic seen_;                  // that the policy knows
-    std::uint64_t expanding_to_ = 0;     // what the record holds compressed, before that
+    std::uint64_t expanding_to_ = 0;     // bytes that the record's compressed content expands to
 };
 
 }  // namespace wherry

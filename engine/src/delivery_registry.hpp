@@ -20,8 +20,8 @@
 
 namespace wherry {
 
-// What a receiver knows of its peers' deliveries beyond one connection, so that a sender that comes back over a new one
-// neither delivers twice nor meets itself:
+// Keeps what a receiver knows of deliveries across connections. A sender that connects again thus neither delivers
+// twice nor competes with its older connection. It keeps:
 // - what is under way over which connection. A newer attempt takes a delivery away from an older one; the older one is
 //   aborted first, on the newer one's thread, so that a sink never has two that go on with one partial;
 // - how deliveries ended whose senders may not have heard of it.
@@ -32,7 +32,8 @@ class delivery_registry final : private delivery_ends {
 public:
     using connection_number = std::uint64_t;
 
-    // Of one offer. Everything is borrowed for the call but `link`, which the claim keeps until its delivery is over.
+    // The connection that makes an offer. Everything is borrowed for the call but `link`, which the claim keeps until
+    // its delivery is over.
     struct claimant {
         connection_number number;
         connection& link;
@@ -52,18 +53,18 @@ public:
     // Numbers connections; each has one of its own.
     connection_number new_connection();
 
-    // Claims what is offered; who claimed it before has lost it by then. The same delivery (by its id) is taken from an
-    // older connection at once, and that connection is cut: its sender has left it. From a newer one it is not taken.
-    // The same item (kind, name, size, time) that wants a resume is taken only from a connection that seems dead, for
-    // two senders with one key may well send alike files at the same time; to tell that takes up to three of the peer's
-    // pings. Throws error: protocol if this connection has the same delivery under way; disconnected if a newer one
-    // has, or if `must_stop` says so.
+    // Claims what is offered, and takes it away from an earlier claimant first. The same delivery (by its id) is taken
+    // from an older connection at once, and that connection is cut: its sender has left it. The same item (kind, name,
+    // size, time) that wants a resume is taken only from a connection that seems dead, for two senders with one key may
+    // well send alike files at the same time; to tell that takes up to three of the peer's pings. Throws error:
+    // protocol if this connection has the same delivery under way; disconnected if a newer one has, or if `must_stop`
+    // says so.
     claim take(const claimant& taker, const offer_frame& offered);
 
     // Makes every take() that waits ask its `must_stop` again.
     void look_again() noexcept;
 
-    // The peer has heard everything that was answered over this connection.
+    // Forgets the results that were answered over this connection: the peer has them.
     void forget(connection_number number, const identity& peer);
 
     // For tests: how many ended deliveries are remembered.

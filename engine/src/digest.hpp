@@ -17,7 +17,7 @@ public:
     content_digest& operator=(content_digest&&) noexcept;
 
     void update(const_bytes bytes);
-    // Of everything so far; more may follow.
+    // Returns the digest of everything so far; more may follow.
     sha256_digest value() const;
 
 private:

@@ -7,8 +7,8 @@
 
 namespace wherry {
 
-// Whether a receiver still admits transfers, and how much of what it admitted is open, so that any thread can tell when
-// it is drained. Thread-safety: all functions from any thread.
+// Counts what a receiver has admitted and not ended, and tells whether it still admits. Any thread can thus see when it
+// is drained. Thread-safety: all functions from any thread.
 class drain_state {
 public:
     // Counts one open transfer, or a record that is being handled, for as long as it lives.
@@ -35,10 +35,10 @@ public:
     // True once nothing is open and nothing more is admitted.
     bool is_drained() const noexcept { return is_draining_ && open_ == 0; }
 
-    // Ends what takes long.
+    // Makes must_stop() true, and finishing fail.
     void give_up() noexcept { has_given_up_ = true; }
     bool has_given_up() const noexcept { return has_given_up_; }
-    // For loops that take long or wait.
+    // Returns true if a long loop or a wait must end.
     bool must_stop() const noexcept { return is_draining_ || has_given_up_; }
 
 private:

@@ -16,8 +16,8 @@
 
 namespace wherry {
 
-// The further connections of a sender, from the wish for them to their end. Each has a thread that opens it, has it
-// join, and then listens to it; and one that writes.
+// The extra connections of a sender, from the wish for them to their end. Each has a thread that opens it, has it join,
+// and then listens to it; and one that writes.
 class extra_connections {
 public:
     // All that is referred to outlives it. `wanted` > 1, the first one included.
@@ -33,8 +33,6 @@ public:
     void on_answer(const frame& got);
     // Something else was answered: a receiver that knows of STREAMS would have answered that first.
     void on_other_answer();
-    // The sending is over.
-    void cut(const error& why) noexcept;
 
     // ---- The thread that sends ----
 
@@ -43,6 +41,11 @@ public:
     void conclude(std::chrono::milliseconds time);
     // Ends them. Idempotent.
     void stop() noexcept WHERRY_UNCHECKED_LOCKS;
+
+    // ---- Any thread ----
+
+    // Cuts the extra connections, and ends all waits. Once they share the writing, writes throw `why` from now on.
+    void cut(const error& why) noexcept;
 
 private:
     struct lane;

@@ -13,7 +13,7 @@ namespace wherry {
 
 namespace {
 
-// What is larger takes long by itself, and nothing small should wait for it in one group.
+// A larger delivery takes long by itself, so small ones should not share its group.
 constexpr std::uint64_t most_grouped_bytes = std::uint64_t{1} << 20;
 
 bool go_together(const ended_delivery& one, const ended_delivery& other) noexcept {
@@ -44,7 +44,7 @@ void finisher::finish_now(ended_delivery& ended) { finish_and_tell({&ended, 1}, 
 void finisher::post(ended_delivery ended) {
     const auto size = ended.result.resumed_from + ended.result.bytes;
     if (size <= most_grouped_bytes) ended.commits_with = ended.delivery->commits_with();
-    // A folder comes after what is in it: its time, for one, is that of the last change.
+    // A folder is finished after its contents: each of them changes its time.
     using place = overtaking_queue<ended_delivery>::place;
     const auto where = ended.what.kind == item_kind::folder ? place::behind_all_before : place::anywhere;
     ++unanswered_;
@@ -56,12 +56,12 @@ void finisher::await_one(std::chrono::milliseconds time) {
     one_has_ended_.wait_for(lock, time);
 }
 
-// On a thread of the queue.
+// Called by the queue.
 void finisher::finish(std::span<ended_delivery> group) noexcept {
     try {
         finish_and_tell(group, check_.find_objection());
     } catch (const std::exception&) {
-        // Without memory for more than this. What still has its delivery was not finished.
+        // Memory ran out. A delivery that is still set was not finished.
         for (auto& one : group)
             if (one.delivery) {
                 one.delivery.reset();
@@ -79,7 +79,7 @@ void finisher::finish(std::span<ended_delivery> group) noexcept {
         }
         one_has_ended_.notify_one();
     } catch (const std::exception&) {
-        // The reader finds out why.
+        // The reader reports the failure.
         channel_.link().abort();
     }
 }
@@ -126,14 +126,14 @@ void finisher::finish_group(std::span<ended_delivery> group) noexcept {
         for (std::size_t i = 0; i < group.size(); ++i)
             if (endings[i].failure) mark_failed(group[i].result, *endings[i].failure);
     } catch (const std::exception& e) {
-        // No memory to begin with.
+        // Memory ran out before the group was finished.
         const auto* const known = dynamic_cast<const error*>(&e);
         for (auto& one : group)
             mark_failed(one.result, known ? *known : error(errc::exhausted, "the receiver is out of memory"));
     }
 }
 
-// On a thread of the queue.
+// Called by the queue.
 void finisher::send_answers() noexcept {
     std::vector<drain_state::hold> answered;
     try {

@@ -32,8 +32,9 @@ struct ended_delivery {
     group_commit* commits_with = nullptr;
 };
 
-// Finishes the deliveries of one connection, and answers them, on threads of its own: a sink that takes its time stalls
-// nothing else. Deliveries that came together and are small are finished as one group.
+// Finishes and answers the deliveries of one connection on its own threads. A slow sink holds up the reader only while
+// limits::max_unfinished_deliveries are pending. Small deliveries with one group_commit that wait together are finished
+// as one group.
 // Used by the thread that reads, except for what says otherwise.
 class finisher {
 public:
@@ -49,7 +50,7 @@ public:
     void wait() noexcept { queue_.wait(); }
     // From any thread. How many were posted and are not answered.
     std::size_t unanswered() const noexcept { return unanswered_; }
-    // Waits until one of these is answered, but no longer than `time`.
+    // Waits until a delivery has ended or `time` has passed; may return earlier.
     void await_one(std::chrono::milliseconds time);
 
 private:

@@ -27,11 +27,10 @@
 
 namespace wherry {
 
-// What a receiver's peer sends: from its frames into the sink, and the answers back.
-// Used by the thread that reads, except for what says otherwise. What a peer may not do throws error(errc::protocol),
-// which ends the connection; what goes wrong with one delivery ends that one only, and both sides are told.
-//
-// A delivery whose END has come is given to the finisher, unless its sink finishes at once.
+// Passes a peer's frames into the sink, and writes the answers. Used by the thread that reads, except for what says
+// otherwise. A breach of protocol throws error(errc::protocol), which ends the connection; a failure of one delivery's
+// content, sink or welcome ends that one only, and both sides are told.
+// After END a delivery goes to the finisher's threads; if its sink finishes at once, the reader finishes it.
 class incoming_transfers {
 public:
     // All that is referred to outlives it.
@@ -47,7 +46,8 @@ public:
     void on_end(const frame& got);
     void on_cancel(const frame& got);
 
-    // Writes the answers that wait for company.
+    // Opens postponed offers as descriptors allow, then writes the collected answers. Frees the memory of decompression
+    // while no transfer is open.
     void flush();
 
     // The peer has heard of every answer that it wants to hear. Waits for what has come whole to be finished.
@@ -65,7 +65,7 @@ public:
     void drain() noexcept;
     // From any thread. True once nothing is open, no record is being handled, and nothing more is admitted.
     bool is_drained() const noexcept { return state_.is_drained(); }
-    // From any thread. Ends what is being done that takes long.
+    // From any thread. Ends long loops and waits, and makes finishing fail.
     void give_up() noexcept;
 
     // Begins a record. Held while it is handled, up to when its answers are out.

@@ -34,7 +34,7 @@ void incoming_records::begin() {
 
 std::optional<std::uint64_t> incoming_records::find_what_it_joins(const std::function<bool()>& is_drained) {
     begin();
-    // A longer record waits where it is until its turn has come.
+    // A longer record stays unread until next().
     if (!reader_->is_next_short(max_join_bytes + channel_.protection().overhead())) return std::nullopt;
     first_record_ = reader_->next();
     if (!first_record_ || static_cast<frame_type>(first_record_->front()) != frame_type::join) return std::nullopt;
@@ -63,7 +63,7 @@ void incoming_records::refuse_join(const error& why) {
         writer_.shut_down();
         wherry::await_close(channel_.link());
     } catch (const error&) {
-        // It is gone.
+        // The link is gone already.
     }
     throw error(why.code(), std::string("a further connection was not let join: ") + why.what());
 }
@@ -78,7 +78,7 @@ std::optional<const_bytes> incoming_records::next() {
     return record && are_numbered_ ? in_order(*record) : record;
 }
 
-// Over the one connection that there is they come in their order.
+// Removes the number, which must be the next: a single connection keeps the order.
 const_bytes incoming_records::in_order(const_bytes record) {
     const auto numbered = take_order(record);
     if (!numbered) {
@@ -130,7 +130,7 @@ void incoming_records::expect_end() noexcept {
 }
 
 void incoming_records::await_close(bool has_peer_left) {
-    // A peer that has taken leave says no more, so nothing that is unread could take back what was written.
+    // After the peer's BYE nothing is left unread, so closing causes no reset that would discard the last record.
     if (merged_)
         merged_->wait_for_first(clocks::close_wait);
     else if (!has_peer_left)

@@ -22,11 +22,11 @@ namespace wherry {
 class incoming_records {
 public:
     // All that is referred to outlives it. `heard` (may be null) has the time of what last came. Without `joinable`
-    // further connections cannot join. Without `reserve` they may use the last descriptors.
+    // extra connections cannot join. Without `reserve` they may use the last descriptors.
     incoming_records(secure_channel& channel, link_writer& writer, std::shared_ptr<last_heard> heard = nullptr,
                      std::optional<engine::joinable> joinable = std::nullopt,
                      const descriptor_reserve* reserve = nullptr);
-    // Cuts the further connections.
+    // Does what close() does.
     ~incoming_records();
 
     // Completes the channel's opening; an initiator learns here whether it was let in. Idempotent.
@@ -38,17 +38,19 @@ public:
     bool has_joined() const noexcept { return joined_ != nullptr; }
     void read_joined();
 
-    // The next record, without its number; nothing at the end of the stream. A record that holds no more than PINGs and
-    // has no number is empty.
+    // Returns the next record, without its number; nothing at the end of the stream. On a single connection with
+    // numbers, a record of PINGs alone is returned empty.
     std::optional<const_bytes> next();
-    // The peer wants further connections: grants as many as there is room for.
+    // Grants the peer the extra connections that it wants, as many as there is room for.
     void on_streams(const frame& got);
 
-    // Both sides have said all: what ends from now on ends in order.
+    // Stops treating the end of a connection as a failure. Called once the peer has said BYE.
     void expect_end() noexcept;
-    // Waits until the peer has closed, but no longer than clocks::close_wait.
+    // Waits up to clocks::close_wait for the peer to close. Returns at once on a single connection whose peer has said
+    // BYE.
     void await_close(bool has_peer_left);
-    // Ends the further connections. They stay until here, so that the side that ends in order hears of that first.
+    // Cuts all connections if extra ones could join; otherwise does nothing. Called last, so that the peer learns of
+    // the orderly end before.
     void close() noexcept;
 
 private:
@@ -65,7 +67,7 @@ private:
     std::optional<const_bytes> first_record_;  // was read before its turn
     bool are_numbered_ = false;
     std::uint64_t next_number_ = 0;
-    // Of a peer that has further connections.
+    // Of a peer that may have extra connections.
     std::shared_ptr<reorder_buffer> merged_;
     std::jthread first_reader_;
     // Of a connection that has joined another.

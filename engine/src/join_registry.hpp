@@ -16,7 +16,7 @@
 
 namespace wherry {
 
-// Which receivers of a server further connections may join. Thread-safety: all functions from any thread.
+// Which receivers of a server extra connections may join. Thread-safety: all functions from any thread.
 class join_registry {
 public:
     // Each receiver may have so many connections, the first included; at least 1 and at most limits::max_streams.

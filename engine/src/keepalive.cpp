@@ -21,7 +21,7 @@ keepalive::~keepalive() {
         is_ending_ = true;
         changed_.notify_all();
     }
-    // Nobody starts it any more.
+    // The timer is cancelled, so start() is not called again.
     if (thread_.joinable()) thread_.join();
 }
 

@@ -14,7 +14,8 @@ namespace wherry {
 // ended by then. The same thread says BYE for callers that must not wait for the link.
 class keepalive {
 public:
-    // All are called from the thread. What `ping` and `bye` throw ends it, and the link with it.
+    // The thread calls them. What `ping` or `bye` throws ends it, after it has called `cut`. If no thread can start,
+    // the timer's thread or that of say_bye_soon() calls `cut`.
     struct calls {
         std::function<std::chrono::steady_clock::time_point()> last_written;
         std::function<void()> ping, bye;

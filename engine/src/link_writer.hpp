@@ -21,8 +21,8 @@ struct link_traffic {
     std::chrono::nanoseconds blocked{0};
 };
 
-// Puts sealed records on a channel's link, from any thread, one at a time, and says PING when nobody has had anything
-// to say for a while. Where records are numbered, further connections may come to share them.
+// Seals records and writes them to a channel's link, one at a time, from any thread. Says PING after ping_interval
+// without a write. Where records are numbered, extra connections may come to share them.
 class link_writer {
 public:
     using numbering = record_buffer::numbering;
@@ -46,10 +46,11 @@ public:
 
     // Null where records have no numbers.
     record_spreader* spreader() const noexcept { return spreader_.get(); }
-    // Ends it all, for what else carries records has failed.
+    // Ends all writing and cuts the link, because another connection has failed.
     void fail(const error& why) noexcept;
 
-    // Takes leave: this side offers no more and has answered everything. Idempotent; when it returns BYE is out.
+    // Says BYE, once: this side offers no more and has answered everything. Returns after BYE is written, or, while
+    // extra connections share the writing, after it is queued. Later calls do nothing, even if the first one threw.
     void say_bye();
     // The same from a thread that must not wait for the link: it is said as soon as the link takes it.
     void say_bye_soon() noexcept { keepalive_.say_bye_soon(); }
@@ -61,7 +62,8 @@ public:
     // All so far.
     link_traffic traffic() const noexcept { return {written_bytes_, std::chrono::nanoseconds(blocked_ns_)}; }
 
-    // The first failure of a write, if there was one. A record that went out in part is the last one.
+    // Returns why nothing more can be written: a write failed, or fail() was called. A record that went out in part is
+    // the last one.
     std::optional<error> failure() const;
     // Why the link is over for a reader that failed. A link that was aborted because a write failed is no cause of its
     // own: the failed write is.

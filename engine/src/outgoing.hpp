@@ -17,9 +17,9 @@
 
 namespace wherry {
 
-// What a sender sends: from sources into frames, and the answers to whom they concern.
-// Two threads: the one that sends (announce, send, flush, finish), and the one that reads (let_in, on_...,
-// peer_took_leave, reader_ended); fail(), cancel(), why_over() and empty() from any.
+// Turns sources into frames, and reports the answers to the observer.
+// Two threads: the one that sends (announce, send, flush, finish, wait_until_let_in, await_reader_end), and the one
+// that reads (let_in, on_..., peer_took_leave, reader_ended); fail(), cancel(), why_over() and empty() from any.
 class outgoing_transfers {
 public:
     outgoing_transfers(secure_channel& channel, const sender_options& options, link_writer& writer, sending_gate& gate);
@@ -33,11 +33,11 @@ public:
 
     // The reader has got through the handshake.
     void let_in() noexcept;
-    // Waits for that. Throws the failure, if there is one instead.
+    // Waits for let_in(). Throws the failure, or error(errc::cancelled), if that comes first.
     void wait_until_let_in();
     // The failure, or that the peer takes no more.
     std::optional<error> why_over();
-    // Waits until the reader has ended; false if that takes longer.
+    // Waits until the reader has ended. Returns false if that takes longer.
     bool await_reader_end(std::chrono::milliseconds time);
 
     void on_accept(const frame& got);
@@ -61,7 +61,7 @@ private:
 
     struct transfer {
         offer what;
-        bool has_ended = false;         // END was given to the link
+        bool has_ended = false;         // END is in a record
         bool may_have_arrived = false;  // in an earlier attempt
         progress so_far;
         std::optional<accept_frame> accepted;

@@ -18,13 +18,12 @@
 
 namespace wherry {
 
-// Does jobs in the order in which they come, on one thread, as long as each takes less than `patience`. A job that has
-// waited that long is taken by a further thread, so that a slow one keeps no other waiting. A job that comes behind all
-// before it waits until those are done. Jobs that follow one another and can be done together are taken as one group.
-// A thread that has had nothing to do for `idle_time` ends.
+// Does jobs one at a time in the order of post(), unless the next one has waited for `patience`. A further thread then
+// takes that one, so that slow jobs keep no other waiting for long. A job that comes behind all before it waits until
+// those are done. Jobs that follow one another and can be done together are taken as one group. A thread that has had
+// nothing to do for `idle_time` ends.
 //
-// What jobs leave to be sent off together is sent by flush(): when no job is waiting, and never later than `patience`
-// after the first of them.
+// flush() sends what jobs have left: when no job waits, and at most `patience` after the first of them.
 //
 // Thread-safety: post() and wait() by one thread at a time. It is destroyed when they have returned.
 template <class Job>
@@ -74,7 +73,7 @@ public:
         if (waiting_.size() == 1) changed_.notify_one();
     }
 
-    // Until everything that was posted is done, and flushed.
+    // Waits until everything that was posted is done and flushed.
     void wait() noexcept {
         mutex_lock lock(mutex_);
         room_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) {
@@ -93,7 +92,7 @@ private:
 
     using thread_place = std::list<std::jthread>::iterator;
 
-    // A thread is either standing by or busy.
+    // Starts a thread, which then stands by. Returns false at most_threads, or if none is to be had.
     bool start_thread() WHERRY_REQUIRES(mutex_) {
         ended_.clear();
         if (threads_.size() >= shape_.most_threads) return false;
@@ -137,7 +136,7 @@ private:
         room_.notify_all();
     }
 
-    // When the next job may be taken although others are being done.
+    // Returns when the next job may overtake those that are being done; nothing if it may not.
     std::optional<clock::time_point> next_overtaking() const WHERRY_REQUIRES(mutex_) {
         if (waiting_.empty() || waiting_.front().where == place::behind_all_before) return std::nullopt;
         return waiting_.front().since + shape_.patience;
@@ -173,7 +172,7 @@ private:
         --standing_by_;
         ++busy_;
         busy_jobs_ += group.size();
-        // Somebody has to look after what is left while this takes its time.
+        // Another thread must watch the waiting jobs and the flush during this work.
         const bool is_looked_after = standing_by_ > 0 || (!waiting_.empty() && start_thread());
         if (is_looked_after && (!waiting_.empty() || unflushed_since_)) changed_.notify_one();
         if (unflushed_since_ && !is_looked_after) flush();
@@ -187,7 +186,7 @@ private:
         busy_jobs_ -= group.size();
         ++standing_by_;
         room_.notify_all();
-        // What a job holds may take its time to let go of.
+        // Destroying a job may take long, so the mutex is free meanwhile.
         mutex_.unlock();
         group.clear();
         mutex_.lock();
@@ -211,7 +210,7 @@ private:
     condition changed_;  // for the threads
     condition room_;     // for post(), wait() and the destructor
     std::deque<waiting_job> waiting_ WHERRY_GUARDED_BY(mutex_);
-    std::size_t busy_ WHERRY_GUARDED_BY(mutex_) = 0;  // threads
+    std::size_t busy_ WHERRY_GUARDED_BY(mutex_) = 0;  // threads; the others stand by
     std::size_t busy_jobs_ WHERRY_GUARDED_BY(mutex_) = 0;
     std::size_t standing_by_ WHERRY_GUARDED_BY(mutex_) = 0;
     std::size_t flushing_ WHERRY_GUARDED_BY(mutex_) = 0;

@@ -50,7 +50,8 @@ struct receiver::implementation {
         records.close();
     }
 
-    // That the peer has taken leave is a cause of its own.
+    // Returns the cause to report. Before the peer's BYE, an earlier failed write explains a lost link; after it, the
+    // failure of the read itself is reported.
     error cause_of(const error& read_failure) const {
         return has_peer_left ? read_failure : writer.cause_of(read_failure);
     }
@@ -87,7 +88,7 @@ struct receiver::implementation {
         transfers.flush();
     }
 
-    // The peer has said BYE: it offers no more, and it takes no more.
+    // Answers the peer's BYE, once everything that came whole is finished and answered.
     void leave() {
         records.expect_end();
         transfers.peer_took_leave();
@@ -117,7 +118,7 @@ struct receiver::implementation {
 
     void drain() noexcept {
         transfers.drain();
-        // Otherwise the reader says it, when the last transfer has ended.
+        // Otherwise BYE follows the last answer: from handle_next_record(), or from finisher::send_answers().
         if (transfers.is_drained()) writer.say_bye_soon();
     }
 

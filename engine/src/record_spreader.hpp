@@ -14,9 +14,9 @@
 
 namespace wherry {
 
-// Hands the records of one direction out to several writers, one for each connection: each record goes to whichever is
-// free first, and has a number, by which the peer puts them into their order again.
-// Until there is a second writer, who has a record writes it, and this only counts.
+// Spreads the records of one direction over several writers, one for each connection. Each record goes to the first
+// writer that is free; its number lets the peer restore the order. Before let_in(), the caller writes each record
+// itself, and this only counts.
 // Thread-safety: all functions from any thread.
 class record_spreader {
 public:
@@ -49,10 +49,10 @@ public:
     // Writes records with `output` on a writer's thread, once it is let in; returns after fail(). Throws what `output`
     // throws.
     void serve(writer& lane, const write& output);
-    // From now on records go to these. Puts what was written directly before everything else.
+    // Adds these writers, and ends direct writing: number_directly() returns false from now on.
     void let_in(const std::vector<writer*>& lanes);
 
-    // What is not written yet is dropped. Idempotent.
+    // Drops what is not written yet; put() throws `why` from now on. Only the first call counts.
     void fail(const error& why) noexcept;
 
 private:

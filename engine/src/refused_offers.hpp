@@ -7,7 +7,7 @@
 
 namespace wherry {
 
-// What a peer offers to a side that only sends: each offer is refused, and what else comes of it is skipped.
+// Refuses every offer that a peer makes to a side that only sends, and skips the frames of those transfers.
 // Used by the thread that reads.
 class refused_offers {
 public:
@@ -15,11 +15,11 @@ public:
     refused_offers(secure_channel& channel, link_writer& writer)
         : channel_(channel), writer_(writer), answers_(writer.make_small_record()) {}
 
-    // Throws error(errc::protocol) if its number is not the peer's next.
+    // Throws error(errc::protocol) unless the number is one of the peer's, and above its last.
     void on_offer(const frame& got);
     // Throws error(errc::protocol) if the frame is about a transfer that was never offered.
     void require_offered(const frame& got) const;
-    // Writes the answers that wait for company.
+    // Writes the collected answers.
     void flush() { writer_.transmit(answers_); }
 
 private:

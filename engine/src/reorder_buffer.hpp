@@ -26,23 +26,24 @@ public:
     ~reorder_buffer();
 
     lane& first() noexcept { return *first_; }
-    // A further connection. Throws error(errc::refused) once this is closed.
+    // Adds an extra connection. Throws error(errc::refused) once this has ended or is closed.
     std::shared_ptr<lane> add(std::shared_ptr<connection> link);
 
-    // The loop of a connection's thread; returns at the end of the stream, or once this is closed. Throws what ended it
-    // before; all the others have ended with it then.
+    // Reads one connection's records, on its thread. Returns at the end of the first connection, and at the end of any
+    // after expect_end() or close(). Throws what else ends it; next() then throws that, too, and close() ends the other
+    // readers.
     void read(lane& lane, record_reader& records);
 
     // The record whose turn it is, without its number, valid until the next call; nothing once the first connection has
     // ended. Throws the first failure, once no record can be had any more. By one thread.
     std::optional<const_bytes> next();
 
-    // What ends from now on ends in order: both sides have said all. By the thread that calls next(), whose last record
-    // is not valid any more.
+    // Stops treating the end of a connection as a failure: the peer has said BYE. Called by the thread of next();
+    // invalidates the record that next() returned last.
     void expect_end() noexcept;
     // Waits until the first connection has ended; false if that takes longer.
     bool wait_for_first(std::chrono::milliseconds time);
-    // Cuts the further connections. Idempotent.
+    // Cuts the extra connections, and ends all readers' waits. Idempotent.
     void close() noexcept;
 
 private:

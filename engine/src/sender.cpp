@@ -75,7 +75,7 @@ struct sender::implementation {
         } catch (const error&) {
             // Everything is answered; a link that breaks now takes nothing away.
         }
-        // All is said; a peer that does not take leave is not waited for.
+        // Everything is answered or cancelled, so a peer that says no BYE within leave_wait is cut off.
         if (!transfers.await_reader_end(clocks::leave_wait)) channel->link().abort();
         if (reader.joinable()) reader.join();
         has_left = true;
@@ -143,7 +143,7 @@ struct sender::implementation {
         // Not known, and not critical: skipped.
     }
 
-    // `why` is null after a BYE.
+    // `why` is null after an orderly end.
     void reading_has_ended(const error* why) noexcept {
         if (why) {
             const auto cause = cause_of(*why);
@@ -154,7 +154,8 @@ struct sender::implementation {
         transfers.reader_ended();
     }
 
-    // That the peer has taken leave is a cause of its own.
+    // Returns the cause to report. Before the peer's BYE, an earlier failed write explains a lost link; after it, the
+    // failure of the read itself is reported.
     error cause_of(const error& read_failure) const {
         return has_peer_left ? read_failure : writer.cause_of(read_failure);
     }

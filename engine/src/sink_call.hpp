@@ -8,8 +8,8 @@
 
 namespace wherry {
 
-// Calls a sink, be it a plugin's or one of the program's own. What it throws becomes an error: it ends the delivery,
-// not the connection.
+// Calls a sink, be it a plugin's or one of the program's own. Turns any exception into an error, which ends the
+// delivery and not the connection.
 template <class Call>
 auto call_sink(Call&& call) {
     try {

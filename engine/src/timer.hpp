@@ -12,19 +12,19 @@
 
 namespace wherry {
 
-// Calls functions after some time, all on one thread of the process, for what is too short-lived, mostly, to have a
-// thread of its own only to wait.
+// Calls functions after a delay, all on one thread of the process. It saves short-lived objects a thread of their own
+// that only waits.
 // Thread-safety: all functions from any thread.
 class timer {
 public:
-    // The one of the process, of one that was forked, too; it is never destroyed.
+    // Returns the timer of this process; a forked child gets its own. It is never destroyed.
     static timer& shared();
 
     using ticket = std::uint64_t;
-    // Calls ring() once, after `delay`. It must return soon and not throw. Throws std::system_error if there is no
-    // thread to be had for it.
+    // Calls ring() once, after `delay`. It must return soon and not throw. Throws std::system_error if no thread can be
+    // had for it.
     ticket set(std::chrono::milliseconds delay, std::function<void()> ring);
-    // When this returns, that one rings no more and is not ringing. Not to be called by what rings.
+    // Cancels a call, and waits for it if it is running. REQUIRES: not called from ring().
     void cancel(ticket which) noexcept;
 
 private:

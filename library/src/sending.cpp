@@ -18,7 +18,7 @@ namespace wherry {
 
 namespace {
 
-// How long a sender that is to stop takes leave of the receiver before it cuts the link.
+// The time from a stop until the link is cut.
 using clocks::cancel_grace;
 
 double random_share() {
@@ -64,7 +64,7 @@ struct sending::implementation {
 
     // ---- Ending what is under way ----
 
-    // While it lives, the sender is what stop() ends.
+    // Marks the link as in use while it lives, so that stop() cancels it.
     class in_use {
     public:
         explicit in_use(implementation& owner) : owner_(owner) {
@@ -101,7 +101,7 @@ struct sending::implementation {
         implementation& owner_;
     };
 
-    // A thread of its own, because who asks for the stop may well be called by the sender.
+    // Stops from a thread of its own, because an observer that the sender calls may request the stop.
     void watch_for_stop(in_use& scope) {
         try {
             scope.watcher = std::jthread([this] {
@@ -129,7 +129,7 @@ struct sending::implementation {
         if (stops > 1) return cut();
         running->cancel();
         book.stop_reading();
-        // Over a link that stands still nothing can be cancelled in order.
+        // A stalled link cannot carry the CANCEL, so it is cut after cancel_grace.
         try {
             patience = std::jthread([this](std::stop_token ended) {
                 mutex_lock waiting(use_mutex);
@@ -189,8 +189,7 @@ struct sending::implementation {
 
     dial_observer& to_meet() { return or_nobody(options.meeting); }
 
-    // What is still unanswered gets its result here. Why it failed is known, or of no consequence: nothing that was
-    // answered depends on it.
+    // Gives every unanswered item its result. The failure is ignored: the caller has it, or every answer is already in.
     void take_leave() noexcept {
         try {
             link->finish();

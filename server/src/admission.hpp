@@ -17,7 +17,7 @@
 
 namespace wherry {
 
-// Records whether the peer has sent anything.
+// Records whether a read has returned: bytes, or the end of the stream.
 class watched_connection final : public forwarding_connection {
 public:
     using forwarding_connection::forwarding_connection;
@@ -37,9 +37,10 @@ private:
 // Decides which peers of a server come in, and when:
 // - strangers, which have not proved themselves: at the limit the next peer evicts one of them;
 // - proved peers that are served: a place each, up to the limit;
-// - proved peers that wait for a place, in the order in which they came. Where these crowd, nobody else comes in.
-// The thread that accepts asks before each step, each peer's thread tells how far its peer has come.
-// Thread-safety: all functions from any thread, those with a guest from that guest's thread.
+// - proved peers that wait for a place, in the order in which they came. At max_waiting no further peer is accepted.
+// The thread that accepts asks before each step, and each peer's thread reports how far its peer is.
+// Thread-safety: all functions from any thread. A guest's thread calls those with a guest, except arrive(), and leave()
+// if that thread could not start.
 class admission {
 public:
     struct bounds {
@@ -68,7 +69,7 @@ public:
 
     // Waits until the next peer may be accepted. Returns false once stop() was called.
     bool wait_to_accept() { return wait_for_room(false); }
-    // Waits until a peer that was accepted may arrive. The same.
+    // Waits until a peer that was accepted may arrive. Returns false once stop() was called.
     bool wait_to_start() { return wait_for_room(true); }
     // Descriptors, memory or threads have run out: evicts a stranger if it can, and waits a little.
     void make_room();
@@ -81,7 +82,7 @@ public:
     void take_place(guest& peer);
     // It carries a part of another connection, and needs no place of its own.
     void give_place_back(guest& peer);
-    // Waits in the line for a place, unless it has one. Returns false once stop() was called.
+    // Waits in the line for a place, unless it has one. Returns false if stop() ends the wait.
     bool wait_for_turn(guest& peer);
     // Gives its place to another peer if one waits for it. Returns whether it did; then it must leave.
     bool make_way(guest& peer);

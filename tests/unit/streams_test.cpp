@@ -443,7 +443,7 @@ protected:
                         options, at_sender_);
     }
 
-    // Items that are there before the further connections are, and then more.
+    // Items that are there before the extra connections are, and then more.
     void send_all(std::map<std::string, std::string>& content) {
         const auto send = [&](std::size_t size) {
             const auto name = "f" + std::to_string(content.size());

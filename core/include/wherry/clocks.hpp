@@ -8,7 +8,7 @@
 // clang-format off
 // Waits that depend on each other:
 //   silent_pings * ping_interval < io_timeout   A newer connection takes over before the older one gives up.
-//   join_wait < leave_wait                      The peer still waits for BYE while further connections join.
+//   join_wait < leave_wait                      The peer still waits for BYE while extra connections join.
 //   last_words_wait <= close_wait               A side that says why it ends keeps the link open while the other reads.
 //   cancel_grace < leave_wait                   A cancelled sender cuts the link before it would wait for BYE in vain.
 //   unproved_grace < handshake_timeout          A stranger can be evicted before its handshake is overdue.
@@ -34,7 +34,7 @@ inline constexpr std::chrono::seconds last_words_wait{2};
 inline constexpr std::chrono::seconds close_wait{2};
 // After BYE: until the peer says BYE.
 inline constexpr std::chrono::seconds leave_wait{5};
-// Before BYE: until further connections that are just being opened have joined.
+// Before BYE: until extra connections that are just being opened have joined.
 inline constexpr std::chrono::seconds join_wait{1};
 // After CANCEL of everything: until the receiver has answered.
 inline constexpr std::chrono::seconds cancel_grace{3};
@@ -56,7 +56,7 @@ inline constexpr std::chrono::hours tidying_interval{1};
 
 // ---- Many peers ----
 
-// Further connections may join a receiver for so long.
+// Extra connections may join a receiver for so long.
 inline constexpr std::chrono::minutes join_lifetime{5};
 // No stranger is evicted sooner. A sender starts the handshake as soon as it is connected, and proves its key one round
 // trip later.

@@ -16,7 +16,7 @@
 #include "wherry/sink.hpp"
 #include "wherry/transfer_id.hpp"
 
-// The words that all of the engine shares: what is sent, how it ended, who is told, and how it is done.
+// Types that all of the engine shares: sources, results, observers, options.
 namespace wherry {
 
 class delivery_registry;
@@ -58,7 +58,7 @@ struct delivery_attempt {
 // How one transfer ended.
 struct delivery_result {
     std::optional<errc> failure;  // none: the receiver has promised that the delivery is durable
-    std::string text;             // why it failed; untrusted where `remote`
+    std::string text;             // why it failed; untrusted if is_remote
     bool is_remote = false;       // the other side said so
     // It failed after all of it had been sent, now or in an earlier attempt, and before the answer came: it may have
     // been delivered nevertheless.
@@ -86,7 +86,7 @@ public:
     virtual void sending(transfer_id, const offer&, std::uint64_t resumed_from) { (void)resumed_from; }
     virtual void sent_so_far(transfer_id, std::uint64_t bytes) { (void)bytes; }
     virtual void answered(transfer_id, const offer&, const delivery_result&) {}
-    // Once, where more than one connection was wanted: how many carry what is sent, and, where that is fewer, why.
+    // Called at most once, if several connections were wanted: how many carry what is sent, and, if fewer, why.
     virtual void streams(std::size_t joined, std::size_t wanted, const std::string& why_fewer) {
         (void)joined, (void)wanted, (void)why_fewer;
     }
@@ -102,7 +102,7 @@ public:
     virtual void delivered(transfer_id, const offer&, const delivery_result&) {}
 };
 
-// Opens further connections to the peer of a sender.
+// Opens extra connections to the peer of a sender.
 // Thread-safety: both functions from any thread. They throw error; the sender then goes on with fewer connections.
 class stream_opener {
 public:
@@ -121,31 +121,33 @@ struct sender_options {
     // content shrinks to tells something about it to whoever watches the link.
     enum class compression { none, automatic, zstd };
     compression content_compression = compression::none;
-    // Of an initiator: the connections that are to carry what it sends, 1 to limits::max_streams. Those beyond the
-    // first join while it is sending already. The opener is wanted where there are more; it outlives the sender.
+    // Connections that carry what an initiator sends, 1 to limits::max_streams; a responder uses one. Extra ones join
+    // while it is sending. They need the opener, which outlives the sender; without it there is one connection.
     std::size_t streams = 1;
     stream_opener* opener = nullptr;
 };
 
-// The library's receiver, which serves many, has the plain name.
+// Separates engine::receiver, for one peer, from the library's wherry::receiver, which serves many.
 namespace engine {
 
-// The number by which further connections find the receiver that they join.
+// Lets extra connections join a receiver through `registry`. For each, find_what_it_joins() returns `number`.
 struct joinable {
     join_registry& registry;
     std::uint64_t number;
 };
 
-// What one receiver is told, and what it shares with the others of a server. All that is pointed to outlives it.
+// Options of one receiver. Everything pointed to outlives it.
 struct receiver_options {
-    // Called when the peer offers an item and before a delivery is finished: the peer's key may have been
-    // removed since the handshake. If it throws, the delivery leaves nothing, and the peer gets the reason. After
-    // error(errc::auth_failed) everything from the peer is refused without another call; the peer has to connect
-    // again. One thread calls it at a time. Empty: no check.
+    // Called when the peer offers items and before deliveries are finished; its key may have been removed since the
+    // handshake. If it throws, the delivery fails and the peer gets the reason. What came is dropped, unless the
+    // delivery is on the finishing threads, its offer wants a resume, and the code is not auth_failed. After
+    // error(errc::auth_failed) everything from the peer is refused without another call; the peer has to connect again.
+    // One thread calls it at a time. Empty: no check.
     peer_verifier verify = {};
-    // Deliveries that several connections may want. Null: this one knows only its own.
+    // Deliveries that several connections may claim. Null: no delivery is remembered, nor compared with those of other
+    // connections.
     delivery_registry* deliveries = nullptr;
-    // Empty: further connections cannot join.
+    // Empty: extra connections cannot join.
     std::optional<engine::joinable> joinable = {};
     // Null: deliveries may use the last descriptors.
     const descriptor_reserve* reserve = nullptr;

@@ -44,7 +44,7 @@ public:
     // transport::connect() and secure_channel::open() throw.
     std::unique_ptr<secure_channel> connect();
 
-    // Further connections to the same receiver, whose key is known by then. From any thread.
+    // Open extra connections to the same receiver, whose key is known by then. From any thread.
     std::shared_ptr<connection> dial() override { return route_.link->connect(route_.address); }
     std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link) override;
 

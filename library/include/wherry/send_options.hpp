@@ -94,7 +94,7 @@ struct send_options {
     std::function<void()> before_cut;
 };
 
-// What these say to a sender, but for an opener of further streams.
+// What these say to a sender, but for an opener of extra connections.
 sender_options sender_options_of(const send_options& options);
 
 // How one item ended.

@@ -26,8 +26,9 @@ public:
     // Accepts until stop(), then returns when every connection has ended. Throws if the listener failed.
     void run();
 
-    // From any thread: accept no more, let what is in flight end for up to `grace`, then cut it. Called again: cut now.
-    // A raw connection without a delivery under way ends after a second, or the idle timeout, of silence.
+    // From any thread. Accepts no more, lets what is in flight end for up to `grace`, then cuts it. Called again: the
+    // earlier of the deadlines holds, so a grace of 0 cuts at once. A raw connection without a delivery under way ends
+    // after a second, or the idle timeout, of silence.
     void stop(std::chrono::milliseconds grace) noexcept;
 
 private:

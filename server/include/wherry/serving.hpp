@@ -15,7 +15,7 @@
 #include "wherry/sink.hpp"
 #include "wherry/transfer.hpp"
 
-// What a server is told to do, and what it tells.
+// Options and observer of a server.
 namespace wherry {
 
 using connection_id = std::uint64_t;  // from 1 on, in the order of arrival
@@ -41,7 +41,7 @@ public:
     }
 };
 
-// How what a peer says is understood.
+// The protocol that peers speak.
 struct server_protocol {
     // Null: --raw, all received bytes are delivered (see receive_all); no cipher, no identities. Each silence of
     // raw.idle_timeout ends one delivery. The connection stays open until the peer closes it or the link fails. Such a
@@ -67,8 +67,8 @@ struct server_options {
     // Peers that have not proved themselves yet. At that number the next peer evicts the oldest one that has sent
     // nothing, or else one at random, but none within its first quarter of a second.
     std::size_t max_unproved = 1024;
-    // Connections that may carry what one sender sends, 1 to limits::max_streams. Those beyond the first do not count
-    // above.
+    // Connections that may carry what one sender sends, 1 to limits::max_streams. Extra ones count above only until
+    // they have joined.
     std::size_t max_streams = limits::usual_streams;
     channel_options timing;
 };

@@ -14,7 +14,7 @@ namespace wherry::engine {
 // for the one before it, except for its bytes. An item that the peer offers is refused.
 //
 // Use: construct; send() items; finish(). One thread calls all functions but those that say otherwise. A reader thread
-// runs from the first announcement, or from settle() or finish(), to the end.
+// runs from the first call of announce(), await_entry(), settle() or finish() to the end.
 class sender {
 public:
     // `observer` and `options.opener` outlive the sender.
@@ -26,8 +26,9 @@ public:
 
     // Announces an item, and returns its id. REQUIRES: at most limits::max_open_transfers are announced and not sent.
     transfer_id announce(source& item, const delivery_attempt& attempt = {});
-    // Sends the content of an announced item, and returns when the last byte was given to the link or the transfer
-    // ended otherwise (refused, say, or its source failed); the observer is told its result then or later.
+    // Sends the content of an announced item. Returns when its last byte is in a record, which flush() may still have
+    // to send, or when the transfer has ended otherwise (refused, say, or its source failed); the observer is told its
+    // result then or later.
     // Throws if the sending failed: error disconnected, timed_out, auth_failed, integrity, protocol, cancelled.
     // The source is not used after it returns.
     void send(transfer_id id, source& item);
@@ -40,7 +41,7 @@ public:
     void settle();
     // Waits until the peer has let this side in, which otherwise the first results tell. Throws as send().
     void await_entry();
-    // Waits for every result, and takes leave. Throws if the sending failed before; the observer has then been told a
+    // Waits for every result, and says BYE. Throws if the sending failed before; the observer has then been told a
     // failure for every transfer that was not answered.
     void finish();
 
