@@ -78,7 +78,7 @@ link_traffic link_writer::write_locked(record_buffer& record) {
         return {sealed.size(), end - begin};
     } catch (const std::exception& e) {
         const mutex_lock failing(failure_mutex_);
-        failure_ = as_error(e);
+        if (!failure_) failure_ = as_error(e);
         throw;
     }
 }

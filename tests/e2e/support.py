@@ -70,6 +70,15 @@ def wait_for(condition, what, limit=None):
         time.sleep(0.01)
 
 
+def children_of(pid):
+    """The processes that any of its threads has started and not waited for."""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ends
+            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+    return found
+
+
 def content(size, seed=b"wherry"):
     """Bytes that do not repeat or compress, the same for the same seed."""
     return hashlib.shake_128(seed).digest(size)

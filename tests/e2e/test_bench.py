@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support import BIN, INTERRUPTED, LINK, NOT_TRUSTED, OK, REFUSED, SOME, USAGE, Receiver, content, scaled, wait_for
+from support import (BIN, INTERRUPTED, LINK, NOT_TRUSTED, OK, REFUSED, SOME, USAGE, Receiver, children_of, content, scaled,
+                     wait_for)
 
 MIB = 1 << 20
 SENDER_STAGES = {"source", "cipher", "transport", "answers", "core"}
@@ -323,14 +324,6 @@ def test_interrupted_local_bench_ends_both_sides(place):
     check_both(result)
     assert process.told("comparison")[0]["exit_code"] == INTERRUPTED
     assert left_over(place) == []
-
-
-def children_of(pid):
-    """Also of threads other than the first."""
-    found = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
-    return found
 
 
 def test_killed_local_bench_leaves_no_process(place):

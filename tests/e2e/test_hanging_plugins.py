@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from support import BIN, INTERRUPTED, LINK, OK, PLUGIN, SOME, HoldAt, Process, Sender, content, wait_for
+from support import BIN, INTERRUPTED, LINK, OK, PLUGIN, SOME, HoldAt, Process, Sender, children_of, content, wait_for
 
 FIXTURES = BIN.parent.parent / "tests" / "plugins"
 CARGO = content(100_000)
@@ -107,7 +107,8 @@ def test_slow_disk_is_no_fault_of_the_plugin(place):
     receiver = place.receiver("--plugin-dir", FIXTURES / "ending", "--sink", "ending", "--ending.in", "finish",
                               "--ending.how", "stall")
     stuck = place.sender(receiver, "--message", "stuck")
-    receiver.expect_event("offer")
+    # The sink waits for a child of its thread. Told to end before that, the receiver would not call it any more.
+    wait_for(lambda: children_of(receiver.process.pid), "the sink waits in its finish")
     receiver.signal(signal.SIGTERM)
     receiver.expect("once more: at once")
     receiver.signal(signal.SIGINT)
