@@ -4,6 +4,7 @@
 #include <botan/hash.h>
 #include <botan/hex.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -44,11 +45,12 @@ file_delivery::file_delivery(store& shared, group_commit& group, const offer& wh
       what_(what),
       components_(std::move(components)),
       policy_(policy),
-      attempt_("cannot store " + quoted(joined(components_))) {
+      attempt_(fmt::format("cannot store {}", quoted(joined(components_)))) {
     const auto limit = store_.settings.max_size;
     if (limit != 0 && what_.size && *what_.size > limit)
-        throw error(errc::refused, quoted(joined(components_)) + " has " + human_bytes(*what_.size) +
-                                       ", and files over " + human_bytes(limit) + " are not taken");
+        throw error(errc::refused,
+                    fmt::format("{} has {}, and files over {} are not taken", quoted(joined(components_)),
+                                human_bytes(*what_.size), human_bytes(limit)));
     check_place();
     const bool resumable = what_.wants_resume && what_.size && what_.kind != item_kind::message;
     partial_ = resumable ? store_.partials.open_kept(resume_key(what_, peer), *what_.size) : store_.partials.make_new();
@@ -72,7 +74,7 @@ std::size_t file_delivery::read_back(std::uint64_t position, mutable_bytes buffe
     const auto wanted = std::min<std::uint64_t>(buffer.size(), offset_ - position);
     const auto got =
         uninterrupted([&] { return ::pread(partial_.fd.get(), buffer.data(), wanted, static_cast<off_t>(position)); });
-    if (got < 0) store_.tree.fail("cannot read back what came of " + quoted(joined(components_)), errno);
+    if (got < 0) store_.tree.fail(fmt::format("cannot read back what came of {}", quoted(joined(components_))), errno);
     return static_cast<std::size_t>(got);
 }
 
@@ -124,8 +126,7 @@ void file_delivery::abort(partial what_came) noexcept {
 void file_delivery::check_complete() const {
     if (failure_) throw *failure_;
     if (what_.size && position_ != *what_.size)
-        throw error(errc::protocol, attempt_ + ": only " + std::to_string(position_) + " of " +
-                                        std::to_string(*what_.size) + " bytes came");
+        throw error(errc::protocol, fmt::format("{}: only {} of {} bytes came", attempt_, position_, *what_.size));
 }
 
 void file_delivery::sync_kept_content() const {
@@ -133,7 +134,7 @@ void file_delivery::sync_kept_content() const {
 }
 
 void file_delivery::confirm(response& answer) {
-    answer.append("stored as " + joined(components_));
+    answer.append(fmt::format("stored as {}", joined(components_)));
     if (displaces_) partial_.remove();
     partial_.fd.reset();
     share_->store(position_);
@@ -150,11 +151,13 @@ void file_delivery::check_place() {
 }
 
 void file_delivery::refuse_existing() const {
-    throw error(errc::refused, quoted(joined(components_)) + " exists already, and is not replaced", EEXIST);
+    throw error(errc::refused, fmt::format("{} exists already, and is not replaced", quoted(joined(components_))),
+                EEXIST);
 }
 
 void file_delivery::refuse_folder() const {
-    throw error(errc::refused, quoted(joined(components_)) + " is a folder here, and is not replaced", EISDIR);
+    throw error(errc::refused, fmt::format("{} is a folder here, and is not replaced", quoted(joined(components_))),
+                EISDIR);
 }
 
 void file_delivery::expect_room() {
@@ -166,8 +169,8 @@ void file_delivery::expect_room() {
         const auto left = free - std::min(free, others);
         if (needed > left)
             throw error(errc::exhausted,
-                        "needs " + human_bytes(needed) + " but only " + human_bytes(left) + " is free in " +
-                            store_.tree.shown() + "; make space there",
+                        fmt::format("needs {} but only {} is free in {}; make space there", human_bytes(needed),
+                                    human_bytes(left), store_.tree.shown()),
                         ENOSPC);
     } while (!store_.expected.compare_exchange_weak(others, others + needed));
     still_expected_ = needed;
@@ -189,11 +192,10 @@ void file_delivery::expect_less(std::uint64_t bytes) noexcept {
 
 void file_delivery::check_size(std::size_t more) const {
     if (what_.size && more > *what_.size - position_)
-        throw error(errc::protocol,
-                    attempt_ + ": more came than the " + std::to_string(*what_.size) + " bytes announced");
+        throw error(errc::protocol, fmt::format("{}: more came than the {} bytes announced", attempt_, *what_.size));
     const auto limit = store_.settings.max_size;
     if (limit != 0 && (position_ > limit || more > limit - position_))
-        throw error(errc::refused, attempt_ + ": files over " + human_bytes(limit) + " are not taken");
+        throw error(errc::refused, fmt::format("{}: files over {} are not taken", attempt_, human_bytes(limit)));
 }
 
 void file_delivery::place(int folder) {
@@ -211,7 +213,7 @@ void file_delivery::place(int folder) {
         if (try_place(folder, name)) return;
     }
     name = wanted;
-    throw error(errc::exhausted, attempt_ + ": there are too many of that name; move some away");
+    throw error(errc::exhausted, fmt::format("{}: there are too many of that name; move some away", attempt_));
 }
 
 bool file_delivery::replace(int folder, const std::string& name) {
@@ -250,7 +252,7 @@ error file_delivery::taken_back(int folder, const error& why) noexcept {
     if (take_back(folder)) return why;
     try {
         return error(why.code(),
-                     std::string(why.what()) + "; the new file cannot be taken back, and a power cut may lose it",
+                     fmt::format("{}; the new file cannot be taken back, and a power cut may lose it", why.what()),
                      why.system_error());
     } catch (const std::bad_alloc&) {
         return why;

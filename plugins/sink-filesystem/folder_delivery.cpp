@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "folder_delivery.hpp"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -15,7 +16,7 @@ folder_delivery::folder_delivery(const folder_tree& tree, const offer& what, std
     : tree_(tree),
       what_(what),
       components_(std::move(components)),
-      attempt_("cannot store the folder " + quoted(joined(components_))) {
+      attempt_(fmt::format("cannot store the folder {}", quoted(joined(components_)))) {
     if (what_.size.value_or(0) != 0) fail_content();
     tree_.open_folder(components_, folder_tree::missing::tell);
 }
@@ -35,9 +36,11 @@ void folder_delivery::finish(response& answer) {
         set_attributes(tree_, folder.get(), what_, S_IRWXU | (now.st_mode & (S_ISGID | S_ISVTX)), attempt_);
     tree_.sync(folder.get(), attempt_);
     tree_.sync(parent.get(), attempt_);
-    answer.append("stored as " + joined(components_));
+    answer.append(fmt::format("stored as {}", joined(components_)));
 }
 
-void folder_delivery::fail_content() const { throw error(errc::protocol, attempt_ + ": a folder has no content"); }
+void folder_delivery::fail_content() const {
+    throw error(errc::protocol, fmt::format("{}: a folder has no content", attempt_));
+}
 
 }  // namespace wherry::filesystem

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/openat2.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -54,22 +55,26 @@ folder_tree::folder_tree(const std::string& path, durability how)
     root_ = unique_fd(uninterrupted([&] { return ::open(path.c_str(), folder_flags); }));
     if (!root_.is_open()) {
         const int code = errno;
-        const auto why = " (" + std::generic_category().message(code) + ")";
         if (code == ENOENT && make_code == ENOENT)
-            throw error(errc::bad_input, "the folder " + shown_ + " cannot be made, for the folder above it is missing",
-                        code);
-        if (code == ENOENT) fail("cannot make the folder " + shown_, make_code);
-        if (code == ENOTDIR) throw error(errc::bad_input, shown_ + " is not a folder" + why + "; choose another", code);
-        fail("cannot open the folder " + shown_, code);
+            throw error(errc::bad_input,
+                        fmt::format("the folder {} cannot be made, for the folder above it is missing", shown_), code);
+        if (code == ENOENT) fail(fmt::format("cannot make the folder {}", shown_), make_code);
+        if (code == ENOTDIR)
+            throw error(
+                errc::bad_input,
+                fmt::format("{} is not a folder ({}); choose another", shown_, std::generic_category().message(code)),
+                code);
+        fail(fmt::format("cannot open the folder {}", shown_), code);
     }
     struct stat now {};
-    if (::fstat(root_.get(), &now) != 0) fail("cannot look at the folder " + shown_, errno);
+    if (::fstat(root_.get(), &now) != 0) fail(fmt::format("cannot look at the folder {}", shown_), errno);
     device_ = now.st_dev;
     // Told now and not with the first delivery, while someone is watching.
-    if (::faccessat(root_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) fail("cannot store in " + shown_, errno);
+    if (::faccessat(root_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0)
+        fail(fmt::format("cannot store in {}", shown_), errno);
     if (made) {
         const unique_fd parent(::openat(root_.get(), "..", folder_flags));
-        if (parent.is_open()) sync(parent.get(), "cannot store in " + shown_);
+        if (parent.is_open()) sync(parent.get(), fmt::format("cannot store in {}", shown_));
     }
     // From here on, messages are for senders.
     shown_ = "the receiver's folder";
@@ -112,7 +117,7 @@ unique_fd folder_tree::open_folder(std::span<const std::string> components, miss
     }
     // Whatever stood in the way, going step by step finds out, or gets there all the same.
     unique_fd current(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0));
-    if (!current.is_open()) fail("cannot open the folder " + shown_, errno);
+    if (!current.is_open()) fail(fmt::format("cannot open the folder {}", shown_), errno);
     for (std::size_t i = 0; i < components.size(); ++i) {
         auto next = open_component(current.get(), components[i]);
         if (!next.is_open() && errno == ENOENT) {
@@ -127,7 +132,7 @@ unique_fd folder_tree::open_folder(std::span<const std::string> components, miss
             // split_name() refused the name as it is written; a file system that folds letters may know it by others.
             const auto area = look_at(root_.get(), std::string(partial_area_name));
             if (area && area->st_ino == now.st_ino && area->st_dev == now.st_dev)
-                throw error(errc::refused, "the name " + quoted(components[0]) + " is the receiver's own");
+                throw error(errc::refused, fmt::format("the name {} is the receiver's own", quoted(components[0])));
         }
         current = std::move(next);
     }
@@ -170,7 +175,7 @@ unique_fd folder_tree::make_folder(int parent, const std::string& name) const {
         return folder;
     }
     try {
-        sync(parent, "cannot store in " + shown_);
+        sync(parent, fmt::format("cannot store in {}", shown_));
     } catch (const error&) {
         // Whoever finds it next would take it for durable.
         ::unlinkat(parent, name.c_str(), AT_REMOVEDIR);
@@ -191,20 +196,22 @@ void folder_tree::fail_component(int parent, std::span<const std::string> compon
     if (code == ENOTDIR || code == ELOOP) {
         const auto entry = look_at(parent, components[index]);
         if (entry && S_ISLNK(entry->st_mode))
-            throw error(errc::refused, name + " is a symbolic link in " + shown_ + ", and none is followed", code);
-        throw error(errc::refused, name + " is in " + shown_ + " already, and is not a folder", code);
+            throw error(errc::refused, fmt::format("{} is a symbolic link in {}, and none is followed", name, shown_),
+                        code);
+        throw error(errc::refused, fmt::format("{} is in {} already, and is not a folder", name, shown_), code);
     }
     if (code == EXDEV)
         throw error(errc::unsupported,
-                    name + " is on another file system than " + shown_ + "; receive into that folder itself", code);
-    fail("cannot open the folder " + name, code);
+                    fmt::format("{} is on another file system than {}; receive into that folder itself", name, shown_),
+                    code);
+    fail(fmt::format("cannot open the folder {}", name), code);
 }
 
 std::optional<struct stat> folder_tree::look_at(int folder, const std::string& name) const {
     struct stat now {};
     if (::fstatat(folder, name.c_str(), &now, AT_SYMLINK_NOFOLLOW) == 0) return now;
     if (errno == ENOENT) return std::nullopt;
-    fail("cannot look at " + quoted(name), errno);
+    fail(fmt::format("cannot look at {}", quoted(name)), errno);
 }
 
 void folder_tree::sync(int fd, std::string_view attempt) const {
@@ -224,31 +231,35 @@ std::optional<std::uint64_t> folder_tree::free_bytes() const noexcept {
 
 folder_tree::reason folder_tree::explain(int code) const {
     switch (code) {
-        case ENOSPC: return {errc::exhausted, "the disk that holds " + shown_ + " is full; make space there"};
-        case EDQUOT: return {errc::exhausted, "the disk quota for " + shown_ + " is used up; make space there"};
+        case ENOSPC: return {errc::exhausted, fmt::format("the disk that holds {} is full; make space there", shown_)};
+        case EDQUOT:
+            return {errc::exhausted, fmt::format("the disk quota for {} is used up; make space there", shown_)};
         case EFBIG:
-            return {errc::exhausted, "the file system of " + shown_ +
-                                         ", or the receiver's own limit (ulimit -f), takes no file that large"};
+            return {
+                errc::exhausted,
+                fmt::format("the file system of {}, or the receiver's own limit (ulimit -f), takes no file that large",
+                            shown_)};
         case EMFILE:
         case ENFILE: return {errc::exhausted, "too many files are open; try again later"};
         case ENOMEM: return {errc::exhausted, "the system is out of memory; try again later"};
-        case EROFS: return {errc::io, shown_ + " is on a file system that can only be read"};
+        case EROFS: return {errc::io, fmt::format("{} is on a file system that can only be read", shown_)};
         case EACCES:
-        case EPERM: return {errc::io, "there is no permission to write in " + shown_};
-        case ENAMETOOLONG: return {errc::refused, "the file system of " + shown_ + " takes no name that long"};
-        case EILSEQ: return {errc::refused, "the file system of " + shown_ + " takes no such name"};
-        case EXDEV: return {errc::unsupported, "it would lie on another file system than " + shown_};
+        case EPERM: return {errc::io, fmt::format("there is no permission to write in {}", shown_)};
+        case ENAMETOOLONG: return {errc::refused, fmt::format("the file system of {} takes no name that long", shown_)};
+        case EILSEQ: return {errc::refused, fmt::format("the file system of {} takes no such name", shown_)};
+        case EXDEV: return {errc::unsupported, fmt::format("it would lie on another file system than {}", shown_)};
         case ENOENT:
             if (root_.is_open() && was_removed(root_.get()))
-                return {errc::io, "the folder " + shown_ + " was removed; make it again and restart the receiver"};
-            return {errc::io, "something in " + shown_ + " was removed meanwhile"};
+                return {errc::io,
+                        fmt::format("the folder {} was removed; make it again and restart the receiver", shown_)};
+            return {errc::io, fmt::format("something in {} was removed meanwhile", shown_)};
         default: return {errc::io, std::generic_category().message(code)};
     }
 }
 
 void folder_tree::fail(std::string_view attempt, int code) const {
     const auto [what, why] = explain(code);
-    throw error(what, std::string(attempt) + ": " + why, code);
+    throw error(what, fmt::format("{}: {}", attempt, why), code);
 }
 
 int rename_exclusively(int from_folder, const std::string& from_name, int to_folder,
@@ -270,7 +281,8 @@ void for_each_entry(int parent, const std::string& path, const std::function<voi
     unique_fd fd(uninterrupted([&] { return ::openat(parent, path.c_str(), folder_flags | O_NOFOLLOW); }));
     const auto require_means = [] {
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-            throw error(errc::exhausted, "a folder cannot be read: " + std::generic_category().message(errno), errno);
+            throw error(errc::exhausted,
+                        fmt::format("a folder cannot be read: {}", std::generic_category().message(errno)), errno);
     };
     if (!fd.is_open()) return require_means();
     struct closer {

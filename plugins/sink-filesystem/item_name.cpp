@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "item_name.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -55,7 +57,8 @@ std::string quoted(std::string_view untrusted) {
 std::vector<std::string> split_name(std::string_view untrusted) {
     const auto refuse = [&](const char* why) {
         // A name that is too long would only fill the screen.
-        throw error(errc::refused, "the name " + quoted(untrusted.substr(0, max_component_bytes)) + " " + why);
+        throw error(errc::refused,
+                    fmt::format("the name {} {}", quoted(untrusted.substr(0, max_component_bytes)), why));
     };
     if (untrusted.empty()) throw error(errc::refused, "a name is missing");
     if (untrusted.size() > limits::max_item_name_bytes) refuse("is longer than 4096 bytes");

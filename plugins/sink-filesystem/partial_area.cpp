@@ -3,6 +3,7 @@
 
 #include <botan/hex.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/random.h>
 
@@ -108,18 +109,19 @@ partial_area::~partial_area() {
 
 unique_fd partial_area::open_area() {
     const std::string name(partial_area_name);
-    const auto attempt = "cannot prepare " + tree_.shown() + "/" + name;
+    const auto attempt = fmt::format("cannot prepare {}/{}", tree_.shown(), name);
     if (::mkdirat(tree_.root(), name.c_str(), 0700) != 0 && errno != EEXIST) tree_.fail(attempt, errno);
     auto folder = open_component(tree_.root(), name);
     struct stat now {};
     if (!folder.is_open() || ::fstat(folder.get(), &now) != 0) {
         const int code = errno;
         if (code == ENOTDIR || code == ELOOP)
-            throw error(errc::io, attempt + ": something else has that name; remove it", code);
+            throw error(errc::io, fmt::format("{}: something else has that name; remove it", attempt), code);
         tree_.fail(attempt, code);
     }
     // Someone else who can write there could swap files between their writing and their renaming.
-    if (now.st_uid != ::geteuid()) throw error(errc::io, attempt + ": it belongs to another user; remove it");
+    if (now.st_uid != ::geteuid())
+        throw error(errc::io, fmt::format("{}: it belongs to another user; remove it", attempt));
     if ((now.st_mode & 07777) != 0700 && ::fchmod(folder.get(), 0700) != 0) tree_.fail(attempt, errno);
     return folder;
 }
@@ -158,7 +160,7 @@ std::shared_ptr<const partial_area::held_lock> partial_area::hold() {
         held = held_.lock();
         if (held && held->is_of(area)) return {};
         auto own = lock_area(area->get(), LOCK_SH);
-        if (!own.is_open()) tree_.fail("cannot store in " + tree_.shown(), errno);
+        if (!own.is_open()) tree_.fail(fmt::format("cannot store in {}", tree_.shown()), errno);
         held_ = held = std::make_shared<const held_lock>(area, std::move(own));
         return {};
     });
@@ -167,7 +169,7 @@ std::shared_ptr<const partial_area::held_lock> partial_area::hold() {
 
 // Opens and locks. The descriptor is not open where another has the lock or the name changed hands meanwhile.
 partial_file partial_area::open_file(const std::string& name, int flags) {
-    const auto attempt = "cannot store in " + tree_.shown();
+    const auto attempt = fmt::format("cannot store in {}", tree_.shown());
     for (bool retried = false;; retried = true) {
         partial_file file{folder(), name, {}};
         file.fd = unique_fd(uninterrupted([&] {
@@ -201,7 +203,7 @@ partial_file partial_area::make_new() {
         auto file = open_file(new_name(), O_CREAT | O_EXCL);
         if (file.fd.is_open()) return file;
     }
-    throw error(errc::internal, "cannot make a partial file in " + tree_.shown());
+    throw error(errc::internal, fmt::format("cannot make a partial file in {}", tree_.shown()));
 }
 
 // Renames an entry that has a kept file's name and can never be used.
@@ -248,7 +250,7 @@ partial_file partial_area::open_kept(const std::string& key, std::uint64_t limit
     if (!file.fd.is_open()) return make_new();
     file.may_be_kept = true;
     if (file.present > limit) {
-        if (::ftruncate(file.fd.get(), 0) != 0) tree_.fail("cannot store in " + tree_.shown(), errno);
+        if (::ftruncate(file.fd.get(), 0) != 0) tree_.fail(fmt::format("cannot store in {}", tree_.shown()), errno);
         file.present = 0;
     }
     return file;
@@ -258,7 +260,7 @@ void partial_area::detach(partial_file& file) {
     if (!file.may_be_kept) return;
     auto name = new_name();
     if (::renameat(file.folder->get(), file.name.c_str(), file.folder->get(), name.c_str()) != 0)
-        tree_.fail("cannot store in " + tree_.shown(), errno);
+        tree_.fail(fmt::format("cannot store in {}", tree_.shown()), errno);
     file.name = std::move(name);
     file.may_be_kept = false;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "space_ledger.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "wherry/error.hpp"
@@ -27,8 +29,9 @@ std::uint64_t space_ledger::left() const { return quota_ - std::min(quota_, stor
 void space_ledger::take(std::uint64_t bytes) {
     if (bytes > left() && std::chrono::steady_clock::now() >= next_count_) count_again();
     if (bytes > left())
-        throw error(errc::exhausted, "needs " + human_bytes(bytes) + " but only " + human_bytes(left()) +
-                                         " is left of the quota of " + human_bytes(quota_) + " for " + shown_folder_);
+        throw error(errc::exhausted,
+                    fmt::format("needs {} but only {} is left of the quota of {} for {}", human_bytes(bytes),
+                                human_bytes(left()), human_bytes(quota_), shown_folder_));
     promised_ += bytes;
 }
 
