@@ -2,6 +2,7 @@
 #include "endpoint.hpp"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netdb.h>
 
 #include <algorithm>
@@ -26,7 +27,7 @@ std::string quoted(std::string_view text) {
 
 [[noreturn]] void fail_form(std::string_view text, const std::string& why) {
     throw error(errc::bad_input,
-                quoted(text) + " is not a TCP address: " + why + "; write host:port, host, or [IPv6]:port");
+                fmt::format("{} is not a TCP address: {}; write host:port, host, or [IPv6]:port", quoted(text), why));
 }
 
 std::uint16_t parse_port(std::string_view whole, std::string_view digits) {
@@ -34,7 +35,7 @@ std::uint16_t parse_port(std::string_view whole, std::string_view digits) {
     const auto* const end = digits.data() + digits.size();
     const auto [stop, code] = std::from_chars(digits.data(), end, port);
     if (digits.empty() || code != std::errc() || stop != end)
-        fail_form(whole, "the port " + quoted(digits) + " is not a number from 0 to 65535");
+        fail_form(whole, fmt::format("the port {} is not a number from 0 to 65535", quoted(digits)));
     return port;
 }
 
@@ -113,17 +114,17 @@ std::vector<socket_address> resolve(const endpoint& where) {
         case EAI_NONAME:
         case EAI_NODATA:
         case EAI_ADDRFAMILY:
-            throw error(errc::bad_input, "no host is known by the name " + name + "; check its spelling");
+            throw error(errc::bad_input, fmt::format("no host is known by the name {}; check its spelling", name));
         case EAI_AGAIN:
-            throw error(errc::disconnected, "the name " + name +
-                                                " cannot be looked up now; check the spelling and the network, "
-                                                "or give the address as a number");
-        case EAI_MEMORY: throw error(errc::exhausted, "no memory to look up the name " + name);
+            throw error(errc::disconnected, fmt::format("the name {} cannot be looked up now; check the spelling and "
+                                                        "the network, or give the address as a number",
+                                                        name));
+        case EAI_MEMORY: throw error(errc::exhausted, fmt::format("no memory to look up the name {}", name));
         case EAI_SYSTEM:
-            throw error(errc::io, "the name " + name + " cannot be looked up (" + system_text(code) + ")", code);
+            throw error(errc::io, fmt::format("the name {} cannot be looked up ({})", name, system_text(code)), code);
         default:
             throw error(errc::disconnected,
-                        "the name " + name + " cannot be looked up (" + ::gai_strerror(result) + ")");
+                        fmt::format("the name {} cannot be looked up ({})", name, ::gai_strerror(result)));
     }
 
     std::vector<socket_address> addresses;

@@ -2,6 +2,7 @@
 #include "tcp_transport.hpp"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <poll.h>
 
 #include <vector>
@@ -19,25 +20,31 @@ namespace {
 
 [[noreturn]] void fail_connect(const endpoint& where, int code, const options& chosen) {
     const auto who = printable(to_string(where));
-    const auto why = " (" + system_text(code) + ")";
+    const auto why = system_text(code);
     switch (code) {
         case ECONNREFUSED:
-            throw error(errc::disconnected,
-                        "nothing listens at " + who + why + "; start the receiver there, or check the port", code);
+            throw error(
+                errc::disconnected,
+                fmt::format("nothing listens at {} ({}); start the receiver there, or check the port", who, why), code);
         case ETIMEDOUT:
-            throw error(errc::timed_out,
-                        who + " did not answer within " + shown(chosen.connect_timeout) +
-                            "; check the address, and that no firewall is in between",
-                        code);
+            throw error(
+                errc::timed_out,
+                fmt::format("{} did not answer within {}; check the address, and that no firewall is in between", who,
+                            shown(chosen.connect_timeout)),
+                code);
         case EMFILE:
         case ENFILE:
         case ENOMEM:
-        case ENOBUFS: throw error(errc::exhausted, "no descriptor or memory is left to connect to " + who + why, code);
-        case EACCES:
-        case EPERM: throw error(errc::disconnected, "this system does not permit to connect to " + who + why, code);
-        default:
-            throw error(errc::disconnected, who + " cannot be reached" + why + "; check the address and the network",
+        case ENOBUFS:
+            throw error(errc::exhausted, fmt::format("no descriptor or memory is left to connect to {} ({})", who, why),
                         code);
+        case EACCES:
+        case EPERM:
+            throw error(errc::disconnected, fmt::format("this system does not permit to connect to {} ({})", who, why),
+                        code);
+        default:
+            throw error(errc::disconnected,
+                        fmt::format("{} cannot be reached ({}); check the address and the network", who, why), code);
     }
 }
 
@@ -98,25 +105,31 @@ std::vector<socket_address> wildcard(std::uint16_t port) {
 
 [[noreturn]] void fail_listen(const endpoint& where, int code) {
     const auto who = printable(to_string(where));
-    const auto why = " (" + system_text(code) + ")";
+    const auto why = system_text(code);
     switch (code) {
         case EADDRINUSE:
-            throw error(errc::bad_input,
-                        "cannot listen at " + who + why + "; choose another port, or stop the program that has it",
-                        code);
+            throw error(
+                errc::bad_input,
+                fmt::format("cannot listen at {} ({}); choose another port, or stop the program that has it", who, why),
+                code);
         case EACCES:
         case EPERM:
             throw error(errc::bad_input,
-                        "cannot listen at " + who + why + "; choose a port from 1024 on, or run with the right to it",
+                        fmt::format("cannot listen at {} ({}); choose a port from 1024 on, or run with the right to it",
+                                    who, why),
                         code);
         case EADDRNOTAVAIL:
-            throw error(errc::bad_input,
-                        "cannot listen at " + who + why + "; choose an address of this machine, or none for all", code);
+            throw error(
+                errc::bad_input,
+                fmt::format("cannot listen at {} ({}); choose an address of this machine, or none for all", who, why),
+                code);
         case EMFILE:
         case ENFILE:
         case ENOMEM:
-        case ENOBUFS: throw error(errc::exhausted, "no descriptor or memory is left to listen at " + who + why, code);
-        default: throw error(errc::io, "cannot listen at " + who + why, code);
+        case ENOBUFS:
+            throw error(errc::exhausted, fmt::format("no descriptor or memory is left to listen at {} ({})", who, why),
+                        code);
+        default: throw error(errc::io, fmt::format("cannot listen at {} ({})", who, why), code);
     }
 }
 
@@ -138,9 +151,9 @@ unique_fd listen_at(const socket_address& address, const options& chosen) {
 std::unique_ptr<connection> transport::connect(const std::string& address) {
     const auto where = parse_endpoint(address, options_.port);
     if (where.host.empty())
-        throw error(errc::bad_input, "the address '" + printable(address) + "' has no host to connect to");
+        throw error(errc::bad_input, fmt::format("the address '{}' has no host to connect to", printable(address)));
     if (where.port == 0)
-        throw error(errc::bad_input, "the address '" + printable(address) + "' needs a port other than 0");
+        throw error(errc::bad_input, fmt::format("the address '{}' needs a port other than 0", printable(address)));
 
     const auto until = deadline_after(options_.connect_timeout);
     auto stop = std::make_unique<stop_signal>();
