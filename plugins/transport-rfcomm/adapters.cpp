@@ -3,6 +3,7 @@
 
 #include <bluetooth/hci.h>
 #include <bluetooth/hci_lib.h>
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -22,8 +23,6 @@ namespace wherry::rfcomm {
 
 namespace {
 
-constexpr const char* how_to_look = "bluetoothctl list shows those that there are";
-
 // "0" or "1" in a file of sysfs.
 bool is_set(const std::filesystem::path& file) {
     std::ifstream content(file);
@@ -42,7 +41,7 @@ std::vector<adapter> list_adapters() {
     auto* const list = reinterpret_cast<hci_dev_list_req*>(room.data());
     list->dev_num = HCI_MAX_DEV;
     if (::ioctl(control.get(), HCIGETDEVLIST, list) != 0)
-        throw error(errc::io, "the Bluetooth adapters cannot be listed (" + system_text(errno) + ")", errno);
+        throw error(errc::io, fmt::format("the Bluetooth adapters cannot be listed ({})", system_text(errno)), errno);
 
     std::vector<adapter> all;
     for (int i = 0; i < list->dev_num; ++i) {
@@ -63,13 +62,14 @@ std::string why_down(const adapter& one) {
     for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
         if (!entry.path().filename().native().starts_with("rfkill")) continue;
         if (is_set(entry.path() / "hard"))
-            return "the Bluetooth adapter " + one.name +
-                   " is switched off by a switch or key of this machine; turn that on";
+            return fmt::format(
+                "the Bluetooth adapter {} is switched off by a switch or key of this machine; turn that on", one.name);
         if (is_set(entry.path() / "soft"))
-            return "the Bluetooth adapter " + one.name + " is blocked (rfkill); do: rfkill unblock bluetooth";
+            return fmt::format("the Bluetooth adapter {} is blocked (rfkill); do: rfkill unblock bluetooth", one.name);
     }
-    return "the Bluetooth adapter " + one.name +
-           " is down; do: bluetoothctl power on (or, without bluetoothd, hciconfig " + one.name + " up)";
+    return fmt::format(
+        "the Bluetooth adapter {0} is down; do: bluetoothctl power on (or, without bluetoothd, hciconfig {0} up)",
+        one.name);
 }
 
 adapter usable_adapter(std::string_view which) {
@@ -87,7 +87,8 @@ adapter usable_adapter(std::string_view which) {
     });
     if (found == all.end())
         throw error(errc::bad_input,
-                    "there is no Bluetooth adapter '" + printable(which) + "'; " + std::string(how_to_look));
+                    fmt::format("there is no Bluetooth adapter '{}'; bluetoothctl list shows those that there are",
+                                printable(which)));
     if (!found->is_up) throw error(errc::io, why_down(*found));
     return *found;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bluetooth_address.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -15,8 +17,10 @@ namespace wherry::rfcomm {
 namespace {
 
 [[noreturn]] void fail_form(std::string_view text, const std::string& why) {
-    throw error(errc::bad_input, "'" + printable(text) + "' is not a Bluetooth address: " + why +
-                                     "; write AA:BB:CC:DD:EE:FF, with /CHANNEL behind it if need be");
+    throw error(
+        errc::bad_input,
+        fmt::format("'{}' is not a Bluetooth address: {}; write AA:BB:CC:DD:EE:FF, with /CHANNEL behind it if need be",
+                    printable(text), why));
 }
 
 void require_plain(std::string_view text) {
@@ -29,7 +33,7 @@ std::uint8_t parse_channel(std::string_view whole, std::string_view digits) {
     const auto* const end = digits.data() + digits.size();
     const auto [stop, code] = std::from_chars(digits.data(), end, channel);
     if (digits.empty() || code != std::errc() || stop != end || channel < first_channel || channel > last_channel)
-        fail_form(whole, "the channel '" + printable(digits) + "' is not a number from 1 to 30");
+        fail_form(whole, fmt::format("the channel '{}' is not a number from 1 to 30", printable(digits)));
     return channel;
 }
 
@@ -103,9 +107,9 @@ local_endpoint parse_local(std::string_view text) {
     const bool is_name = place.starts_with("hci") && place.size() > 3 &&
                          std::all_of(place.begin() + 3, place.end(), [](unsigned char c) { return std::isdigit(c); });
     if (!place.empty() && !is_name && !bluetooth_address::parse(place))
-        throw error(errc::bad_input, "'" + printable(text) +
-                                         "' is no place to listen at over Bluetooth; write hci0 or the adapter's "
-                                         "address, with /CHANNEL behind it if need be, or nothing");
+        throw error(errc::bad_input, fmt::format("'{}' is no place to listen at over Bluetooth; write hci0 or the "
+                                                 "adapter's address, with /CHANNEL behind it if need be, or nothing",
+                                                 printable(text)));
     return {std::string(place), channel};
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bluez_bus.hpp"
 
+#include <fmt/format.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -103,8 +104,10 @@ bool bluez_bus::wait(const deadline& until, const std::function<bool()>& is_over
         try {
             has_more = connection_->processPendingRequest();
         } catch (const sdbus::Error& e) {
-            throw error(errc::disconnected, "the connection to the system's D-Bus broke (" + e.getMessage() +
-                                                "); try again when dbus and bluetoothd run");
+            throw error(
+                errc::disconnected,
+                fmt::format("the connection to the system's D-Bus broke ({}); try again when dbus and bluetoothd run",
+                            e.getMessage()));
         }
         if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
         if (is_over()) return true;
@@ -120,7 +123,7 @@ bool bluez_bus::wait(const deadline& until, const std::function<bool()>& is_over
         if (const int own = poll_data.getPollTimeout(); own >= 0)
             patience = patience < 0 ? own : std::min(patience, own);
         const int ready = uninterrupted([&] { return ::poll(watched.data(), watched.size(), patience); });
-        if (ready < 0) throw error(errc::io, "cannot wait for bluetoothd (" + system_text(errno) + ")", errno);
+        if (ready < 0) throw error(errc::io, fmt::format("cannot wait for bluetoothd ({})", system_text(errno)), errno);
         if (watched[1].revents != 0) return false;
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bluez_discovery.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -46,7 +48,8 @@ public:
             adapter_->callMethod("SetDiscoveryFilter").onInterface(adapter_interface).withArguments(filter);
             adapter_->callMethod("StartDiscovery").onInterface(adapter_interface);
         } catch (const sdbus::Error& e) {
-            throw bluez_failure(e.getName(), e.getMessage(), "looking for devices with " + local.name + " failed");
+            throw bluez_failure(e.getName(), e.getMessage(),
+                                fmt::format("looking for devices with {} failed", local.name));
         }
     }
     ~search() {

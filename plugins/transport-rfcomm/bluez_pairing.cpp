@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bluez_pairing.hpp"
 
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <exception>
 #include <optional>
@@ -128,8 +130,9 @@ private:
     std::uint32_t enter_passkey(const sdbus::ObjectPath& who) {
         const auto digits = enter(who);
         if (digits.empty() || digits.size() > 6 || digits.find_first_not_of("0123456789") != digits.npos)
-            fail(std::make_exception_ptr(error(
-                errc::bad_input, "'" + printable(digits) + "' is no passkey; it is a number of up to six digits")));
+            fail(std::make_exception_ptr(
+                error(errc::bad_input,
+                      fmt::format("'{}' is no passkey; it is a number of up to six digits", printable(digits)))));
         return static_cast<std::uint32_t>(std::stoul(digits));
     }
 
@@ -200,9 +203,10 @@ void make_known(bluez_bus& bus, const adapter& local, const bluetooth_address& d
     });
     discover_with_bluez(bus, local, table, [&] { return clock::now() >= until; });
     if (!is_found)
-        throw error(errc::timed_out, to_string(device) +
-                                         " was not found; bring it nearer, make it discoverable (bluetoothctl "
-                                         "discoverable on), and check the address with wherry devices");
+        throw error(errc::timed_out,
+                    fmt::format("{} was not found; bring it nearer, make it discoverable (bluetoothctl discoverable "
+                                "on), and check the address with wherry devices",
+                                to_string(device)));
 }
 
 }  // namespace
@@ -211,7 +215,7 @@ void pair(const adapter& local, const bluetooth_address& device, std::chrono::mi
           pairing_agent& person) {
     std::string why;
     const auto bus = bluez_bus::try_open(why);
-    if (!bus) throw error(errc::unsupported, "pairing needs bluetoothd: " + why);
+    if (!bus) throw error(errc::unsupported, fmt::format("pairing needs bluetoothd: {}", why));
     const auto begin = clock::now();
     const auto path = device_path(local.name, to_string(device));
     make_known(*bus, local, device, path, begin + limit);
@@ -230,10 +234,13 @@ void pair(const adapter& local, const bluetooth_address& device, std::chrono::mi
     }
     if (!call.is_over()) {
         call.cancel();
-        throw error(errc::timed_out, "the pairing with " + to_string(device) + " did not end within " + shown(limit) +
-                                         "; accept it on that device, too, and try again");
+        throw error(
+            errc::timed_out,
+            fmt::format("the pairing with {} did not end within {}; accept it on that device, too, and try again",
+                        to_string(device), shown(limit)));
     }
-    if (asks.has_declined()) throw error(errc::refused, "the pairing with " + to_string(device) + " was declined here");
+    if (asks.has_declined())
+        throw error(errc::refused, fmt::format("the pairing with {} was declined here", to_string(device)));
     const auto& failure = call.failure();
     if (failure && failure->getName() != "org.bluez.Error.AlreadyExists")
         throw pairing_failure(failure->getName(), failure->getMessage(), device);

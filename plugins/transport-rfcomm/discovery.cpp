@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "discovery.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <deque>
@@ -138,8 +140,9 @@ std::optional<bluetooth_address> only_one(std::string_view name, std::span<const
     if (fitting.size() == 1) return fitting.front();
     std::string all;
     for (const auto& one : fitting) all += (all.empty() ? "" : ", ") + to_string(one);
-    throw error(errc::bad_input, "several devices are called '" + printable(name) + "' (" + all +
-                                     "); write the address of the one that you mean");
+    throw error(errc::bad_input,
+                fmt::format("several devices are called '{}' ({}); write the address of the one that you mean",
+                            printable(name), all));
 }
 
 bluetooth_address find_by_name(const adapter& local, std::string_view name, std::chrono::milliseconds limit) {
@@ -167,9 +170,10 @@ bluetooth_address find_by_name(const adapter& local, std::string_view name, std:
         by_bluetoothd);
     if (!by_bluetoothd) ask_names_with_hci(local, table, [&] { return clock::now() >= enough; });
     if (const auto found = only_one(name, fitting)) return *found;
-    throw error(errc::timed_out, "no device called '" + printable(name) +
-                                     "' was found over Bluetooth; make it discoverable and bring it nearer, or write "
-                                     "its address (wherry devices lists those around)");
+    throw error(errc::timed_out,
+                fmt::format("no device called '{}' was found over Bluetooth; make it discoverable and bring it nearer, "
+                            "or write its address (wherry devices lists those around)",
+                            printable(name)));
 }
 
 }  // namespace wherry::rfcomm

@@ -3,6 +3,7 @@
 
 #include <bluetooth/hci.h>
 #include <bluetooth/hci_lib.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -137,8 +138,9 @@ public:
 
     [[noreturn]] void fail(int code) const {
         throw error(errc::io,
-                    "looking for devices with " + local_.name + " failed (" + system_text(code) +
-                        "); where bluetoothd runs, users may do that without further rights: systemctl start bluetooth",
+                    fmt::format("looking for devices with {} failed ({}); where bluetoothd runs, users may do that "
+                                "without further rights: systemctl start bluetooth",
+                                local_.name, system_text(code)),
                     code);
     }
 
@@ -222,9 +224,9 @@ void discover_with_hci(const adapter& local, device_table& table, const std::fun
         if (packet.empty()) continue;
         if (const auto status = refusal(packet, OCF_INQUIRY)) {
             running.has_ended();
-            throw error(errc::io, "the Bluetooth adapter " + local.name + " does not look for devices (status " +
-                                      std::to_string(*status) +
-                                      "); another program may have it look already: try again soon");
+            throw error(errc::io, fmt::format("the Bluetooth adapter {} does not look for devices (status {}); another "
+                                              "program may have it look already: try again soon",
+                                              local.name, *status));
         }
         if (event_of(packet) == EVT_INQUIRY_COMPLETE) {
             running.has_ended();

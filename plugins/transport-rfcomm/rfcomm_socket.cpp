@@ -2,6 +2,7 @@
 #include "rfcomm_socket.hpp"
 
 #include <bluetooth/rfcomm.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -66,7 +67,8 @@ unique_fd open_socket(security level) {
     bt_security wanted{};
     wanted.level = static_cast<std::uint8_t>(kernel_level(level));
     if (::setsockopt(socket.get(), SOL_BLUETOOTH, BT_SECURITY, &wanted, sizeof wanted) != 0)
-        throw error(errc::io, "the security of a Bluetooth connection cannot be set (" + system_text(errno) + ")",
+        throw error(errc::io,
+                    fmt::format("the security of a Bluetooth connection cannot be set ({})", system_text(errno)),
                     errno);
     // Kernels before 5.16 make a send to a connection that has just ended wait, non-blocking or not, for this long.
     const timeval soon{0, 200'000};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "rfcomm_transport.hpp"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -120,8 +121,10 @@ public:
     void enter(const std::string& peer) {
         const mutex_lock lock(mutex_);
         if (!peers_.insert(peer).second)
-            throw error(errc::unsupported, "there is a connection to " + peer +
-                                               " already, and Bluetooth has no second one for the same channel");
+            throw error(
+                errc::unsupported,
+                fmt::format("there is a connection to {} already, and Bluetooth has no second one for the same channel",
+                            peer));
     }
     void leave(const std::string& peer) noexcept {
         const mutex_lock lock(mutex_);

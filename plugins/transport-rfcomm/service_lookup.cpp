@@ -4,6 +4,7 @@
 #include <bluetooth/sdp.h>
 #include <bluetooth/sdp_lib.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 
 #include <array>
@@ -143,16 +144,18 @@ void take_answer(std::uint8_t type, std::uint16_t status, std::uint8_t* data, st
 void wait(int socket, short events, const bluetooth_address& device, const deadline& until, const stop_signal* stop) {
     std::array<pollfd, 2> watched{{{socket, events, 0}, {stop ? stop->descriptor() : -1, POLLIN, 0}}};
     const int ready = uninterrupted([&] { return ::poll(watched.data(), watched.size(), poll_timeout(until)); });
-    if (ready < 0) throw error(errc::io, "cannot wait for the device (" + system_text(errno) + ")", errno);
-    if (watched[1].revents != 0) throw error(errc::cancelled, "the question to " + to_string(device) + " was stopped");
+    if (ready < 0) throw error(errc::io, fmt::format("cannot wait for the device ({})", system_text(errno)), errno);
+    if (watched[1].revents != 0)
+        throw error(errc::cancelled, fmt::format("the question to {} was stopped", to_string(device)));
     // Also for a device whose answers are there before they are asked for, and never end.
     if (ready == 0 || poll_timeout(until) == 0) fail_lookup(device, ETIMEDOUT);
 }
 
 [[noreturn]] void fail_answer(const bluetooth_address& device) {
-    throw error(errc::protocol, "the device " + to_string(device) +
-                                    " answers the question for its services with nonsense; name the channel: " +
-                                    to_string(device) + "/CHANNEL");
+    throw error(
+        errc::protocol,
+        fmt::format("the device {0} answers the question for its services with nonsense; name the channel: {0}/CHANNEL",
+                    to_string(device)));
 }
 
 }  // namespace

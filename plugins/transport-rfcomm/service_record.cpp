@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "service_record.hpp"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/random.h>
 
@@ -133,8 +134,9 @@ private:
 
     void miss(const std::string& why) {
         if (!is_missed_)
-            tell_("senders do not find this receiver's channel, and have to name it (the /" + std::to_string(channel_) +
-                  " of its address), for " + why);
+            tell_(fmt::format(
+                "senders do not find this receiver's channel, and have to name it (the /{} of its address), for {}",
+                channel_, why));
         is_missed_ = true;
     }
 
