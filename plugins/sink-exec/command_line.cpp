@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "command_line.hpp"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,8 +50,8 @@ std::vector<std::string> split_words(std::string_view line) {
         }
     }
     if (quote != 0)
-        throw error(errc::bad_input, std::string("a quote ") + quote + " is not closed; close it, or write \\" + quote +
-                                         " for the character itself");
+        throw error(errc::bad_input,
+                    fmt::format("a quote {0} is not closed; close it, or write \\{0} for the character itself", quote));
     return words;
 }
 
@@ -60,7 +61,7 @@ std::string find_program(const std::string& word, std::string_view search_path) 
         const auto file = fs::absolute(word);
         if (!can_be_run(file))
             throw error(errc::bad_input,
-                        "'" + printable(word) + "' is no file that can be run; check the path, and chmod +x");
+                        fmt::format("'{}' is no file that can be run; check the path, and chmod +x", printable(word)));
         return file.native();
     }
     for (auto rest = search_path; !word.empty() && !rest.empty();) {
@@ -69,7 +70,7 @@ std::string find_program(const std::string& word, std::string_view search_path) 
         const auto end = rest.find(':');
         rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
     }
-    throw error(errc::bad_input, "there is no program '" + printable(word) + "' in PATH; give its full path");
+    throw error(errc::bad_input, fmt::format("there is no program '{}' in PATH; give its full path", printable(word)));
 }
 
 std::string with_file(std::string word, std::string_view file) {

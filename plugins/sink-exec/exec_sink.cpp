@@ -2,6 +2,7 @@
 #include "exec_sink.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -154,8 +155,9 @@ public:
             check_size(*what_.size);
             if (const auto free = sink_.spool_.free_bytes(); free && *what_.size > *free)
                 throw error(errc::exhausted,
-                            "needs " + human_bytes(*what_.size) + " to wait for the receiver's command, but only " +
-                                human_bytes(*free) + " is free there; its owner has to make space",
+                            fmt::format("needs {} to wait for the receiver's command, but only {} is free there; its "
+                                        "owner has to make space",
+                                        human_bytes(*what_.size), human_bytes(*free)),
                             ENOSPC);
         }
         file_ = sink_.spool_.make();
@@ -164,7 +166,7 @@ public:
     void write(const_bytes bytes) override {
         check_size(count_ + bytes.size());
         if (what_.size && bytes.size() > *what_.size - count_)
-            throw error(errc::protocol, "more came than the " + std::to_string(*what_.size) + " bytes announced");
+            throw error(errc::protocol, fmt::format("more came than the {} bytes announced", *what_.size));
         while (!bytes.empty()) {
             const auto written = uninterrupted(
                 [&] { return ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(count_)); });
@@ -176,8 +178,7 @@ public:
 
     void finish(response& answer) override {
         if (what_.size && count_ != *what_.size)
-            throw error(errc::protocol,
-                        "only " + std::to_string(count_) + " of " + std::to_string(*what_.size) + " bytes came");
+            throw error(errc::protocol, fmt::format("only {} of {} bytes came", count_, *what_.size));
         if (!sink_.turns_.enter()) throw error(errc::disconnected, "the receiver ends; send it again later");
         ended_command ended;
         try {
@@ -198,21 +199,23 @@ private:
     void check_size(std::uint64_t size) const {
         const auto limit = sink_.options_.max_size;
         if (limit != 0 && size > limit)
-            throw error(errc::refused, "it has more than " + human_bytes(limit) +
-                                           ", and the receiver takes no more (--exec.max-size)");
+            throw error(errc::refused,
+                        fmt::format("it has more than {}, and the receiver takes no more (--exec.max-size)",
+                                    human_bytes(limit)));
     }
 
     [[noreturn]] void fail_to_store(int code) const {
         const auto reason = std::generic_category().message(code);
         sink_.log_(log_level::warning,
-                   "exec: " + title() + " cannot be stored in " + sink_.spool_.folder().native() + ": " + reason);
+                   fmt::format("exec: {} cannot be stored in {}: {}", title(), sink_.spool_.folder().native(), reason));
         throw error(code == ENOSPC || code == EDQUOT || code == EFBIG ? errc::exhausted : errc::io,
-                    "it cannot be stored until the receiver's command runs: " + reason, code);
+                    fmt::format("it cannot be stored until the receiver's command runs: {}", reason), code);
     }
 
     std::string title() const {
-        return std::string(to_string(what_.kind)) + (what_.name.empty() ? "" : " " + printable(what_.name)) + " from " +
-               (who_.fingerprint.empty() ? printable(address_) : who_.fingerprint);
+        const auto from = who_.fingerprint.empty() ? printable(address_) : who_.fingerprint;
+        if (what_.name.empty()) return fmt::format("{} from {}", to_string(what_.kind), from);
+        return fmt::format("{} {} from {}", to_string(what_.kind), printable(what_.name), from);
     }
 
     ended_command run() {
@@ -258,12 +261,12 @@ private:
         std::string_view rest = ended.complaints;
         while (!rest.empty()) {
             const auto end = std::min(rest.find('\n'), rest.size());
-            sink_.log_(level, "exec: " + title() + ": " + printable(rest.substr(0, end)));
+            sink_.log_(level, fmt::format("exec: {}: {}", title(), printable(rest.substr(0, end))));
             rest.remove_prefix(std::min(end + 1, rest.size()));
         }
         if (ended.more_complaint_bytes > 0)
-            sink_.log_(level, "exec: " + title() + ": (" + std::to_string(ended.more_complaint_bytes) +
-                                  " bytes more on standard error)");
+            sink_.log_(level,
+                       fmt::format("exec: {}: ({} bytes more on standard error)", title(), ended.more_complaint_bytes));
     }
 
     void tell(ended_command& ended, response& answer) const {
@@ -275,18 +278,18 @@ private:
         switch (ended.why) {
             case cause::exited:
                 outcome = "exit " + std::to_string(ended.number);
-                text = "the receiver's command ended with exit status " + std::to_string(ended.number);
+                text = fmt::format("the receiver's command ended with exit status {}", ended.number);
                 code = meaning_of(ended.number, sink_.options_.use_shell);
                 break;
             case cause::signalled:
                 outcome = "signal " + signal_name(ended.number);
-                text = "the receiver's command was ended by signal " + signal_name(ended.number);
+                text = fmt::format("the receiver's command was ended by signal {}", signal_name(ended.number));
                 code = errc::io;
                 break;
             case cause::timed_out:
                 outcome = "timeout";
-                text =
-                    "the receiver's command did not end within " + seconds(sink_.options_.timeout) + " and was stopped";
+                text = fmt::format("the receiver's command did not end within {} and was stopped",
+                                   seconds(sink_.options_.timeout));
                 code = errc::timed_out;
                 break;
             case cause::stopped:
@@ -298,8 +301,8 @@ private:
         if (ended.is_output_cut) {
             trim_to_characters(ended.output);
             outcome += ", response cut";
-            sink_.log_(log_level::warning, "exec: " + title() + ": the response is cut after " +
-                                               human_bytes(ended.output.size()) + " (--exec.max-response)");
+            sink_.log_(log_level::warning, fmt::format("exec: {}: the response is cut after {} (--exec.max-response)",
+                                                       title(), human_bytes(ended.output.size())));
         }
         answer.set_outcome(outcome);
         answer.append(ended.output);
@@ -355,7 +358,8 @@ sink::sink(options chosen, std::function<void(log_level, const std::string&)> lo
     }
     struct stat found {};
     if (!options_.directory.empty() && (::stat(options_.directory.c_str(), &found) != 0 || !S_ISDIR(found.st_mode)))
-        throw error(errc::bad_input, "--exec.directory: there is no folder '" + printable(options_.directory) + "'");
+        throw error(errc::bad_input,
+                    fmt::format("--exec.directory: there is no folder '{}'", printable(options_.directory)));
     hear_of_children();
 }
 

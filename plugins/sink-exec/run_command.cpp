@@ -2,6 +2,7 @@
 #include "run_command.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -38,7 +39,7 @@ constexpr std::chrono::milliseconds descriptor_retry_interval{10};
     // This process, or another one, may release these soon.
     const bool is_exhausted = code == EMFILE || code == ENFILE || code == EAGAIN || code == ENOMEM;
     throw error(is_exhausted ? errc::exhausted : errc::io,
-                "the receiver's command cannot be run: " + std::generic_category().message(code), code);
+                fmt::format("the receiver's command cannot be run: {}", std::generic_category().message(code)), code);
 }
 
 // Retries `call` while descriptors are lacking, because its delivery has come whole and others release theirs.

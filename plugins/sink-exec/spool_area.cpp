@@ -2,6 +2,7 @@
 #include "spool_area.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -52,8 +53,8 @@ spool_area::spool_area(fs::path folder, names use) : folder_(fs::absolute(std::m
         make();
     } catch (const error& e) {
         throw error(errc::bad_input,
-                    "nothing can be stored in '" + printable(folder_.native()) + "' (" + reason(e.system_error()) +
-                        "); name another folder with --exec.spool",
+                    fmt::format("nothing can be stored in '{}' ({}); name another folder with --exec.spool",
+                                printable(folder_.native()), reason(e.system_error())),
                     e.system_error());
     }
     if (use == names::never) return;
@@ -71,7 +72,7 @@ unique_fd spool_area::make() const {
     if (!file.is_open())
         throw error(
             errno == ENOSPC || errno == EDQUOT || errno == EMFILE || errno == ENFILE ? errc::exhausted : errc::io,
-            "there is no place for it to wait for the receiver's command: " + reason(errno), errno);
+            fmt::format("there is no place for it to wait for the receiver's command: {}", reason(errno)), errno);
     return file;
 }
 
@@ -86,8 +87,8 @@ void spool_area::make_private_folder() {
         auto pattern = (folder_ / (std::string(private_prefix) + "XXXXXX")).native();
         if (::mkdtemp(pattern.data()) == nullptr)
             throw error(errc::bad_input,
-                        "no folder can be made in '" + printable(folder_.native()) + "' (" + reason(errno) +
-                            "); name another one with --exec.spool",
+                        fmt::format("no folder can be made in '{}' ({}); name another one with --exec.spool",
+                                    printable(folder_.native()), reason(errno)),
                         errno);
         lock_ = open_folder(pattern);
         struct stat now {};
@@ -119,7 +120,8 @@ spool_area::name::name(spool_area& area, int file, std::string_view peer_name)
     const auto source = "/proc/self/fd/" + std::to_string(file);
     if (::linkat(AT_FDCWD, source.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) != 0)
         throw error(errno == ENOSPC || errno == EDQUOT ? errc::exhausted : errc::io,
-                    "there is no place for it to wait for the receiver's command: " + reason(errno), errno);
+                    fmt::format("there is no place for it to wait for the receiver's command: {}", reason(errno)),
+                    errno);
 }
 
 spool_area::name::~name() { ::unlink(path_.c_str()); }
