@@ -25,7 +25,7 @@ namespace {
 // Descriptors and memory may be free again in a moment, so their lack has its own code.
 [[noreturn]] void fail(errc code, const std::string& what, int number) {
     if (number == EMFILE || number == ENFILE || number == ENOMEM) code = errc::exhausted;
-    throw error(code, what + ": " + std::generic_category().message(number), number);
+    throw error(code, fmt::format("{}: {}", what, std::generic_category().message(number)), number);
 }
 
 std::string text_of(const fs::path& path) { return path.string(); }
@@ -57,7 +57,7 @@ void check_owner(const fs::path& path, const struct stat& status, std::string_vi
 // Whoever can write the folder can put another file in the place of this one; not so where the sticky bit is set.
 void check_one_folder(const fs::path& folder) {
     struct stat status {};
-    if (::stat(folder.c_str(), &status) != 0) fail(errc::io, "cannot look at " + text_of(folder), errno);
+    if (::stat(folder.c_str(), &status) != 0) fail(errc::io, fmt::format("cannot look at {}", text_of(folder)), errno);
     if (status.st_mode & S_ISVTX) return;
     check_mode(folder, status, S_IWGRP | S_IWOTH, "folder", "go-w");
 }
@@ -93,7 +93,7 @@ secret_text read_all(int fd, std::uint64_t expected, const fs::path& path, const
             content.resize(std::min(most, 2 * length + 1024));  // it has grown meanwhile
         }
         const auto count = uninterrupted([&] { return ::read(fd, content.data() + length, content.size() - length); });
-        if (count < 0) fail(errc::io, "cannot read " + text_of(path), errno);
+        if (count < 0) fail(errc::io, fmt::format("cannot read {}", text_of(path)), errno);
         if (count == 0) break;
         length += static_cast<std::size_t>(count);
     }
@@ -109,7 +109,7 @@ void make_folder(const fs::path& folder) {
     if (folder.empty() || fs::is_directory(folder, ignored)) return;
     if (folder.has_parent_path() && folder.parent_path() != folder) make_folder(folder.parent_path());
     if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-        fail(errc::io, "cannot make the folder " + text_of(folder), errno);
+        fail(errc::io, fmt::format("cannot make the folder {}", text_of(folder)), errno);
 }
 
 // A file under a passing name, gone again unless it was moved to its place.
@@ -117,7 +117,7 @@ class temporary_file {
 public:
     explicit temporary_file(const fs::path& target)
         : name_(target.string() + ".XXXXXX"), fd_(::mkostemp(name_.data(), O_CLOEXEC)) {
-        if (fd_.get() < 0) fail(errc::io, "cannot make a file in " + text_of(folder_of(target)), errno);
+        if (fd_.get() < 0) fail(errc::io, fmt::format("cannot make a file in {}", text_of(folder_of(target))), errno);
     }
     temporary_file(const temporary_file&) = delete;
     temporary_file& operator=(const temporary_file&) = delete;
@@ -126,18 +126,20 @@ public:
     }
 
     void fill(std::string_view content, unsigned mode) {
-        if (::fchmod(fd_.get(), mode) != 0) fail(errc::io, "cannot set the mode of " + name_, errno);
+        if (::fchmod(fd_.get(), mode) != 0) fail(errc::io, fmt::format("cannot set the mode of {}", name_), errno);
         while (!content.empty()) {
             const auto count = uninterrupted([&] { return ::write(fd_.get(), content.data(), content.size()); });
             if (count < 0)
-                fail(errno == ENOSPC || errno == EDQUOT ? errc::exhausted : errc::io, "cannot write " + name_, errno);
+                fail(errno == ENOSPC || errno == EDQUOT ? errc::exhausted : errc::io,
+                     fmt::format("cannot write {}", name_), errno);
             content.remove_prefix(static_cast<std::size_t>(count));
         }
         if (::fsync(fd_.get()) != 0) fail(errc::io, fmt::format("cannot write {} to the disk", name_), errno);
     }
 
     void move_over(const fs::path& target) {
-        if (::rename(name_.c_str(), target.c_str()) != 0) fail(errc::io, "cannot replace " + text_of(target), errno);
+        if (::rename(name_.c_str(), target.c_str()) != 0)
+            fail(errc::io, fmt::format("cannot replace {}", text_of(target)), errno);
         moved_ = true;
     }
 
@@ -151,7 +153,7 @@ public:
         // File systems without that flag (NFS) have links.
         if (::link(name_.c_str(), target.c_str()) == 0) return true;
         if (errno == EEXIST) return false;
-        fail(errc::io, "cannot make " + text_of(target), errno);
+        fail(errc::io, fmt::format("cannot make {}", text_of(target)), errno);
     }
 
 private:
@@ -172,9 +174,9 @@ class file_lock {
 public:
     explicit file_lock(const fs::path& locked)
         : fd_(::open((locked.string() + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) {
-        if (fd_.get() < 0) fail(errc::io, "cannot lock " + text_of(locked), errno);
+        if (fd_.get() < 0) fail(errc::io, fmt::format("cannot lock {}", text_of(locked)), errno);
         if (uninterrupted([&] { return ::flock(fd_.get(), LOCK_EX); }) != 0)
-            fail(errc::io, "cannot lock " + text_of(locked), errno);
+            fail(errc::io, fmt::format("cannot lock {}", text_of(locked)), errno);
     }
 
 private:
@@ -194,7 +196,7 @@ std::optional<secret_text> read_file(const fs::path& path, const file_rules& rul
         fail(errc::io, fmt::format("cannot open the {} {}", rules.what, text_of(path)), why);
     }
     struct stat status {};
-    if (::fstat(fd.get(), &status) != 0) fail(errc::io, "cannot look at " + text_of(path), errno);
+    if (::fstat(fd.get(), &status) != 0) fail(errc::io, fmt::format("cannot look at {}", text_of(path)), errno);
     check_access(path, status, rules);
     return read_all(fd.get(), static_cast<std::uint64_t>(status.st_size), path, rules);
 }
@@ -207,7 +209,7 @@ void write_file(const fs::path& path, std::string_view content, unsigned mode, i
     if (existing == if_exists::replace) {
         fresh.move_over(target);
     } else if (!fresh.move_to_new(target)) {
-        throw error(errc::bad_input, text_of(path) + " exists already and is left as it is", EEXIST);
+        throw error(errc::bad_input, fmt::format("{} exists already and is left as it is", text_of(path)), EEXIST);
     }
     sync_folder(folder_of(target));
 }

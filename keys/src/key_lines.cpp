@@ -110,7 +110,7 @@ public_key_line parse_public_key_text(std::string_view text) {
 
 public_key_line read_public_key_file(const std::filesystem::path& path) {
     const auto content = read_file(path, {"public key", max_public_key_file_bytes, file_access::any});
-    if (!content) throw error(errc::bad_input, path.string() + " does not exist", ENOENT);
+    if (!content) throw error(errc::bad_input, fmt::format("{} does not exist", path.string()), ENOENT);
     try {
         return parse_public_key_text({content->data(), content->size()});
     } catch (const error& e) {

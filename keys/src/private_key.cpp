@@ -30,7 +30,7 @@ constexpr std::string_view sealed_header = "-----BEGIN ENCRYPTED PRIVATE KEY----
 bool begins_with(std::string_view text, std::string_view header) { return text.substr(0, header.size()) == header; }
 
 [[noreturn]] void not_a_key(const std::filesystem::path& path, const std::string& why) {
-    throw error(errc::bad_input, path.string() + " " + why);
+    throw error(errc::bad_input, fmt::format("{} {}", path.string(), why));
 }
 
 void check_header(std::string_view pem, const std::filesystem::path& path) {
@@ -93,7 +93,7 @@ private_key private_key::from_pem(std::string_view pem, const std::filesystem::p
     if (is_sealed) {
         if (!ask)
             throw error(errc::unsupported,
-                        path.string() + " is encrypted, and nobody is there to ask for its passphrase");
+                        fmt::format("{} is encrypted, and nobody is there to ask for its passphrase", path.string()));
         const auto answer = ask(path);
         passphrase.text.assign(answer.data(), answer.size());
     }

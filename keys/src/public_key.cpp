@@ -116,7 +116,7 @@ public_key public_key::from_blob(const_bytes blob) {
             throw error(errc::bad_input, "the public key is not encoded canonically");
         return public_key(type, std::move(canonical), std::move(key));
     } catch (const Botan::Exception& e) {
-        throw error(errc::bad_input, std::string("the public key cannot be used: ") + e.what());
+        throw error(errc::bad_input, fmt::format("the public key cannot be used: {}", e.what()));
     } catch (const error& e) {
         throw error(errc::bad_input, e.what());
     }
