@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "socket_connection.hpp"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -18,22 +19,25 @@ namespace {
 [[noreturn]] void fail_aborted() { throw error(errc::disconnected, "the connection was closed from this side"); }
 
 [[noreturn]] void fail_transfer(int code, const std::string& peer) {
-    const auto why = " (" + system_text(code) + ")";
+    const auto why = system_text(code);
     switch (code) {
         case ECONNRESET:
         case EPIPE:
         case ECONNABORTED:
-        case ENOTCONN: throw error(errc::disconnected, "the peer closed the connection abruptly" + why, code);
-        case ETIMEDOUT: throw error(errc::disconnected, "the peer " + peer + " stopped answering" + why, code);
+        case ENOTCONN:
+            throw error(errc::disconnected, fmt::format("the peer closed the connection abruptly ({})", why), code);
+        case ETIMEDOUT:
+            throw error(errc::disconnected, fmt::format("the peer {} stopped answering ({})", peer, why), code);
         case ENETDOWN:
         case ENETUNREACH:
         case ENETRESET:
         case EHOSTDOWN:
-        case EHOSTUNREACH: throw error(errc::disconnected, "the link to " + peer + " failed" + why, code);
+        case EHOSTUNREACH: throw error(errc::disconnected, fmt::format("the link to {} failed ({})", peer, why), code);
         case ENOMEM:
         case ENOBUFS:
-            throw error(errc::exhausted, "the system has no memory for the connection to " + peer + why, code);
-        default: throw error(errc::io, "the connection to " + peer + " failed" + why, code);
+            throw error(errc::exhausted,
+                        fmt::format("the system has no memory for the connection to {} ({})", peer, why), code);
+        default: throw error(errc::io, fmt::format("the connection to {} failed ({})", peer, why), code);
     }
 }
 
@@ -86,8 +90,8 @@ private:
 stop_signal::stop_signal() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!event_.is_open()) {
         const int code = errno;
-        throw error(errc::exhausted, "no file descriptor is left for another connection (" + system_text(code) + ")",
-                    code);
+        throw error(errc::exhausted,
+                    fmt::format("no file descriptor is left for another connection ({})", system_text(code)), code);
     }
 }
 
@@ -112,7 +116,7 @@ int poll_timeout(const deadline& until) noexcept {
 wake wait_for(int socket, short events, const stop_signal& stop, const deadline& until) {
     std::array<pollfd, 2> watched = {{{socket, events, 0}, {stop.descriptor(), POLLIN, 0}}};
     const int ready = uninterrupted([&] { return ::poll(watched.data(), watched.size(), poll_timeout(until)); });
-    if (ready < 0) throw error(errc::io, "cannot wait for the connection (" + system_text(errno) + ")", errno);
+    if (ready < 0) throw error(errc::io, fmt::format("cannot wait for the connection ({})", system_text(errno)), errno);
     if (watched[1].revents != 0) return wake::stopped;
     if (ready == 0) return wake::timed_out;
     return (watched[0].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0 ? wake::hung_up : wake::ready;
@@ -122,7 +126,7 @@ unique_fd accept_next(int listening, const stop_signal& stop, const std::string&
                       peer_name_space peer) {
     const socklen_t room = peer.length ? *peer.length : 0;
     for (;;) {
-        if (stop.raised()) throw error(errc::cancelled, "listening at " + address + " was stopped");
+        if (stop.raised()) throw error(errc::cancelled, fmt::format("listening at {} was stopped", address));
         if (peer.length) *peer.length = room;
         unique_fd socket(
             uninterrupted([&] { return ::accept4(listening, peer.name, peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC); }));
@@ -138,16 +142,18 @@ unique_fd accept_next(int listening, const stop_signal& stop, const std::string&
             case ENFILE:
             case ENOMEM:
             case ENOBUFS:
-                throw error(errc::exhausted,
-                            "no descriptor or memory is left for another connection (" + system_text(code) + ")", code);
-            default: throw error(errc::io, "cannot accept at " + address + " (" + system_text(code) + ")", code);
+                throw error(
+                    errc::exhausted,
+                    fmt::format("no descriptor or memory is left for another connection ({})", system_text(code)),
+                    code);
+            default: throw error(errc::io, fmt::format("cannot accept at {} ({})", address, system_text(code)), code);
         }
     }
 }
 
 std::string shown(std::chrono::milliseconds duration) {
     const auto count = duration.count();
-    return count % 1000 == 0 ? std::to_string(count / 1000) + " s" : std::to_string(count) + " ms";
+    return count % 1000 == 0 ? fmt::format("{} s", count / 1000) : fmt::format("{} ms", count);
 }
 
 std::string system_text(int code) { return std::generic_category().message(code); }
@@ -190,7 +196,8 @@ std::size_t socket_connection::read_some(mutable_bytes buffer) {
         if (!until) until = deadline_after(read_timeout_);
         const auto woken = wait_for(socket_.get(), POLLIN, *stop_, until);
         if (woken == wake::timed_out)
-            throw error(errc::timed_out, "nothing came from " + peer_address_ + " for " + shown(read_timeout_));
+            throw error(errc::timed_out,
+                        fmt::format("nothing came from {} for {}", peer_address_, shown(read_timeout_)));
         has_hung_up = woken == wake::hung_up;
     }
 }
@@ -198,9 +205,10 @@ std::size_t socket_connection::read_some(mutable_bytes buffer) {
 void socket_connection::check_writable() const {
     if (stop_->raised()) fail_aborted();
     if (writing_ == writing::torn)
-        throw error(errc::disconnected, "an earlier write to " + peer_address_ + " was cut short; connect again");
+        throw error(errc::disconnected,
+                    fmt::format("an earlier write to {} was cut short; connect again", peer_address_));
     if (writing_ == writing::shut)
-        throw error(errc::internal, "a write to " + peer_address_ + " after the end of what is to be written");
+        throw error(errc::internal, fmt::format("a write to {} after the end of what is to be written", peer_address_));
 }
 
 void socket_connection::write_all(std::span<const const_bytes> pieces) {
@@ -230,7 +238,8 @@ void socket_connection::write_all(std::span<const const_bytes> pieces) {
         if (!until) until = deadline_after(write_timeout_);
         const auto woken = wait_for(socket_.get(), POLLOUT, *stop_, until);
         if (woken == wake::timed_out)
-            throw error(errc::timed_out, "the peer " + peer_address_ + " took nothing for " + shown(write_timeout_));
+            throw error(errc::timed_out,
+                        fmt::format("the peer {} took nothing for {}", peer_address_, shown(write_timeout_)));
         has_hung_up = woken == wake::hung_up;
     }
     writing_ = writing::open;
