@@ -2,6 +2,7 @@
 #include "wrapped_plugin.hpp"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 
 #include <filesystem>
 #include <vector>
@@ -69,7 +70,7 @@ option_values parse_options(std::string_view text) {
                         "written with a backslash before it");
         const auto name = word.substr(0, equals);
         if (!values.emplace(name, word.substr(equals + 1)).second)
-            throw error(errc::bad_input, "gives '" + name + "' twice; give it once");
+            throw error(errc::bad_input, fmt::format("gives '{}' twice; give it once", name));
     }
     return values;
 }
@@ -77,8 +78,8 @@ option_values parse_options(std::string_view text) {
 std::shared_ptr<const plugin> load(plugin_kind kind, const std::string& name, std::string_view own_name,
                                    const std::string& plugin_dir, const host_services& host) {
     if (name == own_name)
-        throw error(errc::bad_input, "'" + printable(name) + "' cannot wrap itself; name the " +
-                                         std::string(to_string(kind)) + " beneath it");
+        throw error(errc::bad_input,
+                    fmt::format("'{}' cannot wrap itself; name the {} beneath it", printable(name), to_string(kind)));
     std::vector<std::string> first;
     if (!plugin_dir.empty()) first.push_back(plugin_dir);
     auto folders = default_search_path(first);
