@@ -2,6 +2,7 @@
 #include "algorithms.hpp"
 
 #include <botan/block_cipher.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
@@ -21,11 +22,10 @@ std::optional<kem> find_kem(std::string_view name) noexcept {
 kem parse_kem(std::string_view name) {
     const auto found = find_kem(name);
     if (!found)
-        throw error(errc::bad_input,
-                    "there is no key exchange '" + std::string(name) + "'; choose from " + std::string(default_kems));
+        throw error(errc::bad_input, fmt::format("there is no key exchange '{}'; choose from {}", name, default_kems));
     if (*found == kem::x25519_mlkem768 && !WHERRY_HYBRID_HAS_MLKEM)
         throw error(errc::unsupported,
-                    "x25519-mlkem768 needs a build with Botan 3; choose from " + std::string(default_kems));
+                    fmt::format("x25519-mlkem768 needs a build with Botan 3; choose from {}", default_kems));
     return *found;
 }
 
@@ -45,7 +45,7 @@ std::string name_of(kem which) {
         case kem::rsa_oaep_sha256: return "rsa-oaep-sha256";
         case kem::x25519_mlkem768: return "x25519-mlkem768";
     }
-    return "number " + std::to_string(static_cast<unsigned>(which));
+    return fmt::format("number {}", static_cast<unsigned>(which));
 }
 
 std::string name_of(aead which) {
@@ -53,7 +53,7 @@ std::string name_of(aead which) {
         case aead::aes_256_gcm: return "aes-256-gcm";
         case aead::chacha20_poly1305: return "chacha20-poly1305";
     }
-    return "number " + std::to_string(static_cast<unsigned>(which));
+    return fmt::format("number {}", static_cast<unsigned>(which));
 }
 
 std::vector<kem> parse_kems(std::string_view list) {
@@ -62,7 +62,7 @@ std::vector<kem> parse_kems(std::string_view list) {
         const auto comma = rest.find(',');
         const auto which = parse_kem(rest.substr(0, comma));
         if (std::find(kems.begin(), kems.end(), which) != kems.end())
-            throw error(errc::bad_input, "the key exchange " + name_of(which) + " is listed twice");
+            throw error(errc::bad_input, fmt::format("the key exchange {} is listed twice", name_of(which)));
         kems.push_back(which);
         if (comma == rest.npos) return kems;
         rest.remove_prefix(comma + 1);
@@ -74,7 +74,7 @@ std::vector<aead> parse_aeads(std::string_view choice) {
     if (choice == "chacha20-poly1305") return {aead::chacha20_poly1305};
     if (choice != "auto")
         throw error(errc::bad_input,
-                    "there is no cipher '" + std::string(choice) + "'; choose auto, aes-256-gcm or chacha20-poly1305");
+                    fmt::format("there is no cipher '{}'; choose auto, aes-256-gcm or chacha20-poly1305", choice));
     if (processor_has_aes()) return {aead::aes_256_gcm, aead::chacha20_poly1305};
     return {aead::chacha20_poly1305, aead::aes_256_gcm};
 }

@@ -3,6 +3,7 @@
 
 #include <botan/exceptn.h>
 #include <botan/rng.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
@@ -28,7 +29,7 @@ auto reported(stream& link, alert::reason why, Step&& step) {
         throw;
     } catch (const Botan::Exception& e) {
         send_alert(link, {why, {}});
-        throw error(errc::protocol, std::string("the handshake failed: ") + e.what());
+        throw error(errc::protocol, fmt::format("the handshake failed: {}", e.what()));
     }
 }
 
@@ -49,7 +50,7 @@ keys::public_key peer_key(const_bytes blob) {
     try {
         return keys::public_key::from_blob(blob);
     } catch (const error& e) {
-        throw error(errc::protocol, std::string("the peer's identity cannot be accepted: ") + e.what());
+        throw error(errc::protocol, fmt::format("the peer's identity cannot be accepted: {}", e.what()));
     }
 }
 
@@ -267,8 +268,8 @@ void read_answer(stream& link, aead algorithm, const secret_bytes& answer_key) {
     const auto message = read_message(link, message_type::answer);
     const auto received = answer::parse(open_once(algorithm, answer_key, body_of(message)));
     if (received.says == answer::verdict::accepted) return;
-    throw error(errc::auth_failed,
-                "the receiver refused: " + (received.reason.empty() ? "it gave no reason" : received.reason));
+    throw error(errc::auth_failed, received.reason.empty() ? "the receiver refused: it gave no reason"
+                                                           : fmt::format("the receiver refused: {}", received.reason));
 }
 
 }  // namespace wherry::hybrid

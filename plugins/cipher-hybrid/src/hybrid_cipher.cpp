@@ -4,6 +4,7 @@
 #include <botan/exceptn.h>
 #include <botan/mem_ops.h>
 #include <botan/system_rng.h>
+#include <fmt/format.h>
 
 #include <array>
 #include <atomic>
@@ -24,7 +25,7 @@ constexpr std::size_t max_passphrase_bytes = 1024;
 
 keys::secret_text ask_passphrase(const host_services& host, const std::filesystem::path& key_file) {
     keys::secret_text buffer(max_passphrase_bytes);
-    const auto answer = host.ask_secret("Passphrase of " + key_file.string() + ": ", buffer);
+    const auto answer = host.ask_secret(fmt::format("Passphrase of {}: ", key_file.string()), buffer);
     return {answer.begin(), answer.end()};
 }
 
@@ -39,7 +40,8 @@ keys::private_key load_identity(const settings& options, const host_services& ho
         return keys::private_key::load(path, [&](const auto& file) { return ask_passphrase(host, file); });
     } catch (const error& e) {
         if (e.system_error() != ENOENT) throw;
-        throw error(errc::bad_input, "no identity at " + path.string() + "; make one with: wherry keygen", ENOENT);
+        throw error(errc::bad_input, fmt::format("no identity at {}; make one with: wherry keygen", path.string()),
+                    ENOENT);
     }
 }
 
@@ -116,8 +118,8 @@ hybrid_cipher::hybrid_cipher(const settings& options, const host_services& host)
     : hybrid_cipher(load_identity(options, host), policy_of(options), Botan::system_rng(), {},
                     parse_provider(options.has("provider") ? options.text("provider") : default_provider)) {
     for (const auto algorithm : allowed_.aeads)
-        host.log(host_services::level::debug, "records in " + name_of(algorithm) + " are sealed by " +
-                                                  name_of(choose_provider(provider_, algorithm)));
+        host.log(host_services::level::debug, fmt::format("records in {} are sealed by {}", name_of(algorithm),
+                                                          name_of(choose_provider(provider_, algorithm))));
 }
 
 hybrid_cipher::hybrid_cipher(keys::private_key identity, policy allowed, Botan::RandomNumberGenerator& rng,
@@ -132,7 +134,7 @@ std::unique_ptr<cipher_session> hybrid_cipher::handshake(role side, const_bytes 
             side == role::initiator ? initiate(self, prologue, link, verify) : respond(self, prologue, link, verify);
         return std::make_unique<hybrid_session>(side, std::move(agreed), limits_, provider_);
     } catch (const Botan::Exception& e) {
-        throw error(errc::internal, std::string("the cryptographic library failed: ") + e.what());
+        throw error(errc::internal, fmt::format("the cryptographic library failed: {}", e.what()));
     }
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
@@ -21,7 +22,7 @@ struct frees {
     char why[256] = "it does not say why";
     if (const auto code = ERR_get_error()) ERR_error_string_n(code, why, sizeof why);
     ERR_clear_error();
-    throw error(errc::internal, std::string("the cryptographic library OpenSSL failed: ") + why);
+    throw error(errc::internal, fmt::format("the cryptographic library OpenSSL failed: {}", why));
 }
 
 void check(int result) {

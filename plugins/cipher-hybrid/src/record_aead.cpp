@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "record_aead.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -68,7 +70,7 @@ provider_choice parse_provider(std::string_view choice) {
     if (choice == "auto") return provider_choice::automatic;
     if (choice == "botan") return provider_choice::botan;
     if (choice != "openssl")
-        throw error(errc::bad_input, "'" + std::string(choice) + "' is no provider; there are auto, botan and openssl");
+        throw error(errc::bad_input, fmt::format("'{}' is no provider; there are auto, botan and openssl", choice));
     if (providers().size() == 1)
         throw error(errc::unsupported, "this build has no OpenSSL in it; the providers are auto and botan");
     return provider_choice::openssl;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "wire.hpp"
 
+#include <fmt/format.h>
+
 namespace wherry::hybrid {
 
 namespace {
@@ -59,14 +61,18 @@ void send_alert(stream& link, const alert& what) noexcept {
 error as_error(const alert& what) {
     switch (what.why) {
         case alert::reason::no_version:
-            return error(errc::unsupported, "no version of the hybrid cipher in common: the receiver speaks " +
-                                                numbers_of(what.allowed) + "; use the same wherry on both sides");
+            return error(errc::unsupported, fmt::format("no version of the hybrid cipher in common: the receiver "
+                                                        "speaks {}; use the same wherry on both sides",
+                                                        numbers_of(what.allowed)));
         case alert::reason::no_kem:
-            return error(errc::unsupported, "no key exchange in common: the receiver allows " +
-                                                names_of<kem>(what.allowed) + "; choose with --hybrid.kem");
+            return error(errc::unsupported,
+                         fmt::format("no key exchange in common: the receiver allows {}; choose with --hybrid.kem",
+                                     names_of<kem>(what.allowed)));
         case alert::reason::no_aead:
-            return error(errc::unsupported, "no cipher for records in common: the receiver allows " +
-                                                names_of<aead>(what.allowed) + "; choose with --hybrid.aead");
+            return error(
+                errc::unsupported,
+                fmt::format("no cipher for records in common: the receiver allows {}; choose with --hybrid.aead",
+                            names_of<aead>(what.allowed)));
         case alert::reason::untrusted: return error(errc::auth_failed, "the peer does not trust the key of this side");
         case alert::reason::failed: break;
     }
