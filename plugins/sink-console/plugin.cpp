@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -27,11 +29,12 @@ options read(const settings& given) {
 std::string describe(const offering_peer& peer) {
     if (peer.who.fingerprint.empty()) return printable(peer.address);
     if (peer.who.label.empty()) return peer.who.fingerprint;
-    return printable(peer.who.label) + " (" + peer.who.fingerprint + ")";
+    return fmt::format("{} ({})", printable(peer.who.label), peer.who.fingerprint);
 }
 
 std::string describe(const offer& what) {
-    return std::string(to_string(what.kind)) + (what.name.empty() ? "" : " " + printable(what.name));
+    if (what.name.empty()) return std::string(to_string(what.kind));
+    return fmt::format("{} {}", to_string(what.kind), printable(what.name));
 }
 
 // The lines of `text`, each fit for a terminal and set in, so that none can be taken for one that the program says.
@@ -52,7 +55,7 @@ class text_delivery final : public delivery {
 public:
     text_delivery(const offer& what, const offering_peer& peer, std::uint64_t max_size, const host_services& host)
         : is_message_(what.kind == item_kind::message),
-          title_(describe(what) + " from " + describe(peer)),
+          title_(fmt::format("{} from {}", describe(what), describe(peer))),
           max_size_(max_size),
           host_(host) {
         if (what.size) check_size(*what.size);
@@ -70,7 +73,7 @@ public:
                         "it is not text, and only text is shown here; the receiver stores files with "
                         "--files-sink filesystem");
         // OK says that it was shown, so a failure to show it is one of the delivery.
-        host_.show(title_ + (text_.empty() ? " (empty)" : ":" + set_in(text_)));
+        host_.show(text_.empty() ? fmt::format("{} (empty)", title_) : fmt::format("{}:{}", title_, set_in(text_)));
         answer.set_outcome("shown");
     }
 
@@ -79,9 +82,10 @@ public:
 private:
     void check_size(std::uint64_t size) const {
         if (size > max_size_)
-            throw error(errc::refused, "texts over " + human_bytes(max_size_) +
-                                           " are not shown here; send it as a file to a receiver that stores them, or "
-                                           "have this one's owner raise --console.max-size");
+            throw error(errc::refused,
+                        fmt::format("texts over {} are not shown here; send it as a file to a receiver that stores "
+                                    "them, or have this one's owner raise --console.max-size",
+                                    human_bytes(max_size_)));
     }
 
     const bool is_message_;
@@ -99,8 +103,9 @@ public:
 
     void write(const_bytes bytes) override { count_ += bytes.size(); }
     void finish(response& answer) override {
-        host_.show(name_ + (is_folder_ ? "" : " (" + human_bytes(count_) + ")") + " from " + peer_ +
-                   ": announced, not stored");
+        host_.show(is_folder_
+                       ? fmt::format("{} from {}: announced, not stored", name_, peer_)
+                       : fmt::format("{} ({}) from {}: announced, not stored", name_, human_bytes(count_), peer_));
         answer.set_outcome("announced");
         answer.append("not stored");
     }
