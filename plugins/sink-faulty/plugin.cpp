@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -67,7 +68,7 @@ private:
     static wherry::errc code_of(const std::string& word) {
         for (std::int32_t status = WHERRY_BAD_INPUT; status <= WHERRY_CANCELLED; ++status)
             if (to_string(wherry::to_errc(status)) == word) return wherry::to_errc(status);
-        throw wherry::error(wherry::errc::internal, "the status '" + word + "' is missing");
+        throw wherry::error(wherry::errc::internal, fmt::format("the status '{}' is missing", word));
     }
 
     chosen_calls failing_, hanging_;
