@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "faulty_connection.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -25,7 +27,7 @@ lane make_lane(const faults& wanted, std::uint64_t number, way which) {
 }
 
 std::string bytes_text(std::uint64_t count, const char* what) {
-    return std::to_string(count) + (count == 1 ? " byte " : " bytes ") + what;
+    return count == 1 ? fmt::format("1 byte {}", what) : fmt::format("{} bytes {}", count, what);
 }
 
 }  // namespace
@@ -91,7 +93,7 @@ faulty_connection::faulty_connection(std::unique_ptr<connection> inner, const fa
                                      tell told)
     : inner_(std::move(inner)),
       wanted_(wanted),
-      name_("connection " + std::to_string(number)),
+      name_(fmt::format("connection {}", number)),
       told_(std::move(told)),
       reads_(make_lane(wanted, number, way::in)),
       writes_(make_lane(wanted, number, way::out)) {}
@@ -102,11 +104,12 @@ void faulty_connection::cut(const std::string& when) {
         const mutex_lock lock(mutex_);
         is_first = !is_over_;
         is_over_ = true;
-        if (is_first) cut_ = "the link was cut on purpose " + when + ", as the options of transport faulty ask";
+        if (is_first)
+            cut_ = fmt::format("the link was cut on purpose {}, as the options of transport faulty ask", when);
         changed_.notify_all();
     }
     inner_->abort();
-    if (is_first) told_(name_ + ": cut " + when);
+    if (is_first) told_(fmt::format("{}: cut {}", name_, when));
 }
 
 void faulty_connection::cut_and_fail(const std::string& when) {
@@ -138,9 +141,10 @@ std::size_t faulty_connection::read_some(mutable_bytes buffer) {
     wanted_.hang_in(faults::call::read);
     require_uncut();
     if (wanted_.delay.count() > 0) wait_until(clock::now() + wanted_.delay);
-    if (reads_.begin_call()) cut_and_fail("before a read, behind " + bytes_text(reads_.position(), "read"));
+    if (reads_.begin_call())
+        cut_and_fail(fmt::format("before a read, behind {}", bytes_text(reads_.position(), "read")));
     auto size = reads_.room(buffer.size());
-    if (size == 0) cut_and_fail("behind " + bytes_text(reads_.position(), "read"));
+    if (size == 0) cut_and_fail(fmt::format("behind {}", bytes_text(reads_.position(), "read")));
     if (wanted_.has_short_reads) {
         // Of all orders of magnitude: most of them very short.
         const auto most = std::uint64_t{1} << reads_.random(17);
@@ -152,7 +156,7 @@ std::size_t faulty_connection::read_some(mutable_bytes buffer) {
     flip(reads_, buffer.first(count), "read");
     reads_.advance(count);
     wait_for_turn(reads_);
-    if (reads_.is_at_cut()) cut("behind " + bytes_text(reads_.position(), "read"));
+    if (reads_.is_at_cut()) cut(fmt::format("behind {}", bytes_text(reads_.position(), "read")));
     return count;
 }
 
@@ -160,7 +164,8 @@ void faulty_connection::write_all(std::span<const const_bytes> pieces) {
     wanted_.hang_in(faults::call::write);
     require_uncut();
     if (wanted_.delay.count() > 0) wait_until(clock::now() + wanted_.delay);
-    if (writes_.begin_call()) cut_and_fail("before a write, behind " + bytes_text(writes_.position(), "written"));
+    if (writes_.begin_call())
+        cut_and_fail(fmt::format("before a write, behind {}", bytes_text(writes_.position(), "written")));
     std::uint64_t total = 0;
     for (const auto piece : pieces) total += piece.size();
     writes_.choose_flip(total);
@@ -173,7 +178,7 @@ void faulty_connection::write_all(std::span<const const_bytes> pieces) {
 }
 
 void faulty_connection::write_in_parts(std::span<const const_bytes> pieces) {
-    const auto cut_here = [&] { cut_and_fail("behind " + bytes_text(writes_.position(), "written")); };
+    const auto cut_here = [&] { cut_and_fail(fmt::format("behind {}", bytes_text(writes_.position(), "written"))); };
     for (auto rest : pieces) {
         while (!rest.empty()) {
             const auto size = writes_.room(rest.size());
@@ -195,8 +200,8 @@ void faulty_connection::write_in_parts(std::span<const const_bytes> pieces) {
 
 void faulty_connection::flip(lane& lane, mutable_bytes bytes, const char* where) {
     if (lane.flip(bytes) > 0)
-        told_(name_ + ": a bit was flipped among the " + bytes_text(bytes.size(), where) + " behind the first " +
-              std::to_string(lane.position()));
+        told_(fmt::format("{}: a bit was flipped among the {} behind the first {}", name_,
+                          bytes_text(bytes.size(), where), lane.position()));
 }
 
 void faulty_connection::shutdown_write() {

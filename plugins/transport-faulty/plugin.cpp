@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
+
 #include <memory>
 #include <random>
 #include <string>
@@ -64,17 +66,17 @@ class faulty_plugin final : public wherry::transport {
 public:
     faulty_plugin(const wherry::settings& given, const wherry::host_services& host)
         : wanted_(read(given)), inner_(make_inner(given, host), wanted_, [host](const std::string& what) {
-              host.log(wherry::host_services::level::info, "faulty: " + what);
+              host.log(wherry::host_services::level::info, fmt::format("faulty: {}", what));
           }) {
-        const auto seed = std::to_string(wanted_.seed);
         // Who has faults on by mistake is to notice.
         if (wanted_.any())
-            host.log(wherry::host_services::level::warning, "faulty: the link has faults on purpose, from seed " +
-                                                                seed + "; --faulty.seed " + seed +
-                                                                " with the same options repeats them");
+            host.log(wherry::host_services::level::warning,
+                     fmt::format("faulty: the link has faults on purpose, from seed {0}; --faulty.seed {0} with the "
+                                 "same options repeats them",
+                                 wanted_.seed));
         else
             host.log(wherry::host_services::level::info,
-                     "faulty: the link has no faults, for no option asks for any (seed " + seed + ")");
+                     fmt::format("faulty: the link has no faults, for no option asks for any (seed {})", wanted_.seed));
     }
 
     std::unique_ptr<wherry::connection> connect(const std::string& address) override { return inner_.connect(address); }
