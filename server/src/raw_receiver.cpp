@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "raw_receiver.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -41,7 +43,7 @@ std::string raw_name(connection_id connection, transfer_id number) {
 }
 
 error incomplete(const error& why) {
-    return error(why.code(), std::string("what came is stored, but it is not complete: ") + why.what(),
+    return error(why.code(), fmt::format("what came is stored, but it is not complete: {}", why.what()),
                  why.system_error());
 }
 
@@ -107,9 +109,9 @@ private:
             });
             ended_by_ = received.how;
             if (ended_by_ == receive_end::limit)
-                failure_ = error(errc::exhausted, "the peer had more to send than the limit of " +
-                                                      std::to_string(receiver_.limits_.max_bytes) +
-                                                      " bytes; the rest is not stored, and its connection is closed");
+                failure_ = error(errc::exhausted, fmt::format("the peer had more to send than the limit of {} bytes; "
+                                                              "the rest is not stored, and its connection is closed",
+                                                              receiver_.limits_.max_bytes));
         } catch (const error& e) {
             if (of_sink) throw;
             ended_by_ = receive_end::cut;

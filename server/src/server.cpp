@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/server.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <exception>
 #include <list>
@@ -83,10 +85,10 @@ struct server::implementation {
 
     std::string shortage() const {
         if (options.max_connections == wished.max_connections) return {};
-        return "this process may have only " + std::to_string(reserve.limit()) + " descriptors open, so it serves " +
-               std::to_string(options.max_connections) + " senders at once instead of " +
-               std::to_string(wished.max_connections) + "; raise the limit to " +
-               std::to_string(16 * wished.max_connections) + " (ulimit -n, or LimitNOFILE= of a systemd service)";
+        return fmt::format(
+            "this process may have only {} descriptors open, so it serves {} senders at once instead of {}; raise the "
+            "limit to {} (ulimit -n, or LimitNOFILE= of a systemd service)",
+            reserve.limit(), options.max_connections, wished.max_connections, 16 * wished.max_connections);
     }
 
     // Accepts peers until the server stops, and returns once all have ended.
