@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "extra_connections.hpp"
 
+#include <fmt/format.h>
+
 #include <exception>
 #include <system_error>
 #include <utility>
@@ -44,7 +46,7 @@ void extra_connections::on_answer(const frame& got) {
     // Too late: everything is sent.
     if (is_over_ || is_settled_) return;
     if (content.count + 1u < wanted_)
-        why_fewer_ = "the receiver takes no more than " + std::to_string(content.count + 1) + " for each sender";
+        why_fewer_ = fmt::format("the receiver takes no more than {} for each sender", content.count + 1);
     if (content.count > 0) {
         token_ = *content.token;
         try {
@@ -133,7 +135,8 @@ void extra_connections::open(lane& lane) {
     const auto& expected = first_.peer();
     const auto& found = lane.channel->peer();
     if (found.public_key != expected.public_key || found.fingerprint != expected.fingerprint)
-        throw error(errc::auth_failed, "somebody else answered at the same address, with the key " + found.fingerprint);
+        throw error(errc::auth_failed,
+                    fmt::format("somebody else answered at the same address, with the key {}", found.fingerprint));
     if (lane.channel->protection().overhead() != first_.protection().overhead())
         throw error(errc::internal, "the cipher seals differently from one connection to the next");
     // As for the first: how long the peer takes to read tells nothing.
@@ -153,7 +156,7 @@ void extra_connections::join(lane& lane, record_reader& records) {
             if (got.type != frame_type::join)
                 throw error(errc::protocol, "the peer says something else before it has let a connection join");
             const auto answer = decode_result(got.payload);
-            if (answer.failure) throw error(*answer.failure, "the receiver says: " + answer.text);
+            if (answer.failure) throw error(*answer.failure, fmt::format("the receiver says: {}", answer.text));
             return;
         }
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "incoming_records.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <exception>
 #include <string>
@@ -65,7 +67,7 @@ void incoming_records::refuse_join(const error& why) {
     } catch (const error&) {
         // The link is gone already.
     }
-    throw error(why.code(), std::string("a further connection was not let join: ") + why.what());
+    throw error(why.code(), fmt::format("a further connection was not let join: {}", why.what()));
 }
 
 void incoming_records::read_joined() { joined_->read(*joined_lane_, *reader_); }
