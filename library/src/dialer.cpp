@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/dialer.hpp"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "wherry/keys/known_hosts.hpp"
@@ -10,10 +12,12 @@
 namespace wherry {
 
 bool dial_observer::accepts(const receiver_check& check) {
-    throw error(errc::auth_failed, "this is the first contact with " + printable(check.destination()) +
-                                       ", and its key " + check.peer().fingerprint +
-                                       " is not known yet; compare it with the receiver's own, and then have it "
-                                       "trusted, or let the first contact be remembered");
+    throw error(
+        errc::auth_failed,
+        fmt::format(
+            "this is the first contact with {}, and its key {} is not known yet; compare it with the receiver's own, "
+            "and then have it trusted, or let the first contact be remembered",
+            printable(check.destination()), check.peer().fingerprint));
 }
 
 dialer::dialer(const endpoint& here, std::string_view destination, const channel_options& timing, first_contact policy,
@@ -25,7 +29,8 @@ dialer::dialer(const endpoint& here, std::string_view destination, const channel
       policy_(policy),
       observer_(observer) {
     if (route_.address.empty())
-        throw error(errc::bad_input, "'" + printable(destination) + "' names no address; write, say, tcp://host:9417");
+        throw error(errc::bad_input,
+                    fmt::format("'{}' names no address; write, say, tcp://host:9417", printable(destination)));
 }
 
 receiver_check dialer::make_check(first_contact policy) const {
@@ -45,7 +50,7 @@ std::unique_ptr<secure_channel> dialer::connect() {
     // The connection is gone by now: the receiver need not wait for a person to make up their mind.
     if (!observer_.accepts(check))
         throw error(errc::auth_failed,
-                    "the key of " + printable(route_.canonical) + " was not accepted; nothing was sent");
+                    fmt::format("the key of {} was not accepted; nothing was sent", printable(route_.canonical)));
     check.remember();
     auto again = make_check(first_contact::report);
     try {
@@ -76,9 +81,9 @@ std::unique_ptr<secure_channel> dialer::open(std::shared_ptr<connection> link, r
 void dialer::fail_changed(const receiver_check& check) {
     observer_.key_changed(check);
     throw error(errc::auth_failed,
-                "the key of " + printable(route_.canonical) + " has changed to " + check.peer().fingerprint +
-                    "; nothing was sent. If the receiver does have a new key: wherry keys --remove " +
-                    shell_quoted(route_.canonical));
+                fmt::format("the key of {} has changed to {}; nothing was sent. If the receiver does have a new key: "
+                            "wherry keys --remove {}",
+                            printable(route_.canonical), check.peer().fingerprint, shell_quoted(route_.canonical)));
 }
 
 }  // namespace wherry

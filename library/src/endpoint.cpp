@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/endpoint.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -156,8 +158,8 @@ endpoint::route endpoint::find_route(std::string_view destination) const {
     route found;
     if (own) {
         if (parts.scheme != own->transport_name)
-            throw error(errc::bad_input, "'" + printable(destination) + "' is for the transport " + parts.scheme +
-                                             ", but the transport is " + own->transport_name);
+            throw error(errc::bad_input, fmt::format("'{}' is for the transport {}, but the transport is {}",
+                                                     printable(destination), parts.scheme, own->transport_name));
         found.canonical = canonical_destination(parts.scheme, parts.address, own->default_port);
         found.link = own->link;
     } else {
@@ -179,7 +181,8 @@ std::shared_ptr<cipher> endpoint::protection() const {
     auto made = parts_->protection();
     if (!made) throw error(errc::bad_input, "this endpoint has no cipher, so only raw peers can be received from");
     if (made->is_insecure() && !options().allow_insecure)
-        throw error(errc::bad_input, insecure_text(cipher_name()) + "; set allow_insecure if that is what you want");
+        throw error(errc::bad_input,
+                    fmt::format("{}; set allow_insecure if that is what you want", insecure_text(cipher_name())));
     return made;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/receiver.hpp"
 
+#include <fmt/format.h>
+
 #include <exception>
 #include <thread>
 
@@ -35,11 +37,12 @@ struct receiver::implementation {
                {options.refused ? options.refused
                                 : [this](const identity& peer) {
                                       tell(here, host_environment::level::warning,
-                                           "a sender was not let in: its key " + peer.fingerprint +
-                                               " is not authorised");
+                                           fmt::format("a sender was not let in: its key {} is not authorised",
+                                                       peer.fingerprint));
                                   },
                 [this](const std::string& why) {
-                    tell(here, host_environment::level::error, "no sender can be let in: " + printable(why));
+                    tell(here, host_environment::level::error,
+                         fmt::format("no sender can be let in: {}", printable(why)));
                 },
                 [this](const std::string& text) { tell(here, host_environment::level::warning, text); }}),
           listening(route.link->listen(route.address)),

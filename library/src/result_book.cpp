@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "result_book.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -169,7 +171,7 @@ std::optional<error> result_book::first_cut() const {
     });
     if (first == held_.end()) first = held_.begin();
     const auto& result = first->second.result;
-    return error(*result.failure, result.is_remote ? "the receiver says: " + result.text : result.text);
+    return error(*result.failure, result.is_remote ? fmt::format("the receiver says: {}", result.text) : result.text);
 }
 
 void result_book::abandon_rest(const error& why) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/send.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <system_error>
 #include <utility>
@@ -23,8 +25,8 @@ item file(std::filesystem::path path, std::string name) {
                                   path,
                                   {},
                                   0,
-                                  error(errc::bad_input, "'" + printable(path.native()) +
-                                                             "' is a folder, and was to be sent as a file")});
+                                  error(errc::bad_input, fmt::format("'{}' is a folder, and was to be sent as a file",
+                                                                     printable(path.native())))});
             return;
         }
         plan.add_path(path, symlinks::skip);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/sending.hpp"
 
+#include <fmt/format.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <random>
@@ -58,8 +60,8 @@ struct sending::implementation {
           items(plan, book, options.resume,
                 options.retry > 0 || use == link_use::kept ? repeats::possible : repeats::no) {
         if (options.streams < 1 || options.streams > limits::max_streams)
-            throw error(errc::bad_input, "a sending uses 1 to " + std::to_string(limits::max_streams) +
-                                             " connections, not " + std::to_string(options.streams));
+            throw error(errc::bad_input, fmt::format("a sending uses 1 to {} connections, not {}", limits::max_streams,
+                                                     options.streams));
     }
 
     // ---- Ending what is under way ----
@@ -351,7 +353,7 @@ std::optional<error> sending::deliver_all() {
     } catch (const error& e) {
         failure = e;
     } catch (const std::exception& e) {
-        failure = error(errc::internal, std::string("this should not happen: ") + e.what());
+        failure = error(errc::internal, fmt::format("this should not happen: {}", e.what()));
     }
     if (failure) {
         implementation_->link.reset();  // no answer comes after this

@@ -28,7 +28,7 @@ namespace {
 // The system reads that much ahead by itself.
 constexpr std::uint64_t least_read_ahead_bytes = std::uint64_t{128} << 10;
 
-std::string quoted(const fs::path& path) { return "'" + printable(path.native()) + "'"; }
+std::string quoted(const fs::path& path) { return fmt::format("'{}'", printable(path.native())); }
 
 [[noreturn]] void fail_reading(const fs::path& path, int code) {
     throw error(errc::io, fmt::format("{} cannot be read: {}", quoted(path), std::generic_category().message(code)),
@@ -96,7 +96,7 @@ private:
             else
                 folder(path, name, found);
         } else {
-            plan_.skipped.push_back({path, std::string("a ") + describe_kind(found.st_mode)});
+            plan_.skipped.push_back({path, fmt::format("a {}", describe_kind(found.st_mode))});
         }
     }
 
@@ -147,7 +147,8 @@ std::string name_to_send(const fs::path& given) {
         last = path.filename();
     }
     if (last.empty() || last == "/")
-        throw error(errc::bad_input, quoted(given) + " has no name to send it under; name what is in it instead");
+        throw error(errc::bad_input,
+                    fmt::format("{} has no name to send it under; name what is in it instead", quoted(given)));
     return last.native();
 }
 
@@ -214,7 +215,8 @@ std::unique_ptr<source> open_item(const planned_item& item, resuming resume) {
         case item_kind::folder: {
             struct stat found {};
             if (::stat(item.path.c_str(), &found) != 0) fail_reading(item.path, errno);
-            if (!S_ISDIR(found.st_mode)) throw error(errc::io, quoted(item.path) + " is no folder any more");
+            if (!S_ISDIR(found.st_mode))
+                throw error(errc::io, fmt::format("{} is no folder any more", quoted(item.path)));
             auto what = describe(item_kind::folder, item.name, found);
             what.size = 0;
             return std::make_unique<text_source>(std::move(what), std::string());
@@ -243,7 +245,7 @@ file_source::file_source(const fs::path& path, std::string name, resuming resume
     if (!fd_.is_open()) fail_reading(path, errno);
     struct stat found {};
     if (::fstat(fd_.get(), &found) != 0) fail_reading(path, errno);
-    if (!S_ISREG(found.st_mode)) throw error(errc::io, quoted(path) + " is no regular file any more");
+    if (!S_ISREG(found.st_mode)) throw error(errc::io, fmt::format("{} is no regular file any more", quoted(path)));
     what_ = describe(item_kind::file, std::move(name), found);
     what_.size = static_cast<std::uint64_t>(found.st_size);
     changed_ = found.st_ctim;
@@ -313,7 +315,8 @@ std::size_t pipe_source::read(mutable_bytes buffer) {
         std::array<pollfd, 2> wanted{{{fd_, POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
         if (::poll(wanted.data(), wanted.size(), -1) < 0) {
             if (errno == EINTR) continue;
-            throw error(errc::io, "standard input cannot be waited for: " + std::generic_category().message(errno),
+            throw error(errc::io,
+                        fmt::format("standard input cannot be waited for: {}", std::generic_category().message(errno)),
                         errno);
         }
         if (wanted[1].revents != 0) throw error(stopped_by_, "reading standard input was stopped");
@@ -321,7 +324,8 @@ std::size_t pipe_source::read(mutable_bytes buffer) {
         if (got >= 0) has_begun_ = true;
         if (got >= 0) return static_cast<std::size_t>(got);
         if (errno == EINTR || errno == EAGAIN) continue;
-        throw error(errc::io, "standard input cannot be read: " + std::generic_category().message(errno), errno);
+        throw error(errc::io, fmt::format("standard input cannot be read: {}", std::generic_category().message(errno)),
+                    errno);
     }
 }
 

@@ -134,7 +134,7 @@ std::string sender_gate::verify(const identity& peer) const {
     }
     if (label) return *label;
     tell_.refused(peer);
-    throw error(errc::auth_failed, "the receiver does not accept the key " + peer.fingerprint);
+    throw error(errc::auth_failed, fmt::format("the receiver does not accept the key {}", peer.fingerprint));
 }
 
 std::string receiver_check::verify(const identity& peer) {
@@ -182,8 +182,8 @@ std::string receiver_check::changed_warning() const {
 }
 
 std::string insecure_text(std::string_view cipher_name) {
-    return "the cipher " + printable(cipher_name) +
-           " protects nothing: everybody on the way can read and change what is sent";
+    return fmt::format("the cipher {} protects nothing: everybody on the way can read and change what is sent",
+                       printable(cipher_name));
 }
 
 destination_parts split_destination(std::string_view text) {
@@ -222,7 +222,8 @@ std::string canonical_destination(std::string_view scheme, std::string_view addr
 }
 
 std::string authorize_command(const std::string& public_key, std::string_view comment) {
-    return "wherry authorize " + shell_quoted(comment.empty() ? public_key : public_key + " " + std::string(comment));
+    return fmt::format("wherry authorize {}",
+                       shell_quoted(comment.empty() ? public_key : fmt::format("{} {}", public_key, comment)));
 }
 
 std::string shell_quoted(std::string_view text) {
