@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "application.hpp"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <utility>
@@ -23,7 +24,8 @@ channel_options session_options_of(const effective_options& options) {
 void require_secure(const application& app, const effective_options& options, const cipher& used) {
     if (!used.is_insecure()) return;
     const auto why = insecure_text(options.chosen(plugin_kind::cipher).name());
-    if (!options.boolean("insecure")) throw error(errc::bad_input, why + "; give --insecure if that is what you want");
+    if (!options.boolean("insecure"))
+        throw error(errc::bad_input, fmt::format("{}; give --insecure if that is what you want", why));
     app.log->warn("{}", why);
 }
 
@@ -31,9 +33,11 @@ void require_no_overlap(const application& app, const effective_options& options
     const auto& given = options.given("overlap");
     if (given.source == origin::built_in) return;
     if (options.text("overlap") == "on")
-        throw error(errc::bad_input, given.written +
-                                         " cannot be 'on' any more: streams are the one way to use more "
-                                         "processors (wherry send --streams)");
+        throw error(
+            errc::bad_input,
+            fmt::format(
+                "{} cannot be 'on' any more: streams are the one way to use more processors (wherry send --streams)",
+                given.written));
     app.log->warn("{} means nothing any more: streams are the one way to use more processors (wherry send --streams)",
                   given.written);
 }
@@ -75,7 +79,7 @@ std::optional<keys::public_key_line> own_public_key(const application& app, cons
 std::string describe_peer(const identity& who, std::string_view address) {
     if (who.fingerprint.empty()) return printable(address);
     if (who.label.empty()) return who.fingerprint;
-    return printable(who.label) + " (" + who.fingerprint + ")";
+    return fmt::format("{} ({})", printable(who.label), who.fingerprint);
 }
 
 std::string describe_item(const offer& what) {

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t most_bytes = std::size_t{4} << 20;
 
-std::string quoted(const std::filesystem::path& file) { return "'" + printable(file.native()) + "'"; }
+std::string quoted(const std::filesystem::path& file) { return fmt::format("'{}'", printable(file.native())); }
 
 [[noreturn]] void fail_writing(const std::filesystem::path& file, int number) {
     throw error(errc::io, fmt::format("the history {} cannot be written", quoted(file)), number);

@@ -144,17 +144,18 @@ chat_line read_chat_line(std::string_view line) {
     const auto name = line.substr(0, end);
     if (std::find(commands.begin(), commands.end(), name) == commands.end()) {
         const auto meant = nearest(name, std::vector<std::string>(commands.begin(), commands.end()));
-        throw error(errc::bad_input,
-                    fmt::format("there is no command {}; {}; a message that begins with a slash is written with two",
-                                printable(name), meant.empty() ? "/help lists them" : "did you mean " + meant));
+        throw error(
+            errc::bad_input,
+            fmt::format("there is no command {}; {}; a message that begins with a slash is written with two",
+                        printable(name), meant.empty() ? "/help lists them" : fmt::format("did you mean {}", meant)));
     }
     const auto arguments = read_words(line.substr(end));
     if (arguments.open_quote != 0 || arguments.ends_in_escape)
         throw error(errc::bad_input,
                     arguments.ends_in_escape
                         ? std::string("the line ends with a backslash; write two for one, or leave it out")
-                        : std::string("the quote ") + arguments.open_quote +
-                              " is not closed; put a backslash before one that belongs to the name");
+                        : fmt::format("the quote {} is not closed; put a backslash before one that belongs to the name",
+                                      arguments.open_quote));
     if (name == "/file") {
         read.asks_for = chat_line::kind::files;
         for (const auto& one : arguments.words) {
@@ -164,7 +165,7 @@ chat_line read_chat_line(std::string_view line) {
         if (read.paths.empty()) throw error(errc::bad_input, "which file is not said; write /file PATH");
         return read;
     }
-    if (!arguments.words.empty()) throw error(errc::bad_input, std::string(name) + " takes nothing behind it");
+    if (!arguments.words.empty()) throw error(errc::bad_input, fmt::format("{} takes nothing behind it", name));
     read.asks_for = name == "/help" ? chat_line::kind::help : chat_line::kind::quit;
     return read;
 }

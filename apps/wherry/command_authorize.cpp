@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -30,17 +31,19 @@ public:
         if (is_key_line(given)) return one("the line", [&] { return keys::parse_public_key_text(given); });
         std::error_code none;
         if (!fs::is_directory(given, none))
-            return one("'" + printable(given) + "'", [&] { return keys::read_public_key_file(given); });
+            return one(fmt::format("'{}'", printable(given)), [&] { return keys::read_public_key_file(given); });
         std::vector<fs::path> files;
         std::error_code failure;
         for (fs::directory_iterator entry(given, failure), end; !failure && entry != end; entry.increment(failure))
             if (entry->path().extension() == ".pub") files.push_back(entry->path());
         if (failure)
-            return fail("'" + printable(given) + "'", error(errc::io, "it cannot be read: " + failure.message()));
-        if (files.empty()) return fail("'" + printable(given) + "'", error(errc::bad_input, "it has no *.pub in it"));
+            return fail(fmt::format("'{}'", printable(given)),
+                        error(errc::io, fmt::format("it cannot be read: {}", failure.message())));
+        if (files.empty())
+            return fail(fmt::format("'{}'", printable(given)), error(errc::bad_input, "it has no *.pub in it"));
         std::sort(files.begin(), files.end());
         for (const auto& file : files)
-            one("'" + printable(file.native()) + "'", [&] { return keys::read_public_key_file(file); });
+            one(fmt::format("'{}'", printable(file.native())), [&] { return keys::read_public_key_file(file); });
     }
 
     exit_code outcome() const { return outcome_; }
@@ -67,8 +70,9 @@ private:
             fields["added"] = is_new;
             app_.events.write("authorized", fields);
         } else if (app_.style == output::lines) {
-            app_.terminal.result((is_new ? "authorized " : "authorized already: ") + fingerprint +
-                                 (line.comment.empty() ? "" : " " + printable(line.comment)));
+            const auto comment = line.comment.empty() ? "" : " " + printable(line.comment);
+            app_.terminal.result(is_new ? fmt::format("authorized {}{}", fingerprint, comment)
+                                        : fmt::format("authorized already: {}{}", fingerprint, comment));
         }
     }
 

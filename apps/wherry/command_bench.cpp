@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
+
 #include <chrono>
 #include <initializer_list>
 #include <optional>
@@ -43,8 +45,8 @@ bench_mode choose_mode(const option_reader& options) {
             "what to measure is not said; start wherry bench --serve on one host, and wherry bench --to ADDRESS "
             "on the other, or wherry bench --local for this host alone");
     if (chosen.size() > 1)
-        throw error(errc::bad_input, std::string(option_of(chosen[0])) + " and " + std::string(option_of(chosen[1])) +
-                                         " exclude each other; give one of them");
+        throw error(errc::bad_input, fmt::format("{} and {} exclude each other; give one of them", option_of(chosen[0]),
+                                                 option_of(chosen[1])));
     return chosen.front();
 }
 
@@ -57,12 +59,12 @@ void require_absent(const effective_options& options, std::initializer_list<cons
                     const std::string& where) {
     for (const auto* const name : names)
         if (options.has(name) && options.given(name).source == origin::command_line)
-            throw error(errc::bad_input, options.given(name).written + " means nothing " + where);
+            throw error(errc::bad_input, fmt::format("{} means nothing {}", options.given(name).written, where));
 }
 
 std::uint64_t positive(const effective_options& options, const char* name) {
     const auto bytes = options.bytes(name);
-    if (bytes == 0) throw error(errc::bad_input, options.given(name).written + ": it is to be 1 or more");
+    if (bytes == 0) throw error(errc::bad_input, fmt::format("{}: it is to be 1 or more", options.given(name).written));
     return bytes;
 }
 
@@ -74,7 +76,7 @@ bench::client_options read_client_options(const effective_options& options) {
     chosen.interval = options.duration("interval");
     auto& what = chosen.what;
     const auto& word = options.text("workload");
-    const auto where = "with --workload " + word;
+    const auto where = fmt::format("with --workload {}", word);
     if (word == "stream") {
         require_absent(options, {"files", "messages", "size", "singles"}, where);
         what.kind = workload::stream;
@@ -92,7 +94,8 @@ bench::client_options read_client_options(const effective_options& options) {
         what.size = options.has("size") ? options.bytes("size") : what.kind == workload::files ? 4096 : 100;
         constexpr std::uint64_t longest_message = std::uint64_t{1} << 20;
         if (what.kind == workload::messages && what.size > longest_message)
-            throw error(errc::bad_input, options.given("size").written + ": a message is to have 1 MiB at most");
+            throw error(errc::bad_input,
+                        fmt::format("{}: a message is to have 1 MiB at most", options.given("size").written));
     }
     return chosen;
 }
@@ -109,7 +112,7 @@ std::optional<std::string> only_argument(const effective_options& options) {
     const auto arguments = plain_arguments(options);
     if (arguments.size() > 1)
         throw error(errc::bad_input,
-                    "there is an argument too many: '" + printable(arguments[1]) + "'; one ADDRESS is taken");
+                    fmt::format("there is an argument too many: '{}'; one ADDRESS is taken", printable(arguments[1])));
     return arguments.empty() ? std::nullopt : std::optional(arguments.front());
 }
 
@@ -126,8 +129,9 @@ exit_code serve(application& app) {
         const auto parts = split_destination(*given);
         const auto& transport = options.chosen(plugin_kind::transport).name();
         if (!parts.scheme.empty() && parts.scheme != transport)
-            throw error(errc::bad_input, "'" + printable(*given) + "' is for the transport " + parts.scheme +
-                                             ", but the transport is " + transport + "; leave --transport out");
+            throw error(errc::bad_input,
+                        fmt::format("'{}' is for the transport {}, but the transport is {}; leave --transport out",
+                                    printable(*given), parts.scheme, transport));
         address = parts.address;
     }
     return bench::run_server(app, options, address,
@@ -136,8 +140,8 @@ exit_code serve(application& app) {
 
 void require_no_argument(const effective_options& options, bench_mode mode) {
     if (const auto more = plain_arguments(options); !more.empty())
-        throw error(errc::bad_input, "'" + printable(more.front()) + "' is an argument too many; with " +
-                                         std::string(option_of(mode)) + " bench takes none");
+        throw error(errc::bad_input, fmt::format("'{}' is an argument too many; with {} bench takes none",
+                                                 printable(more.front()), option_of(mode)));
 }
 
 exit_code run_here(application& app) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -55,7 +56,7 @@ public:
         } catch (const error& e) {
             failure = e;
         } catch (const std::exception& e) {
-            failure = error(errc::internal, std::string("this should not happen: ") + e.what());
+            failure = error(errc::internal, fmt::format("this should not happen: {}", e.what()));
         }
         all_.close();
         return conclude(std::move(failure));
@@ -132,7 +133,7 @@ private:
     // While a person is typing.
     void notice_loss() {
         if (const auto why = all_.notice_loss())
-            app_.note("the connection is gone: " + printable(why->what()) + ". The next line connects again");
+            app_.note(fmt::format("the connection is gone: {}. The next line connects again", printable(why->what())));
     }
 
     // Brings over what the plan has from pending_ on. Throws a failure of the link with that still pending, or one
@@ -180,7 +181,7 @@ private:
         }
         auto* const editor = new line_editor(app_.terminal, std::move(editing));
         lines_.reset(editor);
-        app_.note("connected to " + printable(all_.destination()) + "; /help lists the commands");
+        app_.note(fmt::format("connected to {}; /help lists the commands", printable(all_.destination())));
         has_begun_ = true;
         const auto keep_history = [&] {
             if (!is_history_kept) return;
@@ -257,8 +258,9 @@ private:
             deliver();
         } catch (const error& e) {
             if (!is_interactive_ || !is_link_failure(e.code())) throw;
-            app_.terminal.note("not sent yet: " + printable(e.what()) +
-                               ". Enter tries again, before anything else is sent; /quit gives it up");
+            app_.terminal.note(
+                fmt::format("not sent yet: {}. Enter tries again, before anything else is sent; /quit gives it up",
+                            printable(e.what())));
         }
         return true;
     }

@@ -75,7 +75,7 @@ private:
         for (unsigned turn = 0; !stopped.stop_requested(); ++turn) {
             auto picture = found_.table(app_.terminal.columns(), std::max<std::size_t>(app_.terminal.rows(), 4) - 2);
             if (!picture.empty()) picture += '\n';
-            picture += std::string(1, "|/-\\"[turn % 4]) + " looking for devices (Ctrl-C ends it)";
+            picture += fmt::format("{} looking for devices (Ctrl-C ends it)", "|/-\\"[turn % 4]);
             app_.terminal.status(fitted(picture, app_.terminal.columns()));
             tick.wait_for(lock, stopped, 100ms, [] { return false; });
         }
@@ -103,14 +103,15 @@ private:
         const auto devices = found_.devices();
         if (devices.empty())
             return "no device was found; see that the other one is switched on, near, and lets itself be found, or "
-                   "look "
-                   "longer: wherry devices --limit 30s";
+                   "look longer: wherry devices --limit 30s";
         const auto ready = std::find_if(devices.begin(), devices.end(),
                                         [](const listed_device& one) { return one.has_receiver.value_or(false); });
         if (ready == devices.end())
-            return "none of them is known to run a receiver; start one there: wherry receive --transport " +
-                   transport_name_;
-        const auto send = "to send there: wherry send FILE --to " + shell_word(destination(ready->address));
+            return fmt::format(
+                "none of them is known to run a receiver; start one there: wherry receive --transport {}",
+                transport_name_);
+        const auto send =
+            fmt::format("to send there: wherry send FILE --to {}", shell_word(destination(ready->address)));
         if (!ready->is_paired.value_or(true))
             return fmt::format("pair first: wherry pair {}; then, {}", shell_word(destination(ready->address)), send);
         return send;

@@ -26,22 +26,23 @@ public:
         tell_code("compare", code);
         if (code.empty()) {
             if (accepts_without_code_) {
-                app_.note(device_ + " shows no code; paired all the same (--yes)");
+                app_.note(fmt::format("{} shows no code; paired all the same (--yes)", device_));
                 return true;
             }
             need_terminal("to be asked whether to pair without a code to compare; give --yes to pair all the same");
-            return is_yes(ask_line(device_ +
-                                   " shows no code to compare, so nobody can tell that it is the one you mean.\n"
-                                   "Pair all the same? [yes/no] "));
+            return is_yes(
+                ask_line(fmt::format("{} shows no code to compare, so nobody can tell that it is the one you mean.\n"
+                                     "Pair all the same? [yes/no] ",
+                                     device_)));
         }
         // Never answered for the person: that both see the same number is all that keeps a third one out.
-        need_terminal("for a person to compare the code " + printable(code));
+        need_terminal(fmt::format("for a person to compare the code {}", printable(code)));
         return is_yes(ask_line(fmt::format("Does {} show the code {}, too? [yes/no] ", device_, printable(code))));
     }
 
     std::optional<std::string> enter() override {
         tell_code("enter", {});
-        need_terminal("for a person to type the code of " + device_);
+        need_terminal(fmt::format("for a person to type the code of {}", device_));
         auto code = ask_line(fmt::format("The code of {} (what it shows, or its manual says): ", device_));
         while (!code.empty() && (code.back() == ' ' || code.back() == '\r')) code.pop_back();
         if (code.empty()) return std::nullopt;
@@ -115,8 +116,8 @@ exit_code run(application& app) {
         put_name(fields, "destination", destination);
         app.events.write("paired", fields);
     } else if (app.style == output::lines) {
-        app.terminal.result("paired with " + printable(address));
-        app.note("to send there: wherry send FILE --to " + shell_word(destination));
+        app.terminal.result(fmt::format("paired with {}", printable(address)));
+        app.note(fmt::format("to send there: wherry send FILE --to {}", shell_word(destination)));
     }
     return exit_code::delivered;
 }

@@ -71,7 +71,7 @@ void tell_lines(application& app, const plugin_listing& listing, bool in_full) {
         if (row.is_required) line += ", required";
         if (row.is_secret) line += ", never shown";
         if (row.default_value && !row.is_secret)
-            line += ", default: " + (row.default_value->empty() ? "none" : printable(*row.default_value));
+            line += fmt::format(", default: {}", row.default_value->empty() ? "none" : printable(*row.default_value));
         app.terminal.result(line);
     }
 }

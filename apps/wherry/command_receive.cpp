@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
+
 #include <atomic>
 
 #include "application.hpp"
@@ -133,14 +135,14 @@ std::string read_address(const effective_options& options) {
         if (!option.empty()) continue;
         if (has_address)
             throw error(errc::bad_input,
-                        "there is an argument too many: '" + printable(value) + "'; one ADDRESS is taken");
+                        fmt::format("there is an argument too many: '{}'; one ADDRESS is taken", printable(value)));
         has_address = true;
         const auto parts = split_destination(value);
         const auto& transport = options.chosen(plugin_kind::transport).name();
         if (!parts.scheme.empty() && parts.scheme != transport)
-            throw error(errc::bad_input, "'" + printable(value) + "' is for the transport " + parts.scheme +
-                                             ", but the transport is " + transport + "; add --transport " +
-                                             parts.scheme);
+            throw error(errc::bad_input,
+                        fmt::format("'{0}' is for the transport {1}, but the transport is {2}; add --transport {1}",
+                                    printable(value), parts.scheme, transport));
         address = parts.address;
     }
     return address;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "dial_report.hpp"
 
+#include <fmt/format.h>
+
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
@@ -13,7 +15,7 @@ void dial_report::connecting(const std::string& destination) {
 void dial_report::connected(const secure_channel& opened, const receiver_check& check) {
     const auto shown = printable(check.destination());
     if (check.found() == receiver_check::finding::remembered)
-        app_.note("first contact with " + shown + ": its key " + check.peer().fingerprint + " is remembered");
+        app_.note(fmt::format("first contact with {}: its key {} is remembered", shown, check.peer().fingerprint));
     has_met_ = true;
     app_.log->info("connected to {} with {}", shown, opened.describe());
     if (app_.style != output::json) return;
@@ -29,15 +31,17 @@ bool dial_report::accepts(const receiver_check& check) {
     const auto shown = printable(check.destination());
     const auto& peer = check.peer();
     if (!can_ask())
-        throw error(errc::auth_failed, "this is the first contact with " + shown +
-                                           ", and there is no terminal to ask on "
-                                           "whether its key " +
-                                           peer.fingerprint +
-                                           " is right; compare it with what `wherry keys` says there, "
-                                           "then send once from a terminal, or give --accept-new-peer");
+        throw error(
+            errc::auth_failed,
+            fmt::format(
+                "this is the first contact with {}, and there is no terminal to ask on whether its key {} is right; "
+                "compare it with what `wherry keys` says there, then send once from a terminal, or give "
+                "--accept-new-peer",
+                shown, peer.fingerprint));
     const auto answer =
-        ask_line("This is the first contact with " + shown + ".\nIts key is " + peer.fingerprint + " (" +
-                 peer.algorithm + ").\nCompare it with what `wherry keys` says there. Trust it from now on? [yes/no] ");
+        ask_line(fmt::format("This is the first contact with {}.\nIts key is {} ({}).\n"
+                             "Compare it with what `wherry keys` says there. Trust it from now on? [yes/no] ",
+                             shown, peer.fingerprint, peer.algorithm));
     return answer == "yes" || answer == "y";
 }
 
@@ -54,8 +58,9 @@ void dial_report::tell(const error& failure, std::string_view advice) const {
             const auto line = own->key.line(own->comment);
             fields["public_key"] = line;
             fields["fingerprint"] = own->key.fingerprint();
-            app_.terminal.note("To be let in, give the receiver's owner this command with your public key:\n  " +
-                               authorize_command(own->key.line(), own->comment));
+            app_.terminal.note(
+                fmt::format("To be let in, give the receiver's owner this command with your public key:\n  {}",
+                            authorize_command(own->key.line(), own->comment)));
         }
     }
     if (app_.style == output::json) app_.events.write("error", fields);
@@ -69,9 +74,9 @@ effective_options read_sender_options(application& app) {
     if (const auto scheme = split_destination(*destination).scheme; !scheme.empty()) {
         const auto named = app.options.early("transport");
         if (app.options.early_origin("transport") == origin::command_line && named != scheme)
-            throw error(errc::bad_input, "--to " + printable(*destination) + " is for the transport " + scheme +
-                                             ", but --transport says " + named.value_or("") +
-                                             "; leave --transport out");
+            throw error(errc::bad_input,
+                        fmt::format("--to {} is for the transport {}, but --transport says {}; leave --transport out",
+                                    printable(*destination), scheme, named.value_or("")));
         app.options.choose(plugin_kind::transport, scheme);
     }
     return app.read_options(sender_kinds);
@@ -97,7 +102,8 @@ send_options send_options_of(const effective_options& options) {
 std::string destination_of(const effective_options& options) {
     const auto address = split_destination(options.text("to")).address;
     if (address.empty())
-        throw error(errc::bad_input, options.given("to").written + " names no address; write, say, tcp://host:9417");
+        throw error(errc::bad_input,
+                    fmt::format("{} names no address; write, say, tcp://host:9417", options.given("to").written));
     return options.chosen(plugin_kind::transport).name() + "://" + address;
 }
 

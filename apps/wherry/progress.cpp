@@ -122,9 +122,9 @@ std::string render_progress(const progress_state& state, std::size_t columns) {
     std::string share = percentage(state);
     const bool knows_share = !share.empty();
     if (!knows_share) share = human_bytes(state.bytes);
-    const std::string rate = human_bytes(static_cast<std::uint64_t>(state.bytes_per_second)) + "/s";
+    const std::string rate = fmt::format("{}/s", human_bytes(static_cast<std::uint64_t>(state.bytes_per_second)));
     const auto left = time_left(state);
-    const std::string eta = left ? human_duration(*left) + " left" : std::string();
+    const std::string eta = left ? fmt::format("{} left", human_duration(*left)) : std::string();
     const std::string amounts = knows_share ? amount(state) : std::string();
     const std::string count =
         state.total_items > 1 ? fmt::format("{}/{}", state.items, state.total_items) : std::string();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "receive_report.hpp"
 
+#include <fmt/format.h>
+
 #include "serving.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
@@ -10,14 +12,16 @@ namespace wherry::app {
 namespace {
 
 std::string result_line(const offer& what, const delivery_result& result, const std::string& peer) {
-    std::string line = (result.ok() ? "received " : "not received: ") + describe_item(what);
+    auto line = result.ok() ? fmt::format("received {}", describe_item(what))
+                            : fmt::format("not received: {}", describe_item(what));
     if (!what.size && result.ok()) line += " (" + human_bytes(result.bytes) + ")";
-    line += " from " + peer;
-    if (result.resumed_from > 0) line += ", gone on from " + human_bytes(result.resumed_from);
-    if (result.ended_by) line += ", ended by " + std::string(to_string(*result.ended_by));
-    if (result.ok()) return line + describe_answer(result.outcome, result.response);
-    return line + ": " + (result.is_remote ? "the sender says: " : "") + printable(result.text) +
-           describe_answer(result.outcome, result.response);
+    line += fmt::format(" from {}", peer);
+    if (result.resumed_from > 0) line += fmt::format(", gone on from {}", human_bytes(result.resumed_from));
+    if (result.ended_by) line += fmt::format(", ended by {}", to_string(*result.ended_by));
+    const auto answer = describe_answer(result.outcome, result.response);
+    if (result.ok()) return line + answer;
+    return result.is_remote ? fmt::format("{}: the sender says: {}{}", line, printable(result.text), answer)
+                            : fmt::format("{}: {}{}", line, printable(result.text), answer);
 }
 
 // What a sink answers that has told the person of the delivery by itself: it is not told twice.
@@ -65,8 +69,8 @@ void receive_report::message(const delivered_message& message) {
         put_identity(fields, sender.who);
         app_.events.write("message", fields);
     } else if (app_.style == output::lines && !is_told_by_sink(outcome)) {
-        auto shown = "received " + describe_item(what) + " from " + describe_peer(sender.who, sender.address) +
-                     describe_answer(outcome, response);
+        auto shown = fmt::format("received {} from {}{}", describe_item(what),
+                                 describe_peer(sender.who, sender.address), describe_answer(outcome, response));
         if (!text.empty()) shown += "\n" + indented(text);
         if (!is_whole) shown += "\n    (the rest is not shown)";
         app_.terminal.result(shown);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "send_report.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,7 +30,7 @@ std::string precise_duration(std::chrono::duration<double> length) {
 
 // Nothing where it hardly did.
 std::string describe_shrinking(std::uint64_t bytes, std::uint64_t bytes_on_link) {
-    return bytes_on_link < bytes - bytes / 20 ? ", compressed to " + human_bytes(bytes_on_link) : "";
+    return bytes_on_link < bytes - bytes / 20 ? fmt::format(", compressed to {}", human_bytes(bytes_on_link)) : "";
 }
 
 std::string name_of(const offer& what) { return what.name.empty() ? "message" : printable(what.name); }
@@ -80,7 +81,7 @@ void send_report::tell_skipped(std::size_t first) {
             fields["why"] = why;
             app_.events.write("skipped", fields);
         }
-        app_.note("skipped: " + printable(path.native()) + ": " + why);
+        app_.note(fmt::format("skipped: {}: {}", printable(path.native()), why));
     }
 }
 
@@ -108,11 +109,10 @@ void send_report::sent_so_far(transfer_id id, std::uint64_t bytes) { progress_.a
 void send_report::withdrawn(transfer_id id) { progress_.withdraw(key_of(id)); }
 
 void send_report::streams(std::size_t joined, std::size_t wanted, const std::string& why_fewer) {
-    const auto count = std::to_string(joined) + " of " + std::to_string(wanted) + " connections";
     if (joined < wanted)
-        app_.note("sending over " + count + ": " + printable(why_fewer));
+        app_.note(fmt::format("sending over {} of {} connections: {}", joined, wanted, printable(why_fewer)));
     else
-        app_.log->info("sending over {}", count);
+        app_.log->info("sending over {} of {} connections", joined, wanted);
     if (app_.style != output::json) return;
     json fields;
     fields["streams"] = joined;
@@ -127,10 +127,10 @@ void send_report::retrying(const error& why, const next_attempt& next) {
     std::string_view cause = why.what();
     if (constexpr std::string_view advice = "; try again"; cause.ends_with(advice)) cause.remove_suffix(advice.size());
     if (next.wait.count() == 0)
-        app_.note(printable(cause) + "; connecting again");
+        app_.note(fmt::format("{}; connecting again", printable(cause)));
     else
-        app_.note(printable(cause) + "; trying again in " + precise_duration(next.wait) + " (" +
-                  std::to_string(next.number) + " of " + std::to_string(next.total) + ")");
+        app_.note(fmt::format("{}; trying again in {} ({} of {})", printable(cause), precise_duration(next.wait),
+                              next.number, next.total));
     if (app_.style != output::json) return;
     json fields;
     fields["status"] = to_string(why.code());
@@ -168,14 +168,18 @@ void send_report::ended(const ended_item& item, const delivery_result& result) {
         app_.events.write("result", fields);
     }
     if (!result.ok()) {
-        auto line = (result.is_uncertain ? "perhaps not sent: " : "not sent: ") + describe_item(what);
-        if (result.is_uncertain) line += ", which had been sent whole when the link was lost; look whether it is there";
+        auto line = result.is_uncertain ? fmt::format(
+                                              "perhaps not sent: {}, which had been sent whole when the link was lost; "
+                                              "look whether it is there",
+                                              describe_item(what))
+                                        : fmt::format("not sent: {}", describe_item(what));
         if (item.scope == failure_scope::connection) {
             const mutex_lock lock(mutex_);
             cut_off_.push_back(line);
         } else {
-            line += std::string(": ") + (result.is_remote ? "the receiver says: " : "") + printable(result.text) +
-                    describe_answer(result.outcome, result.response);
+            const auto answer = describe_answer(result.outcome, result.response);
+            line += result.is_remote ? fmt::format(": the receiver says: {}{}", printable(result.text), answer)
+                                     : fmt::format(": {}{}", printable(result.text), answer);
             const bool may_be_compression = compression_ != sender_options::compression::none && result.is_remote &&
                                             result.failure == errc::unsupported;
             if (may_be_compression) line += "; if that is about compression, --compress none does without";
@@ -187,9 +191,9 @@ void send_report::ended(const ended_item& item, const delivery_result& result) {
         // Set in, so that nothing that a receiver says can be taken for one of our own lines.
         app_.terminal.result(answer.empty() ? "delivered" : answer.starts_with("    ") ? answer : "    " + answer);
     } else if (app_.style == output::lines) {
-        auto line = "sent " + describe_item(what);
+        auto line = fmt::format("sent {}", describe_item(what));
         if (!what.size && what.kind == item_kind::data) line += " (" + human_bytes(result.bytes) + ")";
-        if (result.resumed_from > 0) line += ", gone on from " + human_bytes(result.resumed_from);
+        if (result.resumed_from > 0) line += fmt::format(", gone on from {}", human_bytes(result.resumed_from));
         line += describe_shrinking(result.bytes, result.bytes_on_link);
         app_.terminal.result(line + describe_answer(result.outcome, result.response));
     }
@@ -204,7 +208,7 @@ void send_report::tell_cut_off() {
     const mutex_lock lock(mutex_);
     for (std::size_t i = 0; i < cut_off_.size() && i < most_lines_cut_off; ++i) app_.terminal.note(cut_off_[i]);
     if (cut_off_.size() > most_lines_cut_off)
-        app_.terminal.note("not sent: " + std::to_string(cut_off_.size() - most_lines_cut_off) + " more");
+        app_.terminal.note(fmt::format("not sent: {} more", cut_off_.size() - most_lines_cut_off));
     cut_off_.clear();
 }
 
@@ -223,11 +227,11 @@ void send_report::finish(exit_code code) {
         fields["exit_code"] = to_status(code);
         app_.events.write("done", fields);
     } else if (app_.style == output::lines && kind_ == kind::transfer && plan_.items.size() > 1) {
-        auto line = std::to_string(counts_.delivered) + " sent, " + std::to_string(counts_.failed) + " failed";
+        auto line = fmt::format("{} sent, {} failed", counts_.delivered, counts_.failed);
         if (counts_.delivered > 0 && took.count() > 0)
-            line += "; " + human_bytes(counts_.bytes) + " in " + precise_duration(took) + " (" +
-                    human_bytes(static_cast<std::uint64_t>(double(counts_.bytes) / took.count())) + "/s)" +
-                    describe_shrinking(counts_.bytes, counts_.bytes_on_link);
+            line += fmt::format("; {} in {} ({}/s){}", human_bytes(counts_.bytes), precise_duration(took),
+                                human_bytes(static_cast<std::uint64_t>(double(counts_.bytes) / took.count())),
+                                describe_shrinking(counts_.bytes, counts_.bytes_on_link));
         app_.terminal.result(line);
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "serving.hpp"
 
+#include <fmt/format.h>
+
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
@@ -88,8 +90,9 @@ void put_own_key(json& fields, const std::optional<keys::public_key_line>& own) 
 }
 
 std::string listening_line(const receiver& running, const std::optional<keys::public_key_line>& own) {
-    return "listening on " + printable(running.address()) +
-           (own ? ", this receiver's key is " + own->key.fingerprint() : std::string());
+    const auto address = printable(running.address());
+    return own ? fmt::format("listening on {}, this receiver's key is {}", address, own->key.fingerprint())
+               : fmt::format("listening on {}", address);
 }
 
 }  // namespace wherry::app

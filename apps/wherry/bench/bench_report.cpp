@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bench/bench_report.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -173,28 +175,28 @@ std::string result_text(const json& fields) {
     const auto senders = fields.at("senders").get<std::size_t>();
     const auto bytes = fields.at("bytes").get<std::uint64_t>();
     const bool is_stream = fields.at("workload") == "stream";
-    std::string text =
-        fields.at("transport").get<std::string>() + ", " + printable(fields.at("cipher").get<std::string>());
-    if (senders > 1) text += ", " + std::to_string(senders) + " senders";
+    const auto seconds = formatted("%.2f s", fields.at("seconds").get<double>());
+    auto text = fmt::format("{}, {}", fields.at("transport").get<std::string>(),
+                            printable(fields.at("cipher").get<std::string>()));
+    if (senders > 1) text += fmt::format(", {} senders", senders);
     if (const auto streams = fields.at("streams").get<std::size_t>(); streams > 1)
-        text += ", " + std::to_string(streams) + " streams" + (senders > 1 ? " each" : "");
-    text += ": " + (is_stream ? std::string() : items_of(fields) + ", ") + human_bytes(bytes) +
-            formatted(" in %.2f s, ", fields.at("seconds").get<double>());
-    if (!is_stream)
-        text += plain_number(fields.at("items_per_second").get<double>()) + " " +
-                fields.at("workload").get<std::string>() + "/s, ";
-    text += rate_text(fields.at("bytes_per_second").get<double>()) + "\n";
+        text += senders > 1 ? fmt::format(", {} streams each", streams) : fmt::format(", {} streams", streams);
+    const auto rate = rate_text(fields.at("bytes_per_second").get<double>());
+    text += is_stream ? fmt::format(": {} in {}, {}\n", human_bytes(bytes), seconds, rate)
+                      : fmt::format(": {}, {} in {}, {} {}/s, {}\n", items_of(fields), human_bytes(bytes), seconds,
+                                    plain_number(fields.at("items_per_second").get<double>()),
+                                    fields.at("workload").get<std::string>(), rate);
     if (const auto failed = fields.at("failed").get<std::uint64_t>(); failed > 0)
-        text += "not delivered: " + std::to_string(failed) + "\n";
+        text += fmt::format("not delivered: {}\n", failed);
     if (const auto why = fields.find("why_fewer_streams"); why != fields.end())
-        text += "fewer streams than wanted: " + printable(why->get<std::string>()) + "\n";
+        text += fmt::format("fewer streams than wanted: {}\n", printable(why->get<std::string>()));
     if (const auto latency = fields.find("latency"); latency != fields.end())
-        text += "one at a time: " + std::to_string(latency->at("samples").get<std::uint64_t>()) + " messages, p50 " +
-                microseconds(latency->at("p50_us")) + ", p99 " + microseconds(latency->at("p99_us")) + "\n";
+        text += fmt::format("one at a time: {} messages, p50 {}, p99 {}\n", latency->at("samples").get<std::uint64_t>(),
+                            microseconds(latency->at("p50_us")), microseconds(latency->at("p99_us")));
     text += shares_table(fields.at("sender"), fields.at("receiver"));
     if (fields.at("receiver").is_null())
         text += "the receiver is no bench, so its side is not known: start it with wherry bench --serve\n";
-    return text + "limited by: " + fields.at("limited_by").at("text").get<std::string>();
+    return text + fmt::format("limited by: {}", fields.at("limited_by").at("text").get<std::string>());
 }
 
 json report_fields(const received_report& report) {
@@ -214,16 +216,16 @@ json report_fields(const received_report& report) {
 
 std::string report_text(const received_report& report) {
     const auto length = as_seconds(report.times.elapsed);
-    std::string text =
-        "received from " + printable(report.address) +
-        (report.peer.fingerprint.empty() ? std::string() : ", " + describe_peer(report.peer, report.address)) + ": " +
-        (report.items == 1 ? std::string("1 item") : std::to_string(report.items) + " items") + ", " +
-        human_bytes(report.bytes) + formatted(" in %.2f s, ", length) + rate_text(a_second(report.bytes, length)) +
-        "\n    ";
+    const auto sender = report.peer.fingerprint.empty() ? printable(report.address)
+                                                        : fmt::format("{}, {}", printable(report.address),
+                                                                      describe_peer(report.peer, report.address));
+    const auto items = report.items == 1 ? "1 item" : fmt::format("{} items", report.items);
+    auto text = fmt::format("received from {}: {}, {} in {}, {}\n    ", sender, items, human_bytes(report.bytes),
+                            formatted("%.2f s", length), rate_text(a_second(report.bytes, length)));
     for (const auto which : {stage::transport, stage::cipher, stage::sink})
-        text += std::string(to_string(which)) + " " + percent(report.times.share(which)) + ", ";
-    return text + "core " + percent(report.times.core_share()) + "; waiting " + percent(report.times.waiting_share()) +
-           formatted("; processors %.2f", report.times.processors());
+        text += fmt::format("{} {}, ", to_string(which), percent(report.times.share(which)));
+    return text + fmt::format("core {}; waiting {}; processors {}", percent(report.times.core_share()),
+                              percent(report.times.waiting_share()), formatted("%.2f", report.times.processors()));
 }
 
 }  // namespace wherry::app::bench

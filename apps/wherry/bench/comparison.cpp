@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bench/comparison.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -22,7 +24,8 @@ comparison read_comparison(std::string_view text) {
     for (;;) {
         const auto comma = rest.find(',');
         read.values.emplace_back(rest.substr(0, comma));
-        if (read.values.back().empty()) throw error(errc::bad_input, "a value of '" + printable(text) + "' is empty");
+        if (read.values.back().empty())
+            throw error(errc::bad_input, fmt::format("a value of '{}' is empty", printable(text)));
         if (comma == rest.npos) return read;
         rest.remove_prefix(comma + 1);
     }

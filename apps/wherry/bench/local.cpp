@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bench/local.hpp"
 
+#include <fmt/format.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -33,7 +34,8 @@ public:
         if (none) parent = "/tmp";
         auto pattern = (parent / "wherry-bench.XXXXXX").native();
         if (::mkdtemp(pattern.data()) == nullptr)
-            throw error(errc::io, "no folder for keys can be made in " + printable(parent.native()), errno);
+            throw error(errc::io, fmt::format("no folder for keys can be made in {}", printable(parent.native())),
+                        errno);
         path_ = pattern;
     }
     ~scratch_folder() {
@@ -121,8 +123,8 @@ private:
     std::string heading(const std::string& value, unsigned round) const {
         const auto compared = how_.compare.name.empty() ? std::string() : how_.compare.name + " " + printable(value);
         if (how_.rounds == 1) return compared;
-        return compared + (compared.empty() ? "" : ", ") + "round " + std::to_string(round + 1) + " of " +
-               std::to_string(how_.rounds);
+        return compared.empty() ? fmt::format("round {} of {}", round + 1, how_.rounds)
+                                : fmt::format("{}, round {} of {}", compared, round + 1, how_.rounds);
     }
 
     fs::path home(const char* side) const { return folder_.path() / side; }
@@ -144,20 +146,22 @@ private:
                 if (name != used.name() + "." + row.name) continue;
                 if (given.empty() && row.choices.empty())
                     throw error(errc::bad_input,
-                                "--compare " + name + " has no values; write --compare " + name + "=VALUE,VALUE");
+                                fmt::format("--compare {0} has no values; write --compare {0}=VALUE,VALUE", name));
                 for (const auto& value : given) {
                     try {
                         canonical_value(row, value);
                     } catch (const error& e) {
-                        throw e.within("--compare " + name);
+                        throw e.within(fmt::format("--compare {}", name));
                     }
                 }
                 return given.empty() ? row.choices : given;
             }
         }
-        throw error(errc::bad_input, "--compare: '" + printable(name) +
-                                         "' cannot be compared; name 'cipher', or an option of a plugin that is used, "
-                                         "such as hybrid.aead");
+        throw error(
+            errc::bad_input,
+            fmt::format("--compare: '{}' cannot be compared; name 'cipher', or an option of a plugin that is used, "
+                        "such as hybrid.aead",
+                        printable(name)));
     }
 
     std::string cipher_for(const std::string& value) const {
@@ -257,8 +261,7 @@ private:
     static exit_code ending_of(child_process& side, const std::string& which) {
         const auto status = side.wait();
         if (status > 128 && status != to_status(exit_code::interrupted))
-            throw error(errc::internal,
-                        "the " + which + " process was ended by signal " + std::to_string(status - 128));
+            throw error(errc::internal, fmt::format("the {} process was ended by signal {}", which, status - 128));
         return static_cast<exit_code>(status);
     }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bench/server.hpp"
 
+#include <fmt/format.h>
+
 #include <functional>
 #include <map>
 #include <memory>
@@ -144,8 +146,8 @@ private:
             put_own_key(fields, own);
             app_.events.write("listening", fields);
         } else if (app_.style == output::lines) {
-            app_.terminal.result(listening_line(listening, own) + "; measure with: wherry bench --to " +
-                                 shell_quoted(listening.address()));
+            app_.terminal.result(fmt::format("{}; measure with: wherry bench --to {}", listening_line(listening, own),
+                                             shell_quoted(listening.address())));
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bench/stage_times.hpp"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -194,7 +195,7 @@ side_times side_times_from(const json& told) {
         }
         return read;
     } catch (const json::exception& e) {
-        throw error(errc::protocol, std::string("the times of the other side cannot be understood: ") + e.what());
+        throw error(errc::protocol, fmt::format("the times of the other side cannot be understood: {}", e.what()));
     }
 }
 
@@ -205,8 +206,9 @@ std::string bottleneck::sentence() const {
         case place::sender:
         case place::receiver: break;
     }
-    const auto what = which ? "the " + std::string(to_string(*which)) : std::string("wherry's core");
-    return what + " on the " + (where == place::sender ? "sending" : "receiving") + " side";
+    const std::string_view side = where == place::sender ? "sending" : "receiving";
+    return which ? fmt::format("the {} on the {} side", to_string(*which), side)
+                 : fmt::format("wherry's core on the {} side", side);
 }
 
 namespace {
