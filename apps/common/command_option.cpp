@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "command_option.hpp"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 namespace wherry::app {
@@ -133,7 +135,7 @@ std::string explained(const plugin_option& row) {
     if (row.is_required)
         more += "required";
     else if (row.default_value && !row.is_secret && !(row.type == option_type::boolean && row.default_value == "false"))
-        more += "default: " + (row.default_value->empty() ? std::string("none") : *row.default_value);
+        more += fmt::format("default: {}", row.default_value->empty() ? "none" : *row.default_value);
     if (more.ends_with("; ")) more.resize(more.size() - 2);
     if (!more.empty()) help += " (" + more + ")";
     return help;

@@ -42,8 +42,8 @@ void print_option(std::ostream& out, const std::string& name, char letter, const
 
 std::string help_text(const command_syntax& command, std::span<const plugin_listing> plugins, std::size_t columns) {
     std::ostringstream text;
-    text << "usage: wherry " << command.name << (command.arguments.empty() ? "" : " ") << command.arguments << "\n\n"
-         << command.summary << "\n";
+    text << fmt::format("usage: wherry {}{}{}\n\n{}\n", command.name, command.arguments.empty() ? "" : " ",
+                        command.arguments, command.summary);
     if (!command.details.empty()) text << '\n' << command.details << '\n';
     const auto print = [&](std::span<const command_option> options) {
         for (const auto& option : options)
@@ -58,7 +58,7 @@ std::string help_text(const command_syntax& command, std::span<const plugin_list
     for (const auto& listing : plugins) {
         if (std::find(command.kinds.begin(), command.kinds.end(), listing.kind) == command.kinds.end()) continue;
         if (!listing.loaded || listing.loaded->options().empty()) continue;
-        text << "\nOptions of " << title(*listing.loaded) << '\n';
+        text << fmt::format("\nOptions of {}\n", title(*listing.loaded));
         for (const auto& row : listing.loaded->options())
             print_option(text, listing.name + "." + row.name, 0, placeholder_of(row), row, columns);
     }

@@ -74,9 +74,9 @@ std::vector<token> line_parser::parse(const std::vector<std::string>& arguments)
         const auto name = e.get_option_name();
         if (e.kind() == po::invalid_syntax::empty_adjacent_parameter)
             fail(fmt::format("{0}= is not followed by a value; write {0} '' for an empty one", name));
-        fail(name + " needs a value behind it");
+        fail(fmt::format("{} needs a value behind it", name));
     } catch (const po::error& e) {
-        fail(std::string("the command line cannot be understood: ") + e.what());
+        fail(fmt::format("the command line cannot be understood: {}", e.what()));
     }
     return tokens;
 }

@@ -96,7 +96,8 @@ option_reader::option_reader(const command_syntax& command, std::span<const comm
         if (one.name.empty())
             early_arguments_.push_back(one.value);
         else if (one.is_known)
-            command_line_[one.name].push_back({one.value, origin::command_line, one.written + " on the command line"});
+            command_line_[one.name].push_back(
+                {one.value, origin::command_line, fmt::format("{} on the command line", one.written)});
     }
     for (const auto& [name, values] : command_line_)
         if (values.size() > 1 && !find(name)->may_repeat && find(name)->row.type != option_type::boolean)
@@ -160,7 +161,7 @@ void option_reader::read_config(const fs::path& file) {
             values.push_back({value, origin::config_file, written});
             const auto* known = find_anywhere(option.string_key);
             if (values.size() > 1 && (known == nullptr || !known->may_repeat))
-                fail(written + " is given more than once");
+                fail(fmt::format("{} is given more than once", written));
         }
     } catch (const po::error& e) {
         fail(
@@ -192,9 +193,9 @@ void option_reader::read_environment() {
         return std::string();
     });
     for (const auto& option : parsed.options)
-        environment_[option.string_key].push_back({option.value.empty() ? std::string() : option.value.front(),
-                                                   origin::environment,
-                                                   variable_name(option.string_key) + " in the environment"});
+        environment_[option.string_key].push_back(
+            {option.value.empty() ? std::string() : option.value.front(), origin::environment,
+             fmt::format("{} in the environment", variable_name(option.string_key))});
 }
 
 const std::vector<given_value>* option_reader::first_layer_with(std::string_view name) const {

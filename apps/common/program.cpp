@@ -119,14 +119,14 @@ public:
         } catch (const std::bad_alloc&) {
             return fail(error(errc::exhausted, "out of memory"));
         } catch (const std::exception& e) {
-            return fail(error(errc::internal, std::string("this should not happen: ") + e.what()));
+            return fail(error(errc::internal, fmt::format("this should not happen: {}", e.what())));
         }
     }
 
 private:
     exit_code fail(const error& e) {
         // As at the beginning, whatever the command's log looks like.
-        if (log_->should_log(spdlog::level::err)) terminal_.note("wherry: error: " + printable(e.what()));
+        if (log_->should_log(spdlog::level::err)) terminal_.note(fmt::format("wherry: error: {}", printable(e.what())));
         if (wants_json_) {
             json fields;
             fields["status"] = to_string(e.code());
@@ -218,7 +218,7 @@ int run_program(const program_parts& parts, int argc, char** argv) {
         program running(parts);
         code = running.run({argv + std::min(argc, 1), argv + argc});
     } catch (const std::exception& e) {
-        const std::string text = std::string("wherry: error: ") + e.what() + "\n";
+        const auto text = fmt::format("wherry: error: {}\n", e.what());
         [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
     }
     end_exit_guard();

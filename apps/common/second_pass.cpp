@@ -91,9 +91,11 @@ private:
                 continue;
             }
             if (!one.is_known) fail_unknown(one.name, one.written);
-            const given_value given{one.value, origin::command_line, one.written + " on the command line"};
+            const given_value given{one.value, origin::command_line,
+                                    fmt::format("{} on the command line", one.written)};
             if (one.name.find('.') != one.name.npos) {
-                if (!seen.insert(one.name).second) fail(one.written + " is given more than once; give it once");
+                if (!seen.insert(one.name).second)
+                    fail(fmt::format("{} is given more than once; give it once", one.written));
                 set_plugin_value(one.name, given);
             } else if (const auto* option = reader_.find(one.name); option->may_repeat) {
                 result_.arguments_.push_back({one.name, checked(option->row, given)});
@@ -108,7 +110,8 @@ private:
             if (plugin_name.empty()) {
                 const auto* known = reader_.find_anywhere(name);
                 if (known == nullptr) fail_unknown(name, given.written);
-                if (known->only_on_command_line) fail(given.written + ": this can be given on the command line only");
+                if (known->only_on_command_line)
+                    fail(fmt::format("{}: this can be given on the command line only", given.written));
                 checked(known->row, given);
             } else if (uses_plugins && !set_plugin_value(name, given)) {
                 bool is_found = false;
@@ -125,7 +128,7 @@ private:
 
     // A variable that names no option of the program.
     void read_variable(const std::string& variable, const std::string& value) {
-        const given_value given{value, origin::environment, variable + " in the environment"};
+        const given_value given{value, origin::environment, fmt::format("{} in the environment", variable)};
         bool is_option = false;
         for (const auto& [part, chosen] : result_.chosen_)
             for (const auto& name : option_names(*chosen))

@@ -182,7 +182,7 @@ const command_syntax& chat_syntax() {
         "chat",
         "--to ADDRESS",
         "Sends each line that is typed, or comes from a pipe, as a message, and shows the answers.",
-        "ADDRESS is as for wherry send. " + std::string(chat_help()),
+        fmt::format("ADDRESS is as for wherry send. {}", chat_help()),
         dialer_options({
             follow_option(),
             flag("history", "keep what is typed in a file, for the next chat; else it is forgotten at the end"),
