@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -27,8 +29,9 @@ void read_file_name(conformance::subject& what) {
         what.name = file.substr(prefix.size(), file.size() - prefix.size() - 3);
         return;
     }
-    throw error(errc::bad_input, "'" + printable(what.file.string()) +
-                                     "' is not named like a plugin; it has to be KIND-NAME.so, such as sink-mine.so");
+    throw error(errc::bad_input,
+                fmt::format("'{}' is not named like a plugin; it has to be KIND-NAME.so, such as sink-mine.so",
+                            printable(what.file.string())));
 }
 
 class scratch_folder {
@@ -36,7 +39,8 @@ public:
     scratch_folder() {
         auto pattern = (fs::temp_directory_path() / "wherry-check-XXXXXX").string();
         if (::mkdtemp(pattern.data()) == nullptr)
-            throw error(errc::io, "cannot make a folder for the check, " + pattern + ": " + std::strerror(errno),
+            throw error(errc::io,
+                        fmt::format("cannot make a folder for the check, {}: {}", pattern, std::strerror(errno)),
                         errno);
         path_ = pattern;
     }
@@ -99,7 +103,7 @@ public:
         std::string word(to_string(made.how));
         word.resize(8, ' ');
         auto line = word + std::string(name) + (made.reason.empty() ? "" : ": " + made.reason);
-        for (const auto& note : made.notes) line += "\n        note: " + note;
+        for (const auto& note : made.notes) line += fmt::format("\n        note: {}", note);
         app_.terminal.result(line);
     }
 
@@ -129,7 +133,7 @@ void list_cases(application& app, const conformance::subject& what) {
         if (app.style == output::json)
             app.events.write(event, {{key, one.name}, {"about", one.about}});
         else
-            app.terminal.result(std::string(one.name) + ": " + std::string(one.about));
+            app.terminal.result(fmt::format("{}: {}", one.name, one.about));
     };
     for (const auto& one : conformance::cases(what.kind)) tell("case", "case", one);
     const auto promises = conformance::promises(what.kind);
@@ -145,8 +149,10 @@ void require_known(const std::string& word, const std::vector<conformance::descr
         names.emplace_back(one.name);
     }
     const auto meant = nearest(word, names);
-    throw error(errc::bad_input, option + " does not know '" + printable(word) + "'; " +
-                                     (meant.empty() ? "--list shows what there is" : "did you mean " + meant + "?"));
+    throw error(errc::bad_input,
+                meant.empty()
+                    ? fmt::format("{} does not know '{}'; --list shows what there is", option, printable(word))
+                    : fmt::format("{} does not know '{}'; did you mean {}?", option, printable(word), meant));
 }
 
 // What the options say of the plugin.
@@ -165,8 +171,9 @@ void read_subject(conformance::subject& what, const effective_options& options, 
     }
     const auto files = plain_arguments(options);
     if (files.size() != 1)
-        throw error(errc::bad_input, "one plugin is checked at a time, but " + std::to_string(files.size()) +
-                                         " files are named; run it for each");
+        throw error(
+            errc::bad_input,
+            fmt::format("one plugin is checked at a time, but {} files are named; run it for each", files.size()));
     if (options.has("offer-kind")) {
         const auto& word = options.text("offer-kind");
         what.offer_kind = word == "message" ? item_kind::message : word == "data" ? item_kind::data : item_kind::file;
@@ -175,7 +182,8 @@ void read_subject(conformance::subject& what, const effective_options& options, 
     if (options.has("content")) {
         what.content = absolute(options.text("content"));
         if (!fs::is_regular_file(*what.content))
-            throw error(errc::bad_input, "--content: there is no file " + printable(what.content->string()));
+            throw error(errc::bad_input,
+                        fmt::format("--content: there is no file {}", printable(what.content->string())));
     }
     if (options.has("address")) what.address = options.text("address");
     what.connections = static_cast<int>(options.integer("connections"));
@@ -186,7 +194,8 @@ exit_code run(application& app) {
     conformance::subject what;
     what.file = absolute(early_file(app.options));
     read_file_name(what);
-    if (!fs::exists(what.file)) throw error(errc::bad_input, "there is no file " + printable(what.file.string()));
+    if (!fs::exists(what.file))
+        throw error(errc::bad_input, fmt::format("there is no file {}", printable(what.file.string())));
     if (app.options.early_flag("list")) {
         list_cases(app, what);
         return exit_code::delivered;
@@ -243,9 +252,9 @@ exit_code run(application& app) {
                                      {"failed", count.failed},
                                      {"skipped", count.skipped}});
     else if (app.style == output::lines)
-        app.terminal.result(printable(what.file.filename().string()) + ": " + std::to_string(count.passed) +
-                            " passed, " + std::to_string(count.failed) + " failed, " + std::to_string(count.skipped) +
-                            " skipped");
+        app.terminal.result(fmt::format("{}: {} passed, {} failed, {} skipped",
+                                        printable(what.file.filename().string()), count.passed, count.failed,
+                                        count.skipped));
     return count.failed == 0 ? exit_code::delivered : exit_code::nonconforming;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -20,7 +21,7 @@ namespace fs = std::filesystem;
 
 [[noreturn]] void fail(const std::string& what, const fs::path& path) {
     const int why = errno;
-    throw error(errc::io, "cannot " + what + " " + path.string() + ": " + std::strerror(why), why);
+    throw error(errc::io, fmt::format("cannot {} {}: {}", what, path.string(), std::strerror(why)), why);
 }
 
 // ---- What is written ----
@@ -76,9 +77,11 @@ public:
         const auto target = path_ / file.name;
         const unique_fd out(::open(target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, file.mode));
         if (!out.is_open() && errno == EEXIST)
-            throw error(errc::bad_input, target.string() +
-                                             " exists, and nothing is overwritten; choose another name, or another "
-                                             "folder by --directory");
+            throw error(
+                errc::bad_input,
+                fmt::format(
+                    "{} exists, and nothing is overwritten; choose another name, or another folder by --directory",
+                    target.string()));
         if (!out.is_open()) fail("make", target);
         written_.push_back(target);
         for (std::string_view rest = file.text; !rest.empty();) {
@@ -112,14 +115,14 @@ std::string quoted(const fs::path& path) {
 std::vector<std::string> next_commands(const application& app, const fs::path& folder, const std::string& name) {
     const auto source = quoted(folder), build = quoted(folder / "build");
     std::vector<std::string> lines = {
-        "cmake -S " + source + " -B " + build + " && cmake --build " + build,
-        "wherry check-plugin " + quoted(folder / "build" / ("sink-" + name + ".so")),
+        fmt::format("cmake -S {0} -B {1} && cmake --build {1}", source, build),
+        fmt::format("wherry check-plugin {}", quoted(folder / "build" / ("sink-" + name + ".so"))),
     };
     std::error_code none;
     if (!fs::exists(keys::identity_path(app.home()), none)) lines.emplace_back("wherry keygen");
     if (!fs::exists(keys::authorized_keys_path(app.home()), none))
-        lines.push_back("wherry authorize " + quoted(keys::identity_public_path(app.home())));
-    lines.push_back("wherry receive --plugin-dir " + build + " --sink " + name);
+        lines.push_back(fmt::format("wherry authorize {}", quoted(keys::identity_public_path(app.home()))));
+    lines.push_back(fmt::format("wherry receive --plugin-dir {} --sink {}", build, name));
     lines.emplace_back("wherry send --message hello --to tcp://localhost     # in another terminal");
     return lines;
 }
@@ -131,17 +134,18 @@ exit_code run(application& app) {
         throw error(errc::bad_input, "new-plugin takes a kind and a name, such as: wherry new-plugin sink tally");
     const auto &kind = given[0], &name = given[1];
     if (kind == "transport" || kind == "cipher")
-        throw error(
-            errc::bad_input,
-            "there is a template for sinks only; of a " + kind +
-                ", core/doc/plugin-abi.md in wherry's sources has what it owes its host, and plugins/ examples");
+        throw error(errc::bad_input, fmt::format("there is a template for sinks only; of a {}, core/doc/plugin-abi.md "
+                                                 "in wherry's sources has what it owes its host, and plugins/ examples",
+                                                 kind));
     if (kind != "sink")
         throw error(errc::bad_input,
-                    "'" + printable(kind) + "' is no kind of plugin; write: wherry new-plugin sink NAME");
+                    fmt::format("'{}' is no kind of plugin; write: wherry new-plugin sink NAME", printable(kind)));
     if (!is_plugin_name(name))
-        throw error(errc::bad_input, "'" + printable(name) +
-                                         "' is no name of a sink; names are 1 to 32 lower-case letters, digits and "
-                                         "'-', which is not first");
+        throw error(
+            errc::bad_input,
+            fmt::format(
+                "'{}' is no name of a sink; names are 1 to 32 lower-case letters, digits and '-', which is not first",
+                printable(name)));
 
     const fs::path folder = options.has("directory") ? options.text("directory") : "sink-" + name;
     new_folder target(folder);
@@ -149,7 +153,8 @@ exit_code run(application& app) {
     for (const auto& file : sink_files(name, options.text("language"))) {
         target.write(file);
         written.push_back(as_utf8(file.name));
-        if (app.style == output::lines) app.terminal.result("wrote " + printable((folder / file.name).native()));
+        if (app.style == output::lines)
+            app.terminal.result(fmt::format("wrote {}", printable((folder / file.name).native())));
     }
     target.keep();
 
