@@ -73,7 +73,8 @@ public:
         std::size_t length = 0;
         checked(*instance_, plugin_function::open,
                 [&](wherry_error* e) { return table_.open(handle_, record.data(), record.size(), &length, e); });
-        if (length > record.size()) throw error(errc::internal, instance_->name + ": opened to more than was sealed");
+        if (length > record.size())
+            throw error(errc::internal, fmt::format("{}: opened to more than was sealed", instance_->name));
         return record.first(length);
     }
     const identity& peer() const noexcept override { return peer_; }

@@ -2,6 +2,7 @@
 #include "elf_exports.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gelf.h>
 #include <libelf.h>
 #include <link.h>
@@ -45,7 +46,8 @@ bool is_shared_object_of_this_machine(Elf* elf) noexcept {
 
 std::optional<std::set<std::string>> elf_exports(const std::filesystem::path& file, std::string_view prefix) {
     const descriptor opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-    if (opened.number < 0) throw error(errc::io, "cannot read " + file.string() + ": " + std::strerror(errno), errno);
+    if (opened.number < 0)
+        throw error(errc::io, fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)), errno);
     elf_version(EV_CURRENT);
     const std::unique_ptr<Elf, elf_closer> elf(elf_begin(opened.number, ELF_C_READ, nullptr));
     if (!elf || !is_shared_object_of_this_machine(elf.get())) return std::nullopt;

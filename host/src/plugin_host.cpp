@@ -103,7 +103,7 @@ public:
         if (problem) {
             // Boost has a number for it, the loader knows which library or symbol it is about.
             const char* const reason = ::dlerror();
-            refuse_plugin(path_, "cannot be loaded: " + (reason ? printable(reason) : problem.message()));
+            refuse_plugin(path_, fmt::format("cannot be loaded: {}", reason ? printable(reason) : problem.message()));
         }
         const auto& descriptor = library_->object.get<const wherry_plugin>(WHERRY_PLUGIN_SYMBOL);
         require_known_descriptor(path_, descriptor, kind, name);
@@ -242,8 +242,9 @@ std::shared_ptr<const plugin> plugin_host::load(plugin_kind kind, std::string_vi
     for (const auto& [key, path] : implementation_->candidates())
         if (key.first == kind) known += (known.empty() ? "" : ", ") + key.second;
     for (const auto& folder : implementation_->search_path) places += (places.empty() ? "" : ", ") + folder.string();
-    throw error(errc::bad_input, fmt::format("there is no {} '{}'; {} (looked in {})", to_string(kind), name,
-                                             known.empty() ? "none was found" : "there is: " + known, places));
+    throw error(errc::bad_input,
+                fmt::format("there is no {} '{}'; {} (looked in {})", to_string(kind), name,
+                            known.empty() ? "none was found" : fmt::format("there is: {}", known), places));
 }
 
 std::vector<plugin_listing> plugin_host::list() const {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/plugin_option.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <limits>
@@ -14,12 +16,12 @@ namespace wherry {
 namespace {
 
 [[noreturn]] void reject(std::string_view given, const std::string& expected) {
-    throw error(errc::bad_input, "'" + std::string(given) + "' is not " + expected);
+    throw error(errc::bad_input, fmt::format("'{}' is not {}", given, expected));
 }
 
 std::string range_of(const plugin_option& option, const std::string& unit) {
     if (option.minimum == 0 && option.maximum == 0) return "";
-    return " from " + std::to_string(option.minimum) + " to " + std::to_string(option.maximum) + unit;
+    return fmt::format(" from {} to {}{}", option.minimum, option.maximum, unit);
 }
 
 // A decimal number at the front of `given`, which is taken off it; nothing if there is none or it is too large.

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
+
 #include <new>
 #include <optional>
 #include <utility>
@@ -50,14 +52,15 @@ public:
     std::uint64_t offset() const noexcept override { return offset_; }
 
     std::size_t read_back(std::uint64_t position, mutable_bytes buffer) override {
-        if (!table_.read_back) throw error(errc::internal, instance_->name + ": offers to resume but cannot read back");
+        if (!table_.read_back)
+            throw error(errc::internal, fmt::format("{}: offers to resume but cannot read back", instance_->name));
         const turn mine(*instance_);
         std::size_t length = 0;
         checked(*instance_, plugin_function::read_back, [&](wherry_error* e) {
             return table_.read_back(handle_, position, buffer.data(), buffer.size(), &length, e);
         });
         if (length > buffer.size())
-            throw error(errc::internal, instance_->name + ": read more than it was given room for");
+            throw error(errc::internal, fmt::format("{}: read more than it was given room for", instance_->name));
         return length;
     }
 

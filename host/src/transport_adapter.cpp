@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -32,7 +34,7 @@ public:
         checked(*instance_, plugin_function::read_some,
                 [&](wherry_error* e) { return table_.read_some(handle_, buffer.data(), buffer.size(), &length, e); });
         if (length > buffer.size())
-            throw error(errc::internal, instance_->name + ": read more than it was given room for");
+            throw error(errc::internal, fmt::format("{}: read more than it was given room for", instance_->name));
         return length;
     }
 
@@ -137,7 +139,7 @@ public:
 
     void discover(std::chrono::milliseconds limit, const std::function<bool(const discovered_peer&)>& found) override {
         if (!table_.discover)
-            throw error(errc::unsupported, instance_->name + ": this transport cannot look for peers");
+            throw error(errc::unsupported, fmt::format("{}: this transport cannot look for peers", instance_->name));
         struct call {
             const std::function<bool(const discovered_peer&)>& found;
             std::exception_ptr thrown;
@@ -158,7 +160,8 @@ public:
     }
 
     void pair(const std::string& address, std::chrono::milliseconds limit, pairing_agent& person) override {
-        if (!table_.pair) throw error(errc::unsupported, instance_->name + ": this transport knows no pairing");
+        if (!table_.pair)
+            throw error(errc::unsupported, fmt::format("{}: this transport knows no pairing", instance_->name));
         const wherry_pairing_agent agent{
             .struct_size = sizeof(wherry_pairing_agent),
             .context = &person,
