@@ -89,7 +89,7 @@ std::string only_text(const_bytes value, std::size_t maximum, std::string_view w
 }
 
 [[noreturn]] void lacks(std::string_view what, std::string_view field) {
-    throw error(errc::protocol, std::string(what) + " lacks its " + std::string(field));
+    throw error(errc::protocol, fmt::format("{} lacks its {}", what, field));
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ void read_exactly(stream& link, mutable_bytes buffer, std::string_view what) {
     std::size_t have = 0;
     while (have < buffer.size()) {
         const auto got = link.read_some(buffer.subspan(have));
-        if (got == 0) throw error(errc::disconnected, "the peer closed the connection " + std::string(what));
+        if (got == 0) throw error(errc::disconnected, fmt::format("the peer closed the connection {}", what));
         have += got;
     }
 }
