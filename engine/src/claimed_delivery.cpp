@@ -24,6 +24,10 @@ void delivery_under_way::end() noexcept {
     if (ends) ends->ended(*this);
 }
 
+void delivery_under_way::abort_target() noexcept {
+    if (target) target->abort(wants_resume ? delivery::partial::keep : delivery::partial::drop);
+}
+
 delivery& delivery_under_way::still_ours() {
     if (is_taken) throw gone_on_elsewhere();
     if (!target) throw error(errc::internal, "a delivery is used after its end");
@@ -34,7 +38,7 @@ void delivery_under_way::take_away(old_link fate) noexcept {
     const mutex_lock lock(mutex);
     if (is_over) return;
     is_taken = true;
-    if (target) target->abort(wants_resume ? delivery::partial::keep : delivery::partial::drop);
+    abort_target();
     if (fate == old_link::cut) link->abort();
     end();
 }
@@ -48,8 +52,7 @@ claimed_delivery::claimed_delivery(std::shared_ptr<delivery_under_way> shared) n
 claimed_delivery::~claimed_delivery() {
     const mutex_lock lock(shared_->mutex);
     // Neither finished nor aborted, because memory ran out on the way there.
-    if (shared_->target)
-        shared_->target->abort(shared_->wants_resume ? delivery::partial::keep : delivery::partial::drop);
+    shared_->abort_target();
     shared_->end();
 }
 

@@ -61,6 +61,8 @@ struct delivery_under_way {
     connection* link WHERRY_GUARDED_BY(mutex) = nullptr;  // alive while it is not over
 
     void end() noexcept WHERRY_REQUIRES(mutex);
+    // What came stays for a resume, if the offer wants one.
+    void abort_target() noexcept WHERRY_REQUIRES(mutex);
     delivery& still_ours() WHERRY_REQUIRES(mutex);
 
     // Takes it away from its connection, unless it is over by then.

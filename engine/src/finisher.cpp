@@ -20,11 +20,6 @@ bool go_together(const ended_delivery& one, const ended_delivery& other) noexcep
     return one.commits_with && one.commits_with == other.commits_with;
 }
 
-void mark_failed(delivery_result& result, const error& why) {
-    result.failure = why.code();
-    result.text = why.what();
-}
-
 }  // namespace
 
 finisher::finisher(secure_channel& channel, link_writer& writer, receiving_gate& gate, drain_state& state,

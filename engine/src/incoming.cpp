@@ -41,6 +41,7 @@ incoming_transfers::incoming_transfers(secure_channel& channel, sink& sink, link
       number_(deliveries_ ? deliveries_->new_connection() : 0),
       heard_(std::make_shared<last_heard>(std::chrono::steady_clock::now())),
       answers_(writer.make_small_record()),
+      offered_(channel.side()),
       check_(channel.peer(), options.verify),
       finisher_(channel, writer, gate, state_, check_) {}
 
@@ -91,17 +92,12 @@ incoming_transfers::transfer* incoming_transfers::find(const frame& about) {
         std::find_if(postponed_.begin(), postponed_.end(), [&](const auto& one) { return one.id == about.transfer; });
     if (postponed != postponed_.end()) open_postponed(postponed);
     if (const auto found = open_.find(about.transfer); found != open_.end()) return &found->second;
-    if (about.transfer == 0 || about.transfer > last_offered_ || is_numbered_by(channel_.side(), about.transfer))
-        throw error(errc::protocol, "the peer goes on with a transfer that it never offered");
+    offered_.require(about);
     return nullptr;
 }
 
 void incoming_transfers::on_offer(const frame& got) {
-    const bool is_theirs = got.transfer != 0 && !is_numbered_by(channel_.side(), got.transfer);
-    if (!is_theirs || got.transfer <= last_offered_)
-        throw error(errc::protocol, "the peer offered a transfer with a number that is not its next");
-    last_offered_ = got.transfer;
-
+    offered_.add(got);
     transfer item;
     offer_frame offered;
     try {

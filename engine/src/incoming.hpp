@@ -20,6 +20,7 @@
 #include "frame.hpp"
 #include "link_writer.hpp"
 #include "observer_gate.hpp"
+#include "offered_numbers.hpp"
 #include "peer_check.hpp"
 #include "wherry/secure_channel.hpp"
 #include "wherry/sink.hpp"
@@ -124,7 +125,7 @@ private:
     record_buffer answers_;
     std::map<transfer_id, transfer> open_;
     std::deque<postponed_offer> postponed_;  // the oldest first
-    transfer_id last_offered_ = 0;
+    offered_numbers offered_;
     std::uint64_t expanded_in_record_ = 0;
     // Kept as long as transfers are open, so that many small ones can share them.
     std::unique_ptr<decompressor> spare_decompressor_;

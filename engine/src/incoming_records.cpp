@@ -22,6 +22,12 @@ constexpr std::size_t max_join_bytes = frame_header_bytes + 128;
 
 }  // namespace
 
+void refuse_out_of_place(frame_type type) {
+    if (type == frame_type::join)
+        throw error(errc::protocol, "the peer wants to join with a connection that is in use");
+    throw error(errc::protocol, "the peer numbers a record that is to have no number, or a second one");
+}
+
 incoming_records::incoming_records(secure_channel& channel, link_writer& writer, std::shared_ptr<last_heard> heard,
                                    std::optional<engine::joinable> joinable, const descriptor_reserve* reserve)
     : channel_(channel), writer_(writer), joinable_(joinable), reserve_(reserve), heard_(std::move(heard)) {}

@@ -17,6 +17,10 @@
 
 namespace wherry {
 
+// Refuses a JOIN or an ORDER that is not the first frame of its record, or comes later than it may. Throws
+// error(errc::protocol).
+[[noreturn]] void refuse_out_of_place(frame_type type);
+
 // The records that a peer sends, in their order, over one connection or several; also the records of a connection that
 // has joined another receiver. Used by the thread that reads.
 class incoming_records {

@@ -107,9 +107,7 @@ struct receiver::implementation {
             case frame_type::streams: return records.on_streams(got);
             case frame_type::result: throw error(errc::protocol, "the peer answered a transfer that was never offered");
             case frame_type::join:
-                throw error(errc::protocol, "the peer wants to join with a connection that is in use");
-            case frame_type::order:
-                throw error(errc::protocol, "the peer numbers a record that is to have no number, or a second one");
+            case frame_type::order: refuse_out_of_place(got.type);
             case frame_type::ping:
             case frame_type::request: return;
         }

@@ -3,6 +3,7 @@
 
 #include "frame.hpp"
 #include "link_writer.hpp"
+#include "offered_numbers.hpp"
 #include "wherry/secure_channel.hpp"
 
 namespace wherry {
@@ -11,22 +12,21 @@ namespace wherry {
 // Used by the thread that reads.
 class refused_offers {
 public:
-    // All that is referred to outlives it.
-    refused_offers(secure_channel& channel, link_writer& writer)
-        : channel_(channel), writer_(writer), answers_(writer.make_small_record()) {}
+    // `writer` outlives it.
+    refused_offers(const secure_channel& channel, link_writer& writer)
+        : writer_(writer), answers_(writer.make_small_record()), offered_(channel.side()) {}
 
     // Throws error(errc::protocol) unless the number is one of the peer's, and above its last.
     void on_offer(const frame& got);
     // Throws error(errc::protocol) if the frame is about a transfer that was never offered.
-    void require_offered(const frame& got) const;
+    void require_offered(const frame& got) const { offered_.require(got); }
     // Writes the collected answers.
     void flush() { writer_.transmit(answers_); }
 
 private:
-    secure_channel& channel_;
     link_writer& writer_;
     record_buffer answers_;
-    transfer_id last_offered_ = 0;
+    offered_numbers offered_;
 };
 
 }  // namespace wherry

@@ -134,9 +134,7 @@ struct sender::implementation {
             case frame_type::end:
             case frame_type::cancel: return refused.require_offered(got);
             case frame_type::join:
-                throw error(errc::protocol, "the peer wants to join with a connection that is in use");
-            case frame_type::order:
-                throw error(errc::protocol, "the peer numbers a record that is to have no number, or a second one");
+            case frame_type::order: refuse_out_of_place(got.type);
             case frame_type::ping:
             case frame_type::request: return;
         }

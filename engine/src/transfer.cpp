@@ -11,10 +11,14 @@ delivery_id make_delivery_id() {
     return id;
 }
 
-delivery_result failed(const error& why) {
-    delivery_result result;
+void mark_failed(delivery_result& result, const error& why) {
     result.failure = why.code();
     result.text = why.what();
+}
+
+delivery_result failed(const error& why) {
+    delivery_result result;
+    mark_failed(result, why);
     return result;
 }
 

@@ -73,7 +73,8 @@ struct delivery_result {
     bool ok() const noexcept { return !failure; }
 };
 
-// A failure that this side found.
+// Makes a result the failure that this side found; its counts stay.
+void mark_failed(delivery_result& result, const error& why);
 delivery_result failed(const error& why);
 
 // Told what happens to what a sender sends. Calls come from the sender's threads and from those that call it, one at a
