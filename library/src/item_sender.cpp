@@ -81,6 +81,14 @@ void item_sender::send(engine::sender& link, std::size_t first) {
     std::deque<waiting> queue;
     std::size_t next_to_announce = first;
     for (auto i = first; i < items.size(); ++i) {
+        std::optional<waiting> current;
+        const auto take_announced = [&] {
+            if (queue.empty() || queue.front().item != i) return;
+            current = std::move(queue.front());
+            queue.pop_front();
+        };
+        // Also if it has its result before its turn, for the next item must be the first then.
+        take_announced();
         if (items[i].problem || results_.has_result(i)) continue;
         next_to_announce = std::max(next_to_announce, i);
         for (; next_to_announce < items.size() && next_to_announce < i + looked_ahead && queue.size() < most_ahead;
@@ -90,13 +98,8 @@ void item_sender::send(engine::sender& link, std::size_t first) {
                 continue;
             if (auto announced = announce(link, next_to_announce)) queue.push_back(std::move(*announced));
         }
-        std::optional<waiting> current;
-        if (!queue.empty() && queue.front().item == i) {
-            current = std::move(queue.front());
-            queue.pop_front();
-        } else if (!wants_resume(items[i])) {
-            current = announce(link, i);
-        }
+        if (!current) take_announced();
+        if (!current && !wants_resume(items[i])) current = announce(link, i);
         if (current) link.send(current->id, *current->content);
     }
 }

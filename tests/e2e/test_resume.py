@@ -2,7 +2,7 @@
 """A transfer that was cut goes on from where it was, if the source is still the same."""
 import os
 
-from support import LINK, OK, CutAt, content, scaled, sha256
+from support import LINK, OK, SOME, CutAt, HoldAt, content, scaled, sha256
 
 SIZE = scaled(32) << 20
 
@@ -120,3 +120,18 @@ def test_resume_of_what_was_never_cut(place):
     assert {r["resumed_from"] for r in sent.results} == {0}
     assert place.arrived() == [b"empty", b"new"]
     assert sent.code == OK
+
+
+def test_a_file_that_is_refused_before_its_turn_holds_up_none(place):
+    """Large files are announced ahead; one that has its result by the time the file before it is sent is passed over."""
+    sizes = {"first": 40 << 20, "too-large": 60 << 20, "second": 2 << 20, "third": 3 << 20}
+    files = [place.file(name, content(size)) for name, size in sizes.items()]
+    receiver = place.receiver("--filesystem.max-size", "50MiB")
+    hold = HoldAt(4 << 20)
+    sender = place.sender(place.link(receiver, lambda: hold), *files)
+    hold.wait()
+    sender.expect_event("result", name="too-large")
+    hold.release()
+    sender.ended(SOME)
+    assert {result["name"]: result["status"] for result in sender.results} == {
+        "first": "ok", "too-large": "refused", "second": "ok", "third": "ok"}
