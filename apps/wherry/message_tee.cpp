@@ -42,6 +42,7 @@ public:
         : inner_(std::move(inner)), what_(what), address_(peer.address), who_(peer.who), tee_(tee) {}
 
     std::uint64_t offset() const noexcept override { return inner_->offset(); }
+    bool already(response& answer) override { return inner_->already(answer); }
     std::size_t read_back(std::uint64_t position, mutable_bytes buffer) override {
         return inner_->read_back(position, buffer);
     }

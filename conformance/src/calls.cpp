@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 #include "wherry/abi_guard.hpp"
 #include "wherry/limits.hpp"
@@ -226,6 +227,10 @@ begun begin(const context& from, instance& of, const offer& what) {
         c.mtime_nanoseconds = what.mtime->nanoseconds;
     }
     if (what.wants_resume) c.flags |= WHERRY_OFFER_WANTS_RESUME;
+    if (what.id) {
+        c.flags |= WHERRY_OFFER_HAS_DELIVERY;
+        std::memcpy(c.delivery_id, what.id->data(), sizeof c.delivery_id);
+    }
     c.peer_address = address.c_str();
     c.peer = who.get();
     const lent<wherry_offer> offered(c);
@@ -295,6 +300,14 @@ wherry_response response_into(answer& into) {
 }
 
 }  // namespace
+
+bool running_delivery::already(answer& into) {
+    const lent<wherry_response> given(response_into(into));
+    std::int32_t known = 0;
+    const auto mine = of_.turn();
+    call_plain("already", [&] { known = from_.sink.already(handle_, given.get()); });
+    return known != 0;
+}
 
 failed running_delivery::finish(answer& into) {
     const lent<wherry_response> given(response_into(into));

@@ -166,6 +166,8 @@ public:
     running_delivery& operator=(const running_delivery&) = delete;
 
     std::uint64_t offset() const noexcept { return offset_; }
+    // REQUIRES: the plugin has it.
+    bool already(answer& into);
     failed write(const_bytes bytes);
     failed finish(answer& into);
     // All of one instance, by finish_group(), which the plugin has. What each would have got of finish().

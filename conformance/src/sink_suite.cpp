@@ -50,6 +50,9 @@ enum class source { noise, text, file };
 // What more is found out of a sink before a case begins: only where it matters, for a fault in it would fail all.
 enum class ability { none, checking_sizes, resuming };
 
+// A sink may keep no part of a small item.
+constexpr std::size_t resumed_bytes = std::size_t{3} << 20;
+
 class sink_check {
 public:
     explicit sink_check(context& given, ability wanted = ability::none) : c(given), wanted_(wanted) {
@@ -246,7 +249,7 @@ private:
         }
         if (wanted_ != ability::resuming) return;
         if (c.sink.read_back != nullptr && kind_ != item_kind::message) {
-            const auto bytes = content(10'000);
+            const auto bytes = content(resumed_bytes);
             auto what = item("resumed", bytes.size());
             what.mtime = file_time{1'700'000'000, 7};
             what.wants_resume = true;
@@ -257,7 +260,7 @@ private:
             }
         }
         if (c.is_promised("resumes") && !resumes_)
-            fail("is promised to resume, but kept nothing of an item of 10000 bytes that was cut after 5000");
+            fail("is promised to resume, but kept nothing of an item of 3 MiB that was cut in the middle");
     }
 
     const ability wanted_;
@@ -859,8 +862,8 @@ void resumes_after_each_byte_count(context& given) {
     sink_check c(given, ability::resuming);
     if (!c.resumes()) skip("it keeps nothing to resume from");
     std::map<std::string, std::string> sent;
-    for (const std::size_t share : {1u, 4096u, 9999u, 10'000u}) {
-        const auto bytes = c.content(10'000, share);
+    for (const std::size_t share : {0u, 4096u, 9999u, 10'000u}) {
+        const auto bytes = c.content(resumed_bytes, share + 1);
         const auto cut = std::max<std::size_t>(1, bytes.size() * share / 10'000);
         auto what = c.item("cut" + std::to_string(share), bytes.size());
         what.mtime = file_time{1'700'000'000, 7};
@@ -879,7 +882,7 @@ void resumes_after_each_byte_count(context& given) {
         require(offset <= cut, "told the offset " + std::to_string(offset) + " of an item of which " +
                                    std::to_string(cut) + " bytes had been written");
         std::string kept;
-        std::vector<std::byte> buffer(777);
+        std::vector<std::byte> buffer(70'007);
         for (;;) {
             std::size_t length = 0;
             if (const auto failure = coming->read_back(kept.size(), buffer, length)) fail(failure->told());
@@ -896,7 +899,7 @@ void resumes_after_each_byte_count(context& given) {
 
 void what_is_dropped_is_not_resumed(context& given) {
     sink_check c(given);
-    const auto bytes = c.content(600);
+    const auto bytes = c.content(resumed_bytes);
     auto what = c.item("a", bytes.size());
     what.mtime = file_time{1'700'000'000, 7};
     what.wants_resume = true;
@@ -909,6 +912,96 @@ void what_is_dropped_is_not_resumed(context& given) {
     c.write_or_fail(*coming, bytes);
     c.finish_or_fail(*coming);
     c.require_stored({{what.name, bytes}});
+}
+
+// ---- Offered again ----
+
+delivery_id id_of(unsigned char number) {
+    delivery_id id{};
+    id.fill(static_cast<std::byte>(number));
+    return id;
+}
+
+// A sender offers again what it was not answered.
+class repeated_delivery {
+public:
+    explicit repeated_delivery(sink_check& of) : c_(of), bytes_(of.content(600)) {
+        if (of.c.sink.already == nullptr) skip("it has no already(): it does not tell what it stored before");
+    }
+
+    offer what(const std::string& label, unsigned char number) const {
+        auto made = c_.item(label, bytes_.size());
+        made.mtime = file_time{1'700'000'000, 7};
+        made.id = id_of(number);
+        return made;
+    }
+
+    // Whether the sink says that it stored this delivery before, with the answer in `told`.
+    bool is_known(const offer& what, answer& told) {
+        // One that has something of that name may refuse another.
+        const auto coming = begin(c_.c, *c_.it, what).it;
+        if (!coming) return false;
+        const bool known = coming->already(told);
+        if (!told.refused.empty()) fail("answers in already() with " + told.refused);
+        coming->abort(delivery::partial::drop);
+        return known;
+    }
+    void require_new(const offer& what, const std::string& why) {
+        answer told;
+        require(!is_known(what, told), "says in already() that it stored a delivery before, " + why);
+    }
+
+    // Delivers one that already() was asked of, as the host does.
+    answer deliver(const offer& what) {
+        const auto coming = c_.begin_or_fail(what);
+        answer told;
+        require(!coming->already(told), "says in already() that it stored a delivery before, whose id is new");
+        require(told.text.empty() && told.word.empty(), "answers in already(), though it returns 0");
+        sink_check::write_or_fail(*coming, bytes_);
+        if (const auto failure = coming->finish(told)) fail(failure->told());
+        return told;
+    }
+    const std::string& bytes() const { return bytes_; }
+
+private:
+    sink_check& c_;
+    const std::string bytes_;
+};
+
+void knows_only_what_it_stored(context& given) {
+    sink_check c(given);
+    repeated_delivery repeated(c);
+    const auto what = repeated.what("a", 1);
+    {
+        const auto cut = c.begin_or_fail(what);
+        answer none;
+        static_cast<void>(cut->already(none));
+        sink_check::write_or_fail(*cut, std::string_view(repeated.bytes()).substr(0, repeated.bytes().size() / 2));
+        cut->abort(delivery::partial::drop);
+    }
+    repeated.require_new(what, "which was aborted");
+    const auto first = repeated.deliver(what);
+    repeated.require_new(repeated.what("a", 2), "though another id names it");
+    if (!what.name.empty()) repeated.require_new(repeated.what("b", 1), "though its name is another");
+    auto other = what;
+    other.size = *what.size + 1;
+    repeated.require_new(other, "though its size is another");
+    other = what;
+    other.mtime->nanoseconds = 8;
+    repeated.require_new(other, "though its time is another");
+
+    for (const bool is_restarted : {false, true}) {
+        if (is_restarted) c.restart();
+        answer again;
+        const bool known = repeated.is_known(what, again);
+        if (!known && given.is_promised("remembers"))
+            fail("is promised to remember what it stored, but does not know a delivery that it finished" +
+                 std::string(is_restarted ? " in the instance before" : ""));
+        if (!known) continue;
+        require(again.text == first.text && again.word == first.word,
+                "answers in already() '" + again.text + "', and answered in finish() '" + first.text + "'");
+    }
+    c.require_stored({{what.name, repeated.bytes()}});
 }
 
 // ---- After it was unused, and what stays ----
@@ -1008,6 +1101,8 @@ constexpr std::array suite = {
                resumes_after_each_byte_count},
     check_case{"what_is_dropped_is_not_resumed", "abort without keep forgets what came",
                what_is_dropped_is_not_resumed},
+    check_case{"knows_only_what_it_stored", "a delivery that is offered again under its id, and others like it",
+               knows_only_what_it_stored},
     check_case{"an_instance_that_was_not_used_leaves_nothing", "made and destroyed",
                an_instance_that_was_not_used_leaves_nothing},
     check_case{"deliveries_leave_no_descriptor_thread_or_process", "whether they ended well or not",
@@ -1020,6 +1115,8 @@ constexpr std::array promised = {
     described_word{"stores", "each item becomes a file of its name, beneath the folder that the plugin runs in"},
     described_word{"checks-sizes", "a delivery of fewer or more bytes than were offered fails"},
     described_word{"resumes", "what came of a cut delivery is kept and gone on from"},
+    described_word{"remembers",
+                   "a delivery that was finished is known when it is offered again, in another instance, too"},
 };
 
 }  // namespace

@@ -135,7 +135,7 @@ std::vector<std::byte> encode(const offer_frame& content) {
     if (what.wants_resume) writer.field(tag::offer_resume, {});
     if (content.digest != digest_kind::none)
         writer.integer(tag::offer_digest, static_cast<std::uint8_t>(content.digest), necessity::critical);
-    if (content.id) writer.field(tag::offer_id, *content.id);
+    if (what.id) writer.field(tag::offer_id, *what.id);
     return writer.take();
 }
 
@@ -194,7 +194,7 @@ offer_frame decode_offer(const_bytes payload) {
                 content.digest = static_cast<digest_kind>(kind);
                 return true;
             }
-            case tag::offer_id: content.id = only_bytes<delivery_id>(value, what); return true;
+            case tag::offer_id: content.what.id = only_bytes<delivery_id>(value, what); return true;
             default: return false;
         }
     });

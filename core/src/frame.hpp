@@ -70,7 +70,6 @@ enum class compression_kind : std::uint8_t { none = 0, zstd = 1 };
 struct offer_frame {
     offer what;
     digest_kind digest = digest_kind::none;
-    std::optional<delivery_id> id;                          // none: each offer is a delivery of its own
     compression_kind compression = compression_kind::none;  // what PACKED frames of it would hold
 
     bool operator==(const offer_frame&) const = default;

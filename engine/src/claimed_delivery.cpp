@@ -76,6 +76,16 @@ std::uint64_t claimed_delivery::offset() const noexcept {
     return shared_->offset;
 }
 
+bool claimed_delivery::already(collected_response& answer) {
+    const mutex_lock lock(shared_->mutex);
+    auto& target = shared_->still_ours();
+    if (!target.already(answer)) return false;
+    target.abort(delivery::partial::drop);
+    shared_->target.reset();
+    remember(nullptr, answer);
+    return true;
+}
+
 std::size_t claimed_delivery::read_back(std::uint64_t position, mutable_bytes buffer) {
     const mutex_lock lock(shared_->mutex);
     return shared_->still_ours().read_back(position, buffer);

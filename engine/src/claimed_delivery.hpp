@@ -86,6 +86,9 @@ public:
     void drop() noexcept;
 
     std::uint64_t offset() const noexcept;
+    // Asks the sink whether it stored this delivery before. If so, ends the claim as finish() does; `answer` has what
+    // it answered then.
+    bool already(collected_response& answer);
     std::size_t read_back(std::uint64_t position, mutable_bytes buffer);
     void write(const_bytes bytes);
     void finish(collected_response& answer);

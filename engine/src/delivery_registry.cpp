@@ -21,6 +21,7 @@ sha256_digest item_digest(const offer& what) {
     same.what = what;
     same.what.mode.reset();
     same.what.wants_resume = false;
+    same.what.id.reset();
     content_digest digest;
     digest.update(encode(same));
     return digest.value();
@@ -38,12 +39,12 @@ delivery_registry::claim delivery_registry::take(const claimant& taker, const of
     const auto& fingerprint = taker.peer.fingerprint;
     // Of peers without a key nobody knows whether they are the same.
     const bool may_go_on_with_item = what.wants_resume && !fingerprint.empty();
-    if (!offered.id && !may_go_on_with_item) return {std::make_unique<claimed_delivery>(), std::nullopt};
+    if (!what.id && !may_go_on_with_item) return {std::make_unique<claimed_delivery>(), std::nullopt};
 
     auto mine = std::make_shared<under_way>(taker.link);
     mine->ends = this;
     mine->fingerprint = fingerprint;
-    mine->id = offered.id;
+    mine->id = what.id;
     mine->item = item_digest(what);
     mine->wants_resume = what.wants_resume;
     mine->number = taker.number;
@@ -58,8 +59,8 @@ delivery_registry::claim delivery_registry::take(const claimant& taker, const of
         auto fate = under_way::old_link::leave;
         drop_outdated();
         auto& peer = peers_[fingerprint];
-        if (offered.id) {
-            if (const auto found = peer.results.find(*offered.id); found != peer.results.end()) {
+        if (what.id) {
+            if (const auto found = peer.results.find(*what.id); found != peer.results.end()) {
                 if (found->second.what == mine->item) {
                     found->second.number = taker.number;
                     return {nullptr, found->second.ended};
@@ -68,7 +69,7 @@ delivery_registry::claim delivery_registry::take(const claimant& taker, const of
                 peer.forget_result(found);
                 peer.tidy();
             }
-            if (const auto found = peer.by_id.find(*offered.id); found != peer.by_id.end()) {
+            if (const auto found = peer.by_id.find(*what.id); found != peer.by_id.end()) {
                 older = found->second;
                 fate = under_way::old_link::cut;
                 if (older->number == taker.number)
@@ -87,7 +88,7 @@ delivery_registry::claim delivery_registry::take(const claimant& taker, const of
                 older = found->second;
         }
         if (!older) {
-            if (offered.id) peer.by_id[*offered.id] = mine;
+            if (what.id) peer.by_id[*what.id] = mine;
             if (may_go_on_with_item) peer.by_item.try_emplace(mine->item, mine);
             return {std::move(claimed), std::nullopt};
         }

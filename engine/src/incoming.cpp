@@ -129,6 +129,10 @@ void incoming_transfers::open(transfer_id id, transfer item, const offer_frame& 
             return put_answer(writer_, answers_, id, again);
         }
         begin(item);
+        if (const auto stored = stored_before(item)) {
+            gate_.tell([&](auto& observer) { observer.delivered(id, item.what, *stored); });
+            return put_answer(writer_, answers_, id, *stored);
+        }
         if (offered.digest == digest_kind::sha256) item.digest.emplace();
         item.compression = offered.compression;
         if (offered.what.wants_resume) proposal = propose_offset(item);
@@ -214,6 +218,16 @@ void incoming_transfers::begin(transfer& item) {
     item.resumed_from = item.have = item.delivery->offset();
     const auto most = item.what.wants_resume ? item.what.size.value_or(item.have) : 0;
     if (item.have > most) throw error(errc::internal, "the sink resumes from where it cannot");
+}
+
+// The answer of a sink that remembers more than this process does.
+std::optional<delivery_result> incoming_transfers::stored_before(transfer& item) {
+    collected_response answer;
+    if (!item.what.id || !call_sink([&] { return item.delivery->already(answer); })) return std::nullopt;
+    delivery_result result;
+    result.outcome = std::move(answer.outcome);
+    result.response = std::move(answer.bytes);
+    return result;
 }
 
 // Waits until a delivery of this connection has ended, or for a short time, because another connection's may have.

@@ -104,6 +104,7 @@ private:
     void await_descriptors();
     std::optional<earlier_result> claim(transfer& item, const offer_frame& offered);
     void begin(transfer& item);
+    std::optional<delivery_result> stored_before(transfer& item);
     static void store(transfer& item, const_bytes content);
     void expand(transfer& item, const_bytes payload);
     static void put_counts(delivery_result& result, const transfer& item);

@@ -89,9 +89,9 @@ transfer_id outgoing_transfers::announce(source& item, const delivery_attempt& a
         announced.may_have_arrived = attempt.may_have_arrived;
     }
     const bool wants_digest = options_.content_digest == sender_options::digest::sha256;
-    put(frame_type::offer, id,
-        encode(offer_frame{what, wants_digest ? digest_kind::sha256 : digest_kind::none, attempt.id,
-                           encoder_.offered_for(what)}));
+    offer_frame offered{what, wants_digest ? digest_kind::sha256 : digest_kind::none, encoder_.offered_for(what)};
+    offered.what.id = attempt.id;
+    put(frame_type::offer, id, encode(offered));
     return id;
 }
 

@@ -54,6 +54,7 @@ constexpr std::array<described_function, static_cast<std::size_t>(plugin_functio
     {"describe", false},
     {"session_close", false},
     {"begin", false},
+    {"already", false},
     {"write", false},
     {"finish", false},
     {"finishes_at_once", false},

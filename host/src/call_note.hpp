@@ -46,6 +46,7 @@ enum class plugin_function : std::size_t {
     describe,
     session_close,
     begin,
+    already,
     write,
     finish,
     finishes_at_once,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
 
+#include <cstring>
 #include <new>
 #include <optional>
 #include <utility>
@@ -85,6 +86,13 @@ public:
                      [&] { return table_.finishes_at_once(handle_) != 0; });
     }
 
+    bool already(response& answer) override {
+        if (!table_.already) return false;
+        const auto c_answer = as_c(answer);
+        const turn mine(*instance_);
+        return noted(*instance_, plugin_function::already, [&] { return table_.already(handle_, &c_answer) != 0; });
+    }
+
     group_commit* commits_with() noexcept override { return group_; }
 
     // To be finished in a group, which ends it.
@@ -135,6 +143,10 @@ public:
             c.mtime_nanoseconds = what.mtime->nanoseconds;
         }
         if (what.wants_resume) c.flags |= WHERRY_OFFER_WANTS_RESUME;
+        if (what.id) {
+            c.flags |= WHERRY_OFFER_HAS_DELIVERY;
+            std::memcpy(c.delivery_id, what.id->data(), sizeof c.delivery_id);
+        }
         c.peer_address = address.c_str();
         c.peer = &who;
 

@@ -116,6 +116,7 @@ public:
         : inner_(std::move(inner)), faults_(faults) {}
 
     std::uint64_t offset() const noexcept override { return inner_->offset(); }
+    bool already(wherry::response& answer) override { return inner_->already(answer); }
     std::size_t read_back(std::uint64_t position, wherry::mutable_bytes buffer) override {
         return inner_->read_back(position, buffer);
     }

@@ -491,7 +491,7 @@ protected:
     delivery_registry::claim take(const delivery_id& id) {
         offer_frame offered;
         offered.what.name = "x";
-        offered.id = id;
+        offered.what.id = id;
         return known.take(
             {number, *link.responder, std::make_shared<last_heard>(), who, 5s, [] { return false; }, living}, offered);
     }
@@ -639,7 +639,7 @@ protected:
     delivery_registry::claim take_elsewhere(std::size_t id) {
         offer_frame offered;
         offered.what.name = "x";
-        offered.id = id_of(id);
+        offered.what.id = id_of(id);
         return known.take(
             {elsewhere, *link.initiator, std::make_shared<last_heard>(), who, 5s, [] { return false; }, living},
             offered);

@@ -75,8 +75,8 @@ offer_frame full_offer() {
     content.what.mtime = file_time{1'700'000'000, 123'456'789};
     content.what.wants_resume = true;
     content.digest = digest_kind::sha256;
-    content.id.emplace();
-    for (std::size_t i = 0; i < content.id->size(); ++i) (*content.id)[i] = static_cast<std::byte>(0xA0 + i);
+    content.what.id.emplace();
+    for (std::size_t i = 0; i < content.what.id->size(); ++i) (*content.what.id)[i] = static_cast<std::byte>(0xA0 + i);
     content.compression = compression_kind::zstd;
     return content;
 }
@@ -319,7 +319,7 @@ TEST(offer_frame, comes_back_with_every_field_left_out) {
         if (without == 3) content.what.mtime.reset();
         if (without == 4) content.what.wants_resume = false;
         if (without == 5) content.digest = digest_kind::none;
-        if (without == 6) content.id.reset();
+        if (without == 6) content.what.id.reset();
         if (without == 7) content.compression = compression_kind::none;
         EXPECT_EQ(decode_offer(encode(content)), content) << without;
     }

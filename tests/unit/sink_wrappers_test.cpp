@@ -66,8 +66,9 @@ std::string text_of(const collected_response& answer) {
 // Calls every function of a sink and of its deliveries; returns what came back.
 lines exercise(sink& into, const identity& who) {
     lines returned;
-    const auto begin = [&](const std::string& name) {
+    const auto begin = [&](const std::string& name, std::optional<delivery_id> id = std::nullopt) {
         offer what;
+        what.id = id;
         what.kind = item_kind::message;
         what.name = name;
         what.wants_resume = true;
@@ -97,6 +98,13 @@ lines exercise(sink& into, const identity& who) {
                 returned.emplace_back(ended.failure ? ended.failure->what() : "finished in a group");
             for (const auto& answer : answers) returned.push_back(text_of(answer));
         }
+    }
+    {
+        const auto one = begin("stored", delivery_id{std::byte{7}});
+        collected_response answer;
+        returned.emplace_back(one->already(answer) ? "already" : "new");
+        returned.push_back(text_of(answer));
+        one->abort(delivery::partial::drop);
     }
     begin("kept")->abort(delivery::partial::keep);
     begin("dropped")->abort(delivery::partial::drop);
@@ -131,6 +139,12 @@ private:
     struct claim final : delivery {
         explicit claim(claiming_sink& sink) noexcept : of(sink) {}
         std::uint64_t offset() const noexcept override { return into.offset(); }
+        bool already(response& answer) override {
+            collected_response collected;
+            const bool is_stored = into.already(collected);
+            if (is_stored) give(collected, answer);
+            return is_stored;
+        }
         std::size_t read_back(std::uint64_t position, mutable_bytes bytes) override {
             return into.read_back(position, bytes);
         }
@@ -217,11 +231,12 @@ TEST_P(SinkWrapper, passes_on_every_function) {
     const auto returned = exercise(*bare, tester());
     EXPECT_THAT(returned,
                 testing::ElementsAre("offset 3", "k", "at once", "thanks told", "one group", "finished in a group",
-                                     "finished in a group", "thanks told", "thanks told"));
+                                     "finished in a group", "thanks told", "thanks told", "already", "thanks told"));
     EXPECT_THAT(bare.told(),
                 testing::ElementsAre("begin finished from peer SHA256:plain", "read_back 2", "write content",
                                      "finishes_at_once", "finish", "begin first from peer SHA256:plain",
                                      "begin second from peer SHA256:plain", "finish_group 2",
+                                     "begin stored with an id from peer SHA256:plain", "already", "drop",
                                      "begin kept from peer SHA256:plain", "keep",
                                      "begin dropped from peer SHA256:plain", "drop", "interrupt"));
     EXPECT_EQ(GetParam().exercised(*wrapped), returned);

@@ -163,6 +163,10 @@ public:
         : inner_(std::move(inner)), tally_(std::move(tally)) {}
 
     std::uint64_t offset() const noexcept override { return inner_->offset(); }
+    bool already(response& answer) override {
+        const stage_timer timer(tally_->meter(), stage::sink);
+        return inner_->already(answer);
+    }
     std::size_t read_back(std::uint64_t position, mutable_bytes buffer) override {
         const stage_timer timer(tally_->meter(), stage::sink);
         return inner_->read_back(position, buffer);

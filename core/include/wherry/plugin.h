@@ -352,8 +352,11 @@ enum {
     WHERRY_OFFER_HAS_SIZE = 1,
     WHERRY_OFFER_HAS_MODE = 2,
     WHERRY_OFFER_HAS_MTIME = 4,
-    WHERRY_OFFER_WANTS_RESUME = 8 /* keep what has come if the link is cut, and go on from it if there is some */
+    WHERRY_OFFER_WANTS_RESUME = 8, /* keep what has come if the link is cut, and go on from it if there is some */
+    WHERRY_OFFER_HAS_DELIVERY = 16 /* delivery_id is set */
 };
+
+#define WHERRY_DELIVERY_ID_BYTES 16
 
 /* Borrowed until begin returns. */
 typedef struct wherry_offer {
@@ -368,6 +371,11 @@ typedef struct wherry_offer {
     uint32_t mtime_nanoseconds;
     const char* peer_address;
     const wherry_identity* peer;
+    /*
+     * Random bytes that name this delivery. The sender repeats them when it offers the same delivery again, because it
+     * has not heard how it ended. Not there (see struct_size) in hosts of version 0.1.0 and before.
+     */
+    uint8_t delivery_id[WHERRY_DELIVERY_ID_BYTES];
 } wherry_offer;
 
 #define WHERRY_OUTCOME_BYTES 64
@@ -446,6 +454,14 @@ typedef struct wherry_sink_functions {
      * another.
      */
     int32_t (*finishes_at_once)(void* delivery);
+
+    /*
+     * OPTIONAL, for a sink that remembers what it stored even if the receiver is killed. Asked once, between begin and
+     * anything else, and only for an offer with a delivery_id. Other than 0: this very delivery (same id, key of the
+     * peer, kind, name, size and time) was stored before, and `response` got what finish answered then. The host sends
+     * status 0 with that answer, and ends the delivery by abort without keeping. 0: it was not, or nobody knows.
+     */
+    int32_t (*already)(void* delivery, const wherry_response* response);
 } wherry_sink_functions;
 
 #ifdef __cplusplus

@@ -19,6 +19,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -462,6 +463,9 @@ inline offer as_cpp(const wherry_offer& c) {
     if (c.flags & WHERRY_OFFER_HAS_MODE) what.mode = c.mode;
     if (c.flags & WHERRY_OFFER_HAS_MTIME) what.mtime = file_time{c.mtime_seconds, c.mtime_nanoseconds};
     what.wants_resume = (c.flags & WHERRY_OFFER_WANTS_RESUME) != 0;
+    if ((c.flags & WHERRY_OFFER_HAS_DELIVERY) &&
+        c.struct_size >= offsetof(wherry_offer, delivery_id) + sizeof c.delivery_id)
+        std::memcpy(what.id.emplace().data(), c.delivery_id, sizeof c.delivery_id);
     return what;
 }
 
@@ -561,6 +565,14 @@ constexpr wherry_sink_functions sink_functions = {
     .interrupt = [](void* self) { plugin_of<Plugin>(self).interrupt(); },
     .finish_group = group_function<Plugin>(),
     .finishes_at_once = [](void* self) -> std::int32_t { return delivery_of(self).finishes_at_once() ? 1 : 0; },
+    .already = [](void* self, const wherry_response* c) -> std::int32_t {
+        bool is_stored = false;
+        const auto asked = abi::guard(nullptr, [&] {
+            host_response answer(*c);
+            is_stored = delivery_of(self).already(answer);
+        });
+        return asked == WHERRY_OK && is_stored ? 1 : 0;
+    },
 };
 
 template <class Plugin>

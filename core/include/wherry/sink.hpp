@@ -11,6 +11,7 @@
 
 #include "wherry/bytes.hpp"
 #include "wherry/cipher.hpp"
+#include "wherry/transfer_id.hpp"
 
 namespace wherry {
 
@@ -46,6 +47,9 @@ struct offer {
     std::optional<std::uint32_t> mode;  // permission bits, 0..07777
     std::optional<file_time> mtime;
     bool wants_resume = false;  // keep what has come if the link is cut, and go on from it if there is some
+    // Names this delivery. Its sender repeats it when it offers the same delivery again. None: each offer is a delivery
+    // of its own.
+    std::optional<delivery_id> id = std::nullopt;
 
     bool operator==(const offer&) const = default;
 };
@@ -69,6 +73,9 @@ public:
     // Throws error(errc::bad_input) unless it is UTF-8 of at most max_outcome_bytes (64) without control characters.
     virtual void set_outcome(std::string_view word) = 0;
 };
+
+// The outcome of a file that stood there before, with the same content, and so was not stored again.
+inline constexpr std::string_view already_there = "already there";
 
 class delivery;
 
@@ -97,6 +104,14 @@ public:
 
     // How many bytes this side already has; the writes go on from there. Asked once, before the first write.
     virtual std::uint64_t offset() const noexcept { return 0; }
+
+    // Returns whether this very delivery (same id, key of the peer, kind, name, size and time) was stored before; then
+    // `answer` gets what finish() answered. Asked once, before anything else but offset(), and only where offer::id is
+    // set. If it is true, abort(partial::drop) follows.
+    virtual bool already(response& answer) {
+        (void)answer;
+        return false;
+    }
 
     // Reads back up to buffer.size() bytes of what was kept, from `position`; 0 at the end. Before the first write.
     virtual std::size_t read_back(std::uint64_t position, mutable_bytes buffer) {

@@ -67,6 +67,8 @@ enum class fault {
     reads_back_too_much,
     keeps_what_is_dropped,
     forgets_what_came,
+    // of being offered again
+    knows_everything,
     // of what stays
     leaks_descriptors,
     leaks_memory,
@@ -381,6 +383,8 @@ wherry_status read_back(void* self, std::uint64_t position, void* into, std::siz
     return WHERRY_OK;
 }
 
+[[maybe_unused]] std::int32_t already(void*, const wherry_response*) { return 1; }
+
 const wherry_instance_functions instance_functions = {
     .struct_size = sizeof(wherry_instance_functions),
     .create = create,
@@ -399,6 +403,7 @@ const wherry_sink_functions sink_functions = {
     .interrupt = nullptr,
     .finish_group = finish_group,
     .finishes_at_once = nullptr,
+    .already = here == fault::knows_everything ? already : nullptr,
 };
 
 const wherry_option options[] = {

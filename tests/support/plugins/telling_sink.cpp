@@ -14,6 +14,11 @@ public:
     told_delivery(telling_sink& of, const wherry::host_services& host) : of_(of), host_(host) {}
 
     std::uint64_t offset() const noexcept override { return 3; }
+    bool already(wherry::response& answer) override {
+        tell("already");
+        end(answer);
+        return true;
+    }
     std::size_t read_back(std::uint64_t position, wherry::mutable_bytes into) override {
         tell("read_back " + std::to_string(position));
         into[0] = std::byte{'k'};
@@ -48,8 +53,9 @@ public:
     telling_sink(const wherry::settings&, const wherry::host_services& host) : host_(host) {}
 
     std::unique_ptr<wherry::delivery> begin(const wherry::offer& what, const wherry::offering_peer& from) override {
+        const std::string id = what.id ? " with an id" : "";
         host_.log(wherry::host_services::level::info,
-                  "begin " + what.name + " from " + std::string(from.address) + " " + from.who.fingerprint);
+                  "begin " + what.name + id + " from " + std::string(from.address) + " " + from.who.fingerprint);
         return std::make_unique<told_delivery>(*this, host_);
     }
     void finish_group(std::span<wherry::ending> all) noexcept override {
