@@ -9,11 +9,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <new>
 #include <utility>
 
 #include "attributes.hpp"
 #include "item_name.hpp"
+#include "stored_delivery.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::filesystem {
@@ -22,6 +24,7 @@ namespace {
 
 constexpr unsigned most_numbers = 1u << 20;
 constexpr int most_tries = 100;
+constexpr std::size_t compared_at_once = std::size_t{128} << 10;
 
 // The same for the same item of the same peer, and for no other.
 std::string resume_key(const offer& what, const identity& peer) {
@@ -45,6 +48,7 @@ file_delivery::file_delivery(store& shared, group_commit& group, const offer& wh
       what_(what),
       components_(std::move(components)),
       policy_(policy),
+      fingerprint_(peer.fingerprint),
       attempt_(fmt::format("cannot store {}", quoted(joined(components_)))) {
     const auto limit = store_.settings.max_size;
     if (limit != 0 && what_.size && *what_.size > limit)
@@ -52,7 +56,8 @@ file_delivery::file_delivery(store& shared, group_commit& group, const offer& wh
                     fmt::format("{} has {}, and files over {} are not taken", quoted(joined(components_)),
                                 human_bytes(*what_.size), human_bytes(limit)));
     check_place();
-    const bool resumable = what_.wants_resume && what_.size && what_.kind != item_kind::message;
+    const bool resumable = what_.wants_resume && what_.size && *what_.size >= store_.settings.least_kept &&
+                           what_.kind != item_kind::message;
     partial_ = resumable ? store_.partials.open_kept(resume_key(what_, peer), *what_.size) : store_.partials.make_new();
     offset_ = position_ = pushed_ = partial_.present;
     try {
@@ -100,26 +105,13 @@ void file_delivery::write(const_bytes bytes) {
 }
 
 void file_delivery::finish(response& answer) {
-    check_complete();
-    sync_kept_content();
-    const auto held = store_.partials.hold();
-    set_attributes(store_.tree, partial_.fd.get(), what_, 0, attempt_);
-    store_.tree.sync(partial_.fd.get(), attempt_);
-    const auto folder = store_.tree.make_folder_at_finish(parents_of(components_));
-    place(folder.get());
-    try {
-        store_.tree.sync(folder.get(), attempt_);
-        confirm(answer);
-    } catch (const error& e) {
-        throw taken_back(folder.get(), e);
-    } catch (...) {
-        take_back(folder.get());
-        throw;
-    }
+    ending one{this, &answer, std::nullopt};
+    finish_group({&one, 1});
+    if (one.failure) throw *one.failure;
 }
 
 void file_delivery::abort(partial what_came) noexcept {
-    if (what_came == partial::keep && partial_.may_be_kept && partial_.fd.is_open() && position_ > 0) keep();
+    if (what_came == partial::keep) keep_if_possible();
     discard();
 }
 
@@ -129,12 +121,59 @@ void file_delivery::check_complete() const {
         throw error(errc::protocol, fmt::format("{}: only {} of {} bytes came", attempt_, position_, *what_.size));
 }
 
+unique_fd file_delivery::open_equal() const {
+    if (!what_.mtime || what_.kind == item_kind::message) return {};
+    auto existing = store_.tree.open_file(components_);
+    if (!existing.is_open()) return {};
+    const auto mark = mark_of(existing.get());
+    if (!mark || mark->size != position_ || mark->modified != *what_.mtime) return {};
+    if (!has_content_of(existing.get())) return {};
+    return existing;
+}
+
+bool file_delivery::has_content_of(int existing) const {
+    const auto piece_bytes = static_cast<std::size_t>(std::min<std::uint64_t>(compared_at_once, position_));
+    std::vector<std::byte> ours(piece_bytes), theirs(piece_bytes);
+    for (std::uint64_t position = 0; position < position_;) {
+        if (store_.is_interrupted) throw error(errc::cancelled, fmt::format("{}: the receiver is ending", attempt_));
+        const auto wanted = std::min<std::uint64_t>(piece_bytes, position_ - position);
+        const auto read = [&](int file, std::vector<std::byte>& piece) {
+            return uninterrupted([&] { return ::pread(file, piece.data(), wanted, static_cast<off_t>(position)); });
+        };
+        const auto got = read(partial_.fd.get(), ours);
+        if (got <= 0 || read(existing, theirs) != got || std::memcmp(ours.data(), theirs.data(), got) != 0)
+            return false;
+        position += static_cast<std::uint64_t>(got);
+    }
+    return true;
+}
+
+void file_delivery::confirm_existing(int existing, response& answer) {
+    const auto folder = store_.tree.open_folder(parents_of(components_), folder_tree::missing::tell);
+    // It was moved away in this moment.
+    if (!folder.is_open()) throw error(errc::io, fmt::format("{}: its folder was moved; send it again", attempt_));
+    store_.tree.sync(existing, attempt_);
+    store_.tree.sync(folder.get(), attempt_);
+    answer.append(fmt::format("stored as {}", joined(components_)));
+    answer.set_outcome(already_there);
+    const auto mark = mark_of(existing);
+    if (mark && is_noted()) store_.journal->add_placed(entry_of(*mark), 0);
+    discard();
+}
+
+bool file_delivery::is_noted() const noexcept { return store_.journal && store_.journal->wants(what_); }
+
+journal_entry file_delivery::entry_of(const file_mark& file) const {
+    return make_entry(what_, fingerprint_, joined(components_), file);
+}
+
 void file_delivery::sync_kept_content() const {
     if (partial_.may_be_kept) store_.tree.sync(partial_.fd.get(), attempt_);
 }
 
 void file_delivery::confirm(response& answer) {
     answer.append(fmt::format("stored as {}", joined(components_)));
+    if (entry_) store_.journal->mark_placed(*entry_, number_);
     if (displaces_) partial_.remove();
     partial_.fd.reset();
     share_->store(position_);
@@ -146,7 +185,12 @@ void file_delivery::check_place() {
     if (!folder.is_open() || policy_ == existing_policy::rename) return;
     const auto existing = tree.look_at(folder.get(), components_.back());
     if (!existing) return;
-    if (policy_ == existing_policy::refuse) refuse_existing();
+    // It may be the same file, which is seen at the end.
+    const bool may_be_equal = what_.mtime && S_ISREG(existing->st_mode) && what_.size &&
+                              static_cast<std::uint64_t>(existing->st_size) == *what_.size &&
+                              existing->st_mtim.tv_sec == what_.mtime->seconds &&
+                              existing->st_mtim.tv_nsec == what_.mtime->nanoseconds;
+    if (policy_ == existing_policy::refuse && !may_be_equal) refuse_existing();
     if (S_ISDIR(existing->st_mode)) refuse_folder();
 }
 
@@ -208,8 +252,8 @@ void file_delivery::place(int folder) {
     if (try_place(folder, name)) return;
     if (policy_ == existing_policy::refuse) refuse_existing();
     const auto wanted = name;
-    for (auto number = first_free_number(folder, wanted); number <= most_numbers; ++number) {
-        name = numbered(wanted, number);
+    for (number_ = first_free_number(folder, wanted); number_ <= most_numbers; ++number_) {
+        name = numbered(wanted, number_);
         if (try_place(folder, name)) return;
     }
     name = wanted;
@@ -300,7 +344,8 @@ unsigned file_delivery::first_free_number(int folder, const std::string& wanted)
     return free;
 }
 
-void file_delivery::keep() noexcept {
+void file_delivery::keep_if_possible() noexcept {
+    if (!partial_.may_be_kept || !partial_.fd.is_open() || position_ == 0) return;
     const int fd = partial_.fd.get();
     struct stat now {};
     if (::fstat(fd, &now) != 0) return;

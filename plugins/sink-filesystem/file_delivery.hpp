@@ -33,6 +33,8 @@ public:
     static void finish_group(std::span<ending> all) noexcept;
 
 private:
+    friend class file_group;
+
     static constexpr std::uint64_t push_every = 8 * 1024 * 1024;
 
     // ---- Before and while content comes ----
@@ -51,6 +53,15 @@ private:
     // ---- The steps of finish() ----
 
     void check_complete() const;
+    // Opens the file that stands there under the wanted name, if it has the offer's time and the same content. Not open
+    // otherwise. Throws error(errc::cancelled) if the program ends.
+    unique_fd open_equal() const;
+    bool has_content_of(int existing) const;
+    // Answers that this file is already there, once that is durable, and drops the one that came.
+    void confirm_existing(int existing, response& answer);
+    // Whether the journal remembers this delivery.
+    bool is_noted() const noexcept;
+    journal_entry entry_of(const file_mark& file) const;
     // Syncs the content before the attributes are set, if a resume may need the file. The partial file then has the
     // sender's attributes only for a short time. Other files are of no use after a cut, and are synced once.
     void sync_kept_content() const;
@@ -72,7 +83,8 @@ private:
 
     // ---- The end without finish() ----
 
-    void keep() noexcept;
+    // Leaves the partial file for a resume.
+    void keep_if_possible() noexcept;
     // Removes the partial file, if there still is one. Idempotent.
     void discard() noexcept;
 
@@ -81,6 +93,7 @@ private:
     const offer what_;
     std::vector<std::string> components_;
     const existing_policy policy_;
+    const std::string fingerprint_;
     const std::string attempt_;
     partial_file partial_;
     std::optional<space_ledger::share> share_;
@@ -88,8 +101,10 @@ private:
     std::uint64_t position_ = 0;
     std::uint64_t pushed_ = 0;
     std::uint64_t still_expected_ = 0;
-    bool is_all_there_is_ = false;  // the old file is gone already, and the new one stays whatever happens
-    bool displaces_ = false;        // the partial file's name is that of the file that was replaced
+    std::optional<entry_reference> entry_;  // in the journal
+    std::uint32_t number_ = 0;              // of the name that it got; 0: the wanted one
+    bool is_all_there_is_ = false;          // the old file is gone already, and the new one stays whatever happens
+    bool displaces_ = false;                // the partial file's name is that of the file that was replaced
     std::optional<error> failure_;
 };
 

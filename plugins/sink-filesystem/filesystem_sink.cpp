@@ -2,19 +2,32 @@
 #include "filesystem_sink.hpp"
 
 #include <ctime>
+#include <utility>
 #include <vector>
 
 #include "file_delivery.hpp"
 #include "folder_delivery.hpp"
 #include "item_name.hpp"
+#include "stored_delivery.hpp"
 
 namespace wherry::filesystem {
 
-sink::sink(const options& chosen) : store_(chosen) {}
+sink::sink(const options& chosen, std::function<void(const std::string&)> warn) : store_(chosen, std::move(warn)) {}
 
 void sink::finish_group(std::span<ending> all) noexcept { file_delivery::finish_group(all); }
 
+std::unique_ptr<delivery> sink::begin_with_stored(const offer& what, const identity& peer) {
+    if (!store_.journal) return nullptr;
+    if (auto stored = store_.journal->find_delivery(what, peer.fingerprint))
+        return std::make_unique<stored_delivery>(std::move(*stored));
+    if (what.wants_resume && what.size != 0)
+        if (const auto stored = store_.journal->find_file(what, peer.fingerprint))
+            return unchanged_delivery::open(store_, what, peer, *stored);
+    return nullptr;
+}
+
 std::unique_ptr<delivery> sink::begin(const offer& what, const offering_peer& peer) {
+    if (auto stored = begin_with_stored(what, peer.who)) return stored;
     switch (what.kind) {
         case item_kind::message:
             if (!what.name.empty()) throw error(errc::refused, "a message has no name");

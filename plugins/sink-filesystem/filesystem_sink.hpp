@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -14,13 +15,19 @@ namespace wherry::filesystem {
 // it does about names.
 class sink : public wherry::sink, public group_commit {
 public:
-    explicit sink(const options& chosen);
+    // `warn` is called from any thread.
+    explicit sink(
+        const options& chosen, std::function<void(const std::string&)> warn = [](const std::string&) {});
 
     std::unique_ptr<delivery> begin(const offer& what, const offering_peer& peer) override;
 
     void finish_group(std::span<ending> all) noexcept override;
+    void interrupt() noexcept override { store_.is_interrupted = true; }
 
 private:
+    // The delivery of what is stored already; null where nothing is known of it.
+    std::unique_ptr<delivery> begin_with_stored(const offer& what, const identity& peer);
+
     store store_;
 };
 

@@ -89,19 +89,18 @@ unique_fd open_component(int parent, const std::string& component) noexcept {
     return unique_fd(uninterrupted([&] { return ::openat(parent, component.c_str(), folder_flags | O_NOFOLLOW); }));
 }
 
-unique_fd folder_tree::open_at_once(std::span<const std::string> components) const {
+unique_fd folder_tree::open_at_once(std::span<const std::string> components, int flags) const {
     if (components.empty() || !is_surely_another_than_partial_area(components[0])) return {};
-    std::string path;
-    for (const auto& component : components) (path += component) += '/';
+    const auto path = joined({components.begin(), components.end()});
     open_how how{};
-    how.flags = folder_flags;
+    how.flags = static_cast<std::uint64_t>(flags);
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-    unique_fd folder(static_cast<int>(
+    unique_fd opened(static_cast<int>(
         uninterrupted([&] { return ::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how); })));
     // A subvolume is another file system, too, though no mount leads there.
     struct stat now {};
-    if (folder.is_open() && (::fstat(folder.get(), &now) != 0 || now.st_dev != device_)) return {};
-    return folder;
+    if (opened.is_open() && (::fstat(opened.get(), &now) != 0 || now.st_dev != device_)) return {};
+    return opened;
 }
 
 void folder_tree::await_making() const {
@@ -111,7 +110,7 @@ void folder_tree::await_making() const {
 }
 
 unique_fd folder_tree::open_folder(std::span<const std::string> components, missing what_then) const {
-    if (auto folder = open_at_once(components); folder.is_open()) {
+    if (auto folder = open_at_once(components, folder_flags); folder.is_open()) {
         await_making();
         return folder;
     }
@@ -205,6 +204,20 @@ void folder_tree::fail_component(int parent, std::span<const std::string> compon
                     fmt::format("{} is on another file system than {}; receive into that folder itself", name, shown_),
                     code);
     fail(fmt::format("cannot open the folder {}", name), code);
+}
+
+unique_fd folder_tree::open_file(const std::vector<std::string>& components) const {
+    // Neither a pipe nor a terminal that has the name shall keep this waiting.
+    constexpr int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    errno = 0;  // it may stay so, where open_at_once() does not try
+    auto file = open_at_once(components, flags);
+    if (!file.is_open() && errno != ENOENT) {
+        const auto folder = open_folder(parents_of(components), missing::tell);
+        if (!folder.is_open()) return {};
+        file = unique_fd(uninterrupted([&] { return ::openat(folder.get(), components.back().c_str(), flags); }));
+    }
+    if (!file.is_open() && (errno == EMFILE || errno == ENFILE)) fail("cannot look at what is there already", errno);
+    return file;
 }
 
 std::optional<struct stat> folder_tree::look_at(int folder, const std::string& name) const {

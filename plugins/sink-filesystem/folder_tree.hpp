@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "wherry/error.hpp"
 #include "wherry/mutex.hpp"
@@ -47,6 +48,10 @@ public:
     // The same with missing::make, for a delivery that has come whole: waits up to 10 s for free descriptors.
     unique_fd make_folder_at_finish(std::span<const std::string> components) const;
 
+    // Opens a file for reading. Not open where there is none, or it cannot be read. Throws error(errc::exhausted) if
+    // descriptors are lacking.
+    unique_fd open_file(const std::vector<std::string>& components) const;
+
     // The entry itself, a symbolic link included; none where there is none.
     std::optional<struct stat> look_at(int folder, const std::string& name) const;
 
@@ -70,7 +75,7 @@ private:
 
     reason explain(int code) const;
     // In one step; not open where that fails.
-    unique_fd open_at_once(std::span<const std::string> components) const;
+    unique_fd open_at_once(std::span<const std::string> components, int flags) const;
     // A folder that another thread is making is there for us, but not yet durable.
     void await_making() const;
     unique_fd make_folder(int parent, const std::string& name) const;

@@ -20,6 +20,7 @@ inline constexpr std::uint64_t max_size = 0;
 inline constexpr std::uint64_t quota = 0;
 inline constexpr auto sync = durability::synced;
 inline constexpr std::chrono::milliseconds partial_lifetime = std::chrono::hours(7 * 24);
+inline constexpr std::uint64_t least_kept = std::uint64_t{1} << 20;
 }  // namespace defaults
 
 struct options {
@@ -32,8 +33,10 @@ struct options {
     // Lazy leaves it to the system when data reach the disk: faster, but a power cut may lose what was acknowledged.
     durability sync = defaults::sync;
     // How long a part of an interrupted file is kept for a resume; zero: not at all. It counts from the part's last
-    // change, by this machine's clock.
+    // change, by this machine's clock. As long, the journal remembers which files a key has stored.
     std::chrono::milliseconds partial_lifetime = defaults::partial_lifetime;
+    // Of a smaller file no part is kept, for to send it again costs less than a second sync. Only tests change it.
+    std::uint64_t least_kept = defaults::least_kept;
 };
 
 }  // namespace wherry::filesystem

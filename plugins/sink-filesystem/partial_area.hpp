@@ -70,9 +70,12 @@ public:
     // Returns the bytes of all kept files, except those of these names.
     std::uint64_t kept_bytes(const std::multiset<std::string>& except);
 
-private:
+    // Returns the area itself; makes it if it is missing. Throws error.
     std::shared_ptr<const unique_fd> folder();
+    // Makes folder() open the area again, because somebody has removed this one.
     void forget(const std::shared_ptr<const unique_fd>& gone);
+
+private:
     unique_fd open_area();
     std::string new_name();
     partial_file open_file(const std::string& name, int flags);

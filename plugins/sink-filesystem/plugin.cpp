@@ -31,7 +31,10 @@ wherry::filesystem::options read(const wherry::settings& given) {
 
 class filesystem_plugin final : public wherry::filesystem::sink {
 public:
-    filesystem_plugin(const wherry::settings& given, const wherry::host_services&) : sink(read(given)) {}
+    filesystem_plugin(const wherry::settings& given, const wherry::host_services& host)
+        : sink(read(given), [host](const std::string& text) {
+              host.log(wherry::host_services::level::warning, "filesystem: " + text);
+          }) {}
 };
 
 constexpr wherry_option options[] = {

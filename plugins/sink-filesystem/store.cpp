@@ -40,11 +40,13 @@ std::uint64_t bytes_beneath(int root) {
 
 }  // namespace
 
-store::store(const options& chosen)
+store::store(const options& chosen, std::function<void(const std::string&)> warn)
     : settings(chosen),
       tree(chosen.directory, chosen.sync),
       partials(tree, chosen.partial_lifetime),
-      ledger(chosen.quota, tree.shown(), [this](const auto& under_way) { return stored_bytes(under_way); }) {}
+      ledger(chosen.quota, tree.shown(), [this](const auto& under_way) { return stored_bytes(under_way); }) {
+    if (chosen.sync == durability::synced) journal.emplace(tree, partials, chosen.partial_lifetime, std::move(warn));
+}
 
 std::uint64_t store::free_bytes_for(std::uint64_t needed) {
     const auto now = std::chrono::steady_clock::now();

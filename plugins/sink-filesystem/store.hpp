@@ -4,10 +4,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "folder_tree.hpp"
+#include "journal.hpp"
 #include "options.hpp"
 #include "partial_area.hpp"
 #include "space_ledger.hpp"
@@ -17,8 +20,8 @@ namespace wherry::filesystem {
 // What the deliveries of one sink share. Thread-safety: all members from any thread.
 class store {
 public:
-    // Throws error if the folder cannot be used.
-    explicit store(const options& chosen);
+    // `warn` gets what the receiver's own log should have; from any thread. Throws error if the folder cannot be used.
+    store(const options& chosen, std::function<void(const std::string&)> warn);
 
     // Returns the bytes that the disk has, for a delivery that needs so many of them.
     std::uint64_t free_bytes_for(std::uint64_t needed);
@@ -26,7 +29,10 @@ public:
     const options settings;
     folder_tree tree;
     partial_area partials;
+    std::optional<filesystem::journal> journal;  // none where nothing is synced
     space_ledger ledger;
+    // The program is ending: what may take long shall fail.
+    std::atomic<bool> is_interrupted{false};
     // Bytes that deliveries under way have announced and not yet written; the disk must have room for all of them.
     std::atomic<std::uint64_t> expected{0};
 

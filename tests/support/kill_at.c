@@ -2,7 +2,7 @@
 /*
  * Kills the program just before the call that WHERRY_TEST_KILL names; loaded with LD_PRELOAD. "file:2" is the second
  * fsync of a partial file, "folder:1" the first fsync of a folder, "place:1" the first rename to a new name,
- * "exchange:1" the first exchange of two files, "removal:1" the first unlinkat.
+ * "exchange:1" the first exchange of two files, "removal:1" the first unlinkat, "journal:1" the first fdatasync.
  */
 #define _GNU_SOURCE
 #include <limits.h>
@@ -34,6 +34,11 @@ PUBLIC int fsync(int fd) {
     if (fstat(fd, &what) == 0 && S_ISDIR(what.st_mode)) count_call("folder");
     if (strstr(path, "/.wherry-partial/") != NULL) count_call("file");
     return (int)syscall(SYS_fsync, fd);
+}
+
+PUBLIC int fdatasync(int fd) {
+    count_call("journal");
+    return (int)syscall(SYS_fdatasync, fd);
 }
 
 PUBLIC int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned how) {

@@ -165,6 +165,7 @@ class filesystem_sink : public testing::Test {
 protected:
     filesystem_sink() {
         chosen.directory = folder_path();
+        chosen.least_kept = 0;
         ::mkdir((home / "outside").c_str(), 0755);
     }
     ~filesystem_sink() override { forget_ages(); }
@@ -214,7 +215,7 @@ protected:
         std::vector<std::string> names;
         if (!fs::exists(in(partial_area_name))) return names;
         for (const auto& entry : fs::directory_iterator(in(partial_area_name)))
-            names.push_back(entry.path().filename());
+            if (entry.path().filename() != "journal") names.push_back(entry.path().filename());
         return names;
     }
 
@@ -1413,7 +1414,7 @@ TEST_F(filesystem_sink, goes_on_where_it_was_cut) {
     }
     EXPECT_EQ(content_of(in("big.bin")), "0123456789");
     EXPECT_THAT(partials(), IsEmpty());
-    EXPECT_EQ(begin(into, what)->offset(), 0u) << "what is finished is not partial";
+    EXPECT_EQ(begin(into, what)->offset(), 10u) << "what is finished is there as a whole";
 }
 
 TEST_F(filesystem_sink, goes_on_only_with_the_same_item_of_the_same_peer) {
@@ -1472,9 +1473,10 @@ TEST_F(filesystem_sink, one_delivery_at_a_time_goes_on) {
     second->write(as_bytes("012345"));
     first->write(as_bytes("345"));
     EXPECT_EQ(finish(*second), "stored as a");
-    EXPECT_EQ(finish(*first), "stored as a (1)");
+    EXPECT_EQ(finish(*first), "stored as a") << "it is there already";
     EXPECT_EQ(content_of(in("a")), "012345");
-    EXPECT_EQ(content_of(in("a (1)")), "012345");
+    EXPECT_THAT(stored(), ElementsAre("a"));
+    EXPECT_THAT(partials(), IsEmpty());
 }
 
 TEST_F(filesystem_sink, a_crash_keeps_what_can_be_gone_on_with) {

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "folder_tree.hpp"
+#include "journal_record.hpp"
+#include "partial_area.hpp"
+#include "wherry/mutex.hpp"
+#include "wherry/unique_fd.hpp"
+
+namespace wherry::filesystem {
+
+// Of a file that gets its name, or has it, now.
+journal_entry make_entry(const offer& what, const std::string& fingerprint, std::string path, const file_mark& file);
+
+// Remembers in the partial area which deliveries were stored, so that an answer survives the receiver's death. An entry
+// is durable before its file gets its name, if a sender may ask for it; a mark says later, without a sync of its own,
+// that the file has its name and the folder is synced. An entry without a mark counts as stored only if its file is
+// found where it belongs. Several receivers may share one folder, and so one journal.
+// Remembers for a delivery id what the protocol says (limits::max_remembered_results, clocks::result_lifetime), and for
+// a name the newest file that a key stored under it.
+// Thread-safety: all functions from any thread.
+class journal {
+public:
+    // Reads what earlier receivers wrote. `tree` and `area` outlive it. Names are remembered for `name_lifetime`; zero:
+    // not at all. `warn` is called from any thread. Throws error(errc::unsupported) for a journal of a newer format.
+    journal(const folder_tree& tree, partial_area& area, std::chrono::milliseconds name_lifetime,
+            std::function<void(const std::string&)> warn);
+    // Writes what the next append() would have written. Removes a journal that has nothing to remember.
+    ~journal();
+
+    // Whether an entry for such an offer can ever be asked for.
+    bool wants(const offer& what) const noexcept;
+
+    // Writes entries of files that are durable and have no name yet. Durable itself at return, if one has an id.
+    // Returns their references, or nothing if that failed, which is logged: no delivery fails for want of a journal.
+    std::vector<entry_reference> append(std::span<const journal_entry> entries) noexcept;
+    // The entry's file has its name, with this number, and its folder is synced.
+    void mark_placed(entry_reference entry, std::uint32_t number) noexcept;
+    // Remembers a file that was durable in its place before; the next append() writes it.
+    void add_placed(const journal_entry& entry, std::uint32_t number) noexcept;
+
+    struct stored_file {
+        std::vector<std::string> components;  // of the name that it got
+        std::uint32_t number = 0;             // which makes that name of the wanted one
+        file_mark file;
+    };
+    // Returns where the very delivery of this offer (id, key, kind, name, size, time) was stored.
+    std::optional<stored_file> find_delivery(const offer& what, const std::string& fingerprint) noexcept;
+    // Returns where this key stored the offer's file, by name, size and time. It need not stand there any more.
+    std::optional<stored_file> find_file(const offer& what, const std::string& fingerprint) noexcept;
+    // That file's content is not the sender's: find_file() returns it no more.
+    void forget_file(const std::string& path, const std::string& fingerprint) noexcept;
+
+private:
+    struct known_entry {
+        journal_entry entry;
+        entry_reference reference = 0;
+        std::optional<std::uint32_t> number;  // none: not known to have its name
+        bool is_in_flight = false;            // of this process, which tells itself when the file has its name
+    };
+    using known = std::shared_ptr<known_entry>;
+    struct known_peer {
+        std::map<delivery_id, known> by_id;
+        std::deque<delivery_id> ids;  // of by_id, the oldest first
+        std::map<std::string, known> by_path;
+    };
+    class write_lock;
+
+    bool is_stored(known_entry& one) WHERRY_REQUIRES(mutex_);
+    std::optional<std::uint32_t> find_number(const journal_entry& entry) const;
+    static stored_file place_of(const known_entry& one);
+
+    void remember(known one) WHERRY_REQUIRES(mutex_);
+    void apply(const placed_mark& mark) WHERRY_REQUIRES(mutex_);
+    void bound_paths() WHERRY_REQUIRES(mutex_);
+    // Drops what is outdated, and returns the rest, the oldest first.
+    std::vector<known> tidy() WHERRY_REQUIRES(mutex_);
+
+    bool open(int flags) WHERRY_REQUIRES(mutex_);
+    // Reads what other receivers have written since.
+    void refresh() WHERRY_REQUIRES(mutex_);
+    void read_new_records() WHERRY_REQUIRES(mutex_);
+    std::shared_ptr<const unique_fd> lock_file() WHERRY_REQUIRES(mutex_);
+    void write(const unique_fd& file, const_bytes bytes) const;
+    void write_pending_and(std::span<const journal_entry> entries, std::vector<entry_reference>& references)
+        WHERRY_REQUIRES(mutex_);
+    void rewrite() WHERRY_REQUIRES(mutex_);
+    void end() WHERRY_REQUIRES(mutex_);
+
+    const folder_tree& tree_;
+    partial_area& area_;
+    const std::chrono::milliseconds name_lifetime_;
+    const std::function<void(const std::string&)> warn_;
+    mutex mutex_;
+    std::shared_ptr<const unique_fd> folder_ WHERRY_GUARDED_BY(mutex_);
+    std::shared_ptr<const unique_fd> file_ WHERRY_GUARDED_BY(mutex_);  // null where there is no journal
+    bool is_name_durable_ WHERRY_GUARDED_BY(mutex_) = false;           // its folder is synced, and the one above
+    std::uint64_t read_ WHERRY_GUARDED_BY(mutex_) = 0;                 // bytes of it that are known here
+    std::uint64_t rewrite_at_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::vector<std::byte> pending_ WHERRY_GUARDED_BY(mutex_);           // records for the next append()
+    std::map<std::string, known_peer> peers_ WHERRY_GUARDED_BY(mutex_);  // by fingerprint
+    std::size_t path_count_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::unordered_map<entry_reference, std::weak_ptr<known_entry>> unplaced_ WHERRY_GUARDED_BY(mutex_);
+};
+
+}  // namespace wherry::filesystem
