@@ -170,6 +170,10 @@ const command_syntax& send_syntax() {
                    repeatable(command_line_only(text_option("message", "TEXT", "send this text; may be repeated")))),
             command_line_only(text_option("name", "NAME", "what standard input is called", "stdin")),
             follow_option(),
+            flag("update",
+                 "ask of every file, also of small ones, whether the receiver has it from this sender, and send only "
+                 "the "
+                 "rest"),
             integer_option("streams", "N", "use up to N connections at once, where one cannot fill the path", "1", 1,
                            limits::max_streams),
         }),

@@ -94,6 +94,13 @@ send_options send_options_of(const effective_options& options) {
                                           : compression::none;
     if (options.has("resume") && (!options.boolean("resume") || options.boolean("no-resume")))
         chosen.resume = resuming::no;
+    if (options.has("update") && options.boolean("update")) {
+        if (chosen.resume == resuming::no)
+            throw error(
+                errc::bad_input,
+                "--update goes on with what the receiver has, which --no-resume forbids; leave out one of them");
+        chosen.update = updating::wanted;
+    }
     if (options.has("retry")) chosen.retry = static_cast<unsigned>(options.integer("retry"));
     if (options.has("streams")) chosen.streams = static_cast<std::size_t>(options.integer("streams"));
     return chosen;

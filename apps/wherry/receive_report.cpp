@@ -16,7 +16,8 @@ std::string result_line(const offer& what, const delivery_result& result, const 
                             : fmt::format("not received: {}", describe_item(what));
     if (!what.size && result.ok()) line += " (" + human_bytes(result.bytes) + ")";
     line += fmt::format(" from {}", peer);
-    if (result.resumed_from > 0) line += fmt::format(", gone on from {}", human_bytes(result.resumed_from));
+    if (result.resumed_from > 0 && result.outcome != already_there)
+        line += fmt::format(", gone on from {}", human_bytes(result.resumed_from));
     if (result.ended_by) line += fmt::format(", ended by {}", to_string(*result.ended_by));
     const auto answer = describe_answer(result.outcome, result.response);
     if (result.ok()) return line + answer;

@@ -153,6 +153,7 @@ void send_report::ended(const ended_item& item, const delivery_result& result) {
             counts_.bytes += result.bytes;
             counts_.bytes_on_link += result.bytes_on_link;
             ++counts_.delivered;
+            if (result.outcome == already_there) ++counts_.already_there;
         } else {
             ++counts_.failed;
             if (!first_cause_)
@@ -193,7 +194,8 @@ void send_report::ended(const ended_item& item, const delivery_result& result) {
     } else if (app_.style == output::lines) {
         auto line = fmt::format("sent {}", describe_item(what));
         if (!what.size && what.kind == item_kind::data) line += " (" + human_bytes(result.bytes) + ")";
-        if (result.resumed_from > 0) line += fmt::format(", gone on from {}", human_bytes(result.resumed_from));
+        if (result.resumed_from > 0 && result.outcome != already_there)
+            line += fmt::format(", gone on from {}", human_bytes(result.resumed_from));
         line += describe_shrinking(result.bytes, result.bytes_on_link);
         app_.terminal.result(line + describe_answer(result.outcome, result.response));
     }
@@ -219,6 +221,7 @@ void send_report::finish(exit_code code) {
     if (app_.style == output::json) {
         json fields;
         fields["delivered"] = counts_.delivered;
+        fields["already_there"] = counts_.already_there;
         fields["failed"] = counts_.failed;
         fields["skipped"] = plan_.skipped.size();
         fields["bytes"] = counts_.bytes;
@@ -227,7 +230,9 @@ void send_report::finish(exit_code code) {
         fields["exit_code"] = to_status(code);
         app_.events.write("done", fields);
     } else if (app_.style == output::lines && kind_ == kind::transfer && plan_.items.size() > 1) {
-        auto line = fmt::format("{} sent, {} failed", counts_.delivered, counts_.failed);
+        auto line = counts_.already_there > 0 ? fmt::format("{} sent, {} of them already there, {} failed",
+                                                            counts_.delivered, counts_.already_there, counts_.failed)
+                                              : fmt::format("{} sent, {} failed", counts_.delivered, counts_.failed);
         if (counts_.delivered > 0 && took.count() > 0)
             line += fmt::format("; {} in {} ({}/s){}", human_bytes(counts_.bytes), precise_duration(took),
                                 human_bytes(static_cast<std::uint64_t>(double(counts_.bytes) / took.count())),

@@ -5,29 +5,34 @@
 
 #include <algorithm>
 #include <deque>
+#include <utility>
 
 namespace wherry {
 
 namespace {
 
-// Below this, to begin anew costs less than to ask how much the receiver has.
+// Below this, to begin anew costs less than to ask how much the receiver has, where it is not likely to have all.
 constexpr std::uint64_t least_bytes_to_resume = std::uint64_t{1} << 20;
-// Items announced before their turn, so that none waits for the receiver's answer to its own offer.
+// Items announced before their turn, so that none waits for the receiver's answer to its own offer. More of them where
+// small ones are, too; a receiver lets 64 be open.
 constexpr std::size_t announced_ahead = 16;
+constexpr std::size_t announced_ahead_to_update = 48;
 // How far behind the current item those may be.
 constexpr std::size_t looked_ahead = 1024;
 
 // Each announced item keeps its file open: they use at most an eighth of the limit of descriptors.
-std::size_t most_announced_ahead() {
+std::size_t most_announced_ahead(updating update) {
+    const auto most = update == updating::wanted ? announced_ahead_to_update : announced_ahead;
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return announced_ahead;
-    return static_cast<std::size_t>(std::clamp<rlim_t>(limit.rlim_cur / 8, 1, announced_ahead));
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return most;
+    return static_cast<std::size_t>(std::clamp<rlim_t>(limit.rlim_cur / 8, 1, most));
 }
 
 }  // namespace
 
 bool item_sender::wants_resume(const planned_item& item) const {
-    return resumes() && item.kind == item_kind::file && item.size >= least_bytes_to_resume;
+    const std::uint64_t least = update_ == updating::wanted ? 1 : least_bytes_to_resume;
+    return resumes() && item.kind == item_kind::file && item.size >= least;
 }
 
 bool item_sender::has_anything_left(std::size_t first) const {
@@ -68,16 +73,19 @@ delivery_attempt item_sender::attempt_at(std::size_t index, const source& conten
     auto& delivery = deliveries_[index];
     timespec changed{};
     if (const auto* const file = dynamic_cast<const file_source*>(&content)) changed = file->changed();
-    const bool is_same = delivery.id && delivery.what == content.what() && delivery.changed.tv_sec == changed.tv_sec &&
+    // Whether it is to be resumed makes no other delivery of it.
+    auto what = content.what();
+    what.wants_resume = false;
+    const bool is_same = delivery.id && delivery.what == what && delivery.changed.tv_sec == changed.tv_sec &&
                          delivery.changed.tv_nsec == changed.tv_nsec;
     // What has changed since is another delivery, even if the one before has arrived.
-    if (!is_same) delivery = {make_delivery_id(), content.what(), changed};
+    if (!is_same) delivery = {make_delivery_id(), std::move(what), changed};
     return {delivery.id, is_same && results_.may_have_arrived(index)};
 }
 
 void item_sender::send(engine::sender& link, std::size_t first) {
     const auto& items = plan_.items;
-    const auto most_ahead = most_announced_ahead();
+    const auto most_ahead = most_announced_ahead(update_);
     std::deque<waiting> queue;
     std::size_t next_to_announce = first;
     for (auto i = first; i < items.size(); ++i) {

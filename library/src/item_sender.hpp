@@ -9,6 +9,7 @@
 
 #include "result_book.hpp"
 #include "wherry/engine/sender.hpp"
+#include "wherry/send_options.hpp"
 #include "wherry/sources.hpp"
 
 namespace wherry {
@@ -21,13 +22,15 @@ enum class repeats { no, possible };
 class item_sender {
 public:
     // What is referred to outlives it. The plan may grow at its end between calls.
-    item_sender(const sending_plan& plan, result_book& results, resuming resume, repeats repeat)
-        : plan_(plan), results_(results), resume_(resume), repeat_(repeat) {}
+    item_sender(const sending_plan& plan, result_book& results, resuming resume, updating update, repeats repeat)
+        : plan_(plan), results_(results), resume_(resume), update_(update), repeat_(repeat) {}
 
     // Sends every item from `first` on that has no result and no problem. Throws as engine::sender::send().
     void send(engine::sender& link, std::size_t first = 0);
 
     bool has_anything_left(std::size_t first = 0) const;
+    // Another attempt follows: asks of every file whether the receiver has it, as `update` does.
+    void begin_again() noexcept { update_ = updating::wanted; }
     // Before another attempt: what cannot be had again gets its result.
     void give_up_what_cannot_be_read_again();
     bool resumes() const noexcept { return resume_ == resuming::wanted; }
@@ -52,6 +55,7 @@ private:
     const sending_plan& plan_;
     result_book& results_;
     const resuming resume_;
+    updating update_;
     const repeats repeat_;
     std::vector<offered_delivery> deliveries_;  // by item
     std::shared_ptr<pipe_source> pipe_;         // standard input, once it is announced

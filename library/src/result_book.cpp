@@ -235,6 +235,7 @@ void result_book::tell(const ended_item& item, const delivery_result& result) {
         has_any_answer_ = has_any_answer_ || result.ok() || result.is_remote || result.is_uncertain;
         if (result.ok()) {
             ++counts_.delivered;
+            if (result.outcome == already_there) ++counts_.already_there;
             counts_.bytes += result.bytes;
             counts_.bytes_on_link += result.bytes_on_link;
         } else {

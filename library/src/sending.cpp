@@ -57,7 +57,7 @@ struct sending::implementation {
           observer(or_nobody(options.observer)),
           book(plan, observer, options.progress,
                options.retry > 0 ? result_book::attempts::several : result_book::attempts::one, failures),
-          items(plan, book, options.resume,
+          items(plan, book, options.resume, options.update,
                 options.retry > 0 || use == link_use::kept ? repeats::possible : repeats::no) {
         if (options.streams < 1 || options.streams > limits::max_streams)
             throw error(errc::bad_input, fmt::format("a sending uses 1 to {} connections, not {}", limits::max_streams,
@@ -309,6 +309,7 @@ struct sending::implementation {
 
     void retry(const error& why, const next_attempt& next) {
         book.begin_again();
+        items.begin_again();
         observer.retrying(why, next);
     }
 

@@ -65,6 +65,8 @@ public:
     virtual void retrying(const error& why, const next_attempt& next) { (void)why, (void)next; }
 };
 
+enum class updating { no, wanted };
+
 struct send_options {
     channel_options timing;
     // What to do with a receiver whose key is not known: refuse to send, unless `meeting` accepts it (report), or
@@ -74,6 +76,9 @@ struct send_options {
     sender_options::compression compression = sender_options::compression::automatic;
     // Go on with files, from 1 MiB on, of which the receiver has a part.
     resuming resume = resuming::wanted;
+    // Ask of every file, not only of a large one, whether the receiver has it, and send what it has not. Takes a digest
+    // of what is there, on both sides. Of no effect without `resume`.
+    updating update = updating::no;
     // How many times in a row to try again when the link is lost or not there, or the receiver answers `exhausted`.
     // See retry_schedule for the pauses.
     unsigned retry = 0;
@@ -112,6 +117,7 @@ struct item_result : delivery_result {
 
 struct send_counts {
     std::size_t delivered = 0, failed = 0;  // items
+    std::size_t already_there = 0;          // of those delivered: stored before, with the same content
     std::uint64_t bytes = 0;                // content of those delivered, without what was resumed
     std::uint64_t bytes_on_link = 0;        // what that took on the link: less where it was compressed
 };
