@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <initializer_list>
 #include <string>
@@ -19,6 +21,12 @@ namespace wherry {
 namespace fs = std::filesystem;
 
 namespace {
+
+// Both keep their size for ever: a shorter one is refused, so that one more member would refuse every plugin there is.
+static_assert(sizeof(wherry_plugin) == offsetof(wherry_plugin, functions) + sizeof(wherry_plugin::functions));
+static_assert(sizeof(wherry_option) == offsetof(wherry_option, maximum) + sizeof(wherry_option::maximum));
+// It keeps its name, for plugins' sources, and its 0: nothing reads it.
+static_assert(offsetof(wherry_plugin, reserved) == 7 * sizeof(std::uint32_t));
 
 // Copies as much of a table as both sides know; the rest is zero, which means: not there.
 template <class Table>

@@ -16,7 +16,7 @@
  *    null, and has no other effect on its output arguments.
  *  - Functions marked OPTIONAL may be null pointers; any other null pointer makes the host refuse the plugin.
  *  - Structures grow only at their end. Each begins with its size as its author's compiler saw it; what lies beyond
- *    that size is taken as zero.
+ *    that size is taken as zero. wherry_plugin, wherry_option, and those that have no struct_size never grow.
  */
 #ifndef WHERRY_PLUGIN_H
 #define WHERRY_PLUGIN_H
