@@ -50,6 +50,7 @@ public:
           handle_(handle),
           overhead_(noted(*instance_, plugin_function::overhead, [&] { return table_.overhead(handle); })) {
         wherry_identity peer{};
+        peer.struct_size = sizeof peer;  // a later cipher must not write beyond it
         noted(*instance_, plugin_function::peer, [&] { table_.peer(handle_, &peer); });
         peer_ = as_cpp(peer);
         description_ =

@@ -34,7 +34,7 @@ extern "C" {
  * Counts what was appended, for #if: plugin-abi.md lists what each number brought. A header without it counts as 0, as
  * the preprocessor has it. At run time, struct_size says what the other side has.
  */
-#define WHERRY_ABI_MINOR 0u
+#define WHERRY_ABI_MINOR 1u
 #define WHERRY_PLUGIN_SYMBOL_PREFIX "wherry_plugin_v"
 #define WHERRY_PLUGIN_SYMBOL "wherry_plugin_v1"
 
