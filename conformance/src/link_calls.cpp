@@ -108,6 +108,10 @@ running_listener::accepted connect(const context& from, instance& of, const std:
     return {std::make_unique<running_connection>(from, handle), std::nullopt};
 }
 
+void connect_abort(const context& from, instance& of) {
+    call_plain("connect_abort", [&] { from.transport.connect_abort(of.handle()); });
+}
+
 listening listen(const context& from, instance& of, const std::string& address) {
     const lent_text given(address);
     void* handle = nullptr;

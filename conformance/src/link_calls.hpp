@@ -56,6 +56,8 @@ private:
 };
 
 running_listener::accepted connect(const context& from, instance& of, const std::string& address);
+// REQUIRES: the plugin has the function.
+void connect_abort(const context& from, instance& of);
 
 struct listening {
     std::unique_ptr<running_listener> it;

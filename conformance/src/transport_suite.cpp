@@ -198,6 +198,26 @@ void a_peer_that_does_not_listen_is_not_reached(context& given) {
             "where nobody listens " + failure.told() + "; it should be disconnected or timed_out");
 }
 
+void connecting_can_be_aborted(context& given) {
+    if (given.transport.connect_abort == nullptr) skip("its connect cannot be aborted");
+    transport_check c(given);
+    const auto address = c.door->address();
+    const auto both = c.connect();
+    // Begun at the same time: it comes through, or is aborted.
+    auto begun = std::async(std::launch::async, [&] { return connect(given, *c.it, address).failure; });
+    at_once(2, [&](std::size_t) { connect_abort(given, *c.it); });
+    if (begun.wait_for(c.patience) != std::future_status::ready)
+        fail("connect() does not return after connect_abort()");
+    if (const failed failure = begun.get())
+        require(failure->code == errc::cancelled,
+                "aborted by connect_abort() " + failure->told() + "; it should be cancelled");
+    const auto failure = c.failure_in_time("connect() works after connect_abort()",
+                                           [&] { return connect(given, *c.it, address).failure; });
+    require(failure.code == errc::cancelled, "after connect_abort() " + failure.told() + "; it should be cancelled");
+    write_or_fail(*both.here, as_bytes("x"));
+    read_exactly(*both.there, 1);
+}
+
 void a_taken_address_is_refused(context& given) {
     transport_check c(given);
     require(!listen(given, *c.it, c.door->address()).it,
@@ -673,6 +693,7 @@ constexpr std::array suite = {
                addresses_of_the_wrong_form_are_bad_input},
     check_case{"a_peer_that_does_not_listen_is_not_reached", "connect gives up, and says so",
                a_peer_that_does_not_listen_is_not_reached},
+    check_case{"connecting_can_be_aborted", "now and later, and what is connected stays so", connecting_can_be_aborted},
     check_case{"a_taken_address_is_refused", "two listeners cannot be at one address", a_taken_address_is_refused},
     check_case{"looking_for_peers_works_or_is_unsupported", "discover tells peers with an address",
                looking_for_peers_works_or_is_unsupported},

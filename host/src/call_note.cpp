@@ -28,6 +28,7 @@ constexpr std::array<described_function, static_cast<std::size_t>(plugin_functio
     {"configure_done", false},
     {"destroy", false},
     {"connect", true},
+    {"connect_abort", false},
     {"listen", false},
     {"discover", true},
     {"pair", true},

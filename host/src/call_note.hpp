@@ -20,6 +20,7 @@ enum class plugin_function : std::size_t {
     configure_done,
     destroy,
     connect,
+    connect_abort,
     listen,
     discover,
     pair,

@@ -130,6 +130,11 @@ public:
         return std::make_unique<adapted_connection>(instance_, handle);
     }
 
+    void connect_abort() noexcept override {
+        if (table_.connect_abort)
+            noted(*instance_, plugin_function::connect_abort, [&] { table_.connect_abort(instance_->handle); });
+    }
+
     std::unique_ptr<listener> listen(const std::string& address) override {
         void* handle = nullptr;
         checked(*instance_, plugin_function::listen,

@@ -19,6 +19,7 @@ public:
     faulty_transport(std::unique_ptr<transport> inner, const faults& wanted, faulty_connection::tell told);
 
     std::unique_ptr<connection> connect(const std::string& address) override;
+    void connect_abort() noexcept override { inner_->connect_abort(); }
     // The listener may live longer than this does.
     std::unique_ptr<listener> listen(const std::string& address) override;
     void discover(std::chrono::milliseconds limit, const std::function<bool(const discovered_peer&)>& found) override {

@@ -237,13 +237,14 @@ TEST_F(good_plugin, of_an_earlier_minor_version_lacks_what_came_later) {
     EXPECT_STREQ(thrown.what(), "shapeshifter: offers to resume but cannot read back");
 }
 
-TEST_F(good_plugin, of_an_earlier_version_cannot_discover_or_pair) {
+TEST_F(good_plugin, of_an_earlier_version_cannot_discover_pair_or_abort_a_connect) {
     const variable shape("WHERRY_TEST_SHAPE", "transport,short-table");
     install("shapeshifter", "transport-shapeshifter.so");
     const auto link = load("shapeshifter", plugin_kind::transport)->make_transport({});
     EXPECT_EQ(test::error_of([&] { link->discover(1ms, [](const auto&) { return true; }); }).code(), errc::unsupported);
     recording_agent person;
     EXPECT_EQ(test::error_of([&] { link->pair("peer", 1ms, person); }).code(), errc::unsupported);
+    link->connect_abort();
 }
 
 TEST_F(good_plugin, of_an_earlier_version_counts_as_secure_when_it_cannot_say) {

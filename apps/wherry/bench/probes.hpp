@@ -68,7 +68,14 @@ public:
     std::unique_ptr<connection> connect(const std::string& address) override {
         return std::make_unique<timed_connection>(inner_->connect(address), meter_, direction::sending);
     }
+    void connect_abort() noexcept override { inner_->connect_abort(); }
     std::unique_ptr<listener> listen(const std::string& address) override { return inner_->listen(address); }
+    void discover(std::chrono::milliseconds limit, const std::function<bool(const discovered_peer&)>& found) override {
+        inner_->discover(limit, found);
+    }
+    void pair(const std::string& address, std::chrono::milliseconds limit, pairing_agent& agent) override {
+        inner_->pair(address, limit, agent);
+    }
 
 private:
     const std::shared_ptr<transport> inner_;
@@ -137,6 +144,30 @@ public:
 private:
     struct implementation;
     const std::unique_ptr<implementation> implementation_;
+};
+
+// A transport whose listeners a probe watches.
+class watched_transport final : public transport {
+public:
+    // The probe outlives it.
+    watched_transport(std::shared_ptr<transport> inner, receiving_probe& probe) noexcept
+        : inner_(std::move(inner)), probe_(probe) {}
+
+    std::unique_ptr<connection> connect(const std::string& address) override { return inner_->connect(address); }
+    void connect_abort() noexcept override { inner_->connect_abort(); }
+    std::unique_ptr<listener> listen(const std::string& address) override {
+        return probe_.watch(inner_->listen(address));
+    }
+    void discover(std::chrono::milliseconds limit, const std::function<bool(const discovered_peer&)>& found) override {
+        inner_->discover(limit, found);
+    }
+    void pair(const std::string& address, std::chrono::milliseconds limit, pairing_agent& agent) override {
+        inner_->pair(address, limit, agent);
+    }
+
+private:
+    const std::shared_ptr<transport> inner_;
+    receiving_probe& probe_;
 };
 
 }  // namespace wherry::app::bench

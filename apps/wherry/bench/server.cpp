@@ -79,22 +79,6 @@ private:
     std::optional<exit_code> first_cause_ WHERRY_GUARDED_BY(mutex_);
 };
 
-// A transport whose listeners a probe watches.
-class watched_transport final : public transport {
-public:
-    // The probe outlives it.
-    watched_transport(std::shared_ptr<transport> inner, receiving_probe& probe) noexcept
-        : inner_(std::move(inner)), probe_(probe) {}
-    std::unique_ptr<connection> connect(const std::string& address) override { return inner_->connect(address); }
-    std::unique_ptr<listener> listen(const std::string& address) override {
-        return probe_.watch(inner_->listen(address));
-    }
-
-private:
-    const std::shared_ptr<transport> inner_;
-    receiving_probe& probe_;
-};
-
 class server {
 public:
     server(application& app, const effective_options& options, const std::string& address, bench::serving how)

@@ -265,6 +265,12 @@ typedef struct wherry_transport_functions {
      */
     wherry_status (*pair)(void* instance, const char* address, uint32_t milliseconds, const wherry_pairing_agent* agent,
                           wherry_error* error);
+
+    /*
+     * OPTIONAL. Makes calls of connect, those that wait now and later ones, fail soon with WHERRY_CANCELLED. What is
+     * connected stays so. From any thread; idempotent.
+     */
+    void (*connect_abort)(void* instance);
 } wherry_transport_functions;
 
 /* ---- cipher ----------------------------------------------------------------------------------------------------- */

@@ -293,6 +293,16 @@ private:
     const wherry_pairing_agent& c_;
 };
 
+// There only if the plugin has one of its own, so that a host knows what it can do.
+template <class Plugin>
+constexpr auto connect_abort_function() noexcept {
+    using function = decltype(wherry_transport_functions::connect_abort);
+    if constexpr (std::is_same_v<decltype(&Plugin::connect_abort), decltype(&transport::connect_abort)>)
+        return function(nullptr);
+    else
+        return function([](void* self) { plugin_of<Plugin>(self).connect_abort(); });
+}
+
 template <class Plugin>
 constexpr wherry_transport_functions transport_functions = {
     .struct_size = sizeof(wherry_transport_functions),
@@ -356,6 +366,7 @@ constexpr wherry_transport_functions transport_functions = {
             plugin_of<Plugin>(self).pair(address, std::chrono::milliseconds(ms), person);
         });
     },
+    .connect_abort = connect_abort_function<Plugin>(),
 };
 
 // ---- cipher ----

@@ -102,6 +102,10 @@ public:
     // Throws error: bad_input for an address of the wrong form, disconnected or timed_out if the peer is not reached.
     virtual std::unique_ptr<connection> connect(const std::string& address) = 0;
 
+    // Makes connect() throw errc::cancelled soon, now and later. Connections that there are stay. Idempotent. Does
+    // nothing where a transport cannot do that.
+    virtual void connect_abort() noexcept {}
+
     // An empty address means the transport's default.
     virtual std::unique_ptr<listener> listen(const std::string& address) = 0;
 

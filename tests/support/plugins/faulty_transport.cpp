@@ -39,6 +39,8 @@ enum class fault {
     works_after_abort,
     mistakes_bad_addresses,
     calls_it_refused,
+    connects_after_an_abort,
+    calls_an_abort_the_peers,
     has_no_address,
     has_tiny_records,
     tells_too_much,
@@ -134,20 +136,30 @@ bool name_of(const char* address, sockaddr_un& name, socklen_t& length, wherry_e
     return true;
 }
 
+struct whole {
+    std::atomic<bool> is_connect_aborted{false};
+};
+
 wherry_status create(const wherry_host*, void** out, wherry_error*) {
-    static int one;
-    *out = &one;
+    *out = new whole;
     return WHERRY_OK;
 }
 wherry_status configure(void*, const char*, const char*, wherry_error*) { return WHERRY_OK; }
 wherry_status configure_done(void*, wherry_error*) { return WHERRY_OK; }
-void destroy(void*) {}
+void destroy(void* self) { delete static_cast<whole*>(self); }
 
 constexpr int kind = SOCK_STREAM | SOCK_CLOEXEC;
 
-wherry_status connect_to(void*, const char* address, void** out, wherry_error* error) {
+void connect_abort(void* self) {
+    if (here != fault::connects_after_an_abort) static_cast<whole*>(self)->is_connect_aborted = true;
+}
+
+wherry_status connect_to(void* self, const char* address, void** out, wherry_error* error) {
     sockaddr_un name;
     socklen_t length = 0;
+    if (static_cast<whole*>(self)->is_connect_aborted)
+        return fail(error, here == fault::calls_an_abort_the_peers ? WHERRY_DISCONNECTED : WHERRY_CANCELLED,
+                    "connecting was stopped");
     if (here == fault::touches_the_connection) *out = error;
     if (!name_of(address, name, length, error)) return error->status;
     auto* const it = make_end(::socket(AF_UNIX, kind, 0), address, error);
@@ -287,6 +299,7 @@ const wherry_transport_functions transport_functions = {
     .connection_close = close_end,
     .discover = nullptr,
     .pair = nullptr,
+    .connect_abort = connect_abort,
 };
 
 }  // namespace

@@ -77,6 +77,7 @@ public:
     socketpair_transport(const settings&, const host_services&) {}
 
     std::unique_ptr<connection> connect(const std::string& address) override {
+        if (connect_stop_.raised()) throw error(errc::cancelled, "connecting was stopped");
         const auto at = find(address);
         if (!at) throw error(errc::disconnected, "nobody listens there");
         auto stop = std::make_unique<stop_signal>();
@@ -88,6 +89,8 @@ public:
         return std::make_unique<socket_connection>(std::move(here), std::move(stop), address, record_bytes,
                                                    closing::by_reset);
     }
+
+    void connect_abort() noexcept override { connect_stop_.raise(); }
 
     std::unique_ptr<listener> listen(const std::string& address) override {
         if (!address.empty() && find(address)) throw error(errc::bad_input, "somebody listens there already");
@@ -107,6 +110,7 @@ private:
         return found == doors_.end() ? nullptr : found->second.lock();
     }
 
+    stop_signal connect_stop_;
     std::mutex mutex_;
     int last_ = 0;
     std::map<std::string, std::weak_ptr<door>> doors_;
