@@ -34,6 +34,10 @@ int telling(int code) noexcept {
 
 unique_fd connect_race::run(const deadline& until) {
     for (;;) {
+        if (stop_.raised()) {
+            failure_ = ECANCELED;
+            return {};
+        }
         if (auto socket = start_next(); socket.is_open()) return socket;
         if (pending_.empty() && next_ == addresses_.size()) return {};
         if (auto socket = wait(until); socket.is_open()) return socket;
@@ -70,6 +74,7 @@ unique_fd connect_race::start_next() {
 unique_fd connect_race::wait(const deadline& until) {
     std::vector<pollfd> watched;
     for (const auto& socket : pending_) watched.push_back({socket.get(), POLLOUT, 0});
+    watched.push_back({stop_.descriptor(), POLLIN, 0});
     auto limit = until;
     if (next_ < addresses_.size()) {
         const auto step = std::chrono::steady_clock::now() + next_attempt_after;
@@ -82,7 +87,7 @@ unique_fd connect_race::wait(const deadline& until) {
         pending_.clear();
         return {};
     }
-    for (std::size_t i = watched.size(); i-- > 0;) {
+    for (std::size_t i = pending_.size(); i-- > 0;) {
         if (watched[i].revents == 0) continue;
         auto socket = std::move(pending_[i]);
         pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));

@@ -15,10 +15,12 @@ namespace wherry::tcp {
 // while; the first to answer wins.
 class connect_race {
 public:
-    connect_race(std::vector<socket_address> addresses, const options& chosen)
-        : addresses_(std::move(addresses)), options_(chosen) {}
+    // `stop` outlives it.
+    connect_race(std::vector<socket_address> addresses, const options& chosen, const stop_signal& stop)
+        : addresses_(std::move(addresses)), options_(chosen), stop_(stop) {}
 
-    // The connected socket; one that is not open when all failed, and then failure() is the most telling errno.
+    // The connected socket; one that is not open when all failed, and then failure() is the most telling errno, or
+    // ECANCELED once the signal was raised.
     unique_fd run(const deadline& until);
 
     int failure() const noexcept { return failure_; }
@@ -31,6 +33,7 @@ private:
 
     std::vector<socket_address> addresses_;
     const options& options_;
+    const stop_signal& stop_;
     std::size_t next_ = 0;
     std::vector<unique_fd> pending_;
     int failure_ = 0;

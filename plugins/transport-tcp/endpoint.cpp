@@ -45,6 +45,34 @@ bool is_ipv6_number(std::string_view host) {
     return ::inet_pton(AF_INET6, number.c_str(), &ignored) == 1;
 }
 
+struct system_answer {
+    int result;  // 0, or EAI_...
+    int code;    // the errno
+    std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> rows;
+};
+
+system_answer ask_system(const endpoint& where, int flags) {
+    addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV | flags;
+    addrinfo* found = nullptr;
+    const int result = ::getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &found);
+    const int code = errno;
+    return {result, code, {found, &::freeaddrinfo}};
+}
+
+std::vector<socket_address> addresses_in(const system_answer& answer) {
+    std::vector<socket_address> addresses;
+    for (const auto* row = answer.rows.get(); row != nullptr; row = row->ai_next) {
+        if (row->ai_addrlen > sizeof(sockaddr_storage)) continue;
+        auto& address = addresses.emplace_back();
+        std::memcpy(&address.storage, row->ai_addr, row->ai_addrlen);
+        address.length = row->ai_addrlen;
+    }
+    return addresses;
+}
+
 }  // namespace
 
 endpoint parse_endpoint(std::string_view text, std::uint16_t default_port) {
@@ -98,18 +126,17 @@ std::string to_string(const socket_address& address) {
     return (plain.family() == AF_INET6 ? "[" + shown + "]" : shown) + ":" + port.data();
 }
 
-std::vector<socket_address> resolve(const endpoint& where) {
-    addrinfo hints{};
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_NUMERICSERV;
-    addrinfo* found = nullptr;
-    const int result = ::getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &found);
-    const int code = errno;
-    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
+std::optional<socket_address> numeric_address(const endpoint& where) {
+    const auto answer = ask_system(where, AI_NUMERICHOST);
+    if (answer.result != 0) return std::nullopt;
+    auto addresses = addresses_in(answer);
+    return addresses.empty() ? std::nullopt : std::optional(addresses.front());
+}
 
+std::vector<socket_address> resolve(const endpoint& where) {
+    const auto answer = ask_system(where, 0);
     const auto name = quoted(where.host);
-    switch (result) {
+    switch (answer.result) {
         case 0: break;
         case EAI_NONAME:
         case EAI_NODATA:
@@ -121,20 +148,14 @@ std::vector<socket_address> resolve(const endpoint& where) {
                                                         name));
         case EAI_MEMORY: throw error(errc::exhausted, fmt::format("no memory to look up the name {}", name));
         case EAI_SYSTEM:
-            throw error(errc::io, fmt::format("the name {} cannot be looked up ({})", name, system_text(code)), code);
+            throw error(errc::io, fmt::format("the name {} cannot be looked up ({})", name, system_text(answer.code)),
+                        answer.code);
         default:
             throw error(errc::disconnected,
-                        fmt::format("the name {} cannot be looked up ({})", name, ::gai_strerror(result)));
+                        fmt::format("the name {} cannot be looked up ({})", name, ::gai_strerror(answer.result)));
     }
 
-    std::vector<socket_address> addresses;
-    for (const auto* row = owner.get(); row != nullptr; row = row->ai_next) {
-        if (row->ai_addrlen > sizeof(sockaddr_storage)) continue;
-        auto& address = addresses.emplace_back();
-        std::memcpy(&address.storage, row->ai_addr, row->ai_addrlen);
-        address.length = row->ai_addrlen;
-    }
-    return addresses;
+    return addresses_in(answer);
 }
 
 }  // namespace wherry::tcp

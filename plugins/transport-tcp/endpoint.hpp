@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,9 @@ struct socket_address {
 
 // "1.2.3.4:555" or "[::1]:555"; an IPv4 address in IPv6 clothes is shown as what it is.
 std::string to_string(const socket_address& address);
+
+// The address that the host is, where that is a number; none for a name. Asks nobody.
+std::optional<socket_address> numeric_address(const endpoint& where);
 
 // Every address of the host, in the order in which they should be tried. May block for as long as the system's
 // resolver does. REQUIRES: !where.host.empty(). Throws error: bad_input, disconnected, exhausted.

@@ -21,6 +21,7 @@ public:
     tcp_plugin(const wherry::settings& given, const wherry::host_services&) : inner_(read(given)) {}
 
     std::unique_ptr<wherry::connection> connect(const std::string& address) override { return inner_.connect(address); }
+    void connect_abort() noexcept override { inner_.connect_abort(); }
     std::unique_ptr<wherry::listener> listen(const std::string& address) override { return inner_.listen(address); }
 
 private:

@@ -32,6 +32,7 @@ namespace {
                 fmt::format("{} did not answer within {}; check the address, and that no firewall is in between", who,
                             shown(chosen.connect_timeout)),
                 code);
+        case ECANCELED: throw error(errc::cancelled, fmt::format("connecting to {} was stopped", who));
         case EMFILE:
         case ENFILE:
         case ENOMEM:
@@ -155,9 +156,10 @@ std::unique_ptr<connection> transport::connect(const std::string& address) {
     if (where.port == 0)
         throw error(errc::bad_input, fmt::format("the address '{}' needs a port other than 0", printable(address)));
 
+    if (connect_stop_.raised()) fail_connect(where, ECANCELED, options_);
     const auto until = deadline_after(options_.connect_timeout);
     auto stop = std::make_unique<stop_signal>();
-    connect_race race(resolve(where), options_);
+    connect_race race(look_up(where, find_, connect_stop_, until, options_.connect_timeout), options_, connect_stop_);
     auto socket = race.run(until);
     if (!socket.is_open()) fail_connect(where, race.failure(), options_);
     tune(socket.get(), options_);

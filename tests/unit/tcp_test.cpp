@@ -222,7 +222,8 @@ TEST(connect_race, goes_on_when_an_address_refuses) {
     transport tcp(chosen);
     const auto nobody = address_of(tcp.listen("127.0.0.1")->address());
     const auto door = tcp.listen("127.0.0.2");
-    connect_race race({nobody, nobody, address_of(door->address())}, chosen);
+    const stop_signal stop;
+    connect_race race({nobody, nobody, address_of(door->address())}, chosen, stop);
     EXPECT_EQ(peer_of(race.run(deadline_after(3s))), door->address());
 }
 
@@ -232,7 +233,8 @@ TEST(connect_race, goes_on_when_an_address_is_of_a_family_that_is_missing) {
     socket_address strange;
     strange.storage.ss_family = 44;
     const auto door = tcp.listen("127.0.0.1");
-    connect_race race({strange, address_of(door->address())}, chosen);
+    const stop_signal stop;
+    connect_race race({strange, address_of(door->address())}, chosen, stop);
     EXPECT_EQ(peer_of(race.run(deadline_after(3s))), door->address());
 }
 
@@ -241,7 +243,8 @@ TEST(connect_race, does_not_wait_for_an_address_that_is_silent) {
     const auto chosen = quick();
     transport tcp(chosen);
     const auto door = tcp.listen("127.0.0.2");
-    connect_race race({silent.get(), silent.get(), address_of(door->address())}, chosen);
+    const stop_signal stop;
+    connect_race race({silent.get(), silent.get(), address_of(door->address())}, chosen, stop);
     const auto begun = std::chrono::steady_clock::now();
     EXPECT_EQ(peer_of(race.run(deadline_after(10s))), door->address());
     EXPECT_LT(std::chrono::steady_clock::now() - begun, 3s);
@@ -252,7 +255,8 @@ TEST(connect_race, tells_the_most_telling_failure) {
     const auto chosen = quick();
     transport tcp(chosen);
     const auto nobody = address_of(tcp.listen("127.0.0.1")->address());
-    connect_race race({nobody, silent.get()}, chosen);
+    const stop_signal stop;
+    connect_race race({nobody, silent.get()}, chosen, stop);
     EXPECT_FALSE(race.run(deadline_after(100ms)).is_open());
     EXPECT_EQ(race.failure(), ECONNREFUSED);
 }
@@ -263,6 +267,140 @@ TEST(tcp, says_that_a_name_is_not_known) {
     // Without a resolver at hand it cannot know that the name is wrong.
     EXPECT_TRUE(failure.code() == errc::bad_input || failure.code() == errc::disconnected);
     EXPECT_THAT(failure.what(), HasSubstr("'nobody.invalid'"));
+}
+
+// ---- Ending a connect ----
+
+constexpr auto no_limit = 1h;
+
+TEST(tcp, an_abort_ends_a_connect_that_waits_for_its_peer) {
+    const silent_address silent;
+    auto chosen = quick();
+    chosen.connect_timeout = no_limit;
+    transport tcp(chosen);
+    auto waiting =
+        std::async(std::launch::async, [&] { return error_of([&] { tcp.connect(to_string(silent.get())); }); });
+    EXPECT_EQ(waiting.wait_for(200ms), std::future_status::timeout);
+    tcp.connect_abort();
+    const auto failure = waiting.get();
+    EXPECT_EQ(failure.code(), errc::cancelled);
+    EXPECT_EQ(failure.what(), "connecting to " + to_string(silent.get()) + " was stopped");
+}
+
+TEST(tcp, an_abort_concerns_every_later_connect_but_no_connection) {
+    transport tcp(quick()), other(quick());
+    const auto door = tcp.listen("127.0.0.1");
+    const auto address = std::string(door->address());
+    const auto here = tcp.connect(address);
+    const auto there = door->accept();
+    tcp.connect_abort();
+    tcp.connect_abort();
+    EXPECT_EQ(error_of([&] { tcp.connect(address); }).code(), errc::cancelled);
+    EXPECT_EQ(error_of([&] { tcp.connect("localhost:1"); }).code(), errc::cancelled);
+    here->write_all(as_bytes("a"));
+    std::byte byte{};
+    EXPECT_EQ(there->read_some({&byte, 1}), 1u);
+    EXPECT_NO_THROW(other.connect(address));
+    EXPECT_NO_THROW(door->accept());
+}
+
+// A resolver that hangs until it is released, as the system's does where no name server answers.
+class hanging_resolver {
+public:
+    ~hanging_resolver() { release(); }
+
+    resolver find() {
+        return [state = state_](const endpoint&) {
+            ++state->begun;
+            state->released.wait();
+            ++state->ended;
+            return std::vector<socket_address>(1);
+        };
+    }
+    void release() {
+        if (!std::exchange(is_released_, true)) release_.set_value();
+    }
+    int begun() const { return state_->begun; }
+    int ended() const { return state_->ended; }
+
+private:
+    struct shared {
+        explicit shared(std::shared_future<void> when) : released(std::move(when)) {}
+        std::shared_future<void> released;
+        std::atomic<int> begun{0}, ended{0};
+    };
+    std::promise<void> release_;
+    bool is_released_ = false;
+    std::shared_ptr<shared> state_ = std::make_shared<shared>(release_.get_future().share());
+};
+
+TEST(tcp, an_abort_leaves_a_lookup_that_hangs_behind) {
+    hanging_resolver hanging;
+    auto chosen = quick();
+    chosen.connect_timeout = no_limit;
+    {
+        transport tcp(chosen, hanging.find());
+        auto waiting = std::async(std::launch::async, [&] { return error_of([&] { tcp.connect("lab-pc:1"); }); });
+        while (hanging.begun() == 0) std::this_thread::yield();
+        tcp.connect_abort();
+        const auto failure = waiting.get();
+        EXPECT_EQ(failure.code(), errc::cancelled);
+        EXPECT_STREQ(failure.what(), "looking up the name 'lab-pc' was stopped");
+    }
+    EXPECT_EQ(hanging.ended(), 0);
+    // Its result comes when the transport has gone.
+    hanging.release();
+    while (hanging.ended() == 0) std::this_thread::yield();
+}
+
+TEST(tcp, a_lookup_has_the_time_that_a_connect_has) {
+    hanging_resolver hanging;
+    auto chosen = quick();
+    chosen.connect_timeout = 100ms;
+    transport tcp(chosen, hanging.find());
+    const auto failure = error_of([&] { tcp.connect("lab-pc:1"); });
+    EXPECT_EQ(failure.code(), errc::timed_out);
+    EXPECT_THAT(failure.what(), StartsWith("the name 'lab-pc' was not looked up within 100 ms; check the network"));
+}
+
+TEST(tcp, at_most_four_lookups_are_left_behind) {
+    hanging_resolver hanging;
+    auto chosen = quick();
+    chosen.connect_timeout = 50ms;
+    transport tcp(chosen, hanging.find());
+    // Those of an earlier test may still be ending.
+    int left_behind = 0;
+    auto last = errc::timed_out;
+    for (int i = 0; i < 20 && last == errc::timed_out; ++i) {
+        const auto failure = error_of([&] { tcp.connect("lab-pc:1"); });
+        last = failure.code();
+        if (last == errc::timed_out) ++left_behind;
+        if (last == errc::exhausted) {
+            EXPECT_STREQ(failure.what(),
+                         "the name 'lab-pc' is not looked up, because 4 earlier lookups still hang; try again later, "
+                         "or give the address as a number");
+        }
+    }
+    EXPECT_EQ(last, errc::exhausted);
+    EXPECT_LE(left_behind, 4);
+    // A number is not looked up.
+    const auto door = tcp.listen("127.0.0.1");
+    EXPECT_NO_THROW(tcp.connect(std::string(door->address())));
+    // When they have ended, names are looked up again.
+    hanging.release();
+    while (error_of([&] { tcp.connect("lab-pc:1"); }).code() == errc::exhausted) std::this_thread::yield();
+}
+
+TEST(tcp, many_may_look_names_up_at_once) {
+    transport tcp(quick(), [](const endpoint& where) {
+        std::this_thread::sleep_for(20ms);
+        return resolve(endpoint{"127.0.0.1", where.port});
+    });
+    const auto door = tcp.listen("127.0.0.1");
+    const auto address = "lab-pc" + std::string(door->address()).substr(std::string_view("127.0.0.1").size());
+    std::vector<std::future<std::unique_ptr<connection>>> all;
+    for (int i = 0; i < 32; ++i) all.push_back(std::async(std::launch::async, [&] { return tcp.connect(address); }));
+    for (auto& one : all) EXPECT_NO_THROW(one.get());
 }
 
 TEST(tcp, wants_a_host_and_a_port_to_connect_to) {
