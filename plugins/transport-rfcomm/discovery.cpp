@@ -145,7 +145,8 @@ std::optional<bluetooth_address> only_one(std::string_view name, std::span<const
                             printable(name), all));
 }
 
-bluetooth_address find_by_name(const adapter& local, std::string_view name, std::chrono::milliseconds limit) {
+bluetooth_address find_by_name(const adapter& local, std::string_view name, std::chrono::milliseconds limit,
+                               const stop_signal* stop) {
     std::string why;
     if (const auto bus = bluez_bus::try_open(why))
         if (const auto paired = paired_by_name(*bus, local, name)) return *paired;
@@ -155,13 +156,14 @@ bluetooth_address find_by_name(const adapter& local, std::string_view name, std:
     const auto until = clock::now() + limit;
     auto enough = until;
     std::vector<bluetooth_address> fitting;
+    const auto goes_on = [&] { return stop == nullptr || !stop->raised(); };
     device_table table([&](const discovered_peer& peer) {
-        if (peer.name != name) return true;
+        if (peer.name != name) return goes_on();
         const auto address = bluetooth_address::parse(peer.address);
         if (address && std::find(fitting.begin(), fitting.end(), *address) == fitting.end())
             fitting.push_back(*address);
         enough = std::min(enough, clock::now() + time_for_doubles);
-        return true;
+        return goes_on();
     });
     bool by_bluetoothd = false;
     const auto half = clock::now() + limit / 2;
@@ -169,6 +171,7 @@ bluetooth_address find_by_name(const adapter& local, std::string_view name, std:
         local, table, [&] { return clock::now() >= (by_bluetoothd || !fitting.empty() ? enough : half); },
         by_bluetoothd);
     if (!by_bluetoothd) ask_names_with_hci(local, table, [&] { return clock::now() >= enough; });
+    if (!goes_on()) throw error(errc::cancelled, fmt::format("looking for '{}' was stopped", printable(name)));
     if (const auto found = only_one(name, fitting)) return *found;
     throw error(errc::timed_out,
                 fmt::format("no device called '{}' was found over Bluetooth; make it discoverable and bring it nearer, "

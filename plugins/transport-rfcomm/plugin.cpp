@@ -36,6 +36,7 @@ public:
                  [host](const std::string& text) { host.log(wherry::host_services::level::warning, text); }) {}
 
     std::unique_ptr<wherry::connection> connect(const std::string& address) override { return inner_.connect(address); }
+    void connect_abort() noexcept override { inner_.connect_abort(); }
     std::unique_ptr<wherry::listener> listen(const std::string& address) override { return inner_.listen(address); }
     void discover(std::chrono::milliseconds limit,
                   const std::function<bool(const wherry::discovered_peer&)>& found) override {

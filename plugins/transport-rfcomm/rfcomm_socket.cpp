@@ -8,10 +8,10 @@
 #include <sys/time.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <random>
-#include <thread>
 
 #include "failures.hpp"
 
@@ -41,21 +41,29 @@ sockaddr_rc as_raw(const bluetooth_address& device, std::uint8_t channel) noexce
 
 socket_name from_raw(const sockaddr_rc& raw) noexcept { return {bluetooth_address(raw.rc_bdaddr), raw.rc_channel}; }
 
+// Sleeps until then, or until the signal is raised.
+void sleep_until(clock::time_point time, const stop_signal& stop) noexcept {
+    pollfd raised{stop.descriptor(), POLLIN, 0};
+    uninterrupted([&] { return ::poll(&raised, 1, poll_timeout(time)); });
+}
+
 // One attempt; the socket is used up.
-int attempt(int socket, const bluetooth_address& local, const socket_name& remote, const deadline& until) noexcept {
+int attempt(int socket, const bluetooth_address& local, const socket_name& remote, const deadline& until,
+            const stop_signal& stop) noexcept {
     if (const int code = bind_to(socket, local, 0)) return code;
     const auto raw = as_raw(remote.device, remote.channel);
     if (::connect(socket, reinterpret_cast<const sockaddr*>(&raw), sizeof raw) == 0) return 0;
     if (errno != EINPROGRESS && errno != EAGAIN && errno != EINTR) return errno;
 
-    pollfd watched{socket, POLLOUT, 0};
-    const int ready = uninterrupted([&] { return ::poll(&watched, 1, poll_timeout(until)); });
+    std::array<pollfd, 2> watched{{{socket, POLLOUT, 0}, {stop.descriptor(), POLLIN, 0}}};
+    const int ready = uninterrupted([&] { return ::poll(watched.data(), watched.size(), poll_timeout(until)); });
     if (ready < 0) return errno;
+    if (watched[1].revents != 0) return ECANCELED;
     if (ready == 0) return ETIMEDOUT;
     int code = 0;
     socklen_t size = sizeof code;
     if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &size) != 0) return errno;
-    if (code == 0 && (watched.revents & POLLHUP) != 0) return ECONNRESET;
+    if (code == 0 && (watched[0].revents & POLLHUP) != 0) return ECONNRESET;
     return code;
 }
 
@@ -81,19 +89,23 @@ int bind_to(int socket, const bluetooth_address& adapter, std::uint8_t channel) 
     return ::bind(socket, reinterpret_cast<const sockaddr*>(&raw), sizeof raw) == 0 ? 0 : errno;
 }
 
-std::unique_lock<std::timed_mutex> connection_gate::enter(const deadline& until) {
+std::unique_lock<std::timed_mutex> connection_gate::enter(const deadline& until, const stop_signal& stop) {
     constexpr auto settling = 150ms;
+    // How often a thread that waits for its turn looks whether it is to stop.
+    constexpr auto tick = 200ms;
     std::unique_lock lock(turn_, std::defer_lock);
-    if (!until)
-        lock.lock();
-    else if (!lock.try_lock_until(*until))
-        return lock;
-    std::this_thread::sleep_until(last_departure_.load() + settling);
+    while (!lock.owns_lock()) {
+        const auto now = clock::now();
+        if (stop.raised() || (until && now >= *until)) return lock;
+        static_cast<void>(lock.try_lock_until(until ? std::min(*until, now + tick) : now + tick));
+    }
+    sleep_until(last_departure_.load() + settling, stop);
+    if (stop.raised()) lock.unlock();
     return lock;
 }
 
 int connect_to(unique_fd& socket, security level, const bluetooth_address& local, const socket_name& remote,
-               const deadline& until, connection_gate& gate) {
+               const deadline& until, connection_gate& gate, const stop_signal& stop) {
     // Longer than a channel that is closed, or a session that ends, needs to say so; shorter than a person who
     // declines.
     constexpr auto at_once = 1s;
@@ -103,11 +115,11 @@ int connect_to(unique_fd& socket, security level, const bluetooth_address& local
     for (auto pause = 100ms;; pause = std::min(2 * pause, 800ms)) {
         int code = ETIMEDOUT;
         {
-            const auto turn = gate.enter(until);
-            if (!turn.owns_lock()) return code;
+            const auto turn = gate.enter(until, stop);
+            if (!turn.owns_lock()) return stop.raised() ? ECANCELED : code;
             socket = open_socket(level);
             const auto begin = clock::now();
-            code = attempt(socket.get(), local, remote, until);
+            code = attempt(socket.get(), local, remote, until, stop);
             if (code == 0) return 0;
             socket.reset();
             const bool may_be_passing =
@@ -116,7 +128,7 @@ int connect_to(unique_fd& socket, security level, const bluetooth_address& local
         }
         const auto after = pause * std::uniform_int_distribution(50, 150)(dice) / 100;
         if (until && clock::now() + after >= *until) return code;
-        std::this_thread::sleep_for(after);
+        sleep_until(clock::now() + after, stop);
     }
 }
 

@@ -37,19 +37,20 @@ class connection_gate {
 public:
     void note_departure() noexcept { last_departure_ = std::chrono::steady_clock::now(); }
 
-    // Returns when it is this thread's turn, which ends with the lock; not locked when `until` has passed.
-    std::unique_lock<std::timed_mutex> enter(const deadline& until);
+    // Returns when it is this thread's turn, which ends with the lock; not locked when `until` has passed or `stop` was
+    // raised.
+    std::unique_lock<std::timed_mutex> enter(const deadline& until, const stop_signal& stop);
 
 private:
     std::timed_mutex turn_;
     std::atomic<std::chrono::steady_clock::time_point> last_departure_{};
 };
 
-// Connects; 0, or the errno: ETIMEDOUT when `until` has passed. Waits for a channel to which this machine has a
-// connection, for there can be one only; and tries again, a few times, what failed at once, which may be the end of an
-// earlier connection, in another process.
+// Connects; 0, or the errno: ETIMEDOUT when `until` has passed, ECANCELED once `stop` was raised. Waits for a channel
+// to which this machine has a connection, for there can be one only; and tries again, a few times, what failed at once,
+// which may be the end of an earlier connection, in another process.
 int connect_to(unique_fd& socket, security level, const bluetooth_address& local, const socket_name& remote,
-               const deadline& until, connection_gate& gate);
+               const deadline& until, connection_gate& gate, const stop_signal& stop);
 
 socket_name local_name(int socket) noexcept;
 socket_name peer_name(int socket) noexcept;

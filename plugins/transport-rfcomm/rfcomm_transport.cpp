@@ -107,8 +107,9 @@ unique_fd listen_on(const bluetooth_address& where, std::uint8_t channel, securi
 // Looking for a name leaves time for the connection itself.
 constexpr std::chrono::milliseconds longest_search{12'000};
 
-bluetooth_address device_of(const remote_endpoint& where, const adapter& local, std::chrono::milliseconds limit) {
-    return where.device ? *where.device : find_by_name(local, where.name, std::min(limit / 2, longest_search));
+bluetooth_address device_of(const remote_endpoint& where, const adapter& local, std::chrono::milliseconds limit,
+                            const stop_signal* stop = nullptr) {
+    return where.device ? *where.device : find_by_name(local, where.name, std::min(limit / 2, longest_search), stop);
 }
 
 }  // namespace
@@ -144,17 +145,22 @@ transport::transport(options chosen, warn_function warn)
 
 std::unique_ptr<connection> transport::connect(const std::string& address) {
     const auto where = parse_remote(address);
+    const auto require_not_stopped = [&] {
+        if (connect_stop_.raised())
+            throw error(errc::cancelled, fmt::format("connecting to {} was stopped", printable(address)));
+    };
+    require_not_stopped();
     const auto until = deadline_after(options_.connect_timeout);
     auto stop = std::make_unique<stop_signal>();
     const auto local = usable_adapter(options_.adapter);
     // Where none is chosen the kernel finds the one that leads to the device.
     const auto source = options_.adapter.empty() ? bluetooth_address() : local.address;
 
-    socket_name target{device_of(where, local, options_.connect_timeout),
+    socket_name target{device_of(where, local, options_.connect_timeout, &connect_stop_),
                        where.channel == 0 ? options_.channel : where.channel};
     if (target.channel == 0) {
-        const auto turn = gate_->enter(until);
-        const auto found = lookup_channel(source, target.device, until);
+        const auto turn = gate_->enter(until, connect_stop_);
+        const auto found = lookup_channel(source, target.device, until, &connect_stop_);
         if (!found) fail_no_service(target.device);
         target.channel = *found;
     }
@@ -162,8 +168,10 @@ std::unique_ptr<connection> transport::connect(const std::string& address) {
     open_->enter(peer);
     try {
         unique_fd socket;
-        if (const int code = connect_to(socket, options_.level, source, target, until, *gate_))
+        if (const int code = connect_to(socket, options_.level, source, target, until, *gate_, connect_stop_)) {
+            require_not_stopped();
             fail_connect(target.device, target.channel, to_string(options_.level), code);
+        }
         auto let_go = [gate = gate_, open = open_, peer] {
             open->leave(peer);
             gate->note_departure();

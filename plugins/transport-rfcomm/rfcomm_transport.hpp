@@ -44,6 +44,7 @@ public:
 
     // "AA:BB:CC:DD:EE:FF[/CHANNEL]" or "NAME[/CHANNEL]".
     std::unique_ptr<connection> connect(const std::string& address) override;
+    void connect_abort() noexcept override { connect_stop_.raise(); }
     // "[hciN|ADDRESS][/CHANNEL]".
     std::unique_ptr<listener> listen(const std::string& address) override;
     void discover(std::chrono::milliseconds limit, const std::function<bool(const discovered_peer&)>& found) override;
@@ -57,6 +58,7 @@ private:
     warn_function warn_;
     std::shared_ptr<connection_gate> gate_;
     std::shared_ptr<open_channels> open_;
+    stop_signal connect_stop_;
 };
 
 }  // namespace wherry::rfcomm

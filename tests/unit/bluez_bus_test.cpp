@@ -326,6 +326,14 @@ TEST_F(with_bluetoothd, a_name_that_nobody_has_is_not_found) {
     EXPECT_EQ(error_of([&] { find_by_name(hci0(), "Desk", 50ms); }).code(), errc::timed_out);
 }
 
+TEST_F(with_bluetoothd, looking_for_a_name_can_be_stopped) {
+    stop_signal stop;
+    bluetoothd->on_start = [&] { stop.raise(); };
+    const auto failure = error_of([&] { find_by_name(hci0(), "Desk", 1h, &stop); });
+    EXPECT_EQ(failure.code(), errc::cancelled);
+    EXPECT_STREQ(failure.what(), "looking for 'Desk' was stopped");
+}
+
 // ---- The record ----
 
 TEST_F(with_bluetoothd, receivers_register_records_beside_each_other_and_leave_the_channel_to_themselves) {
