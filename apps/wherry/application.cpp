@@ -45,7 +45,7 @@ void require_no_overlap(const application& app, const effective_options& options
 made_plugins make_plugins(const effective_options& options) {
     made_plugins made;
     made.transport_name = options.chosen(plugin_kind::transport).name();
-    made.link = options.make_transport();
+    made.make_link = [&options] { return options.make_transport(); };
     made.default_port = options.plugin_value(plugin_kind::transport, "port");
     if (options.has("raw") && options.boolean("raw")) return made;
     made.cipher_name = options.chosen(plugin_kind::cipher).name();

@@ -37,7 +37,7 @@ void require_secure(const application& app, const effective_options& options, co
 // Throws error(errc::bad_input) for --overlap on; warns if another word was given.
 void require_no_overlap(const application& app, const effective_options& options);
 
-// Makes the transport and the cipher that the options choose; no cipher with --raw.
+// Makes the cipher that the options choose, but for --raw, and tells how to make the transport. `options` outlive it.
 made_plugins make_plugins(const effective_options& options);
 
 // This side, for the library: with these plugins, and the command's log.

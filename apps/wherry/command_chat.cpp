@@ -77,10 +77,6 @@ private:
     class chat_dial_report final : public dial_report {
     public:
         explicit chat_dial_report(chat& owner) : dial_report(owner.app_, owner.options_), chat_(owner) {}
-        void connecting(const std::string& destination) override {
-            chat_.connecting_interrupts_ = 0;
-            dial_report::connecting(destination);
-        }
         void let_in() override {
             if (chat_.is_interactive_ && chat_.has_begun_) app_.note("connected again");
         }
@@ -112,9 +108,6 @@ private:
                     break;
                 case sending::phase::waiting: return true;
                 case sending::phase::connecting:
-                    if (!is_about_the_line || ++connecting_interrupts_ > 1) end_at_once();
-                    app_.terminal.note("still connecting; Ctrl-C once more ends the chat");
-                    break;
                 case sending::phase::transferring: end_at_once();
             }
             return false;
@@ -322,7 +315,6 @@ private:
     std::atomic<bool> has_begun_{false};
     std::atomic<bool> is_reading_{false};
     std::atomic<bool> is_stopped_{false};
-    std::atomic<unsigned> connecting_interrupts_{0};
     signal_watcher::scope signals_;  // last: it may call at once
 };
 

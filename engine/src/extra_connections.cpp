@@ -115,7 +115,8 @@ void extra_connections::run(lane& lane) {
                 if (joined_++ == 1) writers.push_back(&first_writing_);
                 writer_.spreader()->let_in(writers);
             }
-            settled = settle();
+            // A stop of all is no news about the number of connections.
+            if (!failure || failure->code() != errc::cancelled) settled = settle();
         }
         tell(settled);
         if (!failure) listen(*records);

@@ -27,7 +27,8 @@ dialer::dialer(const endpoint& here, std::string_view destination, const channel
       cipher_(here.protection()),
       timing_(timing),
       policy_(policy),
-      observer_(observer) {
+      observer_(observer),
+      link_(route_.link) {
     if (route_.address.empty())
         throw error(errc::bad_input,
                     fmt::format("'{}' names no address; write, say, tcp://host:9417", printable(destination)));
@@ -39,6 +40,27 @@ receiver_check dialer::make_check(first_contact policy) const {
                           here_.skipped());
 }
 
+// Tells abort() what connect() is at. Throws errc::cancelled if abort() was called before.
+class dialer::step_scope {
+public:
+    step_scope(dialer& owner, step now) : owner_(owner) {
+        const mutex_lock lock(owner_.mutex_);
+        if (owner_.is_aborted_)
+            throw error(errc::cancelled,
+                        fmt::format("connecting to {} was stopped", printable(owner_.route_.canonical)));
+        owner_.step_ = std::move(now);
+    }
+    ~step_scope() {
+        const mutex_lock lock(owner_.mutex_);
+        owner_.step_ = {};
+    }
+    step_scope(const step_scope&) = delete;
+    step_scope& operator=(const step_scope&) = delete;
+
+private:
+    dialer& owner_;
+};
+
 std::unique_ptr<secure_channel> dialer::connect() {
     auto check = make_check(policy_);
     try {
@@ -48,7 +70,11 @@ std::unique_ptr<secure_channel> dialer::connect() {
         if (check.found() != receiver_check::finding::unknown) throw;
     }
     // The connection is gone by now: the receiver need not wait for a person to make up their mind.
-    if (!observer_.accepts(check))
+    const bool is_accepted = [&] {
+        const step_scope question(*this, {nullptr, true});
+        return observer_.accepts(check);
+    }();
+    if (!is_accepted)
         throw error(errc::auth_failed,
                     fmt::format("the key of {} was not accepted; nothing was sent", printable(route_.canonical)));
     check.remember();
@@ -63,9 +89,48 @@ std::unique_ptr<secure_channel> dialer::connect() {
 
 std::unique_ptr<secure_channel> dialer::meet(receiver_check& check) {
     observer_.connecting(route_.canonical);
-    auto opened = open(dial(), check);
+    const auto made = dial();
+    auto opened = [&] {
+        const step_scope handshake(*this, {made});
+        return open(made, check);
+    }();
     observer_.connected(*opened, check);
     return opened;
+}
+
+std::shared_ptr<transport> dialer::link() const {
+    const mutex_lock lock(mutex_);
+    return link_;
+}
+
+bool dialer::is_asking() const {
+    const mutex_lock lock(mutex_);
+    return step_.is_asking;
+}
+
+void dialer::abort() noexcept {
+    std::shared_ptr<transport> link;
+    std::shared_ptr<connection> opening;
+    {
+        const mutex_lock lock(mutex_);
+        is_aborted_ = true;
+        link = link_;
+        opening = step_.opening;
+    }
+    // Without the lock, for a plugin may hang in these.
+    link->connect_abort();
+    if (opening) opening->abort();
+}
+
+void dialer::renew() {
+    {
+        const mutex_lock lock(mutex_);
+        if (!is_aborted_) return;
+    }
+    auto another = here_.find_route(route_.canonical).link;
+    const mutex_lock lock(mutex_);
+    link_ = std::move(another);
+    is_aborted_ = false;
 }
 
 std::unique_ptr<secure_channel> dialer::open(std::shared_ptr<connection> link) {

@@ -161,7 +161,7 @@ endpoint::route endpoint::find_route(std::string_view destination) const {
             throw error(errc::bad_input, fmt::format("'{}' is for the transport {}, but the transport is {}",
                                                      printable(destination), parts.scheme, own->transport_name));
         found.canonical = canonical_destination(parts.scheme, parts.address, own->default_port);
-        found.link = own->link;
+        found.link = own->make_link();
     } else {
         const auto plugin = parts_->load(plugin_kind::transport, parts.scheme);
         const auto& values = values_for(options(), parts.scheme);

@@ -66,31 +66,26 @@ struct sending::implementation {
 
     // ---- Ending what is under way ----
 
-    // Marks the link as in use while it lives, so that stop() cancels it.
+    // Marks what stop() can end while it lives: connecting, or the use of the link.
     class in_use {
     public:
-        explicit in_use(implementation& owner) : owner_(owner) {
+        in_use(implementation& owner, phase what) : owner_(owner) {
             {
                 const mutex_lock lock(owner_.use_mutex);
-                owner_.running = owner_.link.get();
+                owner_.now = what;
+                owner_.is_in_use = true;
                 owner_.stops = 0;
             }
             if (!owner_.options.stop.stop_possible()) return;
             try {
                 owner_.watch_for_stop(*this);
             } catch (const error&) {
-                const mutex_lock lock(owner_.use_mutex);
-                owner_.running = nullptr;
+                end();
                 throw;
             }
         }
         ~in_use() {
-            {
-                const mutex_lock lock(owner_.use_mutex);
-                owner_.running = nullptr;
-                owner_.now = phase::idle;
-            }
-            owner_.changed.notify_all();
+            end();
             if (watcher.joinable()) watcher.join();
             owner_.patience = {};  // ends at once now; stop() makes no other before the next use
         }
@@ -100,6 +95,15 @@ struct sending::implementation {
         std::jthread watcher;
 
     private:
+        void end() {
+            {
+                const mutex_lock lock(owner_.use_mutex);
+                owner_.now = phase::idle;
+                owner_.is_in_use = false;
+            }
+            owner_.changed.notify_all();
+        }
+
         implementation& owner_;
     };
 
@@ -109,8 +113,7 @@ struct sending::implementation {
             scope.watcher = std::jthread([this] {
                 {
                     mutex_lock lock(use_mutex);
-                    if (changed.wait(lock, options.stop,
-                                     [this]() WHERRY_REQUIRES(use_mutex) { return running == nullptr; }))
+                    if (changed.wait(lock, options.stop, [this]() WHERRY_REQUIRES(use_mutex) { return !is_in_use; }))
                         return;
                 }
                 facade.stop([](phase) { return false; });
@@ -121,32 +124,42 @@ struct sending::implementation {
     }
 
     void stop(const std::function<bool(phase)>& otherwise) {
-        const mutex_lock lock(use_mutex);
-        if (running == nullptr || ++stops > 2) {
-            if (!otherwise(now)) return;
-            is_wait_over = true;
-            return changed.notify_all();
-        }
+        mutex_lock lock(use_mutex);
+        const bool is_connecting = now == phase::connecting;
+        // A person who is asked about the receiver's key ends that by other means.
+        if (!is_in_use || (is_connecting && receiver_dialer.is_asking()) || ++stops > (is_connecting ? 1u : 2u))
+            return leave_to(otherwise);
         is_stopped = true;
         if (stops > 1) return cut();
-        running->cancel();
-        book.stop_reading();
-        // A stalled link cannot carry the CANCEL, so it is cut after cancel_grace.
+        if (!is_connecting) {
+            link->cancel();
+            book.stop_reading();
+        }
+        // A stalled link cannot carry the CANCEL, and a transport may be unable to abort.
         try {
-            patience = std::jthread([this](std::stop_token ended) {
+            patience = std::jthread([this, is_connecting, otherwise](std::stop_token ended) {
                 mutex_lock waiting(use_mutex);
                 changed.wait_for(waiting, ended, cancel_grace,
-                                 [this]() WHERRY_REQUIRES(use_mutex) { return running == nullptr; });
-                if (running != nullptr) cut();
+                                 [this]() WHERRY_REQUIRES(use_mutex) { return !is_in_use; });
+                if (is_in_use) is_connecting ? leave_to(otherwise) : cut();
             });
         } catch (const std::system_error&) {
-            cut();  // no thread can be had to wait
+            if (!is_connecting) cut();  // no thread can be had to wait
         }
+        // Also extra connections that are being opened. Without the lock, for a plugin may hang in that.
+        lock.unlock();
+        receiver_dialer.abort();
+    }
+
+    void leave_to(const std::function<bool(phase)>& otherwise) WHERRY_REQUIRES(use_mutex) {
+        if (!otherwise(now)) return;
+        is_wait_over = true;
+        changed.notify_all();
     }
 
     void cut() WHERRY_REQUIRES(use_mutex) {
         if (options.before_cut) options.before_cut();
-        running->abort();
+        link->abort();
     }
 
     void wait(std::chrono::milliseconds time) {
@@ -159,31 +172,36 @@ struct sending::implementation {
     }
 
     void require_not_stopped() const {
-        if (options.stop.stop_requested()) throw stopped();
+        if (is_stopped || options.stop.stop_requested()) throw stopped();
     }
 
     // ---- The link ----
 
     void connect() {
         require_not_stopped();
-        now = phase::connecting;
-        try {
-            auto how = sender_options_of(options);
-            how.opener = &receiver_dialer;
-            auto opened = receiver_dialer.connect();
-            require_not_stopped();
-            link = std::make_unique<engine::sender>(std::move(opened), how, book);
-        } catch (...) {
-            now = phase::idle;
-            throw;
+        receiver_dialer.renew();
+        std::unique_ptr<secure_channel> opened;
+        {
+            const in_use scope(*this, phase::connecting);
+            try {
+                opened = receiver_dialer.connect();
+            } catch (const error&) {
+                require_not_stopped();
+                throw;
+            }
         }
+        // Behind the scope, in which a stop may have come too late to end anything.
+        require_not_stopped();
         now = phase::transferring;
+        auto how = sender_options_of(options);
+        how.opener = &receiver_dialer;
+        link = std::make_unique<engine::sender>(std::move(opened), how, book);
         is_loss_told = false;
     }
 
     void await_entry() {
         {
-            const in_use scope(*this);
+            const in_use scope(*this, phase::transferring);
             link->await_entry();
         }
         to_meet().let_in();
@@ -201,9 +219,8 @@ struct sending::implementation {
 
     void close() {
         if (!link) return;
-        now = phase::transferring;
         {
-            const in_use scope(*this);
+            const in_use scope(*this, phase::transferring);
             take_leave();
         }
         link.reset();
@@ -237,9 +254,8 @@ struct sending::implementation {
             close();
             return failure;
         }
-        now = phase::transferring;
         {
-            const in_use scope(*this);
+            const in_use scope(*this, phase::transferring);
             try {
                 items.send(*link, first);
                 if (use == link_use::kept)
@@ -328,8 +344,8 @@ struct sending::implementation {
     std::atomic<bool> is_stopped{false};
     mutex use_mutex;
     std::condition_variable_any changed;
-    engine::sender* running WHERRY_GUARDED_BY(use_mutex) = nullptr;  // while the link is in use
-    unsigned stops WHERRY_GUARDED_BY(use_mutex) = 0;                 // of this use of the link
+    bool is_in_use WHERRY_GUARDED_BY(use_mutex) = false;  // what `now` says can be ended
+    unsigned stops WHERRY_GUARDED_BY(use_mutex) = 0;      // of this use
     bool is_wait_over WHERRY_GUARDED_BY(use_mutex) = false;
     std::jthread patience;
 };

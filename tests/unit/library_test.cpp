@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -376,7 +378,7 @@ TEST_F(library_test, program_may_bring_its_own_plugins) {
     const auto counting =
         std::make_shared<counting_transport>(alice_.plugins().load(plugin_kind::transport, "tcp")->make_transport({}));
     const auto plugins_of = [&](const endpoint& side) {
-        return made_plugins{"tcp", counting, "9417", "hybrid", side.protection()};
+        return made_plugins{"tcp", [=] { return counting; }, "9417", "hybrid", side.protection()};
     };
     bob_ = bob_.with_plugins(plugins_of(bob_));
     alice_ = endpoint(options_at("alice"), plugins_of(alice_));
@@ -767,6 +769,208 @@ TEST_F(library_test, waiting_to_try_again_can_be_stopped) {
     options.stop = stop.get_token();
     auto sent = std::async(std::launch::async,
                            [&] { return error_of([&] { wherry::send(alice_, address, {message("x")}, options); }); });
+    stop.request_stop();
+    EXPECT_EQ(sent.get().code(), errc::cancelled);
+}
+
+// ---- Stopping while it connects ----
+
+// A transport of which one connect, counted from 1, waits for its end: until it is aborted, or, if it cannot be
+// aborted, released.
+class waiting_transport final : public transport {
+public:
+    enum class ability { aborts, cannot_abort };
+
+    waiting_transport(std::unique_ptr<transport> inner, int waits_in, ability able = ability::aborts)
+        : inner_(std::move(inner)), waits_in_(waits_in), able_(able) {}
+
+    std::unique_ptr<connection> connect(const std::string& address) override {
+        std::unique_lock lock(mutex_);
+        const bool waits = ++connected_ == waits_in_;
+        if (waits) is_waiting_ = true;
+        changed_.notify_all();
+        if (waits) changed_.wait(lock, [&] { return is_over_; });
+        if (is_over_) throw error(errc::cancelled, "connecting was stopped, says the transport");
+        return inner_->connect(address);
+    }
+    void connect_abort() noexcept override {
+        if (able_ == ability::aborts) release();
+    }
+    std::unique_ptr<listener> listen(const std::string& address) override { return inner_->listen(address); }
+
+    void release() {
+        const std::lock_guard lock(mutex_);
+        is_over_ = true;
+        changed_.notify_all();
+    }
+    void await() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return is_waiting_; });
+    }
+
+private:
+    const std::unique_ptr<transport> inner_;
+    const int waits_in_;
+    const ability able_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    int connected_ = 0;
+    bool is_waiting_ = false, is_over_ = false;
+};
+
+class stopped_connecting : public library_test {
+protected:
+    std::unique_ptr<transport> tcp() {
+        return alice_.plugins().load(plugin_kind::transport, "tcp")->make_transport({});
+    }
+    // The first instance waits in a connect; those after it do not.
+    void wait_in(int connect, waiting_transport::ability able = waiting_transport::ability::aborts) {
+        waiting_ = std::make_shared<waiting_transport>(tcp(), connect, able);
+        made_plugins plugins{"tcp", nullptr, "9417", "hybrid", alice_.protection()};
+        plugins.make_link = [this]() -> std::shared_ptr<transport> {
+            if (++made_ == 1) return waiting_;
+            return tcp();
+        };
+        alice_ = alice_.with_plugins(std::move(plugins));
+    }
+
+    std::shared_ptr<waiting_transport> waiting_;
+    int made_ = 0;
+};
+
+TEST_F(stopped_connecting, by_a_token) {
+    start(keep());
+    wait_in(1);
+    std::stop_source stop;
+    send_options options;
+    options.stop = stop.get_token();
+    options.retry = 1'000'000;
+    auto sent = std::async(std::launch::async, [&] { return error_of([&] { send({message("x")}, options); }); });
+    waiting_->await();
+    stop.request_stop();
+    const auto why = sent.get();
+    EXPECT_EQ(why.code(), errc::cancelled);
+    EXPECT_STREQ(why.what(), "sending was stopped");
+}
+
+TEST_F(stopped_connecting, a_sending_can_be_used_again) {
+    start(keep());
+    wait_in(1);
+    sending_plan plan;
+    plan.add_message("x");
+    sending all(alice_, inbox_->address(), plan, {}, link_use::kept);
+    auto sent = std::async(std::launch::async, [&] { return error_of([&] { all.deliver(); }); });
+    waiting_->await();
+    all.stop([](sending::phase) {
+        ADD_FAILURE() << "it can be aborted";
+        return false;
+    });
+    EXPECT_EQ(sent.get().code(), errc::cancelled);
+    EXPECT_NO_THROW(all.deliver());
+    EXPECT_EQ(all.counts().delivered, 1u);
+    EXPECT_EQ(made_, 2);
+}
+
+TEST_F(stopped_connecting, is_left_to_the_caller_where_the_transport_cannot_be_aborted) {
+    start(keep());
+    wait_in(1, waiting_transport::ability::cannot_abort);
+    sending_plan plan;
+    plan.add_message("x");
+    sending all(alice_, inbox_->address(), plan, {}, link_use::once);
+    auto sent = std::async(std::launch::async, [&] { return all.deliver_all(); });
+    waiting_->await();
+    std::promise<sending::phase> left_to;
+    std::atomic<int> asked{0};
+    const auto otherwise = [&](sending::phase at) {
+        if (++asked == 1) left_to.set_value(at);
+        return false;
+    };
+    // After a while, and at each further call at once.
+    all.stop(otherwise);
+    EXPECT_EQ(left_to.get_future().get(), sending::phase::connecting);
+    all.stop(otherwise);
+    EXPECT_EQ(asked, 2);
+    waiting_->release();
+    const auto why = sent.get();
+    ASSERT_TRUE(why);
+    EXPECT_EQ(why->code(), errc::cancelled);
+}
+
+TEST_F(stopped_connecting, while_an_extra_connection_is_opened) {
+    start(keep());
+    wait_in(2);
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const unique_fd out(ends[0]), in(ends[1]);
+    std::stop_source stop;
+    send_options options;
+    options.stop = stop.get_token();
+    options.streams = 2;
+    auto sent = std::async(std::launch::async, [&] {
+        return error_of(
+            [&] { send({from("pipe", [&] { return std::make_unique<pipe_source>(out.get(), "pipe"); })}, options); });
+    });
+    ASSERT_EQ(::write(in.get(), "beginning", 9), 9);
+    waiting_->await();
+    stop.request_stop();
+    EXPECT_EQ(sent.get().code(), errc::cancelled);
+}
+
+TEST_F(stopped_connecting, while_the_peer_says_nothing) {
+    // The system accepts, and nobody reads.
+    const auto door = tcp()->listen("127.0.0.1:0");
+    std::promise<void> is_accepted;
+    auto accepted = std::async(std::launch::async, [&] {
+        auto link = door->accept();
+        is_accepted.set_value();
+        return link;
+    });
+    std::stop_source stop;
+    send_options options;
+    options.stop = stop.get_token();
+    options.timing.handshake_timeout = 1h;
+    auto sent = std::async(std::launch::async, [&] {
+        return error_of(
+            [&] { wherry::send(alice_, "tcp://" + std::string(door->address()), {message("x")}, options); });
+    });
+    is_accepted.get_future().wait();
+    stop.request_stop();
+    const auto why = sent.get();
+    EXPECT_EQ(why.code(), errc::cancelled);
+    EXPECT_STREQ(why.what(), "sending was stopped");
+}
+
+TEST_F(stopped_connecting, while_the_peer_does_not_answer) {
+    // Its queue is full, so that the system drops whatever else wants to connect.
+    const unique_fd silent(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+        filler(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in where{};
+    where.sin_family = AF_INET;
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof where;
+    auto* const raw = reinterpret_cast<sockaddr*>(&where);
+    ASSERT_EQ(::bind(silent.get(), raw, length), 0);
+    ASSERT_EQ(::listen(silent.get(), 0), 0);
+    ASSERT_EQ(::getsockname(silent.get(), raw, &length), 0);
+    ASSERT_EQ(::connect(filler.get(), raw, length), 0);
+
+    auto patient = options_at("alice");
+    patient.transport_options["tcp"] = {{"connect-timeout", "1h"}};
+    const endpoint alice(patient);
+    std::stop_source stop;
+    send_options options;
+    options.stop = stop.get_token();
+    class : public dial_observer {
+    public:
+        void connecting(const std::string&) override { begun.set_value(); }
+        std::promise<void> begun;
+    } meeting;
+    options.meeting = &meeting;
+    const auto address = "tcp://127.0.0.1:" + std::to_string(ntohs(where.sin_port));
+    auto sent = std::async(std::launch::async,
+                           [&] { return error_of([&] { wherry::send(alice, address, {message("x")}, options); }); });
+    meeting.begun.get_future().wait();
+    EXPECT_EQ(sent.wait_for(200ms), std::future_status::timeout);
     stop.request_stop();
     EXPECT_EQ(sent.get().code(), errc::cancelled);
 }

@@ -31,7 +31,9 @@ public:
 
 private:
     made_plugins watched(made_plugins plugins) const {
-        plugins.link = std::make_shared<timed_transport>(plugins.link, meter_);
+        plugins.make_link = [make = plugins.make_link, meter = meter_] {
+            return std::make_shared<timed_transport>(make(), meter);
+        };
         plugins.protection = std::make_shared<timed_cipher>(plugins.protection, meter_);
         return plugins;
     }
@@ -40,12 +42,18 @@ private:
     dialer receiver_dialer_;
 };
 
+// All senders share a transport, for they are stopped together.
+made_plugins with_one_transport(made_plugins plugins) {
+    plugins.make_link = [link = plugins.make_link()] { return link; };
+    return plugins;
+}
+
 class client {
 public:
     client(application& app, const effective_options& options, const client_options& how)
         : app_(app),
           how_(how),
-          plugins_(make_plugins(options)),
+          plugins_(with_one_transport(make_plugins(options))),
           destination_(destination_of(options)),
           here_(make_sender(app, options, plugins_)),
           sending_(send_options_of(options)),

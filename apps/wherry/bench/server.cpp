@@ -117,7 +117,7 @@ public:
 private:
     made_plugins watched_plugins() {
         auto watched = plugins_;
-        watched.link = std::make_shared<watched_transport>(plugins_.link, probe_);
+        watched.make_link = [this] { return std::make_shared<watched_transport>(plugins_.make_link(), probe_); };
         watched.protection = {std::shared_ptr<void>(), &probe_.watched_cipher()};  // the probe's
         return watched;
     }

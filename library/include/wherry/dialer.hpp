@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "wherry/endpoint.hpp"
+#include "wherry/mutex.hpp"
 #include "wherry/secure_channel.hpp"
 #include "wherry/transfer.hpp"
 #include "wherry/trust.hpp"
@@ -32,7 +33,7 @@ public:
 };
 
 // Reaches one receiver, as often as it takes, and recognises it by its key.
-// Used by one thread at a time, except for dial() and open().
+// Used by one thread at a time, except for dial(), open(), abort() and is_asking().
 class dialer final : public stream_opener {
 public:
     // `observer` outlives it. Throws error as endpoint::find_route() and endpoint::protection() do, and bad_input for a
@@ -44,9 +45,16 @@ public:
     // transport::connect() and secure_channel::open() throw.
     std::unique_ptr<secure_channel> connect();
 
-    // Open extra connections to the same receiver, whose key is known by then. From any thread.
-    std::shared_ptr<connection> dial() override { return route_.link->connect(route_.address); }
+    // Open extra connections to the same receiver, whose key is known by then.
+    std::shared_ptr<connection> dial() override { return link()->connect(route_.address); }
     std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link) override;
+
+    // Makes connect() and dial() fail soon, now and later, if the transport can be aborted. An open() goes on.
+    void abort() noexcept;
+    // After abort(): connect() and dial() can be used again, over another instance of the transport. Throws error.
+    void renew();
+    // Returns true while connect() asks the observer about a receiver that was never met, which abort() does not end.
+    bool is_asking() const;
 
     // "tcp://host:9417", as known_hosts has it.
     const std::string& destination() const noexcept { return route_.canonical; }
@@ -56,6 +64,13 @@ private:
     std::unique_ptr<secure_channel> meet(receiver_check& check);
     std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link, receiver_check& check) const;
     [[noreturn]] void fail_changed(const receiver_check& check);
+    std::shared_ptr<transport> link() const;
+    // What connect() is at, beside dial(): the handshake over a connection, or a question.
+    struct step {
+        std::shared_ptr<connection> opening;
+        bool is_asking = false;
+    };
+    class step_scope;
 
     const endpoint here_;
     const endpoint::route route_;
@@ -63,6 +78,11 @@ private:
     const channel_options timing_;
     const first_contact policy_;
     dial_observer& observer_;
+
+    mutable mutex mutex_;
+    std::shared_ptr<transport> link_ WHERRY_GUARDED_BY(mutex_);
+    step step_ WHERRY_GUARDED_BY(mutex_);
+    bool is_aborted_ WHERRY_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace wherry

@@ -43,7 +43,9 @@ struct endpoint_options {
 // measured.
 struct made_plugins {
     std::string transport_name;  // "tcp": the scheme of every destination
-    std::shared_ptr<transport> link;
+    // Makes the transport of a sending or a receiver. A sending that is stopped while it connects aborts that for the
+    // whole transport, so only those that are stopped together may share one.
+    std::function<std::shared_ptr<transport>()> make_link;
     std::optional<std::string> default_port;  // completes an address without a port, where the transport has ports
     std::string cipher_name;                  // "hybrid"
     std::shared_ptr<cipher> protection;       // null: only for receivers of raw peers

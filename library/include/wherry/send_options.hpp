@@ -92,8 +92,8 @@ struct send_options {
     send_observer* observer = nullptr;
     // Told of each connection, and asked about a receiver whose key is not known. May be null; else as the other.
     dial_observer* meeting = nullptr;
-    // Ends it: what is not delivered yet is cancelled in order, or, where that takes long, by cutting the link. While
-    // it is still being connected, when that has ended or failed.
+    // Ends it: connecting at once, if the transport can be aborted; what is not delivered yet is cancelled in order,
+    // or, where that takes long, by cutting the link.
     std::stop_token stop;
     // Called before a stop cuts a link, because a plugin may hang in that; from any thread, must not throw.
     std::function<void()> before_cut;

@@ -67,14 +67,16 @@ public:
     // What it is at.
     enum class phase {
         idle,          // none of the following
-        connecting,    // until the handshake is done; only its own timeouts end that
+        connecting,    // until the handshake is done
         transferring,  // a connection is in use
         waiting,       // before another attempt
     };
-    // Ends what the connection is used for at the moment: cancels it in order, and cuts the link where that takes
-    // longer than 3 s. A second call cuts the link at once. deliver() makes no further attempt then. Calls `otherwise`
-    // where no connection is in use, or two calls have not ended it; no use of a connection begins meanwhile. Where
-    // that returns true, the wait for another attempt ends, also one that begins later in the same deliver().
+    // Ends what is under way. Connecting is aborted at once. What a connection is used for is cancelled in order, and
+    // the link is cut where that takes longer than 3 s; a second call cuts it at once. deliver() makes no further
+    // attempt then. Calls `otherwise` where nothing is under way, where connecting has not ended 3 s later or at a
+    // second call, as with a transport that cannot be aborted, and where two calls have not ended the use of a
+    // connection; nothing else begins meanwhile. Where that returns true, the wait for another attempt ends, also one
+    // that begins later in the same deliver().
     void stop(const std::function<bool(phase)>& otherwise);
 
 private:
