@@ -161,7 +161,7 @@ void file_delivery::confirm_existing(int existing, response& answer) {
     discard();
 }
 
-bool file_delivery::is_noted() const noexcept { return store_.journal && store_.journal->wants(what_); }
+bool file_delivery::is_noted() const noexcept { return store_.journal && store_.journal->wants(what_, fingerprint_); }
 
 journal_entry file_delivery::entry_of(const file_mark& file) const {
     return make_entry(what_, fingerprint_, joined(components_), file);

@@ -126,7 +126,9 @@ journal::~journal() {
     }
 }
 
-bool journal::wants(const offer& what) const noexcept {
+bool journal::wants(const offer& what, const std::string& fingerprint) const noexcept {
+    // A record that the reader refuses would hide all behind it.
+    if (fingerprint.size() > most_fingerprint_bytes) return false;
     const bool is_known_by_path = what.kind == item_kind::file && what.size && what.mtime;
     return what.id || (is_known_by_path && name_lifetime_.count() > 0);
 }
@@ -332,8 +334,13 @@ void journal::add_placed(const journal_entry& entry, std::uint32_t number) noexc
         put(pending_, placed_mark{reference, number});
         remember(std::make_shared<known_entry>(known_entry{entry, reference, number, false}));
         if (pending_.size() < most_pending_bytes) return;
-        std::vector<entry_reference> none;
-        write_pending_and({}, none);
+        try {
+            std::vector<entry_reference> none;
+            write_pending_and({}, none);
+        } catch (const error&) {
+            pending_.clear();  // memory is not the place for what the disk does not take
+            throw;
+        }
     } catch (const std::exception& e) {
         warn_(fmt::format("a file that is stored already may be sent again: {}", e.what()));
     }

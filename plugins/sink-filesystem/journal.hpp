@@ -40,8 +40,8 @@ public:
     // Writes what the next append() would have written. Removes a journal that has nothing to remember.
     ~journal();
 
-    // Whether an entry for such an offer can ever be asked for.
-    bool wants(const offer& what) const noexcept;
+    // Whether an entry for such an offer of that key can be written, and ever be asked for.
+    bool wants(const offer& what, const std::string& fingerprint) const noexcept;
 
     // Writes entries of files that are durable and have no name yet. Durable itself at return, if one has an id.
     // Returns their references, or nothing if that failed, which is logged: no delivery fails for want of a journal.

@@ -14,7 +14,6 @@ namespace {
 constexpr std::string_view magic = "wherryJ\n";
 constexpr std::uint32_t format = 1;
 constexpr std::size_t record_header_bytes = 12;
-constexpr std::size_t most_fingerprint_bytes = 1024;
 constexpr std::size_t most_path_bytes = 8192;
 constexpr std::size_t most_body_bytes = 16'384;
 

@@ -41,6 +41,7 @@ struct placed_mark {
 };
 
 inline constexpr std::size_t journal_header_bytes = 12;
+inline constexpr std::size_t most_fingerprint_bytes = 1024;
 
 std::vector<std::byte> journal_header();
 // Throws error(errc::unsupported) for a format that is newer than this program, errc::io for a file of another kind.

@@ -538,6 +538,28 @@ TEST_F(filesystem_journal, that_cannot_be_written_fails_no_delivery) {
     EXPECT_THAT(warnings.back(), HasSubstr("may be stored twice"));
 }
 
+TEST_F(filesystem_journal, a_key_that_fits_no_record_hides_nothing) {
+    {
+        sink into(chosen);
+        EXPECT_EQ(deliver(into, piped("a", id(1)), "1", key(std::string(2000, 'x'))), "stored as a");
+        deliver(into, piped("b", id(2)), "2");
+    }
+    sink into(chosen);
+    EXPECT_EQ(deliver_again(into, piped("b", id(2)), "2"), "before: stored as b");
+}
+
+TEST_F(filesystem_journal, a_name_of_any_length_fits_a_record) {
+    std::string name;
+    while (name.size() < 3900) name += std::string(99, 'x') + '/';
+    name += 'a';
+    {
+        sink into(chosen);
+        EXPECT_EQ(deliver(into, piped(name, id(1)), "1"), "stored as " + name);
+    }
+    sink into(chosen);
+    EXPECT_EQ(deliver_again(into, piped(name, id(1)), "1"), "before: stored as " + name);
+}
+
 TEST_F(filesystem_journal, that_was_removed_by_hand_begins_anew) {
     sink into(chosen);
     deliver(into, piped("a", id(1)), "1");
