@@ -241,6 +241,8 @@ void incoming_transfers::await_descriptors() {
 accept_frame incoming_transfers::propose_offset(transfer& item) {
     accept_frame proposal{item.have, std::nullopt};
     if (item.have > 0) {
+        // What was answered before shall not wait for the reading, which may take long.
+        writer_.transmit(answers_);
         content_digest prefix;
         std::vector<std::byte> piece(read_back_bytes);
         for (std::uint64_t position = 0; position < item.have;) {
@@ -276,9 +278,12 @@ void incoming_transfers::on_confirmation(const frame& got) {
 
 // The source has changed since: what is there is worthless.
 void incoming_transfers::start_over(transfer& item) {
-    item.delivery->drop();
-    begin(item);
-    if (item.have != 0) throw error(errc::internal, "the sink kept what it was told to drop");
+    // A sink may have a whole file, and a part of another attempt besides.
+    for (int tries = 0; tries == 0 || item.have != 0; ++tries) {
+        if (tries == 3) throw error(errc::internal, "the sink kept what it was told to drop");
+        item.delivery->drop();
+        begin(item);
+    }
     if (item.digest) item.digest.emplace();
 }
 

@@ -214,7 +214,8 @@ void result_book::settle(std::size_t item, transfer_id id, const offer& what, co
     // An earlier attempt may have delivered it, although this one found no room.
     const bool was_uncertain = before != held_.end() && before->second.result.is_uncertain;
     auto& held = held_[item] = {id, what, result};
-    if (is_full) held.result.is_uncertain = was_uncertain;
+    // What an earlier attempt may have delivered stays so through attempts that end otherwise.
+    held.result.is_uncertain = (is_cut && result.is_uncertain) || was_uncertain;
 }
 
 void result_book::fail(std::size_t item, const error& why, failure_scope scope) {

@@ -121,14 +121,25 @@ void file_delivery::check_complete() const {
         throw error(errc::protocol, fmt::format("{}: only {} of {} bytes came", attempt_, position_, *what_.size));
 }
 
-unique_fd file_delivery::open_equal() const {
-    if (!what_.mtime || what_.kind == item_kind::message) return {};
-    auto existing = store_.tree.open_file(components_);
-    if (!existing.is_open()) return {};
-    const auto mark = mark_of(existing.get());
-    if (!mark || mark->size != position_ || mark->modified != *what_.mtime) return {};
-    if (!has_content_of(existing.get())) return {};
-    return existing;
+std::optional<file_delivery::existing_file> file_delivery::find_equal() const {
+    if (!what_.mtime || what_.kind == item_kind::message) return std::nullopt;
+    if (auto found = find_equal_at(components_, 0)) return found;
+    if (!store_.journal) return std::nullopt;
+    // Where this key's file of that name was stored, if the name was taken then.
+    const auto stored = store_.journal->find_file(what_, fingerprint_);
+    if (!stored || stored->number == 0) return std::nullopt;
+    return find_equal_at(stored->components, stored->number);
+}
+
+std::optional<file_delivery::existing_file> file_delivery::find_equal_at(const std::vector<std::string>& components,
+                                                                         std::uint32_t number) const {
+    existing_file found{components, number, store_.tree.open_file(components), {}};
+    if (!found.fd.is_open()) return std::nullopt;
+    const auto mark = mark_of(found.fd.get());
+    if (!mark || mark->size != position_ || mark->modified != *what_.mtime || !has_content_of(found.fd.get()))
+        return std::nullopt;
+    found.mark = *mark;
+    return found;
 }
 
 bool file_delivery::has_content_of(int existing) const {
@@ -141,27 +152,35 @@ bool file_delivery::has_content_of(int existing) const {
             return uninterrupted([&] { return ::pread(file, piece.data(), wanted, static_cast<off_t>(position)); });
         };
         const auto got = read(partial_.fd.get(), ours);
-        if (got <= 0 || read(existing, theirs) != got || std::memcmp(ours.data(), theirs.data(), got) != 0)
+        // What came cannot be read, and must not be stored as if it could.
+        if (got < 0) store_.tree.fail(attempt_, errno);
+        if (got == 0) throw error(errc::io, fmt::format("{}: what came has become shorter", attempt_));
+        if (read(existing, theirs) != got ||
+            std::memcmp(ours.data(), theirs.data(), static_cast<std::size_t>(got)) != 0)
             return false;
         position += static_cast<std::uint64_t>(got);
     }
     return true;
 }
 
-void file_delivery::confirm_existing(int existing, response& answer) {
-    const auto folder = store_.tree.open_folder(parents_of(components_), folder_tree::missing::tell);
-    // It was moved away in this moment.
-    if (!folder.is_open()) throw error(errc::io, fmt::format("{}: its folder was moved; send it again", attempt_));
-    store_.tree.sync(existing, attempt_);
+bool file_delivery::confirm_existing(const existing_file& existing, response& answer) {
+    const auto folder = when_descriptors_are_free(
+        [&] { return store_.tree.open_folder(parents_of(existing.components), folder_tree::missing::tell); });
+    if (!folder.is_open()) return false;
+    store_.tree.sync(existing.fd.get(), attempt_);
     store_.tree.sync(folder.get(), attempt_);
-    answer.append(fmt::format("stored as {}", joined(components_)));
+    // The comparison may have taken long.
+    if (mark_of(folder.get(), existing.components.back()) != existing.mark) return false;
+    answer.append(fmt::format("stored as {}", joined(existing.components)));
     answer.set_outcome(already_there);
-    const auto mark = mark_of(existing);
-    if (mark && is_noted()) store_.journal->add_placed(entry_of(*mark), 0);
+    if (is_noted()) store_.journal->add_placed(entry_of(existing.mark), existing.number);
     discard();
+    return true;
 }
 
-bool file_delivery::is_noted() const noexcept { return store_.journal && store_.journal->wants(what_, fingerprint_); }
+bool file_delivery::is_noted() const noexcept {
+    return store_.journal && store_.journal->is_worth_noting(what_, fingerprint_);
+}
 
 journal_entry file_delivery::entry_of(const file_mark& file) const {
     return make_entry(what_, fingerprint_, joined(components_), file);

@@ -53,12 +53,20 @@ private:
     // ---- The steps of finish() ----
 
     void check_complete() const;
-    // Opens the file that stands there under the wanted name, if it has the offer's time and the same content. Not open
-    // otherwise. Throws error(errc::cancelled) if the program ends.
-    unique_fd open_equal() const;
+    struct existing_file {
+        std::vector<std::string> components;
+        std::uint32_t number;  // that makes the name of the wanted one
+        unique_fd fd;
+        file_mark mark;
+    };
+    // Finds the file that has the offer's time and the content that came: under the wanted name, or where the journal
+    // says that this key's was stored. Throws error: cancelled if the program ends; io if what came cannot be read.
+    std::optional<existing_file> find_equal() const;
+    std::optional<existing_file> find_equal_at(const std::vector<std::string>& components, std::uint32_t number) const;
     bool has_content_of(int existing) const;
-    // Answers that this file is already there, once that is durable, and drops the one that came.
-    void confirm_existing(int existing, response& answer);
+    // Answers that this file is already there, once it is durable, and drops the one that came. Returns false if it
+    // stands there no more, or was changed.
+    bool confirm_existing(const existing_file& existing, response& answer);
     // Whether the journal remembers this delivery.
     bool is_noted() const noexcept;
     journal_entry entry_of(const file_mark& file) const;

@@ -38,8 +38,7 @@ void file_group::each(Step&& step) noexcept {
     }
 }
 
-// Returns what `open` returns, which waits for descriptors. A group waits once: not each of its files, one after the
-// other, where nobody gives any back.
+// Calls `open`, which itself waits for descriptors. Once that was in vain, later calls of this group fail at once.
 template <class Open>
 auto file_group::waiting_once(Open&& open) {
     if (lack_) throw error(*lack_);
@@ -69,16 +68,21 @@ void file_group::finish() noexcept {
 
 void file_group::answer_what_is_there() noexcept {
     each([&](file_delivery& file, std::size_t i) {
-        unique_fd existing;
+        if (!file.what_.mtime) return;
         try {
-            existing = waiting_once([&] { return file.open_equal(); });
+            // Waits for descriptors, as every step of a delivery that has come whole.
+            std::optional<file_delivery::existing_file> existing;
+            waiting_once([&] {
+                when_descriptors_are_free([&]() -> unique_fd {
+                    existing = file.find_equal();
+                    return {};
+                });
+                files_[i].is_answered = existing && file.confirm_existing(*existing, *all_[i].answer);
+            });
         } catch (const error& e) {
             if (e.code() == errc::cancelled) file.keep_if_possible();
             throw;
         }
-        if (!existing.is_open()) return;
-        file.confirm_existing(existing.get(), *all_[i].answer);
-        files_[i].is_answered = true;
     });
 }
 
@@ -152,6 +156,19 @@ void file_group::end_placing() noexcept {
                 static_cast<file_delivery&>(*all_[i].of).taken_back(files_[i].folder->fd.get(), *all_[i].failure);
     for (auto& file : files_) file.folder = nullptr;
     folders_.clear();
+    tell_journal();
+}
+
+// An entry of a delivery that failed must not count, whatever is found later.
+void file_group::tell_journal() noexcept {
+    journal* told = nullptr;
+    for (auto& one : all_) {
+        auto& file = static_cast<file_delivery&>(*one.of);
+        if (!file.entry_) continue;
+        told = &*file.store_.journal;
+        if (one.failure) told->withdraw(*std::exchange(file.entry_, std::nullopt));
+    }
+    if (told != nullptr) told->write_marks();
 }
 
 }  // namespace wherry::filesystem

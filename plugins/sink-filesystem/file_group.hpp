@@ -44,6 +44,7 @@ private:
     void place(file_delivery& file, std::size_t index);
     unique_fd open_next(const file_delivery& file);
     void end_placing() noexcept;
+    void tell_journal() noexcept;
 
     const std::span<ending> all_;
     std::vector<file_state> files_;  // as all_

@@ -22,11 +22,12 @@ namespace {
 constexpr const char* journal_name = "journal";
 constexpr const char* new_journal_name = "journal-new";
 constexpr mode_t own_mode = 0600;
-// The files that are remembered by their names, of all keys together; some 30 MiB.
-constexpr std::size_t most_paths = 65'536;
-// A journal is written anew when it has doubled, but not a small one.
+// What the files that are remembered by their names may take in the journal, all keys together: some 60,000 files with
+// names of 50 bytes. Memory holds about twice as much.
+constexpr std::size_t most_path_bytes = std::size_t{16} << 20;
+// A journal is written anew when half of it is outdated, but not a small one.
 constexpr std::uint64_t least_to_rewrite = std::uint64_t{1} << 20;
-// So much may wait for the next append.
+// So much may wait for the next write.
 constexpr std::size_t most_pending_bytes = std::size_t{64} << 10;
 
 std::int64_t seconds_now() {
@@ -87,10 +88,13 @@ journal_entry make_entry(const offer& what, const std::string& fingerprint, std:
     };
 }
 
-// Keeps other receivers from writing.
+// Keeps other receivers from writing, or from doing so in the middle of a reading.
 class journal::write_lock {
 public:
-    explicit write_lock(std::shared_ptr<const unique_fd> file) noexcept : file_(std::move(file)) {}
+    // Throws error.
+    write_lock(std::shared_ptr<const unique_fd> file, int how, const folder_tree& tree) : file_(std::move(file)) {
+        if (uninterrupted([&] { return ::flock(file_->get(), how); }) != 0) tree.fail("cannot lock the journal", errno);
+    }
     write_lock(const write_lock&) = delete;
     write_lock& operator=(const write_lock&) = delete;
     ~write_lock() { ::flock(file_->get(), LOCK_UN); }
@@ -109,12 +113,10 @@ journal::journal(const folder_tree& tree, partial_area& area, std::chrono::milli
         throw error(e.code(), fmt::format("the journal {}/{}: {}", partial_area_name, journal_name, e.what()),
                     e.system_error());
     }
-    rewrite_at_ = std::max(least_to_rewrite, 2 * read_);
+    const auto all = tidy();
+    rewrite_at_ = std::max(least_to_rewrite, 2 * bytes_of(all));
     // Now, before people move what a killed receiver has stored.
-    std::vector<known> undecided;
-    for (const auto& [reference, entry] : unplaced_)
-        if (auto one = entry.lock()) undecided.push_back(std::move(one));
-    for (const auto& one : undecided) is_stored(*one);
+    for (const auto& entry : all) is_stored(*entry);
 }
 
 journal::~journal() {
@@ -126,8 +128,8 @@ journal::~journal() {
     }
 }
 
-bool journal::wants(const offer& what, const std::string& fingerprint) const noexcept {
-    // A record that the reader refuses would hide all behind it.
+bool journal::is_worth_noting(const offer& what, const std::string& fingerprint) const noexcept {
+    // Its record would be refused by the reader.
     if (fingerprint.size() > most_fingerprint_bytes) return false;
     const bool is_known_by_path = what.kind == item_kind::file && what.size && what.mtime;
     return what.id || (is_known_by_path && name_lifetime_.count() > 0);
@@ -144,10 +146,11 @@ std::optional<journal::stored_file> journal::find_delivery(const offer& what, co
         if (peer == peers_.end()) return std::nullopt;
         const auto found = peer->second.by_id.find(*what.id);
         if (found == peer->second.by_id.end()) return std::nullopt;
-        auto& one = *found->second;
-        if (is_outdated(one.entry, clocks::result_lifetime) || !is_of_offer(one.entry, what) || !is_stored(one))
+        auto& entry = *found->second;
+        if (is_outdated(entry.content, clocks::result_lifetime) || !is_of_offer(entry.content, what) ||
+            !is_stored(entry))
             return std::nullopt;
-        return place_of(one);
+        return place_of(entry);
     } catch (const std::exception& e) {
         warn_(fmt::format("the journal cannot be read, so a delivery may be stored twice: {}", e.what()));
         return std::nullopt;
@@ -163,10 +166,10 @@ std::optional<journal::stored_file> journal::find_file(const offer& what, const 
         if (peer == peers_.end()) return std::nullopt;
         const auto found = peer->second.by_path.find(what.name);
         if (found == peer->second.by_path.end()) return std::nullopt;
-        auto& one = *found->second;
-        if (is_outdated(one.entry, name_lifetime_) || !is_of_offer(one.entry, what) || !is_stored(one))
+        auto& entry = *found->second;
+        if (is_outdated(entry.content, name_lifetime_) || !is_of_offer(entry.content, what) || !is_stored(entry))
             return std::nullopt;
-        return place_of(one);
+        return place_of(entry);
     } catch (const std::exception& e) {
         warn_(fmt::format("the journal cannot be read, so a file may be sent again: {}", e.what()));
         return std::nullopt;
@@ -176,117 +179,154 @@ std::optional<journal::stored_file> journal::find_file(const offer& what, const 
 void journal::forget_file(const std::string& path, const std::string& fingerprint) noexcept {
     const mutex_lock lock(mutex_);
     const auto peer = peers_.find(fingerprint);
-    if (peer != peers_.end()) path_count_ -= peer->second.by_path.erase(path);
+    if (peer != peers_.end()) forget_path(peer->second, path);
 }
 
-// A file of an earlier receiver, or of another that runs, is looked for; one of this process is told of.
-bool journal::is_stored(known_entry& one) {
-    if (one.number) return true;
-    if (one.is_in_flight) return false;
-    one.number = find_number(one.entry);
-    if (!one.number) return false;
-    put(pending_, placed_mark{one.reference, *one.number});
-    unplaced_.erase(one.reference);
+bool journal::is_stored(known_entry& entry) {
+    if (entry.number) return true;
+    entry.number = find_number(entry.content);
+    if (!entry.number) return false;
+    put(pending_, placed_mark{entry.reference, *entry.number});
+    unplaced_.erase(entry.reference);
     return true;
 }
 
-// Returns the number under which the entry's file stands, which is durable then.
+// Returns the number under which the entry's file stands, which is durable then. None in doubt: stored twice is better
+// than answered wrongly.
 std::optional<std::uint32_t> journal::find_number(const journal_entry& entry) const {
     try {
         const auto components = split(entry.path);
         const auto& wanted = components.back();
         const auto folder = tree_.open_folder(parents_of(components), folder_tree::missing::tell);
         if (!folder.is_open()) return std::nullopt;
-        // The receiver may have been killed between the renaming and this.
-        tree_.sync(folder.get(), {});
         const auto is_there = [&](int parent, const std::string& name) {
             const auto found = mark_of(parent, name);
-            return found && is_same_file(*found, entry.file);
+            if (!found || !is_same_file(*found, entry.file)) return false;
+            const unique_fd file(uninterrupted([&] {
+                return ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+            }));
+            const auto opened = mark_of(file.get());
+            // A delivery holds the lock of its file until that is confirmed, or taken back.
+            return file.is_open() && opened && is_same_file(*opened, entry.file) &&
+                   ::flock(file.get(), LOCK_SH | LOCK_NB) == 0;
         };
-        if (is_there(folder.get(), wanted)) return 0;
         std::optional<std::uint32_t> number;
-        for_each_entry(folder.get(), ".", [&](int parent, const std::string& name) {
-            if (number) return;
-            const auto candidate = number_in(name, wanted);
-            if (candidate && is_there(parent, name)) number = candidate;
-        });
-        return number;
+        if (is_there(folder.get(), wanted)) number = 0;
+        if (!number)
+            for_each_entry(folder.get(), ".", [&](int parent, const std::string& name) {
+                if (number) return;
+                const auto candidate = number_in(name, wanted);
+                if (candidate && is_there(parent, name)) number = candidate;
+            });
+        if (!number) return std::nullopt;
+        // The receiver may have been killed between the renaming and this.
+        tree_.sync(folder.get(), {});
+        return is_there(folder.get(), with_number(wanted, *number)) ? number : std::nullopt;
     } catch (const error&) {
-        // Stored twice is better than answered wrongly.
         return std::nullopt;
     }
 }
 
-journal::stored_file journal::place_of(const known_entry& one) {
-    stored_file place{split(one.entry.path), *one.number, one.entry.file};
-    place.components.back() = with_number(place.components.back(), *one.number);
+journal::stored_file journal::place_of(const known_entry& entry) {
+    stored_file place{split(entry.content.path), *entry.number, entry.content.file};
+    place.components.back() = with_number(place.components.back(), *entry.number);
     return place;
 }
 
-void journal::remember(known one) {
-    const auto& entry = one->entry;
-    auto& peer = peers_[entry.fingerprint];
-    if (!one->number) unplaced_[one->reference] = one;
-    if (entry.id && !is_outdated(entry, clocks::result_lifetime)) {
-        if (peer.by_id.insert_or_assign(*entry.id, one).second) peer.ids.push_back(*entry.id);
+void journal::remember(const entry_pointer& entry) {
+    const auto& content = entry->content;
+    auto& peer = peers_[content.fingerprint];
+    if (!entry->number) unplaced_[entry->reference] = entry;
+    if (content.id && !is_outdated(content, clocks::result_lifetime)) {
+        if (peer.by_id.insert_or_assign(*content.id, entry).second) peer.ids.push_back(*content.id);
         if (peer.ids.size() > limits::max_remembered_results) {
             peer.by_id.erase(peer.ids.front());
             peer.ids.pop_front();
         }
     }
-    if (!is_known_by_path(entry) || is_outdated(entry, name_lifetime_)) return;
-    if (peer.by_path.insert_or_assign(entry.path, one).second) ++path_count_;
+    if (!is_known_by_path(content) || is_outdated(content, name_lifetime_)) return;
+    forget_path(peer, content.path);
+    peer.by_path.emplace(content.path, entry);
+    path_bytes_ += record_bytes(content);
     bound_paths();
+}
+
+void journal::forget_path(known_peer& peer, std::string_view path) {
+    const auto found = peer.by_path.find(path);
+    if (found == peer.by_path.end()) return;
+    path_bytes_ -= record_bytes(found->second->content);
+    peer.by_path.erase(found);
 }
 
 void journal::apply(const placed_mark& mark) {
     const auto found = unplaced_.find(mark.entry);
     if (found == unplaced_.end()) return;
-    if (const auto one = found->second.lock()) {
-        one->number = mark.number;
-        one->is_in_flight = false;
-    }
+    const auto entry = found->second.lock();
     unplaced_.erase(found);
+    if (!entry) return;
+    if (mark.number != placed_mark::withdrawn) {
+        entry->number = mark.number;
+        return;
+    }
+    auto& peer = peers_[entry->content.fingerprint];
+    const auto path = peer.by_path.find(entry->content.path);
+    if (path != peer.by_path.end() && path->second == entry) forget_path(peer, entry->content.path);
+    if (!entry->content.id) return;
+    const auto id = peer.by_id.find(*entry->content.id);
+    if (id != peer.by_id.end() && id->second == entry) peer.by_id.erase(id);
 }
 
-// Forgets the oldest quarter of the files that are known by their names, if there are too many.
+std::size_t journal::read(const_bytes records) {
+    return read_records(
+        records,
+        [this](journal_entry content, entry_reference reference) WHERRY_REQUIRES(mutex_) {
+            remember(std::make_shared<known_entry>(known_entry{std::move(content), reference, std::nullopt}));
+        },
+        [this](const placed_mark& mark) WHERRY_REQUIRES(mutex_) { apply(mark); });
+}
+
+// Forgets the oldest quarter of the files that are known by their names, as long as they take too much.
 void journal::bound_paths() {
-    if (path_count_ <= most_paths) return;
-    std::vector<std::int64_t> ages;
-    ages.reserve(path_count_);
-    for (const auto& [fingerprint, peer] : peers_)
-        for (const auto& [path, one] : peer.by_path) ages.push_back(one->entry.written);
-    const auto limit = ages.begin() + static_cast<std::ptrdiff_t>(ages.size() / 4);
-    std::nth_element(ages.begin(), limit, ages.end());
-    auto surplus = ages.size() / 4;
-    for (auto& [fingerprint, peer] : peers_)
-        surplus -= std::erase_if(peer.by_path, [&, left = surplus](const auto& entry) mutable {
-            if (left == 0 || entry.second->entry.written > *limit) return false;
-            --left;
-            return true;
-        });
-    path_count_ = ages.size() - (ages.size() / 4 - surplus);
+    while (path_bytes_ > most_path_bytes) {
+        std::vector<entry_pointer> all;
+        for (const auto& [fingerprint, peer] : peers_)
+            for (const auto& [path, entry] : peer.by_path) all.push_back(entry);
+        const auto quarter = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 4 + 1);
+        std::nth_element(all.begin(), quarter - 1, all.end(), is_older);
+        for (auto entry = all.begin(); entry != quarter; ++entry)
+            forget_path(peers_[(*entry)->content.fingerprint], (*entry)->content.path);
+    }
 }
 
-std::vector<journal::known> journal::tidy() {
-    std::set<known> all;
-    path_count_ = 0;
+std::vector<journal::entry_pointer> journal::tidy() {
+    std::set<entry_pointer> all;
+    path_bytes_ = 0;
     for (auto peer = peers_.begin(); peer != peers_.end();) {
         auto& [by_id, ids, by_path] = peer->second;
-        std::erase_if(by_id,
-                      [](const auto& entry) { return is_outdated(entry.second->entry, clocks::result_lifetime); });
+        std::erase_if(by_id, [](const auto& one) { return is_outdated(one.second->content, clocks::result_lifetime); });
         std::erase_if(ids, [&](const auto& id) { return !by_id.contains(id); });
-        std::erase_if(by_path, [&](const auto& entry) { return is_outdated(entry.second->entry, name_lifetime_); });
-        for (const auto& [id, one] : by_id) all.insert(one);
-        for (const auto& [path, one] : by_path) all.insert(one);
-        path_count_ += by_path.size();
+        std::erase_if(by_path, [&](const auto& one) { return is_outdated(one.second->content, name_lifetime_); });
+        for (const auto& [id, entry] : by_id) all.insert(entry);
+        for (const auto& [path, entry] : by_path) {
+            all.insert(entry);
+            path_bytes_ += record_bytes(entry->content);
+        }
         peer = by_id.empty() && by_path.empty() ? peers_.erase(peer) : std::next(peer);
     }
-    std::erase_if(unplaced_, [](const auto& entry) { return entry.second.expired(); });
-    std::vector<known> sorted(all.begin(), all.end());
-    std::stable_sort(sorted.begin(), sorted.end(),
-                     [](const known& one, const known& other) { return one->entry.written < other->entry.written; });
+    std::erase_if(unplaced_, [](const auto& one) { return one.second.expired(); });
+    std::vector<entry_pointer> sorted(all.begin(), all.end());
+    std::stable_sort(sorted.begin(), sorted.end(), is_older);
     return sorted;
+}
+
+bool journal::is_older(const entry_pointer& one, const entry_pointer& other) noexcept {
+    return one->content.written < other->content.written;
+}
+
+std::uint64_t journal::bytes_of(std::span<const entry_pointer> entries) noexcept {
+    std::uint64_t bytes = journal_header_bytes;
+    for (const auto& entry : entries) bytes += record_bytes(entry->content);
+    return bytes;
 }
 
 // ---- What is written ----
@@ -305,7 +345,12 @@ std::vector<entry_reference> journal::append(std::span<const journal_entry> entr
         }
         // A lost entry of a delivery that nobody can ask for costs no more than sending it again.
         if (std::ranges::none_of(entries, [](const auto& entry) { return entry.id.has_value(); })) return references;
-        if (uninterrupted([&] { return ::fdatasync(file->get()); }) != 0) tree_.fail("cannot sync the journal", errno);
+        if (uninterrupted([&] { return ::fdatasync(file->get()); }) != 0) {
+            const int code = errno;
+            const mutex_lock lock(mutex_);
+            rewrite_at_ = 0;  // what was written may have a hole
+            tree_.fail("cannot sync the journal", code);
+        }
         if (is_name_durable) return references;
         tree_.sync(folder->get(), "cannot sync the journal");
         tree_.sync(tree_.root(), "cannot sync the journal");
@@ -327,12 +372,24 @@ void journal::mark_placed(entry_reference entry, std::uint32_t number) noexcept 
     }
 }
 
+void journal::withdraw(entry_reference entry) noexcept { mark_placed(entry, placed_mark::withdrawn); }
+
+void journal::write_marks() noexcept {
+    try {
+        const mutex_lock lock(mutex_);
+        std::vector<entry_reference> none;
+        if (!pending_.empty()) write_pending_and({}, none);
+    } catch (const std::exception& e) {
+        warn_(fmt::format("if this receiver is killed, what it stored may be stored twice: {}", e.what()));
+    }
+}
+
 void journal::add_placed(const journal_entry& entry, std::uint32_t number) noexcept {
     try {
         const mutex_lock lock(mutex_);
         const auto reference = put(pending_, entry);
         put(pending_, placed_mark{reference, number});
-        remember(std::make_shared<known_entry>(known_entry{entry, reference, number, false}));
+        remember(std::make_shared<known_entry>(known_entry{entry, reference, number}));
         if (pending_.size() < most_pending_bytes) return;
         try {
             std::vector<entry_reference> none;
@@ -346,33 +403,39 @@ void journal::add_placed(const journal_entry& entry, std::uint32_t number) noexc
     }
 }
 
-// Takes the lock of the file that has the journal's name by then.
-std::shared_ptr<const unique_fd> journal::lock_file() {
+// Takes the lock of the file that has the journal's name by then, and reads what others have written.
+std::unique_ptr<journal::write_lock> journal::lock_file() {
     for (;;) {
         if (!file_ && !open(O_CREAT)) tree_.fail("cannot write the journal", errno);
-        const auto locked = file_;
-        if (uninterrupted([&] { return ::flock(locked->get(), LOCK_EX); }) != 0)
-            tree_.fail("cannot lock the journal", errno);
-        refresh();
-        if (file_ == locked) return locked;
+        auto lock = std::make_unique<write_lock>(file_, LOCK_EX, tree_);
+        struct stat now {};
+        if (::fstat(file_->get(), &now) != 0) tree_.fail("cannot look at the journal", errno);
+        if (now.st_nlink == 0) {
+            forget_all();
+            continue;
+        }
+        read_new_records();
+        return lock;
     }
 }
 
 void journal::write_pending_and(std::span<const journal_entry> entries, std::vector<entry_reference>& references) {
-    const write_lock lock(lock_file());
+    const auto lock = lock_file();
     struct stat now {};
     if (::fstat(file_->get(), &now) != 0) tree_.fail("cannot look at the journal", errno);
     auto size = static_cast<std::uint64_t>(now.st_size);
-    // What a killed receiver has begun to write.
-    if (size > read_ && ::ftruncate(file_->get(), static_cast<off_t>(size = read_)) != 0)
-        tree_.fail("cannot write the journal", errno);
+    if (size > read_) {
+        warn_("the end of the journal was not written whole, and is cut off");
+        if (::ftruncate(file_->get(), static_cast<off_t>(size = read_)) != 0)
+            tree_.fail("cannot write the journal", errno);
+    }
     std::vector<std::byte> records;
     if (size == 0) records = journal_header();
     records.insert(records.end(), pending_.begin(), pending_.end());
-    std::vector<known> added;
-    for (const auto& entry : entries) {
-        references.push_back(put(records, entry));
-        added.push_back(std::make_shared<known_entry>(known_entry{entry, references.back(), std::nullopt, true}));
+    std::vector<entry_pointer> added;
+    for (const auto& content : entries) {
+        references.push_back(put(records, content));
+        added.push_back(std::make_shared<known_entry>(known_entry{content, references.back(), std::nullopt}));
     }
     try {
         write(*file_, records);
@@ -384,17 +447,16 @@ void journal::write_pending_and(std::span<const journal_entry> entries, std::vec
     }
     read_ = size + records.size();
     pending_.clear();
-    for (auto& one : added) remember(std::move(one));
-    if (read_ > rewrite_at_) rewrite();
+    for (const auto& entry : added) remember(entry);
+    if (read_ > rewrite_at_) rewrite(tidy());
 }
 
-// Writes anew what is still to be remembered. The lock is held, and the new file's is taken before anybody can see it.
-void journal::rewrite() {
-    const auto all = tidy();
+// Writes the journal anew with these entries. The lock is held, and the new file's is taken before anybody can see it.
+void journal::rewrite(std::span<const entry_pointer> all) {
     std::vector<std::byte> records = journal_header();
-    for (const auto& one : all) {
-        put(records, one->entry);
-        if (one->number) put(records, placed_mark{one->reference, *one->number});
+    for (const auto& entry : all) {
+        put(records, entry->content);
+        if (entry->number) put(records, placed_mark{entry->reference, *entry->number});
     }
     const auto folder = folder_->get();
     const auto file = std::make_shared<const unique_fd>(uninterrupted([&] {
@@ -403,12 +465,13 @@ void journal::rewrite() {
     }));
     // Tried again when it has grown further.
     rewrite_at_ = 2 * read_;
-    if (!file->is_open() || ::flock(file->get(), LOCK_EX | LOCK_NB) != 0) return;
-    const write_lock lock(file);
+    if (!file->is_open()) return;
+    const write_lock lock(file, LOCK_EX, tree_);
     try {
         write(*file, records);
-        if (uninterrupted([&] { return ::fsync(file->get()); }) != 0) return;
-        if (::renameat(folder, new_journal_name, folder, journal_name) != 0) return;
+        tree_.sync(file->get(), "cannot write the journal");
+        if (::renameat(folder, new_journal_name, folder, journal_name) != 0)
+            tree_.fail("cannot write the journal", errno);
         tree_.sync(folder, {});
     } catch (const error&) {
         static_cast<void>(::unlinkat(folder, new_journal_name, 0));
@@ -451,29 +514,16 @@ void journal::refresh() {
     if (file_) {
         struct stat now {};
         if (::fstat(file_->get(), &now) != 0) tree_.fail("cannot look at the journal", errno);
-        const auto size = static_cast<std::uint64_t>(now.st_size);
-        if (now.st_nlink != 0 && size == read_) return;
-        if (now.st_nlink == 0 || size < read_) {
-            // Another receiver has written it anew, or a person has removed it.
-            std::set<entry_reference> in_flight;
-            for (const auto& [reference, entry] : unplaced_)
-                if (const auto one = entry.lock(); one && one->is_in_flight) in_flight.insert(reference);
-            peers_.clear();
-            unplaced_.clear();
-            path_count_ = 0;
-            file_.reset();
-            if (!open(0)) return;
-            read_new_records();
-            for (const auto reference : in_flight) {
-                const auto found = unplaced_.find(reference);
-                if (found == unplaced_.end()) continue;
-                if (const auto one = found->second.lock()) one->is_in_flight = true;
-            }
-            return;
-        }
-    } else if (!open(0)) {
+        if (now.st_nlink != 0 && static_cast<std::uint64_t>(now.st_size) == read_) return;
+        // Another receiver has written it anew, or a person has removed it.
+        if (now.st_nlink == 0) forget_all();
+    }
+    if (!file_ && !open(0)) {
+        if (errno != ENOENT) tree_.fail("cannot open it", errno);
         return;
     }
+    // So that nothing is read that is taken back when the disk is full.
+    const write_lock lock(file_, LOCK_SH, tree_);
     read_new_records();
 }
 
@@ -481,7 +531,13 @@ void journal::read_new_records() {
     struct stat now {};
     if (::fstat(file_->get(), &now) != 0) tree_.fail("cannot look at the journal", errno);
     const auto size = static_cast<std::uint64_t>(now.st_size);
-    if (size <= read_) return;
+    if (size < read_) {
+        auto file = std::move(file_);
+        forget_all();
+        file_ = std::move(file);
+    }
+    if (size == read_) return;
+    const bool is_all = read_ == 0;
     std::vector<std::byte> bytes(size - read_);
     std::size_t got = 0;
     while (got < bytes.size()) {
@@ -493,33 +549,42 @@ void journal::read_new_records() {
         got += static_cast<std::size_t>(part);
     }
     auto records = const_bytes(bytes).first(got);
-    if (read_ == 0) {
+    if (is_all) {
         // Its maker was killed before the header was whole.
         if (records.size() < journal_header_bytes) return;
         require_known_header(records);
         records = records.subspan(journal_header_bytes);
         read_ = journal_header_bytes;
     }
-    read_ += read_records(
-        records,
-        [this](journal_entry entry, entry_reference reference) WHERRY_REQUIRES(mutex_) {
-            remember(std::make_shared<known_entry>(known_entry{std::move(entry), reference, std::nullopt, false}));
-        },
-        [this](const placed_mark& mark) WHERRY_REQUIRES(mutex_) { apply(mark); });
+    read_ += read(records);
+    // What this process is still to write belongs to what is known.
+    if (is_all) read(pending_);
+}
+
+void journal::forget_all() {
+    peers_.clear();
+    unplaced_.clear();
+    path_bytes_ = 0;
+    file_.reset();
+    read_ = 0;
 }
 
 void journal::end() {
     refresh();
     if (tidy().empty()) {
         if (!file_) return;
-        const write_lock lock(lock_file());
+        const auto lock = lock_file();
         if (!tidy().empty()) return;
         ::unlinkat(folder_->get(), new_journal_name, 0);
         ::unlinkat(folder_->get(), journal_name, 0);
-    } else if (!pending_.empty()) {
-        std::vector<entry_reference> none;
-        write_pending_and({}, none);
+        return;
     }
+    std::vector<entry_reference> none;
+    if (!pending_.empty()) write_pending_and({}, none);
+    if (!file_ || read_ < least_to_rewrite) return;
+    const auto lock = lock_file();
+    const auto all = tidy();
+    if (2 * bytes_of(all) < read_) rewrite(all);
 }
 
 }  // namespace wherry::filesystem

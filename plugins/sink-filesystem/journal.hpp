@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -27,7 +28,7 @@ journal_entry make_entry(const offer& what, const std::string& fingerprint, std:
 // Remembers in the partial area which deliveries were stored, so that an answer survives the receiver's death. An entry
 // is durable before its file gets its name, if a sender may ask for it; a mark says later, without a sync of its own,
 // that the file has its name and the folder is synced. An entry without a mark counts as stored only if its file is
-// found where it belongs. Several receivers may share one folder, and so one journal.
+// found where it belongs, and no delivery is at work on it. Several receivers may share one folder, and so one journal.
 // Remembers for a delivery id what the protocol says (limits::max_remembered_results, clocks::result_lifetime), and for
 // a name the newest file that a key stored under it.
 // Thread-safety: all functions from any thread.
@@ -37,18 +38,22 @@ public:
     // not at all. `warn` is called from any thread. Throws error(errc::unsupported) for a journal of a newer format.
     journal(const folder_tree& tree, partial_area& area, std::chrono::milliseconds name_lifetime,
             std::function<void(const std::string&)> warn);
-    // Writes what the next append() would have written. Removes a journal that has nothing to remember.
+    // Writes what is pending. Removes a journal that has nothing to remember.
     ~journal();
 
-    // Whether an entry for such an offer of that key can be written, and ever be asked for.
-    bool wants(const offer& what, const std::string& fingerprint) const noexcept;
+    // Whether a later offer can refer to this one: it has an id, or is a file with size and time.
+    bool is_worth_noting(const offer& what, const std::string& fingerprint) const noexcept;
 
     // Writes entries of files that are durable and have no name yet. Durable itself at return, if one has an id.
     // Returns their references, or nothing if that failed, which is logged: no delivery fails for want of a journal.
     std::vector<entry_reference> append(std::span<const journal_entry> entries) noexcept;
-    // The entry's file has its name, with this number, and its folder is synced.
+    // The entry's file has its name, with this number, and its folder is synced. For write_marks() to write.
     void mark_placed(entry_reference entry, std::uint32_t number) noexcept;
-    // Remembers a file that was durable in its place before; the next append() writes it.
+    // The entry's delivery has failed: it counts no more, whatever is found. For write_marks() to write.
+    void withdraw(entry_reference entry) noexcept;
+    // Writes the marks, without a sync: they survive the receiver, and a power cut once the next append() is durable.
+    void write_marks() noexcept;
+    // Remembers a file that was durable in its place before; a later write takes it along.
     void add_placed(const journal_entry& entry, std::uint32_t number) noexcept;
 
     struct stored_file {
@@ -65,38 +70,45 @@ public:
 
 private:
     struct known_entry {
-        journal_entry entry;
+        journal_entry content;
         entry_reference reference = 0;
         std::optional<std::uint32_t> number;  // none: not known to have its name
-        bool is_in_flight = false;            // of this process, which tells itself when the file has its name
     };
-    using known = std::shared_ptr<known_entry>;
+    using entry_pointer = std::shared_ptr<known_entry>;
     struct known_peer {
-        std::map<delivery_id, known> by_id;
-        std::deque<delivery_id> ids;  // of by_id, the oldest first
-        std::map<std::string, known> by_path;
+        std::map<delivery_id, entry_pointer> by_id;
+        std::deque<delivery_id> ids;                        // of by_id, the oldest first
+        std::map<std::string_view, entry_pointer> by_path;  // the key is the entry's own path
     };
     class write_lock;
 
-    bool is_stored(known_entry& one) WHERRY_REQUIRES(mutex_);
-    std::optional<std::uint32_t> find_number(const journal_entry& entry) const;
-    static stored_file place_of(const known_entry& one);
+    static bool is_older(const entry_pointer& one, const entry_pointer& other) noexcept;
+    // What these take in the file.
+    static std::uint64_t bytes_of(std::span<const entry_pointer> entries) noexcept;
 
-    void remember(known one) WHERRY_REQUIRES(mutex_);
+    bool is_stored(known_entry& entry) WHERRY_REQUIRES(mutex_);
+    std::optional<std::uint32_t> find_number(const journal_entry& entry) const;
+    static stored_file place_of(const known_entry& entry);
+
+    void remember(const entry_pointer& entry) WHERRY_REQUIRES(mutex_);
+    void forget_path(known_peer& peer, std::string_view path) WHERRY_REQUIRES(mutex_);
     void apply(const placed_mark& mark) WHERRY_REQUIRES(mutex_);
+    std::size_t read(const_bytes records) WHERRY_REQUIRES(mutex_);
     void bound_paths() WHERRY_REQUIRES(mutex_);
     // Drops what is outdated, and returns the rest, the oldest first.
-    std::vector<known> tidy() WHERRY_REQUIRES(mutex_);
+    std::vector<entry_pointer> tidy() WHERRY_REQUIRES(mutex_);
 
     bool open(int flags) WHERRY_REQUIRES(mutex_);
     // Reads what other receivers have written since.
     void refresh() WHERRY_REQUIRES(mutex_);
+    // The same, with the file's lock held.
     void read_new_records() WHERRY_REQUIRES(mutex_);
-    std::shared_ptr<const unique_fd> lock_file() WHERRY_REQUIRES(mutex_);
+    void forget_all() WHERRY_REQUIRES(mutex_);
+    std::unique_ptr<write_lock> lock_file() WHERRY_REQUIRES(mutex_);
     void write(const unique_fd& file, const_bytes bytes) const;
     void write_pending_and(std::span<const journal_entry> entries, std::vector<entry_reference>& references)
         WHERRY_REQUIRES(mutex_);
-    void rewrite() WHERRY_REQUIRES(mutex_);
+    void rewrite(std::span<const entry_pointer> all) WHERRY_REQUIRES(mutex_);
     void end() WHERRY_REQUIRES(mutex_);
 
     const folder_tree& tree_;
@@ -109,9 +121,9 @@ private:
     bool is_name_durable_ WHERRY_GUARDED_BY(mutex_) = false;           // its folder is synced, and the one above
     std::uint64_t read_ WHERRY_GUARDED_BY(mutex_) = 0;                 // bytes of it that are known here
     std::uint64_t rewrite_at_ WHERRY_GUARDED_BY(mutex_) = 0;
-    std::vector<std::byte> pending_ WHERRY_GUARDED_BY(mutex_);           // records for the next append()
+    std::vector<std::byte> pending_ WHERRY_GUARDED_BY(mutex_);           // records for the next write
     std::map<std::string, known_peer> peers_ WHERRY_GUARDED_BY(mutex_);  // by fingerprint
-    std::size_t path_count_ WHERRY_GUARDED_BY(mutex_) = 0;
+    std::size_t path_bytes_ WHERRY_GUARDED_BY(mutex_) = 0;  // that by_path of all peers would take in the file
     std::unordered_map<entry_reference, std::weak_ptr<known_entry>> unplaced_ WHERRY_GUARDED_BY(mutex_);
 };
 

@@ -94,6 +94,11 @@ void require_known_header(const_bytes header) {
                                 found, format));
 }
 
+std::size_t record_bytes(const journal_entry& entry) noexcept {
+    constexpr std::size_t fixed_bytes = 99, mark_bytes = record_header_bytes + 13;
+    return record_header_bytes + fixed_bytes + entry.fingerprint.size() + entry.path.size() + mark_bytes;
+}
+
 entry_reference put(std::vector<std::byte>& records, const journal_entry& entry) {
     byte_writer body;
     std::uint8_t present = 0;
@@ -132,9 +137,13 @@ std::size_t read_records(const_bytes records, const std::function<void(journal_e
         const auto bytes = rest.subspan(record_header_bytes, length);
         if (check_of(bytes) != check) break;
         byte_reader body(bytes, "a record of the journal");
-        switch (static_cast<record_kind>(body.integer<std::uint8_t>())) {
-            case record_kind::entry: on_entry(take_entry(body), check); break;
-            case record_kind::placed: on_mark(take_mark(body)); break;
+        try {
+            switch (static_cast<record_kind>(body.integer<std::uint8_t>())) {
+                case record_kind::entry: on_entry(take_entry(body), check); break;
+                case record_kind::placed: on_mark(take_mark(body)); break;
+            }
+        } catch (const error& e) {
+            if (e.code() != errc::protocol) throw;
         }
         position += record_header_bytes + length;
     }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -374,6 +375,33 @@ TEST_F(filesystem_journal, an_entry_without_a_mark_counts_only_if_its_file_stand
     EXPECT_EQ(answer(entry), "not known") << "a link is not followed";
 }
 
+// Another receiver of the folder may take it back.
+TEST_F(filesystem_journal, a_file_that_a_delivery_works_on_does_not_count) {
+    fs::create_directory(in(""));
+    write_file(in("a"), "content");
+    put_journal({entry_of("a", id(1))});
+    const int held = ::open(in("a").c_str(), O_RDONLY | O_CLOEXEC);
+    ASSERT_EQ(::flock(held, LOCK_EX), 0);
+    sink into(chosen);
+    collected answer;
+    EXPECT_FALSE(begin(into, piped("a", id(1)))->already(answer));
+    ::close(held);
+    EXPECT_TRUE(begin(into, piped("a", id(1)))->already(answer));
+}
+
+TEST_F(filesystem_journal, a_delivery_that_failed_does_not_count) {
+    fs::create_directory(in(""));
+    write_file(in("a"), "content");
+    auto bytes = journal_header();
+    const auto reference = put(bytes, entry_of("a", id(1)));
+    put(bytes, placed_mark{reference, placed_mark::withdrawn});
+    fs::create_directories(in(partial_area_name));
+    write_file(journal_path(), as_text(bytes));
+    sink into(chosen);
+    collected answer;
+    EXPECT_FALSE(begin(into, piped("a", id(1)))->already(answer));
+}
+
 TEST_F(filesystem_journal, what_is_marked_may_be_moved_away) {
     {
         sink into(chosen);
@@ -383,6 +411,13 @@ TEST_F(filesystem_journal, what_is_marked_may_be_moved_away) {
     sink into(chosen);
     EXPECT_EQ(deliver_again(into, piped("a", id(1)), "1"), "before: stored as a");
     EXPECT_THAT(stored(), IsEmpty());
+}
+
+TEST_F(filesystem_journal, what_was_answered_before_a_kill_may_be_moved_away) {
+    EXPECT_TRUE(run_and_die(0, [&](sink& into) { deliver(into, piped("a", id(1)), "1"); }));
+    fs::remove(in("a"));
+    sink into(chosen);
+    EXPECT_EQ(deliver_again(into, piped("a", id(1)), "1"), "before: stored as a");
 }
 
 TEST_F(filesystem_journal, what_is_found_at_the_start_may_be_moved_away_later) {
@@ -588,6 +623,15 @@ TEST_F(filesystem_journal, the_same_content_of_the_same_time_is_not_stored_again
     }
 }
 
+TEST_F(filesystem_journal, a_file_that_got_another_name_is_not_stored_again) {
+    fs::create_directory(in(""));
+    write_file(in("a"), "by hand");
+    sink into(chosen);
+    EXPECT_EQ(deliver(into, file("a", 7), "content"), "stored as a (1)");
+    EXPECT_EQ(deliver(into, file("a", 7), "content"), "stored as a (1) [already there]");
+    EXPECT_EQ(deliver(into, file("a", 7), "content", bob), "stored as a (2)") << "another key";
+}
+
 TEST_F(filesystem_journal, an_empty_file_is_there_already_too) {
     sink into(chosen);
     deliver(into, file("a", 0), "");
@@ -615,7 +659,8 @@ TEST_F(filesystem_journal, at_any_difference_the_policy_decides) {
     EXPECT_EQ(deliver(into, file("a", large.size()), large), "stored as a (5)") << "a link is not followed";
     fs::remove(in("a"));
     ASSERT_EQ(::mkfifo(in("a").c_str(), 0600), 0);
-    EXPECT_EQ(deliver(into, file("a", large.size()), large), "stored as a (6)") << "a pipe is not read";
+    EXPECT_EQ(deliver(into, file("a", large.size()), large), "stored as a (5) [already there]")
+        << "a pipe is not read, but what this key stored is";
 
     chosen.existing = existing_policy::refuse;
     sink refusing(chosen);
