@@ -7,13 +7,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <charconv>
-#include <set>
 #include <utility>
 
+#include "entry_place.hpp"
 #include "item_name.hpp"
-#include "wherry/clocks.hpp"
-#include "wherry/limits.hpp"
 
 namespace wherry::filesystem {
 
@@ -22,56 +19,10 @@ namespace {
 constexpr const char* journal_name = "journal";
 constexpr const char* new_journal_name = "journal-new";
 constexpr mode_t own_mode = 0600;
-// What the files that are remembered by their names may take in the journal, all keys together: some 60,000 files with
-// names of 50 bytes. Memory holds about twice as much.
-constexpr std::size_t most_path_bytes = std::size_t{16} << 20;
 // A journal is written anew when half of it is outdated, but not a small one.
 constexpr std::uint64_t least_to_rewrite = std::uint64_t{1} << 20;
 // So much may wait for the next write.
 constexpr std::size_t most_pending_bytes = std::size_t{64} << 10;
-
-std::int64_t seconds_now() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
-
-bool is_outdated(const journal_entry& entry, std::chrono::milliseconds lifetime) {
-    return seconds_now() - entry.written >= std::chrono::ceil<std::chrono::seconds>(lifetime).count();
-}
-
-std::vector<std::string> split(const std::string& path) {
-    std::vector<std::string> components(1);
-    for (const char c : path)
-        if (c == '/')
-            components.emplace_back();
-        else
-            components.back() += c;
-    return components;
-}
-
-std::string with_number(const std::string& wanted, std::uint32_t number) {
-    return number == 0 ? wanted : numbered(wanted, number);
-}
-
-// Returns the number that makes `name` of `wanted`; none where there is none.
-std::optional<std::uint32_t> number_in(const std::string& name, const std::string& wanted) {
-    const auto open = name.rfind(" (");
-    if (open == name.npos) return std::nullopt;
-    std::uint32_t number = 0;
-    const auto [end, failure] = std::from_chars(name.data() + open + 2, name.data() + name.size(), number);
-    if (failure != std::errc() || number == 0 || name != numbered(wanted, number)) return std::nullopt;
-    return number;
-}
-
-// Only of a file are name, size and time its sender's.
-bool is_known_by_path(const journal_entry& entry) {
-    return entry.kind == item_kind::file && entry.offered_size && entry.offered_time;
-}
-
-bool is_of_offer(const journal_entry& entry, const offer& what) {
-    return entry.kind == what.kind && entry.offered_size == what.size && entry.offered_time == what.mtime &&
-           (what.kind == item_kind::message || entry.path == what.name);
-}
 
 }  // namespace
 
@@ -105,7 +56,7 @@ private:
 
 journal::journal(const folder_tree& tree, partial_area& area, std::chrono::milliseconds name_lifetime,
                  std::function<void(const std::string&)> warn)
-    : tree_(tree), area_(area), name_lifetime_(name_lifetime), warn_(std::move(warn)) {
+    : tree_(tree), area_(area), name_lifetime_(name_lifetime), warn_(std::move(warn)), known_(name_lifetime) {
     const mutex_lock lock(mutex_);
     try {
         refresh();
@@ -113,8 +64,8 @@ journal::journal(const folder_tree& tree, partial_area& area, std::chrono::milli
         throw error(e.code(), fmt::format("the journal {}/{}: {}", partial_area_name, journal_name, e.what()),
                     e.system_error());
     }
-    const auto all = tidy();
-    rewrite_at_ = std::max(least_to_rewrite, 2 * bytes_of(all));
+    const auto all = known_.tidy();
+    rewrite_at_ = std::max(least_to_rewrite, 2 * journal_memory::bytes_of(all));
     // Now, before people move what a killed receiver has stored.
     for (const auto& entry : all) is_stored(*entry);
 }
@@ -137,196 +88,50 @@ bool journal::is_worth_noting(const offer& what, const std::string& fingerprint)
 
 // ---- What is known ----
 
-std::optional<journal::stored_file> journal::find_delivery(const offer& what, const std::string& fingerprint) noexcept {
-    if (!what.id) return std::nullopt;
+template <class Find>
+std::optional<journal::stored_file> journal::find(Find&& find) noexcept {
     try {
         const mutex_lock lock(mutex_);
         refresh();
-        const auto peer = peers_.find(fingerprint);
-        if (peer == peers_.end()) return std::nullopt;
-        const auto found = peer->second.by_id.find(*what.id);
-        if (found == peer->second.by_id.end()) return std::nullopt;
-        auto& entry = *found->second;
-        if (is_outdated(entry.content, clocks::result_lifetime) || !is_of_offer(entry.content, what) ||
-            !is_stored(entry))
-            return std::nullopt;
-        return place_of(entry);
+        const auto entry = find(known_);
+        if (!entry || !is_stored(*entry)) return std::nullopt;
+        return stored_file{components_of(entry->content, *entry->number), *entry->number, entry->content.file};
     } catch (const std::exception& e) {
-        warn_(fmt::format("the journal cannot be read, so a delivery may be stored twice: {}", e.what()));
+        warn_(fmt::format("the journal cannot be read, so something may be sent or stored again: {}", e.what()));
         return std::nullopt;
     }
 }
 
+std::optional<journal::stored_file> journal::find_delivery(const offer& what, const std::string& fingerprint) noexcept {
+    return find([&](const journal_memory& known) { return known.find_delivery(what, fingerprint); });
+}
+
 std::optional<journal::stored_file> journal::find_file(const offer& what, const std::string& fingerprint) noexcept {
-    if (what.kind != item_kind::file || !what.size || !what.mtime) return std::nullopt;
-    try {
-        const mutex_lock lock(mutex_);
-        refresh();
-        const auto peer = peers_.find(fingerprint);
-        if (peer == peers_.end()) return std::nullopt;
-        const auto found = peer->second.by_path.find(what.name);
-        if (found == peer->second.by_path.end()) return std::nullopt;
-        auto& entry = *found->second;
-        if (is_outdated(entry.content, name_lifetime_) || !is_of_offer(entry.content, what) || !is_stored(entry))
-            return std::nullopt;
-        return place_of(entry);
-    } catch (const std::exception& e) {
-        warn_(fmt::format("the journal cannot be read, so a file may be sent again: {}", e.what()));
-        return std::nullopt;
-    }
+    return find([&](const journal_memory& known) { return known.find_file(what, fingerprint); });
 }
 
 void journal::forget_file(const std::string& path, const std::string& fingerprint) noexcept {
     const mutex_lock lock(mutex_);
-    const auto peer = peers_.find(fingerprint);
-    if (peer != peers_.end()) forget_path(peer->second, path);
+    known_.forget_file(path, fingerprint);
 }
 
 bool journal::is_stored(known_entry& entry) {
     if (entry.number) return true;
-    entry.number = find_number(entry.content);
-    if (!entry.number) return false;
-    put(pending_, placed_mark{entry.reference, *entry.number});
-    unplaced_.erase(entry.reference);
+    const auto number = find_place(tree_, entry.content);
+    if (!number) return false;
+    known_.apply({entry.reference, *number});
+    entry.number = number;
+    put(pending_, placed_mark{entry.reference, *number});
     return true;
-}
-
-// Returns the number under which the entry's file stands, which is durable then. None in doubt: stored twice is better
-// than answered wrongly.
-std::optional<std::uint32_t> journal::find_number(const journal_entry& entry) const {
-    try {
-        const auto components = split(entry.path);
-        const auto& wanted = components.back();
-        const auto folder = tree_.open_folder(parents_of(components), folder_tree::missing::tell);
-        if (!folder.is_open()) return std::nullopt;
-        const auto is_there = [&](int parent, const std::string& name) {
-            const auto found = mark_of(parent, name);
-            if (!found || !is_same_file(*found, entry.file)) return false;
-            const unique_fd file(uninterrupted([&] {
-                return ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-            }));
-            const auto opened = mark_of(file.get());
-            // A delivery holds the lock of its file until that is confirmed, or taken back.
-            return file.is_open() && opened && is_same_file(*opened, entry.file) &&
-                   ::flock(file.get(), LOCK_SH | LOCK_NB) == 0;
-        };
-        std::optional<std::uint32_t> number;
-        if (is_there(folder.get(), wanted)) number = 0;
-        if (!number)
-            for_each_entry(folder.get(), ".", [&](int parent, const std::string& name) {
-                if (number) return;
-                const auto candidate = number_in(name, wanted);
-                if (candidate && is_there(parent, name)) number = candidate;
-            });
-        if (!number) return std::nullopt;
-        // The receiver may have been killed between the renaming and this.
-        tree_.sync(folder.get(), {});
-        return is_there(folder.get(), with_number(wanted, *number)) ? number : std::nullopt;
-    } catch (const error&) {
-        return std::nullopt;
-    }
-}
-
-journal::stored_file journal::place_of(const known_entry& entry) {
-    stored_file place{split(entry.content.path), *entry.number, entry.content.file};
-    place.components.back() = with_number(place.components.back(), *entry.number);
-    return place;
-}
-
-void journal::remember(const entry_pointer& entry) {
-    const auto& content = entry->content;
-    auto& peer = peers_[content.fingerprint];
-    if (!entry->number) unplaced_[entry->reference] = entry;
-    if (content.id && !is_outdated(content, clocks::result_lifetime)) {
-        if (peer.by_id.insert_or_assign(*content.id, entry).second) peer.ids.push_back(*content.id);
-        if (peer.ids.size() > limits::max_remembered_results) {
-            peer.by_id.erase(peer.ids.front());
-            peer.ids.pop_front();
-        }
-    }
-    if (!is_known_by_path(content) || is_outdated(content, name_lifetime_)) return;
-    forget_path(peer, content.path);
-    peer.by_path.emplace(content.path, entry);
-    path_bytes_ += record_bytes(content);
-    bound_paths();
-}
-
-void journal::forget_path(known_peer& peer, std::string_view path) {
-    const auto found = peer.by_path.find(path);
-    if (found == peer.by_path.end()) return;
-    path_bytes_ -= record_bytes(found->second->content);
-    peer.by_path.erase(found);
-}
-
-void journal::apply(const placed_mark& mark) {
-    const auto found = unplaced_.find(mark.entry);
-    if (found == unplaced_.end()) return;
-    const auto entry = found->second.lock();
-    unplaced_.erase(found);
-    if (!entry) return;
-    if (mark.number != placed_mark::withdrawn) {
-        entry->number = mark.number;
-        return;
-    }
-    auto& peer = peers_[entry->content.fingerprint];
-    const auto path = peer.by_path.find(entry->content.path);
-    if (path != peer.by_path.end() && path->second == entry) forget_path(peer, entry->content.path);
-    if (!entry->content.id) return;
-    const auto id = peer.by_id.find(*entry->content.id);
-    if (id != peer.by_id.end() && id->second == entry) peer.by_id.erase(id);
 }
 
 std::size_t journal::read(const_bytes records) {
     return read_records(
         records,
         [this](journal_entry content, entry_reference reference) WHERRY_REQUIRES(mutex_) {
-            remember(std::make_shared<known_entry>(known_entry{std::move(content), reference, std::nullopt}));
+            known_.remember(std::make_shared<known_entry>(known_entry{std::move(content), reference, std::nullopt}));
         },
-        [this](const placed_mark& mark) WHERRY_REQUIRES(mutex_) { apply(mark); });
-}
-
-// Forgets the oldest quarter of the files that are known by their names, as long as they take too much.
-void journal::bound_paths() {
-    while (path_bytes_ > most_path_bytes) {
-        std::vector<entry_pointer> all;
-        for (const auto& [fingerprint, peer] : peers_)
-            for (const auto& [path, entry] : peer.by_path) all.push_back(entry);
-        const auto quarter = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 4 + 1);
-        std::nth_element(all.begin(), quarter - 1, all.end(), is_older);
-        for (auto entry = all.begin(); entry != quarter; ++entry)
-            forget_path(peers_[(*entry)->content.fingerprint], (*entry)->content.path);
-    }
-}
-
-std::vector<journal::entry_pointer> journal::tidy() {
-    std::set<entry_pointer> all;
-    path_bytes_ = 0;
-    for (auto peer = peers_.begin(); peer != peers_.end();) {
-        auto& [by_id, ids, by_path] = peer->second;
-        std::erase_if(by_id, [](const auto& one) { return is_outdated(one.second->content, clocks::result_lifetime); });
-        std::erase_if(ids, [&](const auto& id) { return !by_id.contains(id); });
-        std::erase_if(by_path, [&](const auto& one) { return is_outdated(one.second->content, name_lifetime_); });
-        for (const auto& [id, entry] : by_id) all.insert(entry);
-        for (const auto& [path, entry] : by_path) {
-            all.insert(entry);
-            path_bytes_ += record_bytes(entry->content);
-        }
-        peer = by_id.empty() && by_path.empty() ? peers_.erase(peer) : std::next(peer);
-    }
-    std::erase_if(unplaced_, [](const auto& one) { return one.second.expired(); });
-    std::vector<entry_pointer> sorted(all.begin(), all.end());
-    std::stable_sort(sorted.begin(), sorted.end(), is_older);
-    return sorted;
-}
-
-bool journal::is_older(const entry_pointer& one, const entry_pointer& other) noexcept {
-    return one->content.written < other->content.written;
-}
-
-std::uint64_t journal::bytes_of(std::span<const entry_pointer> entries) noexcept {
-    std::uint64_t bytes = journal_header_bytes;
-    for (const auto& entry : entries) bytes += record_bytes(entry->content);
-    return bytes;
+        [this](const placed_mark& mark) WHERRY_REQUIRES(mutex_) { known_.apply(mark); });
 }
 
 // ---- What is written ----
@@ -365,7 +170,7 @@ std::vector<entry_reference> journal::append(std::span<const journal_entry> entr
 void journal::mark_placed(entry_reference entry, std::uint32_t number) noexcept {
     try {
         const mutex_lock lock(mutex_);
-        apply({entry, number});
+        known_.apply({entry, number});
         put(pending_, placed_mark{entry, number});
     } catch (const std::exception&) {
         // Out of memory: the next receiver looks for the file itself.
@@ -389,7 +194,7 @@ void journal::add_placed(const journal_entry& entry, std::uint32_t number) noexc
         const mutex_lock lock(mutex_);
         const auto reference = put(pending_, entry);
         put(pending_, placed_mark{reference, number});
-        remember(std::make_shared<known_entry>(known_entry{entry, reference, number}));
+        known_.remember(std::make_shared<known_entry>(known_entry{entry, reference, number}));
         if (pending_.size() < most_pending_bytes) return;
         try {
             std::vector<entry_reference> none;
@@ -447,8 +252,8 @@ void journal::write_pending_and(std::span<const journal_entry> entries, std::vec
     }
     read_ = size + records.size();
     pending_.clear();
-    for (const auto& entry : added) remember(entry);
-    if (read_ > rewrite_at_) rewrite(tidy());
+    for (const auto& entry : added) known_.remember(entry);
+    if (read_ > rewrite_at_) rewrite(known_.tidy());
 }
 
 // Writes the journal anew with these entries. The lock is held, and the new file's is taken before anybody can see it.
@@ -562,19 +367,17 @@ void journal::read_new_records() {
 }
 
 void journal::forget_all() {
-    peers_.clear();
-    unplaced_.clear();
-    path_bytes_ = 0;
+    known_.clear();
     file_.reset();
     read_ = 0;
 }
 
 void journal::end() {
     refresh();
-    if (tidy().empty()) {
+    if (known_.tidy().empty()) {
         if (!file_) return;
         const auto lock = lock_file();
-        if (!tidy().empty()) return;
+        if (!known_.tidy().empty()) return;
         ::unlinkat(folder_->get(), new_journal_name, 0);
         ::unlinkat(folder_->get(), journal_name, 0);
         return;
@@ -583,8 +386,8 @@ void journal::end() {
     if (!pending_.empty()) write_pending_and({}, none);
     if (!file_ || read_ < least_to_rewrite) return;
     const auto lock = lock_file();
-    const auto all = tidy();
-    if (2 * bytes_of(all) < read_) rewrite(all);
+    const auto all = known_.tidy();
+    if (2 * journal_memory::bytes_of(all) < read_) rewrite(all);
 }
 
 }  // namespace wherry::filesystem

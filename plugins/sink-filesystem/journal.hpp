@@ -3,18 +3,15 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "folder_tree.hpp"
+#include "journal_memory.hpp"
 #include "journal_record.hpp"
 #include "partial_area.hpp"
 #include "wherry/mutex.hpp"
@@ -29,8 +26,6 @@ journal_entry make_entry(const offer& what, const std::string& fingerprint, std:
 // is durable before its file gets its name, if a sender may ask for it; a mark says later, without a sync of its own,
 // that the file has its name and the folder is synced. An entry without a mark counts as stored only if its file is
 // found where it belongs, and no delivery is at work on it. Several receivers may share one folder, and so one journal.
-// Remembers for a delivery id what the protocol says (limits::max_remembered_results, clocks::result_lifetime), and for
-// a name the newest file that a key stored under it.
 // Thread-safety: all functions from any thread.
 class journal {
 public:
@@ -69,34 +64,16 @@ public:
     void forget_file(const std::string& path, const std::string& fingerprint) noexcept;
 
 private:
-    struct known_entry {
-        journal_entry content;
-        entry_reference reference = 0;
-        std::optional<std::uint32_t> number;  // none: not known to have its name
-    };
-    using entry_pointer = std::shared_ptr<known_entry>;
-    struct known_peer {
-        std::map<delivery_id, entry_pointer> by_id;
-        std::deque<delivery_id> ids;                        // of by_id, the oldest first
-        std::map<std::string_view, entry_pointer> by_path;  // the key is the entry's own path
-    };
+    using known_entry = journal_memory::known_entry;
+    using entry_pointer = journal_memory::entry_pointer;
     class write_lock;
 
-    static bool is_older(const entry_pointer& one, const entry_pointer& other) noexcept;
-    // What these take in the file.
-    static std::uint64_t bytes_of(std::span<const entry_pointer> entries) noexcept;
-
+    // Returns where the entry was stored that `find` returns of what is known.
+    template <class Find>
+    std::optional<stored_file> find(Find&& find) noexcept;
     bool is_stored(known_entry& entry) WHERRY_REQUIRES(mutex_);
-    std::optional<std::uint32_t> find_number(const journal_entry& entry) const;
-    static stored_file place_of(const known_entry& entry);
 
-    void remember(const entry_pointer& entry) WHERRY_REQUIRES(mutex_);
-    void forget_path(known_peer& peer, std::string_view path) WHERRY_REQUIRES(mutex_);
-    void apply(const placed_mark& mark) WHERRY_REQUIRES(mutex_);
     std::size_t read(const_bytes records) WHERRY_REQUIRES(mutex_);
-    void bound_paths() WHERRY_REQUIRES(mutex_);
-    // Drops what is outdated, and returns the rest, the oldest first.
-    std::vector<entry_pointer> tidy() WHERRY_REQUIRES(mutex_);
 
     bool open(int flags) WHERRY_REQUIRES(mutex_);
     // Reads what other receivers have written since.
@@ -121,10 +98,8 @@ private:
     bool is_name_durable_ WHERRY_GUARDED_BY(mutex_) = false;           // its folder is synced, and the one above
     std::uint64_t read_ WHERRY_GUARDED_BY(mutex_) = 0;                 // bytes of it that are known here
     std::uint64_t rewrite_at_ WHERRY_GUARDED_BY(mutex_) = 0;
-    std::vector<std::byte> pending_ WHERRY_GUARDED_BY(mutex_);           // records for the next write
-    std::map<std::string, known_peer> peers_ WHERRY_GUARDED_BY(mutex_);  // by fingerprint
-    std::size_t path_bytes_ WHERRY_GUARDED_BY(mutex_) = 0;  // that by_path of all peers would take in the file
-    std::unordered_map<entry_reference, std::weak_ptr<known_entry>> unplaced_ WHERRY_GUARDED_BY(mutex_);
+    std::vector<std::byte> pending_ WHERRY_GUARDED_BY(mutex_);  // records for the next write
+    journal_memory known_ WHERRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace wherry::filesystem

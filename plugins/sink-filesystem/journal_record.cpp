@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace wherry::filesystem {
@@ -76,6 +77,11 @@ placed_mark take_mark(byte_reader& body) {
 }
 
 }  // namespace
+
+std::int64_t seconds_now() noexcept {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
 
 std::vector<std::byte> journal_header() {
     byte_writer header;

@@ -31,6 +31,9 @@ struct journal_entry {
     std::int64_t written = 0;  // seconds since 1970-01-01T00:00:00Z, by this machine's clock
 };
 
+// By this machine's clock, as journal_entry::written.
+std::int64_t seconds_now() noexcept;
+
 // Identifies an entry by the check of its record.
 using entry_reference = std::uint64_t;
 
