@@ -205,17 +205,15 @@ send_counts result_book::counts() const {
 }
 
 void result_book::settle(std::size_t item, transfer_id id, const offer& what, const delivery_result& result) {
+    auto known = result;
+    // What an earlier attempt may have delivered stays so, however later ones end.
+    if (!result.ok() && may_have_arrived(item)) known.is_uncertain = true;
     const bool is_cut = !result.ok() && is_cut_off(*result.failure, result.is_remote);
     const bool is_full = !result.ok() && holds_back_ && is_out_of_room(*result.failure, result.is_remote);
-    if (!is_cut && !is_full) return tell({item, id, what, scope_of(result)}, result);
+    if (!is_cut && !is_full) return tell({item, id, what, scope_of(result)}, known);
     if (is_full) observer_.withdrawn(id);
     const mutex_lock lock(mutex_);
-    const auto before = held_.find(item);
-    // An earlier attempt may have delivered it, although this one found no room.
-    const bool was_uncertain = before != held_.end() && before->second.result.is_uncertain;
-    auto& held = held_[item] = {id, what, result};
-    // What an earlier attempt may have delivered stays so through attempts that end otherwise.
-    held.result.is_uncertain = (is_cut && result.is_uncertain) || was_uncertain;
+    held_[item] = {id, what, known};
 }
 
 void result_book::fail(std::size_t item, const error& why, failure_scope scope) {

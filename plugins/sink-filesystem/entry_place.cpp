@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <cerrno>
 #include <charconv>
 #include <utility>
 
@@ -58,6 +59,8 @@ std::optional<std::uint32_t> find_place(const folder_tree& tree, const journal_e
             const unique_fd file(uninterrupted([&] {
                 return ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
             }));
+            if (!file.is_open() && (errno == EMFILE || errno == ENFILE))
+                tree.fail("cannot look at what is there", errno);
             const auto opened = mark_of(file.get());
             // A delivery holds the lock of its file until that is confirmed, or taken back.
             return file.is_open() && opened && is_same_file(*opened, entry.file) &&
@@ -75,7 +78,8 @@ std::optional<std::uint32_t> find_place(const folder_tree& tree, const journal_e
         // The receiver may have been killed between the renaming and this.
         tree.sync(folder.get(), {});
         return is_there(folder.get(), with_number(wanted, *number)) ? number : std::nullopt;
-    } catch (const error&) {
+    } catch (const error& e) {
+        if (is_out_of_descriptors(e)) throw;
         return std::nullopt;
     }
 }

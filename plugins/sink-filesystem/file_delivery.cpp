@@ -5,6 +5,7 @@
 #include <botan/hex.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -124,16 +125,21 @@ void file_delivery::check_complete() const {
 std::optional<file_delivery::existing_file> file_delivery::find_equal() const {
     if (!what_.mtime || what_.kind == item_kind::message) return std::nullopt;
     if (auto found = find_equal_at(components_, 0)) return found;
-    if (!store_.journal) return std::nullopt;
+    if (!store_.journal || policy_ != existing_policy::rename) return std::nullopt;
     // Where this key's file of that name was stored, if the name was taken then.
-    const auto stored = store_.journal->find_file(what_, fingerprint_);
+    std::optional<journal::stored_file> stored;
+    when_descriptors_are_free([&]() -> unique_fd {
+        stored = store_.journal->find_file(what_, fingerprint_);
+        return {};
+    });
     if (!stored || stored->number == 0) return std::nullopt;
     return find_equal_at(stored->components, stored->number);
 }
 
 std::optional<file_delivery::existing_file> file_delivery::find_equal_at(const std::vector<std::string>& components,
                                                                          std::uint32_t number) const {
-    existing_file found{components, number, store_.tree.open_file(components), {}};
+    existing_file found{components, number, {}, {}};
+    found.fd = when_descriptors_are_free([&] { return store_.tree.open_file(components); });
     if (!found.fd.is_open()) return std::nullopt;
     const auto mark = mark_of(found.fd.get());
     if (!mark || mark->size != position_ || mark->modified != *what_.mtime || !has_content_of(found.fd.get()))
@@ -169,8 +175,10 @@ bool file_delivery::confirm_existing(const existing_file& existing, response& an
     if (!folder.is_open()) return false;
     store_.tree.sync(existing.fd.get(), attempt_);
     store_.tree.sync(folder.get(), attempt_);
-    // The comparison may have taken long.
-    if (mark_of(folder.get(), existing.components.back()) != existing.mark) return false;
+    // A delivery holds the lock of its file as long as it may take it back; and the comparison may have taken long.
+    if (::flock(existing.fd.get(), LOCK_SH | LOCK_NB) != 0 ||
+        mark_of(folder.get(), existing.components.back()) != existing.mark)
+        return false;
     answer.append(fmt::format("stored as {}", joined(existing.components)));
     answer.set_outcome(already_there);
     if (is_noted()) store_.journal->add_placed(entry_of(existing.mark), existing.number);

@@ -70,17 +70,12 @@ void file_group::answer_what_is_there() noexcept {
     each([&](file_delivery& file, std::size_t i) {
         if (!file.what_.mtime) return;
         try {
-            // Waits for descriptors, as every step of a delivery that has come whole.
-            std::optional<file_delivery::existing_file> existing;
             waiting_once([&] {
-                when_descriptors_are_free([&]() -> unique_fd {
-                    existing = file.find_equal();
-                    return {};
-                });
+                const auto existing = file.find_equal();
                 files_[i].is_answered = existing && file.confirm_existing(*existing, *all_[i].answer);
             });
         } catch (const error& e) {
-            if (e.code() == errc::cancelled) file.keep_if_possible();
+            if (e.code() == errc::cancelled || is_out_of_descriptors(e)) file.keep_if_possible();
             throw;
         }
     });
@@ -98,12 +93,16 @@ void file_group::note() noexcept {
         if (!file.is_noted()) return;
         const auto mark = mark_of(file.partial_.fd.get());
         if (!mark) return;
-        entries_.push_back(file.entry_of(*mark));
-        noted.push_back(&file);
+        try {
+            entries_.push_back(file.entry_of(*mark));
+            noted.push_back(&file);
+        } catch (const std::bad_alloc&) {
+            // No delivery fails for want of a journal.
+        }
     });
     if (noted.empty()) return;
     const auto references = noted.front()->store_.journal->append(entries_);
-    for (std::size_t i = 0; i < references.size(); ++i) noted[i]->entry_ = references[i];
+    for (std::size_t i = 0; i < references.size() && i < noted.size(); ++i) noted[i]->entry_ = references[i];
 }
 
 void file_group::place(file_delivery& file, std::size_t index) {

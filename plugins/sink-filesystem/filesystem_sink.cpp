@@ -21,7 +21,8 @@ std::unique_ptr<delivery> sink::begin_with_stored(const offer& what, const ident
     if (auto stored = store_.journal->find_delivery(what, peer.fingerprint))
         return std::make_unique<stored_delivery>(std::move(*stored));
     if (what.wants_resume && what.size != 0)
-        if (const auto stored = store_.journal->find_file(what, peer.fingerprint))
+        if (const auto stored = store_.journal->find_file(what, peer.fingerprint);
+            stored && (stored->number == 0 || store_.settings.existing == existing_policy::rename))
             return unchanged_delivery::open(store_, what, peer, *stored);
     return nullptr;
 }

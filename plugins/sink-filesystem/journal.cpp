@@ -68,6 +68,7 @@ journal::journal(const folder_tree& tree, partial_area& area, std::chrono::milli
     rewrite_at_ = std::max(least_to_rewrite, 2 * journal_memory::bytes_of(all));
     // Now, before people move what a killed receiver has stored.
     for (const auto& entry : all) is_stored(*entry);
+    write_found();
 }
 
 journal::~journal() {
@@ -75,7 +76,15 @@ journal::~journal() {
         const mutex_lock lock(mutex_);
         end();
     } catch (const std::exception& e) {
-        warn_(e.what());
+        warn("the journal was not ended", e);
+    }
+}
+
+void journal::warn(const char* consequence, const std::exception& why) const noexcept {
+    try {
+        warn_(fmt::format("{}: {}", consequence, why.what()));
+    } catch (const std::exception&) {
+        // Out of memory: what matters is told by what fails.
     }
 }
 
@@ -89,24 +98,27 @@ bool journal::is_worth_noting(const offer& what, const std::string& fingerprint)
 // ---- What is known ----
 
 template <class Find>
-std::optional<journal::stored_file> journal::find(Find&& find) noexcept {
+std::optional<journal::stored_file> journal::find(Find&& find) {
     try {
         const mutex_lock lock(mutex_);
         refresh();
         const auto entry = find(known_);
         if (!entry || !is_stored(*entry)) return std::nullopt;
+        write_found();
         return stored_file{components_of(entry->content, *entry->number), *entry->number, entry->content.file};
     } catch (const std::exception& e) {
-        warn_(fmt::format("the journal cannot be read, so something may be sent or stored again: {}", e.what()));
+        // The host waits for descriptors, and asks again.
+        if (const auto* const known = dynamic_cast<const error*>(&e); known && is_out_of_descriptors(*known)) throw;
+        warn("the journal cannot be read, so something may be sent or stored again", e);
         return std::nullopt;
     }
 }
 
-std::optional<journal::stored_file> journal::find_delivery(const offer& what, const std::string& fingerprint) noexcept {
+std::optional<journal::stored_file> journal::find_delivery(const offer& what, const std::string& fingerprint) {
     return find([&](const journal_memory& known) { return known.find_delivery(what, fingerprint); });
 }
 
-std::optional<journal::stored_file> journal::find_file(const offer& what, const std::string& fingerprint) noexcept {
+std::optional<journal::stored_file> journal::find_file(const offer& what, const std::string& fingerprint) {
     return find([&](const journal_memory& known) { return known.find_file(what, fingerprint); });
 }
 
@@ -122,6 +134,7 @@ bool journal::is_stored(known_entry& entry) {
     known_.apply({entry.reference, *number});
     entry.number = number;
     put(pending_, placed_mark{entry.reference, *number});
+    has_found_ = true;
     return true;
 }
 
@@ -153,7 +166,7 @@ std::vector<entry_reference> journal::append(std::span<const journal_entry> entr
         if (uninterrupted([&] { return ::fdatasync(file->get()); }) != 0) {
             const int code = errno;
             const mutex_lock lock(mutex_);
-            rewrite_at_ = 0;  // what was written may have a hole
+            has_hole_ = true;
             tree_.fail("cannot sync the journal", code);
         }
         if (is_name_durable) return references;
@@ -162,7 +175,7 @@ std::vector<entry_reference> journal::append(std::span<const journal_entry> entr
         const mutex_lock lock(mutex_);
         if (file_ == file) is_name_durable_ = true;
     } catch (const std::exception& e) {
-        warn_(fmt::format("if this receiver is killed, what it stores now may be stored twice: {}", e.what()));
+        warn("if this receiver is killed, what it stores now may be stored twice", e);
     }
     return references;
 }
@@ -185,26 +198,31 @@ void journal::write_marks() noexcept {
         std::vector<entry_reference> none;
         if (!pending_.empty()) write_pending_and({}, none);
     } catch (const std::exception& e) {
-        warn_(fmt::format("if this receiver is killed, what it stored may be stored twice: {}", e.what()));
+        warn("if this receiver is killed, what it stored may be stored twice", e);
     }
 }
 
 void journal::add_placed(const journal_entry& entry, std::uint32_t number) noexcept {
     try {
         const mutex_lock lock(mutex_);
-        const auto reference = put(pending_, entry);
+        auto content = entry;
+        // Of this delivery the content is compared again, if it is offered again: its outcome is not in the record.
+        content.id.reset();
+        const auto before = pending_.size();
+        const auto reference = put(pending_, content);
         put(pending_, placed_mark{reference, number});
-        known_.remember(std::make_shared<known_entry>(known_entry{entry, reference, number}));
+        known_.remember(std::make_shared<known_entry>(known_entry{std::move(content), reference, number}));
         if (pending_.size() < most_pending_bytes) return;
         try {
             std::vector<entry_reference> none;
             write_pending_and({}, none);
         } catch (const error&) {
-            pending_.clear();  // memory is not the place for what the disk does not take
+            // Memory is not the place for what the disk does not take.
+            if (pending_.size() > before) pending_.resize(before);
             throw;
         }
     } catch (const std::exception& e) {
-        warn_(fmt::format("a file that is stored already may be sent again: {}", e.what()));
+        warn("a file that is stored already may be sent again", e);
     }
 }
 
@@ -220,6 +238,7 @@ std::unique_ptr<journal::write_lock> journal::lock_file() {
             continue;
         }
         read_new_records();
+        relearn_pending();
         return lock;
     }
 }
@@ -229,6 +248,14 @@ void journal::write_pending_and(std::span<const journal_entry> entries, std::vec
     struct stat now {};
     if (::fstat(file_->get(), &now) != 0) tree_.fail("cannot look at the journal", errno);
     auto size = static_cast<std::uint64_t>(now.st_size);
+    // All of it once more, for a person may have emptied it meanwhile, so that read_ is in the middle of a record.
+    if (size > read_) {
+        auto file = std::move(file_);
+        forget_all();
+        file_ = std::move(file);
+        read_new_records();
+        relearn_pending();
+    }
     if (size > read_) {
         warn_("the end of the journal was not written whole, and is cut off");
         if (::ftruncate(file_->get(), static_cast<off_t>(size = read_)) != 0)
@@ -253,7 +280,18 @@ void journal::write_pending_and(std::span<const journal_entry> entries, std::vec
     read_ = size + records.size();
     pending_.clear();
     for (const auto& entry : added) known_.remember(entry);
-    if (read_ > rewrite_at_) rewrite(known_.tidy());
+    if (has_hole_ || read_ > rewrite_at_) rewrite(known_.tidy());
+}
+
+// Writes what is_stored() has found, so that it stays found.
+void journal::write_found() noexcept {
+    if (!std::exchange(has_found_, false)) return;
+    try {
+        std::vector<entry_reference> none;
+        write_pending_and({}, none);
+    } catch (const std::exception& e) {
+        warn("if this receiver is killed, what it found may be stored twice", e);
+    }
 }
 
 // Writes the journal anew with these entries. The lock is held, and the new file's is taken before anybody can see it.
@@ -286,6 +324,7 @@ void journal::rewrite(std::span<const entry_pointer> all) {
     read_ = records.size();
     rewrite_at_ = std::max(least_to_rewrite, 2 * read_);
     is_name_durable_ = true;
+    has_hole_ = false;
     pending_.clear();
 }
 
@@ -301,8 +340,9 @@ void journal::write(const unique_fd& file, const_bytes bytes) const {
 bool journal::open(int flags) {
     for (bool retried = false;; retried = true) {
         folder_ = area_.folder();
+        const int folder = folder_->get();
         unique_fd file(uninterrupted([&] {
-            return ::openat(folder_->get(), journal_name, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC | flags, own_mode);
+            return ::openat(folder, journal_name, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC | flags, own_mode);
         }));
         if (file.is_open()) {
             is_name_durable_ = false;
@@ -325,11 +365,12 @@ void journal::refresh() {
     }
     if (!file_ && !open(0)) {
         if (errno != ENOENT) tree_.fail("cannot open it", errno);
-        return;
+        return relearn_pending();
     }
     // So that nothing is read that is taken back when the disk is full.
     const write_lock lock(file_, LOCK_SH, tree_);
     read_new_records();
+    relearn_pending();
 }
 
 void journal::read_new_records() {
@@ -346,9 +387,10 @@ void journal::read_new_records() {
     std::vector<std::byte> bytes(size - read_);
     std::size_t got = 0;
     while (got < bytes.size()) {
-        const auto part = uninterrupted([&] {
-            return ::pread(file_->get(), bytes.data() + got, bytes.size() - got, static_cast<off_t>(read_ + got));
-        });
+        const int file = file_->get();
+        const auto position = static_cast<off_t>(read_ + got);
+        const auto part =
+            uninterrupted([&] { return ::pread(file, bytes.data() + got, bytes.size() - got, position); });
         if (part < 0) tree_.fail("cannot read the journal", errno);
         if (part == 0) break;
         got += static_cast<std::size_t>(part);
@@ -362,12 +404,18 @@ void journal::read_new_records() {
         read_ = journal_header_bytes;
     }
     read_ += read(records);
-    // What this process is still to write belongs to what is known.
-    if (is_all) read(pending_);
+}
+
+// What this process is still to write belongs to what is known, behind what is in the file.
+void journal::relearn_pending() {
+    if (is_pending_known_) return;
+    read(pending_);
+    is_pending_known_ = true;
 }
 
 void journal::forget_all() {
     known_.clear();
+    is_pending_known_ = false;
     file_.reset();
     read_ = 0;
 }

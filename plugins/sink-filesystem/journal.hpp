@@ -22,11 +22,11 @@ namespace wherry::filesystem {
 // Of a file that gets its name, or has it, now.
 journal_entry make_entry(const offer& what, const std::string& fingerprint, std::string path, const file_mark& file);
 
-// Remembers in the partial area which deliveries were stored, so that an answer survives the receiver's death. An entry
-// is durable before its file gets its name, if a sender may ask for it; a mark says later, without a sync of its own,
-// that the file has its name and the folder is synced. An entry without a mark counts as stored only if its file is
-// found where it belongs, and no delivery is at work on it. Several receivers may share one folder, and so one journal.
-// Thread-safety: all functions from any thread.
+// Remembers in the partial area which deliveries were stored, so that an answer survives the receiver's death. The
+// entry of a delivery with an id is durable before its file gets its name; a mark says later, without a sync of its
+// own, that the file has its name and the folder is synced. An entry without a mark counts as stored only if its file
+// is found where it belongs, and no delivery is at work on it. Several receivers may share one folder, and so one
+// journal. Thread-safety: all functions from any thread.
 class journal {
 public:
     // Reads what earlier receivers wrote. `tree` and `area` outlive it. Names are remembered for `name_lifetime`; zero:
@@ -57,9 +57,10 @@ public:
         file_mark file;
     };
     // Returns where the very delivery of this offer (id, key, kind, name, size, time) was stored.
-    std::optional<stored_file> find_delivery(const offer& what, const std::string& fingerprint) noexcept;
+    // Throws error if descriptors are lacking, and so does find_file().
+    std::optional<stored_file> find_delivery(const offer& what, const std::string& fingerprint);
     // Returns where this key stored the offer's file, by name, size and time. It need not stand there any more.
-    std::optional<stored_file> find_file(const offer& what, const std::string& fingerprint) noexcept;
+    std::optional<stored_file> find_file(const offer& what, const std::string& fingerprint);
     // That file's content is not the sender's: find_file() returns it no more.
     void forget_file(const std::string& path, const std::string& fingerprint) noexcept;
 
@@ -70,7 +71,7 @@ private:
 
     // Returns where the entry was stored that `find` returns of what is known.
     template <class Find>
-    std::optional<stored_file> find(Find&& find) noexcept;
+    std::optional<stored_file> find(Find&& find);
     bool is_stored(known_entry& entry) WHERRY_REQUIRES(mutex_);
 
     std::size_t read(const_bytes records) WHERRY_REQUIRES(mutex_);
@@ -85,7 +86,10 @@ private:
     void write(const unique_fd& file, const_bytes bytes) const;
     void write_pending_and(std::span<const journal_entry> entries, std::vector<entry_reference>& references)
         WHERRY_REQUIRES(mutex_);
+    void write_found() noexcept WHERRY_REQUIRES(mutex_);
+    void relearn_pending() WHERRY_REQUIRES(mutex_);
     void rewrite(std::span<const entry_pointer> all) WHERRY_REQUIRES(mutex_);
+    void warn(const char* consequence, const std::exception& why) const noexcept;
     void end() WHERRY_REQUIRES(mutex_);
 
     const folder_tree& tree_;
@@ -99,6 +103,9 @@ private:
     std::uint64_t read_ WHERRY_GUARDED_BY(mutex_) = 0;                 // bytes of it that are known here
     std::uint64_t rewrite_at_ WHERRY_GUARDED_BY(mutex_) = 0;
     std::vector<std::byte> pending_ WHERRY_GUARDED_BY(mutex_);  // records for the next write
+    bool is_pending_known_ WHERRY_GUARDED_BY(mutex_) = true;    // to known_
+    bool has_found_ WHERRY_GUARDED_BY(mutex_) = false;          // is_stored() has put marks into pending_
+    bool has_hole_ WHERRY_GUARDED_BY(mutex_) = false;           // a sync failed: it is to be written anew
     journal_memory known_ WHERRY_GUARDED_BY(mutex_);
 };
 

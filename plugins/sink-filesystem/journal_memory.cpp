@@ -111,6 +111,7 @@ void journal_memory::bound_paths() {
         std::vector<entry_pointer> all;
         for (const auto& peer : peers_)
             for (const auto& one : peer.second.by_path) all.push_back(one.second);
+        if (all.empty()) return;
         const auto quarter = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 4);
         std::nth_element(all.begin(), quarter, all.end(), is_older);
         for (auto entry = all.begin(); entry <= quarter; ++entry)
@@ -120,7 +121,7 @@ void journal_memory::bound_paths() {
 
 std::vector<journal_memory::entry_pointer> journal_memory::tidy() {
     std::set<entry_pointer> all;
-    path_bytes_ = 0;
+    std::size_t path_bytes = 0;
     for (auto next = peers_.begin(); next != peers_.end();) {
         auto& peer = next->second;
         std::erase_if(peer.by_id,
@@ -130,10 +131,11 @@ std::vector<journal_memory::entry_pointer> journal_memory::tidy() {
         for (const auto& one : peer.by_id) all.insert(one.second);
         for (const auto& one : peer.by_path) {
             all.insert(one.second);
-            path_bytes_ += record_bytes(one.second->content);
+            path_bytes += record_bytes(one.second->content);
         }
         next = peer.by_id.empty() && peer.by_path.empty() ? peers_.erase(next) : std::next(next);
     }
+    path_bytes_ = path_bytes;
     std::erase_if(unplaced_, [](const auto& one) { return one.second.expired(); });
     std::vector<entry_pointer> sorted(all.begin(), all.end());
     std::stable_sort(sorted.begin(), sorted.end(), is_older);

@@ -20,10 +20,6 @@ bool stored_delivery::already(response& answer) {
     return true;
 }
 
-void stored_delivery::write(const_bytes) {
-    throw error(errc::internal, "a delivery that was stored before is written to");
-}
-
 void stored_delivery::finish(response& answer) { already(answer); }
 
 // ---- unchanged_delivery ----
@@ -56,12 +52,13 @@ void unchanged_delivery::write(const_bytes bytes) {
 
 void unchanged_delivery::finish(response& answer) {
     const auto attempt = fmt::format("cannot confirm {}", quoted(joined(where_.components)));
-    const auto folder = store_.tree.open_folder(parents_of(where_.components), folder_tree::missing::tell);
-    if (!folder.is_open() || mark_of(folder.get(), where_.components.back()) != where_.file)
-        throw error(errc::io, fmt::format("{}: it was changed while it was compared; send it again", attempt));
+    const auto folder = when_descriptors_are_free(
+        [&] { return store_.tree.open_folder(parents_of(where_.components), folder_tree::missing::tell); });
     // A person may have moved it away and back.
     store_.tree.sync(file_.get(), attempt);
-    store_.tree.sync(folder.get(), attempt);
+    if (folder.is_open()) store_.tree.sync(folder.get(), attempt);
+    if (!folder.is_open() || mark_of(folder.get(), where_.components.back()) != where_.file)
+        throw error(errc::io, fmt::format("{}: it was changed while it was compared; send it again", attempt));
     answer.append(fmt::format("stored as {}", joined(where_.components)));
     answer.set_outcome(already_there);
     store_.journal->add_placed(entry_, where_.number);

@@ -16,7 +16,8 @@ public:
     explicit stored_delivery(journal::stored_file where);
 
     bool already(response& answer) override;
-    void write(const_bytes bytes) override;
+    // What comes all the same is dropped.
+    void write(const_bytes) override {}
     void finish(response& answer) override;
     void abort(partial) noexcept override {}
 
@@ -24,8 +25,8 @@ private:
     const journal::stored_file where_;
 };
 
-// A file that stands there as its sender's key stored it. Is there to be read back and compared; if the sender has the
-// same content, nothing is written.
+// A file that stands there as its sender's key stored it. Offers the whole file as the part that has come, so that both
+// sides compare digests; nothing is written if they are equal.
 class unchanged_delivery final : public delivery {
 public:
     // Returns null if the file does not stand there any more, or was changed. `shared` outlives it.

@@ -244,7 +244,7 @@ private:
                 if (content.compression != compression_kind::none) add("compression", "zstd");
                 if (what.wants_resume) fields += " resume";
                 if (content.digest != digest_kind::none) add("digest", "sha256");
-                if (content.id) add("id", hex(*content.id));
+                if (content.what.id) add("id", hex(*content.what.id));
                 return told(content, fields);
             }
             case frame_type::accept: {

@@ -421,7 +421,10 @@ TEST_F(filesystem_journal, what_was_answered_before_a_kill_may_be_moved_away) {
 }
 
 TEST_F(filesystem_journal, what_is_found_at_the_start_may_be_moved_away_later) {
-    EXPECT_TRUE(run_and_die(0, [&](sink& into) { deliver(into, piped("a", id(1)), "1"); }));
+    fs::create_directory(in(""));
+    write_file(in("a"), "1");
+    put_journal({entry_of("a", id(1))});
+    EXPECT_TRUE(run_and_die(0, [](sink&) {}));
     sink into(chosen);
     fs::remove(in("a"));
     EXPECT_EQ(deliver_again(into, piped("a", id(1)), "1"), "before: stored as a");
@@ -630,6 +633,25 @@ TEST_F(filesystem_journal, a_file_that_got_another_name_is_not_stored_again) {
     EXPECT_EQ(deliver(into, file("a", 7), "content"), "stored as a (1)");
     EXPECT_EQ(deliver(into, file("a", 7), "content"), "stored as a (1) [already there]");
     EXPECT_EQ(deliver(into, file("a", 7), "content", bob), "stored as a (2)") << "another key";
+}
+
+TEST_F(filesystem_journal, a_file_that_may_be_taken_back_is_not_there_already) {
+    sink into(chosen);
+    deliver(into, file("a", 7), "content");
+    const int held = ::open(in("a").c_str(), O_RDONLY | O_CLOEXEC);
+    ASSERT_EQ(::flock(held, LOCK_EX), 0);
+    EXPECT_EQ(deliver(into, file("a", 7), "content", bob), "stored as a (1)");
+    ::close(held);
+    EXPECT_EQ(deliver(into, file("a", 7), "content", bob), "stored as a [already there]");
+}
+
+TEST_F(filesystem_journal, what_was_there_already_is_compared_again_after_a_kill) {
+    EXPECT_TRUE(run_and_die(0, [&](sink& into) {
+        deliver(into, file("a", 7), "content");
+        deliver(into, file("a", 7, id(1)), "content");
+    }));
+    sink into(chosen);
+    EXPECT_EQ(deliver_again(into, file("a", 7, id(1)), "content"), "stored as a [already there]");
 }
 
 TEST_F(filesystem_journal, an_empty_file_is_there_already_too) {

@@ -36,6 +36,24 @@ TEST(result_book, what_may_have_arrived_stays_so_through_later_attempts) {
     }
 }
 
+TEST(result_book, what_may_have_arrived_is_told_with_the_last_attempts_failure) {
+    sending_plan plan;
+    plan.add_message("hello");
+    struct listener final : send_observer {
+        void ended(const ended_item&, const delivery_result& result) override { is_uncertain = result.is_uncertain; }
+        bool is_uncertain = false;
+    } told;
+    result_book book(plan, told, {}, result_book::attempts::several, nullptr);
+    book.plan_has_grown();
+    book.bind(1, 0, nullptr);
+    book.answered(1, {}, failed_as(errc::disconnected, false, true));
+    book.begin_again();
+    book.bind(1, 0, nullptr);
+    book.answered(1, {}, failed_as(errc::refused, true, false));
+    EXPECT_TRUE(book.has_result(0));
+    EXPECT_TRUE(told.is_uncertain);
+}
+
 TEST(result_book, what_cannot_have_arrived_is_not_said_to) {
     sending_plan plan;
     plan.add_message("hello");
