@@ -111,8 +111,9 @@ def test_strangers_keep_no_sender_out(place, word):
 
 def test_receiver_without_descriptors_refuses_no_key(place):
     receiver = place.receiver()
-    # The listener, the reserve and the next connection have one eventfd each once the receiver waits in accept.
-    wait_for(lambda: sum("eventfd" in each for each in receiver.descriptors()) == 3, "the wait for a connection")
+    # The transport, the listener, the reserve and the next connection have one eventfd each once the receiver waits in
+    # accept.
+    wait_for(lambda: sum("eventfd" in each for each in receiver.descriptors()) == 4, "the wait for a connection")
     _, hard = before = resource.prlimit(receiver.pid, resource.RLIMIT_NOFILE)
     used = {int(name) for name in os.listdir(f"/proc/{receiver.pid}/fd")}
     free = min(set(range(len(used) + 1)) - used)

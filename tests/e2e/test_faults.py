@@ -228,6 +228,7 @@ def test_options_reach_the_wrapped_sink(place):
                               f"sink-options=directory={escaped} existing=refuse"))
     file = place.file("cargo", content(1000))
     place.send(receiver, file)
+    file.write_bytes(b"other")
     place.send(receiver, file, code=REFUSED)
     assert place.arrived(folder) == [b"cargo"]
     receiver.stop_well()

@@ -383,7 +383,7 @@ wherry_status read_back(void* self, std::uint64_t position, void* into, std::siz
     return WHERRY_OK;
 }
 
-[[maybe_unused]] std::int32_t already(void*, const wherry_response*) { return 1; }
+std::int32_t already(void*, const wherry_response*) { return here == fault::knows_everything ? 1 : 0; }
 
 const wherry_instance_functions instance_functions = {
     .struct_size = sizeof(wherry_instance_functions),
@@ -403,7 +403,7 @@ const wherry_sink_functions sink_functions = {
     .interrupt = nullptr,
     .finish_group = finish_group,
     .finishes_at_once = nullptr,
-    .already = here == fault::knows_everything ? already : nullptr,
+    .already = already,
 };
 
 const wherry_option options[] = {
