@@ -108,7 +108,7 @@ def test_update_and_no_resume_do_not_go_together(place):
 def test_update_moves_only_the_rest(place):
     """What moves is what rsync says."""
     folder = place.folder / "source"
-    count = scaled(10_000)
+    count = scaled(3000)
     for number in range(count):
         path = folder / f"{number % 20}" / f"{number}"
         path.parent.mkdir(parents=True, exist_ok=True)
