@@ -195,8 +195,7 @@ void journal::withdraw(entry_reference entry) noexcept { mark_placed(entry, plac
 void journal::write_marks() noexcept {
     try {
         const mutex_lock lock(mutex_);
-        std::vector<entry_reference> none;
-        if (!pending_.empty()) write_pending_and({}, none);
+        if (!pending_.empty()) write_pending();
     } catch (const std::exception& e) {
         warn("if this receiver is killed, what it stored may be stored twice", e);
     }
@@ -214,8 +213,7 @@ void journal::add_placed(const journal_entry& entry, std::uint32_t number) noexc
         known_.remember(std::make_shared<known_entry>(known_entry{std::move(content), reference, number}));
         if (pending_.size() < most_pending_bytes) return;
         try {
-            std::vector<entry_reference> none;
-            write_pending_and({}, none);
+            write_pending();
         } catch (const error&) {
             // Memory is not the place for what the disk does not take.
             if (pending_.size() > before) pending_.resize(before);
@@ -234,6 +232,7 @@ std::unique_ptr<journal::write_lock> journal::lock_file() {
         struct stat now {};
         if (::fstat(file_->get(), &now) != 0) tree_.fail("cannot look at the journal", errno);
         if (now.st_nlink == 0) {
+            file_.reset();
             forget_all();
             continue;
         }
@@ -250,9 +249,7 @@ void journal::write_pending_and(std::span<const journal_entry> entries, std::vec
     auto size = static_cast<std::uint64_t>(now.st_size);
     // All of it once more, for a person may have emptied it meanwhile, so that read_ is in the middle of a record.
     if (size > read_) {
-        auto file = std::move(file_);
         forget_all();
-        file_ = std::move(file);
         read_new_records();
         relearn_pending();
     }
@@ -283,12 +280,16 @@ void journal::write_pending_and(std::span<const journal_entry> entries, std::vec
     if (has_hole_ || read_ > rewrite_at_) rewrite(known_.tidy());
 }
 
+void journal::write_pending() {
+    std::vector<entry_reference> none;
+    write_pending_and({}, none);
+}
+
 // Writes what is_stored() has found, so that it stays found.
 void journal::write_found() noexcept {
     if (!std::exchange(has_found_, false)) return;
     try {
-        std::vector<entry_reference> none;
-        write_pending_and({}, none);
+        write_pending();
     } catch (const std::exception& e) {
         warn("if this receiver is killed, what it found may be stored twice", e);
     }
@@ -361,7 +362,10 @@ void journal::refresh() {
         if (::fstat(file_->get(), &now) != 0) tree_.fail("cannot look at the journal", errno);
         if (now.st_nlink != 0 && static_cast<std::uint64_t>(now.st_size) == read_) return;
         // Another receiver has written it anew, or a person has removed it.
-        if (now.st_nlink == 0) forget_all();
+        if (now.st_nlink == 0) {
+            file_.reset();
+            forget_all();
+        }
     }
     if (!file_ && !open(0)) {
         if (errno != ENOENT) tree_.fail("cannot open it", errno);
@@ -378,9 +382,7 @@ void journal::read_new_records() {
     if (::fstat(file_->get(), &now) != 0) tree_.fail("cannot look at the journal", errno);
     const auto size = static_cast<std::uint64_t>(now.st_size);
     if (size < read_) {
-        auto file = std::move(file_);
         forget_all();
-        file_ = std::move(file);
     }
     if (size == read_) return;
     const bool is_all = read_ == 0;
@@ -416,7 +418,6 @@ void journal::relearn_pending() {
 void journal::forget_all() {
     known_.clear();
     is_pending_known_ = false;
-    file_.reset();
     read_ = 0;
 }
 
@@ -430,8 +431,7 @@ void journal::end() {
         ::unlinkat(folder_->get(), journal_name, 0);
         return;
     }
-    std::vector<entry_reference> none;
-    if (!pending_.empty()) write_pending_and({}, none);
+    if (!pending_.empty()) write_pending();
     if (!file_ || read_ < least_to_rewrite) return;
     const auto lock = lock_file();
     const auto all = known_.tidy();

@@ -86,6 +86,7 @@ private:
     void write(const unique_fd& file, const_bytes bytes) const;
     void write_pending_and(std::span<const journal_entry> entries, std::vector<entry_reference>& references)
         WHERRY_REQUIRES(mutex_);
+    void write_pending() WHERRY_REQUIRES(mutex_);
     void write_found() noexcept WHERRY_REQUIRES(mutex_);
     void relearn_pending() WHERRY_REQUIRES(mutex_);
     void rewrite(std::span<const entry_pointer> all) WHERRY_REQUIRES(mutex_);
