@@ -18,6 +18,7 @@
 #include "memory_stream.hpp"
 #include "plain_cipher.hpp"
 #include "recording_sink.hpp"
+#include "wait_until.hpp"
 #include "wherry/engine/receiver.hpp"
 #include "wherry/engine/sender.hpp"
 #include "wherry/limits.hpp"
@@ -285,7 +286,7 @@ TEST_F(deliveries, a_failure_at_the_end_is_answered_again) {
         text_source item("x", "1"), again("x", "1");
         first.sending().send(first.sending().announce(item, attempt), item);
         first.sending().flush();
-        while (into.finished == 0) std::this_thread::yield();
+        wait_until([&] { return into.finished != 0; });
         EXPECT_EQ(second.deliver(again, attempt).failure, how);
         EXPECT_EQ(into.finished, times);
     }
@@ -303,7 +304,7 @@ TEST_F(deliveries, nothing_is_remembered_of_what_the_peer_has_heard) {
     meeting later(known_, sink_, "SHA256:alice");
     text_source again("x", "other");
     EXPECT_TRUE(later.deliver(again, {id_, true}).ok());
-    while (known_.remembered() > 0) std::this_thread::yield();
+    wait_until([&] { return known_.remembered() == 0; });
 }
 
 TEST_F(deliveries, an_answer_to_what_was_never_sent_whole_is_a_lie) {
@@ -333,7 +334,7 @@ TEST_F(deliveries, a_newer_attempt_takes_over_from_a_connection_that_hangs) {
     text_source half("x", content), again("x", content);
     half.resumable().stops_at(50'000);
     auto first = std::async(std::launch::async, [&] { return hanging.deliver(half, {id_, false}); });
-    while (!sink_.has_call("write x")) std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("write x"); });
     meeting newer(known_, sink_, "SHA256:alice");
     const auto answer = newer.deliver(again.resumable(), {id_, false});
     EXPECT_TRUE(answer.ok()) << answer.text;
@@ -354,7 +355,7 @@ TEST_F(deliveries, what_cannot_be_resumed_is_taken_over_as_well) {
     text_source half("x", pattern(50'000)), again("x", pattern(50'000));
     half.stops_at(20'000);
     auto first = std::async(std::launch::async, [&] { return hanging.deliver(half, {id_, false}); });
-    while (!sink_.has_call("write x")) std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("write x"); });
     meeting newer(known_, sink_, "SHA256:alice");
     EXPECT_TRUE(newer.deliver(again, {id_, false}).ok());
     EXPECT_EQ(count("drop x"), 1);
@@ -369,7 +370,7 @@ TEST_F(deliveries, a_sender_that_is_run_again_takes_over_from_a_connection_that_
     text_source half("x", content), again("x", content);
     half.resumable().stops_at(50'000);
     auto first = std::async(std::launch::async, [&] { return hanging.deliver(half, {id_, false}); });
-    while (!sink_.has_call("write x")) std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("write x"); });
     meeting newer(known_, sink_, "SHA256:alice", 1h, 20ms);
     const auto answer = newer.deliver(again.resumable(), {make_delivery_id(), false});
     EXPECT_TRUE(answer.ok()) << answer.text;
@@ -390,7 +391,7 @@ TEST_F(deliveries, who_sends_the_same_at_the_same_time_is_left_alone) {
     text_source slow("x", content), quick("x", content);
     slow.resumable().stops_at(50'000);
     auto first = std::async(std::launch::async, [&] { return living.deliver(slow, {id_, false}); });
-    while (!sink_.has_call("write x")) std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("write x"); });
     meeting other(known_, sink_, "SHA256:alice", 1h, 200ms);
     EXPECT_TRUE(other.deliver(quick.resumable(), {make_delivery_id(), false}).ok());
     slow.go_on();
@@ -409,7 +410,7 @@ TEST_F(deliveries, another_peer_cannot_take_over) {
             slow.resumable().stops_at(50'000);
             const auto id = make_delivery_id();
             auto first = std::async(std::launch::async, [&] { return slow_link.deliver(slow, {id, false}); });
-            while (!into.has_call("write x")) std::this_thread::yield();
+            wait_until([&] { return into.has_call("write x"); });
             // The sink knows whose a partial is; here it is about who is aborted.
             recording_sink of_mallory;
             meeting other(known_, of_mallory, "SHA256:mallory", 1h, 1ms);
@@ -427,7 +428,7 @@ TEST_F(deliveries, peers_without_a_key_take_over_only_by_the_id) {
     text_source half("x", content), other("x", content), again("x", content);
     half.resumable().stops_at(50'000);
     auto first = std::async(std::launch::async, [&] { return hanging.deliver(half, {id_, false}); });
-    while (!sink_.has_call("write x")) std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("write x"); });
     {
         meeting somebody(known_, sink_, "", 1h, 1ms);
         EXPECT_TRUE(somebody.deliver(other.resumable(), {make_delivery_id(), false}).ok());

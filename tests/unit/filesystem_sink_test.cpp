@@ -24,6 +24,7 @@
 #include "open_descriptors.hpp"
 #include "private_mounts.hpp"
 #include "temporary_folder.hpp"
+#include "wait_until.hpp"
 #include "wherry/text.hpp"
 
 namespace {
@@ -636,7 +637,7 @@ TEST_F(filesystem_sink, clears_what_nobody_resumes_while_it_runs) {
     put(path / "keep-0123", "recent");
     put(path / "keep-4567", "old");
     age(path / "keep-4567", 8 * 24h);
-    while (fs::exists(path / "keep-4567")) std::this_thread::yield();
+    wait_until([&] { return !fs::exists(path / "keep-4567"); });
     EXPECT_THAT(partials(), ElementsAre("keep-0123"));
 }
 
@@ -649,7 +650,7 @@ TEST_F(filesystem_sink, never_clears_what_is_worked_on) {
     ASSERT_EQ(at_work.present, 4u);
     put(path / "keep-02", "left");
     for (const auto* name : {"keep-01", "keep-02"}) age(path / name, 24h);
-    while (fs::exists(path / "keep-02")) std::this_thread::yield();
+    wait_until([&] { return !fs::exists(path / "keep-02"); });
     EXPECT_THAT(partials(), ElementsAre("keep-01"));
 }
 

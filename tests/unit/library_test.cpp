@@ -18,6 +18,7 @@
 #include "error_of.hpp"
 #include "recording_sink.hpp"
 #include "temporary_folder.hpp"
+#include "wait_until.hpp"
 #include "wherry/keys/private_key.hpp"
 #include "wherry/sending.hpp"
 #include "wherry/wherry.hpp"
@@ -713,7 +714,7 @@ TEST_F(library_test, plan_may_grow_and_outlives_its_connection) {
         if (text == std::string_view("three")) {
             inbox_.reset();
             std::optional<error> why;
-            while (!(why = talk.notice_loss())) std::this_thread::yield();
+            wait_until([&] { return (why = talk.notice_loss()).has_value(); });
             EXPECT_EQ(why->code(), errc::disconnected);
             EXPECT_FALSE(talk.notice_loss()) << "it is told once";
             start(keep(), watched, address);
@@ -749,10 +750,10 @@ TEST_F(library_test, waiting_to_try_again_ends_when_told_to) {
     sending all(alice_, address, plan, options, link_use::once);
     auto sent = std::async(std::launch::async, [&] { return all.deliver_all(); });
     bool is_waiting = false;
-    while (!is_waiting) {
+    wait_until([&] {
         all.stop([&](sending::phase phase) { return is_waiting = phase == sending::phase::waiting; });
-        std::this_thread::yield();
-    }
+        return is_waiting;
+    });
     const auto why = sent.get();
     ASSERT_TRUE(why);
     EXPECT_EQ(why->code(), errc::cancelled);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "overtaking_queue.hpp"
+#include "wait_until.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -250,7 +251,7 @@ TEST_F(overtaking_queue_test, a_thread_that_has_nothing_to_do_ends) {
                                                       [] {}});
     to_do.post(1);
     to_do.wait();
-    while (ended == 0) std::this_thread::yield();
+    wait_until([&] { return ended != 0; });
     // Another is started for what comes then.
     to_do.post(2);
     to_do.wait();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/server.hpp"
+#include "wait_until.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -332,7 +333,7 @@ TEST_F(server_test, stop_cuts_what_does_not_end_in_time) {
     text_source item("x", "abc");
     sending.announce(item);
     sending.flush();
-    while (!sink_.has_call("begin x")) std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("begin x"); });
     server_->stop(std::chrono::milliseconds(50));
     running_.get();
     EXPECT_TRUE(sink_.has_call("drop x"));
@@ -346,7 +347,7 @@ TEST_F(server_test, stop_ends_idle_connections_and_handshakes_at_once) {
     auto idle = secure_channel::open(role::initiator, listener_.connect(), cipher_, "plain", nullptr, {});
     idle->complete();
     observer_.wait_until([&] { return observer_.connections == 1; });
-    while (listener_.waiting() > 0) std::this_thread::yield();
+    wait_until([&] { return listener_.waiting() == 0; });
     // The idle peer hangs up when it hears BYE, as wherry's own sender does.
     auto hang_up = std::async(std::launch::async, [&] {
         std::byte some[64];
@@ -400,8 +401,7 @@ TEST_F(server_test, raw_stores_what_came_before_it_was_stopped) {
     start({}, true, raw);
     auto peer = listener_.connect();
     peer->write_all(as_bytes("a dump that nobody sends again"));
-    while (!sink_.has_call("write " + (sink_.calls().empty() ? "" : sink_.calls()[0].substr(6))))
-        std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("write " + (sink_.calls().empty() ? "" : sink_.calls()[0].substr(6))); });
     server_->stop(std::chrono::milliseconds(0));
     running_.get();
     ASSERT_EQ(observer_.results.size(), 1u);
@@ -463,7 +463,7 @@ TEST_F(server_test, raw_peer_that_waits_for_a_place_at_a_stop_is_told_of) {
     observer_.wait_until([&] { return observer_.connections == 1; });
     auto waiting = listener_.connect();
     waiting->write_all(as_bytes("never stored"));
-    while (listener_.waiting() > 0) std::this_thread::yield();
+    wait_until([&] { return listener_.waiting() == 0; });
     server_->stop(std::chrono::hours(1));
     observer_.wait_until([&] { return !observer_.ends.empty(); });
     ASSERT_TRUE(observer_.ends[0]);

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "error_of.hpp"
+#include "wait_until.hpp"
 #include "wherry/plugin_host.hpp"
 
 namespace {
@@ -27,7 +28,7 @@ extern "C" __attribute__((visibility("default"))) int getaddrinfo(const char*, c
                                                                   addrinfo**) {
     if ((hints->ai_flags & AI_NUMERICHOST) != 0) return EAI_NONAME;
     lookup_task = static_cast<int>(::syscall(SYS_gettid));
-    while (!is_released) std::this_thread::yield();
+    wait_until([&] { return is_released.load(); });
     return EAI_AGAIN;
 }
 
@@ -42,14 +43,14 @@ TEST(tcp_lookup, ends_when_its_plugin_has_gone) {
             host.load(plugin_kind::transport, "tcp")->make_transport(option_values{{"connect-timeout", "1h"}});
         auto waiting =
             std::async(std::launch::async, [&] { return test::error_of([&] { tcp->connect("lab-pc:1"); }); });
-        while (lookup_task == 0) std::this_thread::yield();
+        wait_until([&] { return lookup_task != 0; });
         tcp->connect_abort();
         EXPECT_EQ(waiting.get().code(), errc::cancelled);
     }
     const auto task = "/proc/self/task/" + std::to_string(lookup_task);
     EXPECT_TRUE(std::filesystem::exists(task));
     is_released = true;
-    while (std::filesystem::exists(task)) std::this_thread::yield();
+    wait_until([&] { return !std::filesystem::exists(task); });
 }
 
 }  // namespace

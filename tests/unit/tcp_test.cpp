@@ -21,6 +21,7 @@
 #include "error_of.hpp"
 #include "open_descriptors.hpp"
 #include "tcp_transport.hpp"
+#include "wait_until.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::tcp {
@@ -341,7 +342,7 @@ TEST(tcp, an_abort_leaves_a_lookup_that_hangs_behind) {
     {
         transport tcp(chosen, hanging.find());
         auto waiting = std::async(std::launch::async, [&] { return error_of([&] { tcp.connect("lab-pc:1"); }); });
-        while (hanging.begun() == 0) std::this_thread::yield();
+        wait_until([&] { return hanging.begun() != 0; });
         tcp.connect_abort();
         const auto failure = waiting.get();
         EXPECT_EQ(failure.code(), errc::cancelled);
@@ -350,7 +351,7 @@ TEST(tcp, an_abort_leaves_a_lookup_that_hangs_behind) {
     EXPECT_EQ(hanging.ended(), 0);
     // Its result comes when the transport has gone.
     hanging.release();
-    while (hanging.ended() == 0) std::this_thread::yield();
+    wait_until([&] { return hanging.ended() != 0; });
 }
 
 TEST(tcp, a_lookup_has_the_time_that_a_connect_has) {
@@ -388,7 +389,7 @@ TEST(tcp, at_most_four_lookups_are_left_behind) {
     EXPECT_NO_THROW(tcp.connect(std::string(door->address())));
     // When they have ended, names are looked up again.
     hanging.release();
-    while (error_of([&] { tcp.connect("lab-pc:1"); }).code() == errc::exhausted) std::this_thread::yield();
+    wait_until([&] { return error_of([&] { tcp.connect("lab-pc:1"); }).code() != errc::exhausted; });
 }
 
 TEST(tcp, many_may_look_names_up_at_once) {

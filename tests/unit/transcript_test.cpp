@@ -36,6 +36,7 @@
 #include "recording_sink.hpp"
 #include "seeded_rng.hpp"
 #include "transcript.hpp"
+#include "wait_until.hpp"
 #include "wherry/engine/receiver.hpp"
 #include "wherry/engine/sender.hpp"
 #include "wherry/limits.hpp"
@@ -344,11 +345,10 @@ protected:
         return text;
     }
     void await_bye_of_initiator() {
-        for (std::size_t bye = std::string::npos, responder = 0; bye >= responder; std::this_thread::yield()) {
+        wait_until([&] {
             const auto text = told();
-            bye = text.find("\n  BYE\n");
-            responder = text.find("== from the responder");
-        }
+            return text.find("\n  BYE\n") < text.find("== from the responder");
+        });
     }
 
     transcript::content content_lines_ = transcript::content::by_frame;
@@ -448,7 +448,7 @@ protected:
         };
     }
     void await_call(const std::string& call) {
-        while (!sink_.has_call(call)) std::this_thread::yield();
+        wait_until([&] { return sink_.has_call(call); });
     }
 
     recording_sink sink_;
@@ -1118,7 +1118,7 @@ TEST_F(stops, drain_while_nothing_is_sent) {
     send({"first", "1"});
     sender_->settle();
     with_receiver([](engine::receiver& receiver) { receiver.drain(); });
-    while (!sender_->why_over()) std::this_thread::yield();
+    wait_until([&] { return sender_->why_over(); });
     text_source late("late", "2");
     EXPECT_EQ(test::error_of([&] { sender_->send(late); }).code(), errc::disconnected);
     expect_end_in_order();
@@ -1163,7 +1163,7 @@ TEST_F(stops, cut_within_content) {
         if (position != 30'000) return;
         at_receiver_.wait_until([&] { return at_receiver_.received == 30'000; });
         with_receiver([](engine::receiver& receiver) { receiver.abort(); });
-        while (!sender_->why_over()) std::this_thread::yield();
+        wait_until([&] { return sender_->why_over(); });
     };
     EXPECT_EQ(test::error_of([&] { sender_->send(item); }).code(), errc::disconnected);
     const auto failures = finish();
@@ -1592,7 +1592,7 @@ TEST_F(hand_made_receiver, confirms_before_the_end) {
     text_source item("x", "1");
     sender_->announce(item);
     sender_->flush();
-    while (!sender_->why_over()) std::this_thread::yield();
+    wait_until([&] { return sender_->why_over(); });
     EXPECT_EQ(finish_sender()->code(), errc::protocol);
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include "wait_until.hpp"
 #include "wherry/engine/sender.hpp"
 
 #include <gmock/gmock.h>
@@ -846,7 +847,7 @@ TEST_F(transfers_test, a_link_that_is_cut_while_nothing_is_sent_is_told) {
     abort_serving();
     EXPECT_TRUE(receiver_failure());
     // Nothing is sent, so nothing but the reader finds out.
-    while (!sender_->why_over()) std::this_thread::yield();
+    wait_until([&] { return sender_->why_over(); });
     EXPECT_THROW(sender_->settle(), error);
     EXPECT_EQ(sender_->why_over()->code(), errc::disconnected);
     EXPECT_TRUE(finish());
@@ -1057,7 +1058,7 @@ TEST_F(thread_noting_sink_test, another_thread_than_reads_finishes) {
 TEST_F(thread_noting_sink_test, while_one_is_finished_others_are_read) {
     connect();
     send("slow");
-    while (!sink_.has_call("finish slow")) std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("finish slow"); });
     send("behind");
     at_sender_.wait_for_answer("behind");
     EXPECT_FALSE(at_sender_.answers.contains("slow"));
@@ -1074,7 +1075,7 @@ TEST_F(thread_noting_sink_test, while_one_is_finished_others_are_read) {
 TEST_F(slow_sink_test, a_delivery_is_waited_for_when_the_sender_takes_leave) {
     connect();
     send("slow");
-    while (!sink_.has_call("finish slow")) std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("finish slow"); });
     sender_->cancel();
     auto left = std::async(std::launch::async, [&] { return finish(); });
     // The BYE is read meanwhile, or after it.
@@ -1092,7 +1093,7 @@ TEST_F(slow_sink_test, a_delivery_is_waited_for_when_the_sender_takes_leave) {
 TEST_F(slow_sink_test, a_delivery_is_waited_for_by_a_receiver_that_drains) {
     connect();
     send("slow");
-    while (!sink_.has_call("finish slow")) std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("finish slow"); });
     serving().drain();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     EXPECT_TRUE(at_receiver_.deliveries.empty());
@@ -1105,7 +1106,7 @@ TEST_F(slow_sink_test, a_delivery_is_waited_for_by_a_receiver_that_drains) {
 TEST_F(slow_sink_test, a_delivery_is_finished_although_the_receiver_is_cut) {
     connect();
     send("slow");
-    while (!sink_.has_call("finish slow")) std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("finish slow"); });
     abort_serving();
     EXPECT_TRUE(finish());
     EXPECT_TRUE(at_sender_.answers.at("slow").is_uncertain);
@@ -1118,7 +1119,7 @@ TEST_F(slow_sink_test, a_delivery_is_finished_although_the_receiver_is_cut) {
 TEST_F(slow_sink_test, a_delivery_hears_of_a_link_that_broke_meanwhile) {
     connect();
     send("slow");
-    while (!sink_.has_call("finish slow")) std::this_thread::yield();
+    wait_until([&] { return sink_.has_call("finish slow"); });
     sender_->abort();
     EXPECT_TRUE(finish());
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -1208,7 +1209,7 @@ TEST_F(slow_sink_test, is_given_no_more_by_a_receiver_that_has_given_up) {
         const auto calls = sink_.calls();
         return std::count_if(calls.begin(), calls.end(), [](const auto& call) { return call.starts_with("finish"); });
     };
-    while (begun() < static_cast<std::ptrdiff_t>(threads)) std::this_thread::yield();
+    wait_until([&] { return begun() >= static_cast<std::ptrdiff_t>(threads); });
     abort_serving();
     go();
     EXPECT_TRUE(receiver_failure());
