@@ -113,20 +113,20 @@ def test_update_moves_only_the_rest(place):
         path = folder / f"{number % 20}" / f"{number}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content(10 + number % 300, b"%d" % number))
-    (folder / "large").write_bytes(content(3 << 20))
     receiver = place.receiver("--filesystem.existing", "overwrite")
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     makers = iter([lambda: CutAt((total + count * 100) // 2)])
     cut = place.link(receiver, lambda: next(makers, Pass)())
     place.sender(cut, folder).ended(None)
     receiver.expect_event("disconnected")  # it stores what had come until then
-    # Changes after the first attempt: content, time, and one that is gone at the receiver.
+    # Changes after the first attempt: content, time, one that is gone at the receiver, and one that is new.
     arrived = sorted(path for path in (place.received / "source").rglob("*") if path.is_file())
     assert 10 < len(arrived) < count
     relative = [path.relative_to(place.received / "source") for path in arrived]
     (folder / relative[0]).write_bytes(b"changed")
     os.utime(folder / relative[1], (1, 1))
     arrived[2].unlink()
+    (folder / "large").write_bytes(content(3 << 20))
 
     listed = subprocess.run(["rsync", "-rtn", "--out-format=%n", f"{folder}/", f"{place.received}/source/"],
                             capture_output=True, text=True, check=True).stdout.splitlines()
