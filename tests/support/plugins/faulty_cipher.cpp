@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A cipher with one fault: the one that FAULT names when it is compiled. Without one ("none") it does what the
+// A cipher with one fault: the one that `here` names. Without one ("none") it does what the
 // conformance kit can see of a cipher; but its arithmetic is a toy's, and protects nothing from anybody.
 #include <atomic>
 #include <cstdint>
@@ -8,8 +8,6 @@
 #include <string>
 
 #include "wherry/plugin.h"
-
-namespace {
 
 enum class fault {
     none,
@@ -43,7 +41,10 @@ enum class fault {
     leaks_sessions,
 };
 
-constexpr fault here = fault::FAULT;
+// Each plugin is this file, compiled once for all, and a number of its own (CMakeLists.txt).
+extern "C" const fault here;
+
+namespace {
 
 wherry_status fail(wherry_error* error, wherry_status status, const std::string& text) {
     error->status = status;

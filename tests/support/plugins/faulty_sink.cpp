@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A sink with one fault: the one that FAULT names when it is compiled. Without one ("none") it is as it should be: it
+// A sink with one fault: the one that `here` names. Without one ("none") it is as it should be: it
 // stores what comes in the folder `items`, and goes on with what was cut. For the tests of the conformance kit.
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,8 +17,6 @@
 #include <thread>
 
 #include "wherry/plugin.h"
-
-namespace {
 
 enum class fault {
     none,
@@ -103,7 +101,10 @@ enum class fault {
     refuses_everything,
 };
 
-constexpr fault here = fault::FAULT;
+// Each plugin is this file, compiled once for all, and a number of its own (CMakeLists.txt).
+extern "C" const fault here;
+
+namespace {
 
 // Read when it runs, so that the compiler does not know where it leads.
 volatile int* volatile nowhere = nullptr;
@@ -437,7 +438,7 @@ extern "C" __attribute__((visibility("default"))) const wherry_plugin wherry_plu
 extern "C" const wherry_plugin wherry_plugin_v1 = {
     .magic = here == fault::has_another_magic ? 1 : WHERRY_PLUGIN_MAGIC,
     .abi_major = here == fault::has_another_abi ? 7 : WHERRY_ABI_MAJOR,
-    .struct_size = here == fault::has_a_short_descriptor ? 40 : sizeof(wherry_plugin),
+    .struct_size = here == fault::has_a_short_descriptor ? 40u : std::uint32_t{sizeof(wherry_plugin)},
     .kind = WHERRY_KIND_SINK,
     .thread_model = WHERRY_THREADS_PARALLEL,
     .option_count = 3,

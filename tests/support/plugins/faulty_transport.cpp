@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A transport with one fault: the one that FAULT names when it is compiled. Without one ("none") it is as it should be:
+// A transport with one fault: the one that `here` names. Without one ("none") it is as it should be:
 // local sockets without a file, reached at "@N". For the tests of the conformance kit.
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -17,8 +17,6 @@
 #include <string>
 
 #include "wherry/plugin.h"
-
-namespace {
 
 enum class fault {
     none,
@@ -49,7 +47,10 @@ enum class fault {
     leaks_memory,
 };
 
-constexpr fault here = fault::FAULT;
+// Each plugin is this file, compiled once for all, and a number of its own (CMakeLists.txt).
+extern "C" const fault here;
+
+namespace {
 
 wherry_status fail(wherry_error* error, wherry_status status, const char* text) {
     error->status = status;
