@@ -476,11 +476,33 @@ void require_disconnected(const call_failure& failure) {
     require(failure.code == errc::disconnected, "after abort() " + failure.told() + "; it should be disconnected");
 }
 
-failed write_for_ever(link& to) {
-    const auto bytes = noise(1 << 20);
-    for (;;)
-        if (auto failure = to.write_all(bytes)) return failure;
-}
+// Writes what nobody reads. Pieces far smaller than any buffer, so that while there is room one begins after the other.
+class endless_writing {
+public:
+    explicit endless_writing(link& to) : to_(to) {}
+
+    failed run() {
+        const auto piece = noise(4096);
+        for (;;) {
+            ++begun_;
+            if (auto failure = to_.write_all(piece)) return failure;
+        }
+    }
+    // Returns when a write waits for room: for a while no other has begun. Or, where there is room without end, later.
+    void await_full() const {
+        std::size_t before = 0;
+        for (int look = 0; look < 10; ++look) {
+            std::this_thread::sleep_for(100ms);
+            const std::size_t now = begun_;
+            if (now > 0 && now == before) return;
+            before = now;
+        }
+    }
+
+private:
+    link& to_;
+    std::atomic<std::size_t> begun_{0};
+};
 
 void abort_ends_a_read_of_another_thread(context& given) {
     transport_check c(given);
@@ -501,12 +523,13 @@ void abort_ends_a_write_of_another_thread(context& given) {
     transport_check c(given);
     const auto both = c.connect();
     both.here->set_write_timeout(0ms);
+    endless_writing writing(*both.here);
     auto aborting = std::async(std::launch::async, [&] {
-        std::this_thread::sleep_for(100ms);
+        writing.await_full();
         both.here->abort();
     });
-    require_disconnected(c.failure_in_time("abort() does not wake a write_all() of another thread",
-                                           [&] { return write_for_ever(*both.here); }));
+    require_disconnected(
+        c.failure_in_time("abort() does not wake a write_all() of another thread", [&] { return writing.run(); }));
     aborting.get();
 }
 
@@ -515,8 +538,9 @@ void abort_ends_reading_and_writing_at_once(context& given) {
     const auto both = c.connect();
     both.here->set_read_timeout(0ms);
     both.here->set_write_timeout(0ms);
+    endless_writing writing(*both.here);
     auto aborting = std::async(std::launch::async, [&] {
-        std::this_thread::sleep_for(50ms);
+        writing.await_full();
         std::thread second([&] { both.here->abort(); });
         both.here->abort();
         second.join();
@@ -527,8 +551,8 @@ void abort_ends_reading_and_writing_at_once(context& given) {
             return read_one(*both.here, got);
         });
     });
-    require_disconnected(c.failure_in_time("abort() does not wake a write_all() of another thread",
-                                           [&] { return write_for_ever(*both.here); }));
+    require_disconnected(
+        c.failure_in_time("abort() does not wake a write_all() of another thread", [&] { return writing.run(); }));
     require_disconnected(reading.get());
     aborting.get();
 }
