@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "observed.hpp"
 #include "wherry/abi_guard.hpp"
 #include "wherry/limits.hpp"
 #include "wherry/text.hpp"
@@ -105,24 +106,32 @@ std::string returned_text(const char* function, const char* text) {
 
 // ---- context ----
 
-context::given_host::given_host(const std::string& path) : home(path), table(wherry_host{}) {
-    table->struct_size = sizeof(wherry_host);
-    table->context = nullptr;
-    table->home = home.c_str();
-    table->log = [](void*, std::int32_t level, const char* text) {
+namespace {
+
+wherry_host host_with(const char* home) {
+    wherry_host table{};
+    table.struct_size = sizeof(wherry_host);
+    table.context = nullptr;
+    table.home = home;
+    table.log = [](void*, std::int32_t level, const char* text) {
         require(text != nullptr, "log() of the host was called with a null pointer instead of a text");
         require(
             level >= WHERRY_LOG_DEBUG && level <= WHERRY_LOG_ERROR,
             "log() of the host was called with the level " + std::to_string(level) + ", which plugin.h does not know");
     };
-    table->ask_secret = [](void*, const char*, char*, std::size_t, std::size_t*, wherry_error* e) -> wherry_status {
+    table.ask_secret = [](void*, const char*, char*, std::size_t, std::size_t*, wherry_error* e) -> wherry_status {
         return wherry::abi::guard(e, [] { throw error(errc::unsupported, "there is no terminal to ask at"); });
     };
-    table->show = [](void*, const char* text, wherry_error*) -> wherry_status {
+    table.show = [](void*, const char* text, wherry_error*) -> wherry_status {
         require(text != nullptr, "show() of the host was called with a null pointer instead of a text");
         return WHERRY_OK;
     };
+    return table;
 }
+
+}  // namespace
+
+context::given_host::given_host(const std::string& path) : home(path), table(host_with(home.c_str())) {}
 
 context::context(const subject& what) : about(what) {
     for (const auto& home : about.homes) hosts_.push_back(std::make_unique<given_host>(home.string()));
@@ -148,6 +157,8 @@ context::context(const subject& what) : about(what) {
 }
 
 context::~context() {
+    const auto threads = thread_count(), before = before_loading().threads;
+    current_report().threads_left = threads > before ? threads - before : 0;
     current_report().is_unloading = true;
     loaded.reset();
     ::dlclose(library_);
@@ -212,7 +223,7 @@ begun begin(const context& from, instance& of, const offer& what) {
     const lent_text name(what.name), address("peer:1"), algorithm("ssh-ed25519"),
         key("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIConformanceConformanceConformanceConfor"),
         fingerprint("SHA256:conformance"), label("tester");
-    const lent<wherry_identity> who(
+    const lent<const wherry_identity> who(
         {sizeof(wherry_identity), algorithm.c_str(), key.c_str(), fingerprint.c_str(), label.c_str()});
     wherry_offer c{};
     c.struct_size = sizeof c;
@@ -233,7 +244,7 @@ begun begin(const context& from, instance& of, const offer& what) {
     }
     c.peer_address = address.c_str();
     c.peer = who.get();
-    const lent<wherry_offer> offered(c);
+    const lent<const wherry_offer> offered(c);
 
     void* handle = nullptr;
     std::uint64_t offset = 0;
@@ -302,7 +313,7 @@ wherry_response response_into(answer& into) {
 }  // namespace
 
 bool running_delivery::already(answer& into) {
-    const lent<wherry_response> given(response_into(into));
+    const lent<const wherry_response> given(response_into(into));
     std::int32_t known = 0;
     const auto mine = of_.turn();
     call_plain("already", [&] { known = from_.sink.already(handle_, given.get()); });
@@ -310,7 +321,7 @@ bool running_delivery::already(answer& into) {
 }
 
 failed running_delivery::finish(answer& into) {
-    const lent<wherry_response> given(response_into(into));
+    const lent<const wherry_response> given(response_into(into));
     const auto mine = of_.turn();
     has_ended_ = true;
     return call("finish", [&](wherry_error* e) { return from_.sink.finish(handle_, given.get(), e); });
@@ -328,7 +339,7 @@ std::vector<failed> running_delivery::finish_together(std::span<const std::uniqu
             std::memset(ending->error.text, untouched, sizeof ending->error.text);
             ending->error.text[0] = '\0';
         }
-        lent<wherry_response> response;
+        lent<const wherry_response> response;
         lent<wherry_ending> ending;
     };
     std::vector<std::unique_ptr<row>> rows;

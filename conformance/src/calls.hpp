@@ -107,7 +107,7 @@ private:
     struct given_host {
         explicit given_host(const std::string& home);
         lent_text home;
-        lent<wherry_host> table;
+        lent<const wherry_host> table;
     };
 
     void* library_ = nullptr;

@@ -158,7 +158,7 @@ public:
     running_session& operator=(const running_session&) = delete;
 
     failed finish_handshake(stream_end& over) {
-        const lent<wherry_stream> stream(over.as_c());
+        const lent<const wherry_stream> stream(over.as_c());
         return call(
             "finish_handshake", [&](wherry_error* e) { return c_.cipher.finish_handshake(handle_, stream.get(), e); },
             waiting::allowed);
@@ -184,7 +184,7 @@ public:
         std::vector<std::byte> left;  // in the buffer, afterwards
     };
     opened open(const std::vector<std::byte>& record) {
-        const lent_memory room{const_bytes(record)};
+        const lent_memory room(record, lent_for::writing);
         const lent<std::size_t> length(0);
         opened made;
         made.failure = call("open", [&](wherry_error* e) {
@@ -251,7 +251,7 @@ public:
     // The first half, up to where this side may send.
     side_outcome begin(int side, std::string_view prologue, stream_end& over, verifier& who) {
         const lent_memory said(as_bytes(prologue));
-        const lent<wherry_stream> stream(over.as_c());
+        const lent<const wherry_stream> stream(over.as_c());
         wherry_handshake how{};
         how.struct_size = sizeof how;
         how.role = side == 0 ? WHERRY_INITIATOR : WHERRY_RESPONDER;
@@ -273,7 +273,7 @@ public:
                 std::copy_n(self.label.c_str(), self.label.size() + 1, label);
             });
         };
-        const lent<wherry_handshake> given(how);
+        const lent<const wherry_handshake> given(how);
         void* handle = nullptr;
         side_outcome made;
         made.failure = call(
@@ -535,6 +535,35 @@ void nothing_of_the_plaintext_shows(context& given) {
     require(both.initiator.session->seal(plain) != record, "the same plaintext twice is the same record twice");
 }
 
+// Whether one is the other but for what their plaintexts differ in, anywhere: both were sealed with the same key
+// stream.
+bool share_a_key_stream(const_bytes one, const_bytes other, const_bytes one_plain, const_bytes other_plain) {
+    constexpr std::size_t telling = 64;  // no chance makes so many bytes alike
+    for (std::size_t at = 0; at + one_plain.size() <= std::min(one.size(), other.size()); ++at) {
+        std::size_t same = 0;
+        while (same < telling && (one[at + same] ^ other[at + same]) == (one_plain[same] ^ other_plain[same])) ++same;
+        if (same == telling) return true;
+    }
+    return false;
+}
+
+void no_two_records_share_a_key_stream(context& given) {
+    cipher_check c(given);
+    c.require_protection();
+    const auto both = c.agree(), other = c.agree();
+    const std::vector<std::vector<std::byte>> plain{noise(200, 1), noise(200, 2), noise(200, 3), noise(200, 4)};
+    std::vector<std::vector<std::byte>> sealed;
+    for (auto* const session : {both.initiator.session.get(), both.responder.session.get(),
+                                other.initiator.session.get(), both.initiator.session.get()})
+        sealed.push_back(session->seal(plain[sealed.size()]));
+    for (std::size_t i = 0; i < sealed.size(); ++i)
+        for (std::size_t k = 0; k < i; ++k)
+            require(
+                !share_a_key_stream(sealed[i], sealed[k], plain[i], plain[k]),
+                "two records are sealed with the same key stream, as if their nonces were the same: whoever sees both "
+                "can subtract one from the other");
+}
+
 void sessions_differ(context& given) {
     cipher_check c(given);
     c.require_protection();
@@ -656,6 +685,8 @@ constexpr std::array suite = {
     check_case{"records_of_any_size_pass_in_both_directions", "from 0 bytes to the largest record",
                records_of_any_size_pass_in_both_directions},
     check_case{"one_thread_seals_while_another_opens", "in one session", one_thread_seals_while_another_opens},
+    check_case{"no_two_records_share_a_key_stream", "of one session, of its two directions, and of two sessions",
+               no_two_records_share_a_key_stream},
     check_case{"nothing_of_the_plaintext_shows", "and no record comes twice for the same plaintext",
                nothing_of_the_plaintext_shows},
     check_case{"sessions_differ", "what one sealed no other opens", sessions_differ},

@@ -24,8 +24,8 @@ struct region {
 std::array<region, 1024> taken_away;
 std::atomic<std::size_t> next{0};
 
-// The pages behind what is lent now; as many as have room.
-std::array<std::atomic<std::uintptr_t>, 1024> ends;
+// What is lent now, and the pages behind it; as many as have room. `end` is that of what is lent.
+std::array<region, 1024> lent_now;
 
 std::size_t page_bytes() noexcept {
     static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
@@ -42,20 +42,26 @@ lent_memory::lent_memory(std::size_t size) : size_(size) {
     base_ = static_cast<std::byte*>(got);
     ::mprotect(base_ + mapped_ - page, page, PROT_NONE);
     data_ = base_ + mapped_ - page - size;
-    for (place_ = 0; place_ < ends.size(); ++place_) {
+    for (place_ = 0; place_ < lent_now.size(); ++place_) {
         std::uintptr_t nobody = 0;
-        if (ends[place_].compare_exchange_strong(nobody, reinterpret_cast<std::uintptr_t>(base_ + mapped_ - page)))
-            break;
+        auto& place = lent_now[place_];
+        if (!place.end.compare_exchange_strong(nobody, reinterpret_cast<std::uintptr_t>(base_ + mapped_ - page)))
+            continue;
+        place.begin = reinterpret_cast<std::uintptr_t>(base_);
+        break;
     }
 }
 
-lent_memory::lent_memory(const_bytes content) : lent_memory(content.size()) {
+lent_memory::lent_memory(const_bytes content, lent_for what) : lent_memory(content.size()) {
     if (!content.empty()) std::memcpy(data_, content.data(), content.size());
+    if (what == lent_for::reading) protect();
 }
+
+void lent_memory::protect() const noexcept { ::mprotect(base_, mapped_ - page_bytes(), PROT_READ); }
 
 lent_memory::~lent_memory() {
     const int before = errno;
-    if (place_ < ends.size()) ends[place_] = 0;
+    if (place_ < lent_now.size()) lent_now[place_].end = 0;
     ::mmap(base_, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
     auto& place = taken_away[next++ % taken_away.size()];
     const auto begin = reinterpret_cast<std::uintptr_t>(base_);
@@ -69,8 +75,13 @@ lending lending_of(const void* address) noexcept {
     const auto at = reinterpret_cast<std::uintptr_t>(address);
     for (const auto& place : taken_away)
         if (at >= place.begin && at < place.end) return lending::taken_away;
-    for (const auto& end : ends)
-        if (end != 0 && at >= end && at < end + page_bytes()) return lending::behind_the_end;
+    for (const auto& place : lent_now) {
+        const std::uintptr_t end = place.end;
+        if (end == 0) continue;
+        if (at >= end && at < end + page_bytes()) return lending::behind_the_end;
+        // What can be written does not crash.
+        if (at >= place.begin && at < end) return lending::only_to_read;
+    }
     return lending::none;
 }
 

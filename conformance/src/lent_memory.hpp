@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "wherry/bytes.hpp"
 
@@ -12,11 +13,12 @@ namespace wherry::conformance {
 
 // Memory that is lent to the plugin for one call. It ends where a page does, so that whoever reads or writes beyond it
 // crashes, and it is taken away when this goes, so that whoever uses it later does, too. Copies are what is lent, so
-// that nothing of the kit's own is in danger.
+// that nothing of the kit's own is in danger. What is lent as const can only be read.
+enum class lent_for { reading, writing };
 class lent_memory {
 public:
     explicit lent_memory(std::size_t size);
-    explicit lent_memory(const_bytes content);
+    explicit lent_memory(const_bytes content, lent_for what = lent_for::reading);
     ~lent_memory();
     lent_memory(const lent_memory&) = delete;
     lent_memory& operator=(const lent_memory&) = delete;
@@ -24,6 +26,8 @@ public:
     std::byte* data() const noexcept { return data_; }
     std::size_t size() const noexcept { return size_; }
     mutable_bytes bytes() const noexcept { return {data_, size_}; }
+    // From now on whoever writes crashes.
+    void protect() const noexcept;
 
 private:
     std::byte* base_ = nullptr;
@@ -42,12 +46,13 @@ private:
     lent_memory memory_;
 };
 
-// A structure of plugin.h. Its end is that of the memory, up to alignment.
+// A structure of plugin.h, const or not. Its end is that of the memory, up to alignment.
 template <class Struct>
 class lent {
 public:
     explicit lent(const Struct& value)
-        : memory_(const_bytes(reinterpret_cast<const std::byte*>(&value), sizeof value)) {}
+        : memory_(const_bytes(reinterpret_cast<const std::byte*>(&value), sizeof value),
+                  std::is_const_v<Struct> ? lent_for::reading : lent_for::writing) {}
     Struct* get() const noexcept { return reinterpret_cast<Struct*>(memory_.data()); }
     Struct* operator->() const noexcept { return get(); }
 
@@ -57,7 +62,7 @@ private:
 };
 
 // What an address belongs to. For handlers of signals.
-enum class lending { none, taken_away, behind_the_end };
+enum class lending { none, taken_away, behind_the_end, only_to_read };
 lending lending_of(const void* address) noexcept;
 
 }  // namespace wherry::conformance

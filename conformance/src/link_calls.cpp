@@ -39,6 +39,7 @@ failed running_connection::write_all(std::span<const const_bytes> pieces) {
         rows[i] = {pieces[i].empty() ? nullptr : bytes.data() + at, pieces[i].size()};
         at += pieces[i].size();
     }
+    table.protect();
     return call(
         "write_all", [&](wherry_error* e) { return from_.transport.write_all(handle_, rows, pieces.size(), e); },
         waiting::allowed);

@@ -77,4 +77,9 @@ std::map<std::string, std::string> files_beneath(const fs::path& folder) {
     return files;
 }
 
+baseline& before_loading() {
+    static baseline found;
+    return found;
+}
+
 }  // namespace wherry::conformance

@@ -7,6 +7,8 @@
 #include <set>
 #include <string>
 
+#include "process_state.hpp"
+
 // What a plugin leaves behind in its process and in its folder.
 namespace wherry::conformance {
 
@@ -23,5 +25,13 @@ std::size_t allocated_bytes();
 
 // The content of every file beneath, by its relative name; what begins with a dot is left out, and all in it.
 std::map<std::string, std::string> files_beneath(const std::filesystem::path& folder);
+
+// What the process had before the plugin was loaded.
+struct baseline {
+    std::map<int, std::string> descriptors;
+    std::size_t threads = 0;
+    process_state state;
+};
+baseline& before_loading();
 
 }  // namespace wherry::conformance

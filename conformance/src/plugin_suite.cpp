@@ -16,9 +16,19 @@ namespace wherry::conformance {
 
 namespace fs = std::filesystem;
 
-baseline& before_loading() {
-    static baseline found;
-    return found;
+void require_unchanged(const process_state& then) {
+    if (const auto change = then.change()) fail(*change + ", which belongs to the whole process");
+}
+
+void require_process_as_before_loading() {
+    const auto& before = before_loading();
+    require_unchanged(before.state);
+    const auto now = open_descriptors();
+    for (const auto& [fd, target] : before.descriptors) {
+        const auto found = now.find(fd);
+        require(found != now.end() && found->second == target,
+                "closes descriptor " + std::to_string(fd) + ", which is not its own");
+    }
 }
 
 // ---- What a plugin must not leave behind ----
@@ -26,6 +36,7 @@ baseline& before_loading() {
 leftovers::leftovers() : descriptors_(open_descriptors()), threads_(thread_count()), children_(child_processes()) {}
 
 void leftovers::require_none(const std::string& whence) const {
+    require_unchanged(state_);
     // Threads and processes that were told to end may take a moment.
     const auto end = steady_ms() + 2000;
     const auto new_children = [&] {

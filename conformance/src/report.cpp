@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 
@@ -19,6 +20,7 @@ namespace wherry::conformance {
 namespace {
 
 shared_report* report = nullptr;
+pid_t own_process = 0;
 thread_local const char* current_function = nullptr;
 std::mutex telling;
 
@@ -35,6 +37,11 @@ void copy_text(char (&into)[Size], std::string_view text) noexcept {
     copy_text(report->reason, printable(text));
     report->how = static_cast<int>(how);
     ::_exit(0);
+}
+
+// A process that the plugin forked has it, too.
+void on_exit() {
+    if (::getpid() != own_process) report->has_forked_exit = true;
 }
 
 // Only what is allowed in a handler of signals.
@@ -59,6 +66,8 @@ std::int64_t steady_ms() noexcept {
 
 void report_to(shared_report& where) {
     report = &where;
+    own_process = ::getpid();
+    std::atexit(on_exit);
     const rlimit no_core{0, 0};
     ::setrlimit(RLIMIT_CORE, &no_core);
     // For what comes of a stack that has run out.
@@ -105,6 +114,12 @@ in_call::in_call(const char* function, waiting how) noexcept : before_(current_f
 }
 
 in_call::~in_call() {
+    if (::getpid() != own_process) {
+        copy_text(report->forked_in, current_function);
+        ::_exit(0);
+    }
+    if (const auto change = state_.change())
+        fail(std::string(current_function) + "() " + *change + " for the thread that called it");
     current_function = before_;
     if (slot_ != nullptr) slot_->since_ms = 0;
 }

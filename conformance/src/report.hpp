@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "lent_memory.hpp"
+#include "process_state.hpp"
 
 // What a case's process tells the one that started it, in memory that both share: it must get through when the plugin
 // crashes, hangs or ends the process.
@@ -29,6 +30,10 @@ struct shared_report {
     std::atomic<lending> touched;
     char crashed_in[40];
     std::atomic<bool> is_unloading;
+    std::atomic<std::size_t> threads_left;  // of the plugin, when it was unloaded
+    // Told by a process that the plugin forked.
+    std::atomic<bool> has_forked_exit;
+    char forked_in[40];
     call_slot calls[max_calls];
 };
 
@@ -58,6 +63,7 @@ public:
     in_call& operator=(const in_call&) = delete;
 
 private:
+    const thread_state state_;
     call_slot* slot_ = nullptr;
     const char* before_;
 };

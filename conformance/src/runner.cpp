@@ -268,11 +268,22 @@ private:
             sentence += place;
             if (report_->touched == lending::taken_away)
                 sentence += ", where it used memory that was lent to it for an earlier call and is gone";
+            if (report_->touched == lending::only_to_read)
+                sentence += ", where it wrote into memory that was lent to it to read";
+            if (report_->is_unloading && report_->threads_left > 0)
+                sentence += ", and " + std::to_string(report_->threads_left) + " of its threads still ran";
             if (report_->touched == lending::behind_the_end)
                 sentence += ", where it went beyond the end of memory that was lent to it";
             return failed(sentence + last_words);
         }
         const int code = WEXITSTATUS(status);
+        if (report_->forked_in[0] != '\0')
+            return failed(std::string(report_->forked_in) +
+                          "() forks, and returns in the new process, too; that must end by exec or _exit()");
+        if (report_->has_forked_exit)
+            return failed(
+                "ends a process that it forked by exit(), which runs what the host is to do at its own end; it "
+                "must end by exec or _exit()");
         if (how == static_cast<int>(verdict::passed)) {
             if (code == 0) return made;
             return failed("does everything right, but the process then ends with status " + std::to_string(code) +
@@ -335,9 +346,10 @@ int run_as_child(const char* descriptor) {
     try {
         const auto* const chosen = find_case(asked.what.kind, asked.name);
         if (chosen == nullptr) fail("there is no case of this name");
-        before_loading() = {open_descriptors(), thread_count()};
+        before_loading() = {open_descriptors(), thread_count(), process_state()};
         context loaded(asked.what);
         chosen->run(loaded);
+        require_process_as_before_loading();
     } catch (const std::exception& e) {
         fail(std::string("the case itself met with a failure: ") + e.what());
     }

@@ -59,9 +59,14 @@ public:
         find_what_it_takes();
         fs::create_directory("place");
         fs::current_path("place");
+        state_.emplace();
         restart();
     }
-    ~sink_check() { it.reset(); }
+    ~sink_check() {
+        it.reset();
+        require_unchanged(*state_);
+        fs::current_path(outside_);
+    }
     sink_check(const sink_check&) = delete;
     sink_check& operator=(const sink_check&) = delete;
 
@@ -206,7 +211,9 @@ private:
                 restart();
                 const auto what = item("sample");
                 const auto bytes = content(1000, 99);
+                const process_state before;
                 const auto made = try_deliver(what, bytes);
+                require_unchanged(before);
                 if (made.is_delivered()) {
                     find_where_it_is(what, bytes);
                     find_abilities();
@@ -264,6 +271,8 @@ private:
     }
 
     const ability wanted_;
+    const fs::path outside_ = fs::current_path();
+    std::optional<process_state> state_;  // since it is in a place of its own
     item_kind kind_ = item_kind::file;
     source source_ = source::noise;
     std::string file_;

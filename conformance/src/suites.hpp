@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "calls.hpp"
+#include "process_state.hpp"
 #include "wherry/conformance.hpp"
 
 namespace wherry::conformance {
@@ -28,12 +29,10 @@ std::span<const described_word> sink_promises();
 std::span<const described_word> transport_promises();
 std::span<const described_word> cipher_promises();
 
-// What the process had before the plugin was loaded.
-struct baseline {
-    std::map<int, std::string> descriptors;
-    std::size_t threads = 0;
-};
-baseline& before_loading();
+// Fails the case if something is not as it was then that belongs to the process.
+void require_unchanged(const process_state& then);
+// At the end of each case.
+void require_process_as_before_loading();
 
 // ---- What a plugin must not leave behind ----
 
@@ -44,6 +43,7 @@ public:
     void require_none(const std::string& whence) const;
 
 private:
+    process_state state_;
     std::map<int, std::string> descriptors_;
     std::size_t threads_;
     std::set<int> children_;

@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <future>
 #include <thread>
 #include <vector>
@@ -557,6 +558,29 @@ void abort_ends_reading_and_writing_at_once(context& given) {
     aborting.get();
 }
 
+std::atomic<bool> is_pipe_signal_seen{false};
+
+void a_peer_that_is_gone_raises_no_signal(context& given) {
+    transport_check c(given);
+    auto both = c.connect();
+    struct sigaction watching {
+    }, before{};
+    watching.sa_handler = [](int) { is_pipe_signal_seen = true; };
+    ::sigaction(SIGPIPE, &watching, &before);
+    write_or_fail(*both.here, as_bytes("what nobody reads"));
+    both.there.reset();
+    endless_writing writing(*both.here);
+    const auto failure =
+        c.failure_in_time("write_all() does not fail when the peer is gone", [&] { return writing.run(); });
+    ::sigaction(SIGPIPE, &before, nullptr);
+    require(failure.code == errc::disconnected,
+            "when the peer is gone " + failure.told() + "; it should be disconnected");
+    require(
+        !is_pipe_signal_seen,
+        "write_all() raises SIGPIPE when the peer is gone, which ends a program that does not ignore it; sockets have "
+        "MSG_NOSIGNAL against that");
+}
+
 void after_abort_every_call_fails(context& given) {
     transport_check c(given);
     const auto both = c.connect();
@@ -750,6 +774,8 @@ constexpr std::array suite = {
     check_case{"abort_ends_a_write_of_another_thread", "at once", abort_ends_a_write_of_another_thread},
     check_case{"abort_ends_reading_and_writing_at_once", "and two threads may abort",
                abort_ends_reading_and_writing_at_once},
+    check_case{"a_peer_that_is_gone_raises_no_signal", "writing to it fails, without SIGPIPE",
+               a_peer_that_is_gone_raises_no_signal},
     check_case{"after_abort_every_call_fails", "though something had come", after_abort_every_call_fails},
     check_case{"the_peer_learns_of_an_abort", "its read ends", the_peer_learns_of_an_abort},
     check_case{"abort_ends_an_accept_of_another_thread", "and every later one", abort_ends_an_accept_of_another_thread},

@@ -57,6 +57,7 @@ ABORT = "abort_at_any_point_leaves_nothing"
 SIZES = "takes_any_size_in_any_steps"
 NAMES = "no_name_leads_out_of_its_place"
 RESUME = "resumes_after_each_byte_count"
+PROCESS = "deliveries_leave_no_descriptor_thread_or_process"
 OPTIONS = "any_value_of_an_option_is_taken_or_refused"
 DESCRIPTOR = "descriptor_says_what_it_is"
 
@@ -117,6 +118,21 @@ SINK_FAULTS = [
     ("leaks_instances", "instances_leave_nothing", r"leaks memory: the heap grows by \d+ bytes with each instance"),
     ("does_not_become_ready", "becomes_ready", r"configure_done\(\) failed with io: there is no such device"),
     ("overflows_for_an_option", OPTIONS, CORRUPTED),
+    ("changes_the_working_folder", PROCESS, r"changes the working folder from '.+' to '/', which belongs to the whole process"),
+    ("changes_the_umask", PROCESS, "changes the umask from '00[0-7]+' to '0000'"),
+    ("changes_the_environment", PROCESS, "changes the environment's TZ from nothing to 'Mars/Olympus'"),
+    ("changes_the_c_locale", PROCESS, r"changes the C locale from 'C' to 'C\.UTF-8'"),
+    ("changes_the_cxx_locale", PROCESS, r"changes the C\+\+ locale from 'C' to '\*'"),
+    ("changes_a_signal", PROCESS, "changes the action of SIGINT from 'the default' to 'to be ignored'"),
+    ("blocks_a_signal", PROCESS, r"begin\(\) blocks SIGTERM for the thread that called it"),
+    ("sets_an_alarm", PROCESS, "changes the alarm from 'off' to 'on'"),
+    ("changes_a_limit", PROCESS, "changes the limit of open descriptors"),
+    ("changes_the_rounding", PROCESS, r"begin\(\) changes the rounding mode for the thread that called it"),
+    ("closes_a_descriptor", PROCESS, "closes descriptor 0, which is not its own"),
+    ("forks_and_exits", PROCESS, r"ends a process that it forked by exit\(\)"),
+    ("forks_and_returns", PROCESS, r"begin\(\) forks, and returns in the new process, too"),
+    ("writes_what_it_may_read", SIZES, r"crashed with SIGSEGV in write\(\), where it wrote into memory that was lent to it to read"),
+    ("runs_a_thread_for_ever", "deliveries_take_turns", r"\d+ of its threads still ran"),
     ("has_another_magic", "loads", "exports a descriptor that is not wherry's"),
     ("has_another_abi", "loads", "says plugin ABI 7 inside, this wherry speaks 1"),
     ("has_a_short_descriptor", "loads", "has a descriptor of 40 bytes, too short"),
@@ -176,6 +192,7 @@ TRANSPORT_FAULTS = [
     ("times_out_too_early", "a_read_that_timed_out_can_be_repeated", "timed out too early"),
     ("wakes_no_read", "abort_ends_a_read_of_another_thread", r"abort\(\) does not wake a read_some\(\)"),
     ("wakes_no_write", "abort_ends_a_write_of_another_thread", r"abort\(\) does not wake a write_all\(\)"),
+    ("raises_a_signal", "a_peer_that_is_gone_raises_no_signal", r"write_all\(\) raises SIGPIPE when the peer is gone"),
     ("wakes_no_accept", ACCEPT, r"listener_abort\(\) does not end an accept\(\)"),
     ("works_after_abort", "after_abort_every_call_fails", r"read_some\(\) works after abort"),
     ("mistakes_bad_addresses", "addresses_of_the_wrong_form_are_bad_input", "'nowhere', .* it should be bad_input",
@@ -219,6 +236,7 @@ CIPHER_FAULTS = [
     ("throws", "both_sides_agree", r"handshake\(\) let a C\+\+ exception out.* of type int"),
     ("hides_nothing", "nothing_of_the_plaintext_shows", "a sealed record shows its plaintext"),
     ("repeats_itself", "nothing_of_the_plaintext_shows", "the same plaintext twice is the same record twice"),
+    ("has_one_nonce_for_all", "no_two_records_share_a_key_stream", "as if their nonces were the same"),
     ("takes_what_was_altered", ALTERED, r"open\(\) takes a record whose byte 0 was altered"),
     ("takes_replays", TURN, r"open\(\) takes a record"),
     ("forgives", ALTERED, "takes a record after one that was refused"),

@@ -27,6 +27,7 @@ enum class fault {
     // of records
     hides_nothing,
     repeats_itself,
+    has_one_nonce_for_all,
     takes_what_was_altered,
     takes_replays,
     forgives,
@@ -235,6 +236,11 @@ std::uint64_t record_key(const session& it, bool by_initiator, std::uint64_t num
     return key;
 }
 
+// What hides the plaintext; the tag has a key of its own.
+std::uint64_t stream_key(const session& it, bool by_initiator, std::uint64_t number) {
+    return record_key(it, by_initiator, here == fault::has_one_nonce_for_all ? 0 : number);
+}
+
 void apply(std::uint64_t key, unsigned char* bytes, std::size_t length) {
     if (here == fault::hides_nothing) return;
     for (std::size_t i = 0; i < length; ++i) bytes[i] ^= static_cast<unsigned char>(mix(key, i + 1000) >> 40);
@@ -243,9 +249,9 @@ void apply(std::uint64_t key, unsigned char* bytes, std::size_t length) {
 wherry_status seal(void* self, void* record, std::size_t length, wherry_error*) {
     auto& it = *static_cast<session*>(self);
     auto* const bytes = static_cast<unsigned char*>(record);
-    const auto key = record_key(it, it.is_initiator, it.sealed++);
-    const auto tag = mix(key, bytes, length);
-    apply(key, bytes, length);
+    const auto tag = mix(record_key(it, it.is_initiator, it.sealed), bytes, length);
+    apply(stream_key(it, it.is_initiator, it.sealed), bytes, length);
+    ++it.sealed;
     std::memcpy(bytes + length, &tag, sizeof tag);
     if (here == fault::writes_too_far) *const_cast<volatile unsigned char*>(bytes + length + tag_bytes) = 0;
     return WHERRY_OK;
@@ -265,7 +271,7 @@ wherry_status open(void* self, void* record, std::size_t length, std::size_t* pl
     length -= tag_bytes;
     std::uint64_t tag = 0;
     std::memcpy(&tag, bytes + length, sizeof tag);
-    apply(key, bytes, length);
+    apply(stream_key(it, !it.is_initiator, it.opened), bytes, length);
     if (tag != mix(key, bytes, length) && here != fault::takes_what_was_altered) {
         length += tag_bytes;
         return refuse();

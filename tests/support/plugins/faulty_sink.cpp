@@ -3,14 +3,20 @@
 // stores what comes in the folder `items`, and goes on with what was cut. For the tests of the conformance kit.
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <cfenv>
+#include <clocale>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <locale>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -76,6 +82,22 @@ enum class fault {
     // of an instance
     does_not_become_ready,
     overflows_for_an_option,
+    // of the process
+    changes_the_working_folder,
+    changes_the_umask,
+    changes_the_environment,
+    changes_the_c_locale,
+    changes_the_cxx_locale,
+    changes_a_signal,
+    blocks_a_signal,
+    sets_an_alarm,
+    changes_a_limit,
+    changes_the_rounding,
+    closes_a_descriptor,
+    forks_and_exits,
+    forks_and_returns,
+    writes_what_it_may_read,
+    runs_a_thread_for_ever,
     // of the descriptor
     has_another_magic,
     has_another_abi,
@@ -205,11 +227,60 @@ bool is_plain(const std::string& name) {
     return name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == name.npos;
 }
 
+// What belongs to the process, and not to a plugin.
+void meddle() {
+    switch (here) {
+        case fault::changes_the_working_folder: static_cast<void>(!::chdir("/")); break;
+        case fault::changes_the_umask: ::umask(0); break;
+        case fault::changes_the_environment: ::setenv("TZ", "Mars/Olympus", 1); break;
+        case fault::changes_the_c_locale: std::setlocale(LC_ALL, "C.UTF-8"); break;
+        case fault::changes_the_cxx_locale:
+            std::locale::global(std::locale(std::locale::classic(), new std::numpunct<char>));
+            break;
+        case fault::changes_a_signal: std::signal(SIGINT, SIG_IGN); break;
+        case fault::blocks_a_signal: {
+            sigset_t one;
+            ::sigemptyset(&one);
+            ::sigaddset(&one, SIGTERM);
+            ::pthread_sigmask(SIG_BLOCK, &one, nullptr);
+            break;
+        }
+        case fault::sets_an_alarm: ::alarm(1000); break;
+        case fault::changes_a_limit: {
+            rlimit now{};
+            ::getrlimit(RLIMIT_NOFILE, &now);
+            --now.rlim_cur;
+            ::setrlimit(RLIMIT_NOFILE, &now);
+            break;
+        }
+        case fault::changes_the_rounding: std::fesetround(FE_UPWARD); break;
+        case fault::closes_a_descriptor: ::close(0); break;
+        case fault::forks_and_exits: {
+            const auto child = ::fork();
+            if (child == 0) std::exit(0);
+            ::waitpid(child, nullptr, 0);
+            break;
+        }
+        case fault::forks_and_returns:
+            if (const auto child = ::fork(); child > 0) ::waitpid(child, nullptr, 0);
+            break;
+        case fault::runs_a_thread_for_ever: {
+            static volatile int rounds = 0;
+            std::thread([] {
+                for (;;) rounds = rounds + 1;
+            }).detach();
+            break;
+        }
+        default: break;
+    }
+}
+
 wherry_status begin(void* self, const wherry_offer* offer, void** delivery, std::uint64_t* offset,
                     wherry_error* error) {
     auto& of = *static_cast<instance*>(self);
     const std::string name(offer->name, offer->name_bytes);
     if (here == fault::prints) std::puts("begin");
+    meddle();
     if (here == fault::refuses_everything) return refuse(error, "nothing is taken here", delivery);
     if (here == fault::fails_for_good) {
         const std::lock_guard lock(of.mutex);
@@ -281,6 +352,8 @@ wherry_status write_some(void* self, const void* data, std::size_t length, wherr
     if (here == fault::mixes_turns) it = latest;
     const auto* from = static_cast<const char*>(data);
     if (here == fault::ends_the_process) std::exit(3);
+    if (here == fault::writes_what_it_may_read && length > 0)
+        *const_cast<volatile char*>(static_cast<const char*>(data)) = 0;
     if (here == fault::keeps_a_pointer) {
         const auto* volatile before = static_cast<const char*>(it->kept);
         if (before != nullptr && *before == 'x') return WHERRY_OK;

@@ -33,6 +33,7 @@ enum class fault {
     times_out_too_early,
     wakes_no_read,
     wakes_no_write,
+    raises_a_signal,
     wakes_no_accept,
     works_after_abort,
     mistakes_bad_addresses,
@@ -236,7 +237,8 @@ wherry_status write_one(end& it, const char* data, std::size_t length, wherry_er
         const int ready = wait_for(it, POLLOUT, here == fault::ignores_the_write_timeout ? 0 : it.write_ms.load());
         if (ready < 0) return fail(error, WHERRY_DISCONNECTED, "the connection was aborted");
         if (ready == 0) return fail(error, WHERRY_TIMED_OUT, "nobody reads");
-        const auto now = ::send(it.fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+        const auto now =
+            ::send(it.fd, data, length, MSG_DONTWAIT | (here == fault::raises_a_signal ? 0 : MSG_NOSIGNAL));
         if (now < 0 && (errno == EAGAIN || errno == EINTR)) continue;
         if (now < 0) return fail_with_errno(error, "cannot write");
         data += now;
