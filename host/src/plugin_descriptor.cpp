@@ -77,7 +77,10 @@ plugin_option copy_option(const fs::path& file, const wherry_option& c) {
             refuse_plugin(file, fmt::format("has an option '{}' with an empty choice", name));
     }
     if (option.minimum > option.maximum)
-        refuse_plugin(file, fmt::format("has an option '{}' whose limits leave nothing between them", name));
+        refuse_plugin(file,
+                      fmt::format("has an option '{}' whose limits leave nothing between them: from {} to {}; where "
+                                  "there is no upper limit, its maximum is INT64_MAX",
+                                  name, option.minimum, option.maximum));
     if (option.is_required && option.default_value)
         refuse_plugin(file, fmt::format("has an option '{}' that is required and yet has a default", name));
     try {
@@ -125,7 +128,7 @@ plugin_instance::function_table functions_of(const fs::path& file, const wherry_
             return table;
         }
     }
-    refuse_plugin(file, fmt::format("says that it is of kind {}, which this wherry does not know", descriptor.kind));
+    refuse_plugin(file, "is of a kind that has no functions");  // not here: its kind was looked at before
 }
 
 #undef HAS
@@ -165,12 +168,13 @@ void require_known_descriptor(const fs::path& file, const wherry_plugin& descrip
                               descriptor.struct_size, WHERRY_ABI_MAJOR));
     if (!descriptor.name || !descriptor.version || !descriptor.summary)
         refuse_plugin(file, "lacks its name, version or summary");
-    if (static_cast<plugin_kind>(descriptor.kind) != kind || descriptor.name != name) {
-        const auto real_kind = std::find(all_kinds.begin(), all_kinds.end(), static_cast<plugin_kind>(descriptor.kind));
-        refuse_plugin(file, fmt::format("holds the {} '{}'; its name must be that of the file",
-                                        real_kind == all_kinds.end() ? "plugin" : to_string(*real_kind),
+    const auto real_kind = static_cast<plugin_kind>(descriptor.kind);
+    if (std::find(all_kinds.begin(), all_kinds.end(), real_kind) == all_kinds.end())
+        refuse_plugin(file, fmt::format("says that it is of kind {}, which this wherry does not know; a newer one may",
+                                        descriptor.kind));
+    if (real_kind != kind || descriptor.name != name)
+        refuse_plugin(file, fmt::format("holds the {} '{}'; its name must be that of the file", to_string(real_kind),
                                         printable(descriptor.name)));
-    }
     if (descriptor.thread_model > WHERRY_THREADS_SERIAL ||
         (descriptor.thread_model == WHERRY_THREADS_SERIAL && kind != plugin_kind::sink))
         refuse_plugin(file, "asks for a thread model that its kind cannot have");

@@ -491,7 +491,7 @@ TEST_F(misshapen_plugin, with_a_short_descriptor) {
 TEST_F(misshapen_plugin, of_another_kind_or_name_than_its_file) {
     EXPECT_EQ(refusal_of("transport"), "holds the transport 'shapeshifter'; its name must be that of the file");
     EXPECT_EQ(refusal_of("", plugin_kind::cipher), "holds the sink 'shapeshifter'; its name must be that of the file");
-    EXPECT_EQ(refusal_of("kind-9"), "holds the plugin 'shapeshifter'; its name must be that of the file");
+    EXPECT_EQ(refusal_of("kind-9"), "says that it is of kind 9, which this wherry does not know; a newer one may");
     EXPECT_EQ(refusal_of("other-name"), "holds the sink 'wolf\\x1B[2J'; its name must be that of the file");
 }
 
@@ -557,7 +557,9 @@ TEST_F(misshapen_plugin, with_an_option_without_a_proper_name) {
 
 TEST_F(misshapen_plugin, with_an_option_that_no_value_fits) {
     EXPECT_EQ(refusal_of("option-type-9"), "has an option 'other' of a type that this wherry does not know");
-    EXPECT_EQ(refusal_of("option-limits-crossed"), "has an option 'other' whose limits leave nothing between them");
+    EXPECT_EQ(refusal_of("option-limits-crossed"),
+              "has an option 'other' whose limits leave nothing between them: from 5 to 1; where there is no upper "
+              "limit, its maximum is INT64_MAX");
     EXPECT_EQ(refusal_of("option-choice"), "has an option 'other' without choices");
     EXPECT_EQ(refusal_of("option-choice,option-choices-empty"), "has an option 'other' without choices");
     EXPECT_EQ(refusal_of("option-choice,option-choices-gap"), "has an option 'other' with an empty choice");

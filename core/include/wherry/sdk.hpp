@@ -586,6 +586,16 @@ constexpr wherry_sink_functions sink_functions = {
     },
 };
 
+// WHERRY_THREADS_SERIAL for a sink with `static constexpr bool one_call_at_a_time = true;`.
+template <class Plugin>
+constexpr std::uint32_t thread_model() {
+    if constexpr (requires { Plugin::one_call_at_a_time; }) {
+        static_assert(std::derived_from<Plugin, sink>, "only a sink may want one call at a time");
+        return Plugin::one_call_at_a_time ? WHERRY_THREADS_SERIAL : WHERRY_THREADS_PARALLEL;
+    }
+    return WHERRY_THREADS_PARALLEL;
+}
+
 template <class Plugin>
 constexpr wherry_plugin describe(const char* name, const char* version, const char* summary,
                                  std::span<const wherry_option> options) {
@@ -607,7 +617,7 @@ constexpr wherry_plugin describe(const char* name, const char* version, const ch
         .abi_major = WHERRY_ABI_MAJOR,
         .struct_size = sizeof(wherry_plugin),
         .kind = kind,
-        .thread_model = WHERRY_THREADS_PARALLEL,
+        .thread_model = thread_model<Plugin>(),
         .option_count = static_cast<std::uint32_t>(options.size()),
         .option_size = sizeof(wherry_option),
         .reserved = 0,
@@ -627,7 +637,8 @@ inline constexpr std::span<const wherry_option> no_options{};
 
 }  // namespace wherry
 
-// Exports `class_name` as the plugin of this shared object. Once, at namespace scope.
+// Exports `class_name` as the plugin of this shared object. Once, at namespace scope. A sink whose class says
+// `static constexpr bool one_call_at_a_time = true;` gets one call at a time into the whole instance.
 #define WHERRY_PLUGIN(class_name, name, version, summary, options)                          \
     extern "C" __attribute__((visibility("default"))) const wherry_plugin wherry_plugin_v1; \
     extern "C" const wherry_plugin wherry_plugin_v1 =                                       \
