@@ -362,6 +362,9 @@ void incoming_transfers::on_end(const frame& got) {
         if (item->decompressing) throw unfinished_compression();
         if (content.size != item->have || (item->what.size && *item->what.size != item->have))
             throw error(errc::integrity, "the content is not as long as the sender had offered");
+        if (content.digest && !item->digest)
+            throw error(errc::integrity,
+                        "the sender's digest was not announced with the offer, so that it cannot be compared");
         if (item->digest && (!content.digest || *content.digest != item->digest->value()))
             throw error(errc::integrity, "the content does not match the sender's digest");
         if (item->delivery->finishes_at_once()) require_welcome();

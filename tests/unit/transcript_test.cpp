@@ -1413,6 +1413,8 @@ TEST_F(hand_made_sender, lies_about_size_and_digest) {
         r.append(frame_type::end, 0, 5, end_of(0));
         r.append(frame_type::offer, 0, 7, offer_of("more", 2));
         r.append(frame_type::data, 0, 7, as_bytes("abc"));
+        r.append(frame_type::offer, 0, 9, offer_of("unannounced"));
+        r.append(frame_type::end, 0, 9, encode(end_frame{0, sha256_digest{}}));
         r.append(frame_type::bye, 0, 0, {});
     }));
 }
