@@ -9,8 +9,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <set>
 
+#include "config_file.hpp"
 #include "last_resort.hpp"
 #include "line_parser.hpp"
 #include "wherry/home.hpp"
@@ -151,23 +153,20 @@ void option_reader::read_config(const fs::path& file) {
                         shown));
     std::ifstream stream(file);
     if (!stream) fail_reading();
+    const std::string text{std::istreambuf_iterator<char>(stream), {}};
+    std::vector<config_line> lines;
     try {
-        constexpr bool allow_unregistered = true;
-        const auto parsed = po::parse_config_file(stream, po::options_description(), allow_unregistered);
-        for (const auto& option : parsed.options) {
-            const auto value = option.value.empty() ? std::string() : option.value.front();
-            const auto written = fmt::format("{} in {}", option.string_key, shown);
-            auto& values = config_[option.string_key];
-            values.push_back({value, origin::config_file, written});
-            const auto* known = find_anywhere(option.string_key);
-            if (values.size() > 1 && (known == nullptr || !known->may_repeat))
-                fail(fmt::format("{} is given more than once", written));
-        }
-    } catch (const po::error& e) {
-        fail(
-            fmt::format("the configuration file '{}' cannot be understood: {}; lines are 'name = value', '[plugin]' or "
-                        "'# comment'",
-                        shown, e.what()));
+        lines = parse_config(text);
+    } catch (const error& e) {
+        throw e.within(fmt::format("the configuration file '{}'", shown));
+    }
+    for (auto& line : lines) {
+        const auto written = fmt::format("{} in {}", printable(line.name), shown);
+        auto& values = config_[line.name];
+        values.push_back({std::move(line.value), origin::config_file, written});
+        const auto* known = find_anywhere(line.name);
+        if (values.size() > 1 && (known == nullptr || !known->may_repeat))
+            fail(fmt::format("{} is given more than once", written));
     }
 }
 

@@ -328,7 +328,7 @@ TEST_F(options_test, mistakes_in_the_configuration) {
     write_config("limit = 3\nlimit = 4\n");
     EXPECT_THAT(failure({}), HasSubstr("more than once"));
     write_config("what is this\n");
-    EXPECT_THAT(failure({}), HasSubstr("cannot be understood"));
+    EXPECT_THAT(failure({}), HasSubstr("line 1 is not understood"));
     EXPECT_THAT(failure({"--config", (home_ / "none").native()}), HasSubstr("cannot be read"));
 }
 

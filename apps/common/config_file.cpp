@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "config_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "wherry/error.hpp"
+
+namespace wherry::app {
+
+namespace {
+
+constexpr std::string_view blanks = " \t\r";
+
+[[noreturn]] void fail(std::size_t number, std::string_view why) {
+    throw error(errc::bad_input,
+                fmt::format("line {} {}; lines are 'name = value', '[plugin]' or '# comment'", number, why));
+}
+
+std::string_view trimmed(std::string_view text) noexcept {
+    text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+    return text.substr(0, text.find_last_not_of(blanks) + 1);
+}
+
+bool is_comment_or_blank(std::string_view trimmed_text) noexcept {
+    return trimmed_text.empty() || trimmed_text.front() == '#';
+}
+
+// Without a comment, which follows a blank.
+std::string_view without_comment(std::string_view text) noexcept {
+    for (auto place = text.find('#', 1); place != text.npos; place = text.find('#', place + 1))
+        if (blanks.find(text[place - 1]) != blanks.npos) return text.substr(0, place);
+    return text;
+}
+
+// Takes the text between the quotes off `rest`, as a shell does: a backslash means nothing between single quotes, and
+// between double quotes it makes the next quote or backslash an ordinary character. Nothing if a quote is missing.
+std::optional<std::string> take_quoted(std::string_view& rest) {
+    const char quote = rest.front();
+    std::string inner;
+    for (std::size_t i = 1; i < rest.size(); ++i) {
+        if (rest[i] == quote) {
+            rest.remove_prefix(i + 1);
+            return inner;
+        }
+        const bool is_escaped =
+            quote == '"' && rest[i] == '\\' && i + 1 < rest.size() && (rest[i + 1] == '"' || rest[i + 1] == '\\');
+        inner += rest[is_escaped ? ++i : i];
+    }
+    return std::nullopt;
+}
+
+std::string parse_value(std::string_view text, std::size_t number) {
+    auto rest = trimmed(text);
+    if (!rest.starts_with('"') && !rest.starts_with('\'')) return std::string(trimmed(without_comment(text)));
+    auto value = take_quoted(rest);
+    if (!value) fail(number, "has a quote that is not closed");
+    if (!trimmed(without_comment(rest)).empty())
+        fail(number, "has text behind the closing quote, so put quotes around the whole value");
+    return *std::move(value);
+}
+
+}  // namespace
+
+std::vector<config_line> parse_config(std::string_view text) {
+    std::vector<config_line> lines;
+    std::string prefix;
+    for (std::size_t number = 1; !text.empty(); ++number) {
+        const auto end = std::min(text.find('\n'), text.size());
+        const auto line = trimmed(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+        if (is_comment_or_blank(line)) continue;
+        if (line.find('\0') != line.npos) fail(number, "holds a NUL, so this is no text; save it as plain UTF-8 text");
+        if (line.front() == '[') {
+            const auto heading = trimmed(without_comment(line));
+            const auto plugin = trimmed(heading.substr(1, heading.size() - 2));
+            if (!heading.ends_with(']') || plugin.empty()) fail(number, "does not name a plugin between '[' and ']'");
+            prefix = fmt::format("{}.", plugin);
+            continue;
+        }
+        const auto equals = line.find('=');
+        const auto name = trimmed(line.substr(0, std::min(equals, line.size())));
+        if (equals == line.npos || name.empty()) fail(number, "is not understood");
+        lines.push_back({number, prefix + std::string(name), parse_value(line.substr(equals + 1), number)});
+    }
+    return lines;
+}
+
+}  // namespace wherry::app
