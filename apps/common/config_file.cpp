@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "config_file.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <optional>
+#include <system_error>
 
 #include "wherry/error.hpp"
+#include "wherry/text.hpp"
+#include "wherry/unique_fd.hpp"
 
 namespace wherry::app {
 
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr std::string_view blanks = " \t\r";
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+constexpr std::size_t most_bytes = 1024 * 1024;
 
 [[noreturn]] void fail(std::size_t number, std::string_view why) {
     throw error(errc::bad_input,
@@ -62,11 +75,56 @@ std::string parse_value(std::string_view text, std::size_t number) {
     return *std::move(value);
 }
 
+[[noreturn]] void refuse(const std::string& text) { throw error(errc::bad_input, text); }
+
+// Linux numbers its devices so. What is written to this one is never read, so all may write to it.
+bool is_null_device(const struct stat& status) noexcept {
+    return S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
+}
+
+// Throws unless this user alone, or root, decides what is in it: whoever writes it chooses what code is loaded.
+void check_access(const struct stat& status, const std::string& shown) {
+    if (is_null_device(status)) return;
+    if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode))
+        refuse(fmt::format("the configuration file '{}' is neither a regular file nor a pipe", shown));
+    if (status.st_uid != 0 && status.st_uid != ::geteuid())
+        refuse(fmt::format("the configuration file '{}' belongs to another user, so it is not used; make it your own",
+                           shown));
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        refuse(
+            fmt::format("the configuration file '{0}' can be written by other users, so it is not used; run: chmod "
+                        "go-w '{0}'",
+                        shown));
+}
+
+std::string read_text(const fs::path& file, const std::string& shown) {
+    const auto fail_reading = [&](int code) {
+        refuse(fmt::format("the configuration file '{}' cannot be read: {}", shown,
+                           std::generic_category().message(code)));
+    };
+    const unique_fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    struct stat status {};
+    if (!fd.is_open() || ::fstat(fd.get(), &status) != 0) fail_reading(errno);
+    check_access(status, shown);
+    std::string text;
+    std::array<char, 4096> part;
+    for (;;) {
+        const auto count = uninterrupted([&] { return ::read(fd.get(), part.data(), part.size()); });
+        if (count < 0) fail_reading(errno);
+        if (count == 0) return text;
+        text.append(part.data(), static_cast<std::size_t>(count));
+        if (text.size() > most_bytes)
+            refuse(
+                fmt::format("the configuration file '{}' is larger than {} bytes: it is not one", shown, most_bytes));
+    }
+}
+
 }  // namespace
 
 std::vector<config_line> parse_config(std::string_view text) {
     std::vector<config_line> lines;
     std::string prefix;
+    if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
     for (std::size_t number = 1; !text.empty(); ++number) {
         const auto end = std::min(text.find('\n'), text.size());
         const auto line = trimmed(text.substr(0, end));
@@ -86,6 +144,16 @@ std::vector<config_line> parse_config(std::string_view text) {
         lines.push_back({number, prefix + std::string(name), parse_value(line.substr(equals + 1), number)});
     }
     return lines;
+}
+
+std::vector<config_line> read_config_file(const fs::path& file) {
+    const auto shown = printable(file.native());
+    const auto text = read_text(file, shown);
+    try {
+        return parse_config(text);
+    } catch (const error& e) {
+        throw e.within(fmt::format("the configuration file '{}'", shown));
+    }
 }
 
 }  // namespace wherry::app

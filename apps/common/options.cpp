@@ -2,14 +2,9 @@
 #include "options.hpp"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <boost/program_options.hpp>
-#include <cerrno>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <set>
 
 #include "config_file.hpp"
@@ -135,32 +130,7 @@ const command_option* option_reader::find_anywhere(std::string_view name) const 
 
 void option_reader::read_config(const fs::path& file) {
     const std::string shown = printable(file.native());
-    struct stat found {};
-    const auto fail_reading = [&] {
-        fail(fmt::format("the configuration file '{}' cannot be read: {}", shown,
-                         std::generic_category().message(errno)));
-    };
-    if (::stat(file.c_str(), &found) != 0) fail_reading();
-    if (!S_ISREG(found.st_mode)) fail(fmt::format("the configuration file '{}' is not a regular file", shown));
-    // Whoever writes it chooses what code is loaded.
-    if (found.st_uid != 0 && found.st_uid != ::geteuid())
-        fail(fmt::format("the configuration file '{}' belongs to another user, so it is not used; make it your own",
-                         shown));
-    if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        fail(
-            fmt::format("the configuration file '{0}' can be written by other users, so it is not used; run: chmod "
-                        "go-w '{0}'",
-                        shown));
-    std::ifstream stream(file);
-    if (!stream) fail_reading();
-    const std::string text{std::istreambuf_iterator<char>(stream), {}};
-    std::vector<config_line> lines;
-    try {
-        lines = parse_config(text);
-    } catch (const error& e) {
-        throw e.within(fmt::format("the configuration file '{}'", shown));
-    }
-    for (auto& line : lines) {
+    for (auto& line : read_config_file(file)) {
         const auto written = fmt::format("{} in {}", printable(line.name), shown);
         auto& values = config_[line.name];
         values.push_back({std::move(line.value), origin::config_file, written});

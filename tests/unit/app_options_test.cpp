@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "options.hpp"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -9,12 +11,14 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "error_of.hpp"
 #include "help.hpp"
 #include "suggestions.hpp"
 #include "temporary_folder.hpp"
 #include "wherry/error.hpp"
+#include "wherry/unique_fd.hpp"
 
 namespace wherry::app {
 namespace {
@@ -336,6 +340,50 @@ TEST_F(options_test, configuration_that_everybody_can_write_is_not_used) {
     const auto file = write_config("limit = 3\n");
     ASSERT_EQ(::chmod(file.c_str(), 0666), 0);
     EXPECT_THAT(failure({}), HasSubstr("can be written by other users"));
+}
+
+TEST_F(options_test, configuration_with_a_byte_order_mark) {
+    write_config("\xef\xbb\xbflimit = 3\n");
+    EXPECT_EQ(read({}).integer("limit"), 3);
+    write_config({"\xff\xfel\0=\0", 6});
+    EXPECT_THAT(failure({}), HasSubstr("line 1 holds a NUL"));
+}
+
+TEST_F(options_test, no_configuration_at_all) {
+    write_config("limit = 3\n");
+    EXPECT_EQ(read({"--config", "/dev/null"}).integer("limit"), 10);
+}
+
+TEST_F(options_test, configuration_from_a_pipe) {
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const unique_fd reading(ends[0]);
+    std::thread writer([writing = unique_fd(ends[1])] {
+        // More than a pipe holds, so that the reader has to wait for the end.
+        const auto text = std::string(100'000, '\n') + "limit = 3\n";
+        EXPECT_EQ(::write(writing.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    });
+    EXPECT_EQ(read({"--config", fmt::format("/dev/fd/{}", reading.get())}).integer("limit"), 3);
+    writer.join();
+}
+
+TEST_F(options_test, configuration_that_is_no_file) {
+    EXPECT_THAT(failure({"--config", home_.native()}), HasSubstr("neither a regular file nor a pipe"));
+    EXPECT_THAT(failure({"--config", "/dev/zero"}), HasSubstr("neither a regular file nor a pipe"));
+    write_config(std::string(1024 * 1024 + 1, '\n'));
+    EXPECT_THAT(failure({}), HasSubstr("larger than"));
+    const auto pipe = home_ / "pipe";
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    ASSERT_EQ(::chmod(pipe.c_str(), 0622), 0);
+    const unique_fd writing(::open(pipe.c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_THAT(failure({"--config", pipe.native()}), HasSubstr("can be written by other users"));
+}
+
+TEST_F(options_test, configuration_of_another_user_is_not_used) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to give a file away";
+    const auto file = write_config("limit = 3\n");
+    ASSERT_EQ(::chown(file.c_str(), 65534, 0), 0);
+    EXPECT_THAT(failure({}), HasSubstr("belongs to another user"));
 }
 
 TEST_F(options_test, options_given_twice) {
