@@ -64,7 +64,7 @@ std::string help_text(const command_syntax& command, std::span<const plugin_list
     }
     if (!command.kinds.empty())
         text << "\nAny option can be set in the configuration file ([plugin] sections; others on top), or in the\n"
-                "environment: WHERRY_TCP_PORT for --tcp.port. The command line counts first, then the file.\n";
+                "environment: WHERRY_TCP_PORT for --tcp.port. The command line counts first, then the environment.\n";
     return std::move(text).str();
 }
 

@@ -168,7 +168,7 @@ void option_reader::read_environment() {
 }
 
 const std::vector<given_value>* option_reader::first_layer_with(std::string_view name) const {
-    for (const auto* values : {&command_line_, &config_, &environment_})
+    for (const auto* values : {&command_line_, &environment_, &config_})
         if (const auto found = values->find(name); found != values->end()) return &found->second;
     return nullptr;
 }

@@ -19,7 +19,7 @@
 // What was given.
 namespace wherry::app {
 
-enum class origin { command_line, config_file, environment, built_in };
+enum class origin { command_line, environment, config_file, built_in };
 
 struct given_value {
     std::string value;  // as given; canonical in effective_options
@@ -81,7 +81,7 @@ private:
     std::map<std::pair<plugin_kind, std::string>, option_values> plugin_values_;  // by kind and name
 };
 
-// Reads a command's options: the command line, before the configuration file, before the environment, before defaults.
+// Reads a command's options: the command line, before the environment, before the configuration file, before defaults.
 // In two passes, since which plugins there are, and so which options, is itself told by options.
 // Every function throws error(errc::bad_input) saying which option, given where, is wrong, why, and what would be
 // right.

@@ -53,11 +53,11 @@ public:
         read_command_line();
         // What the other layers say of plugins. Those that are not used may be configured, but rightly.
         const bool uses_plugins = !kinds.empty() && !reader_.command_.plugins_from_command_line_only;
-        read_config(uses_plugins);
         for (const auto& [name, values] : reader_.environment_)
             checked(reader_.find_anywhere(name)->row, values.back());
         if (uses_plugins)
             for (const auto& [variable, value] : reader_.variables_) read_variable(variable, value);
+        read_config(uses_plugins);
         for (const auto* option : options_of(reader_.command_)) take(*option);
         return std::move(result_);
     }

@@ -27,11 +27,11 @@ def free_ports(count):
     return ports
 
 
-def test_command_line_wins_over_config_file_over_environment(place):
+def test_command_line_wins_over_environment_over_config_file(place):
     by_line, by_file, by_environment = free_ports(3)
     config = place.file("wherry.ini", b"[tcp]\nport = %d\n" % by_file)
-    assert listening_port(place, "127.0.0.1", WHERRY_TCP_PORT=str(by_environment)) == by_environment
-    assert listening_port(place, "127.0.0.1", "--config", config, WHERRY_TCP_PORT=str(by_environment)) == by_file
+    assert listening_port(place, "127.0.0.1", "--config", config) == by_file
+    assert listening_port(place, "127.0.0.1", "--config", config, WHERRY_TCP_PORT=str(by_environment)) == by_environment
     assert listening_port(place, "127.0.0.1", "--config", config, f"--tcp.port={by_line}",
                           WHERRY_TCP_PORT=str(by_environment)) == by_line
 

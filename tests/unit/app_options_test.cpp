@@ -207,12 +207,12 @@ TEST_F(parts_test, plugins_that_the_command_line_names) {
     EXPECT_THAT(reader({"--heavy-sink=stone"}).named_on_command_line(plugin_kind::sink), ElementsAre("stone", "paper"));
 }
 
-TEST_F(options_test, command_line_before_configuration_before_environment) {
-    set_variable("WHERRY_TCP_PORT", "1001");
-    set_variable("WHERRY_LIMIT", "21");
+TEST_F(options_test, command_line_before_environment_before_configuration) {
+    write_config("limit = 21\n[tcp]\nport = 1001 # taken\n");
     EXPECT_EQ(read({}).plugin_value(plugin_kind::transport, "port"), "1001");
     EXPECT_EQ(read({}).integer("limit"), 21);
-    write_config("limit = 22\n[tcp]\nport = 1002 # taken\n");
+    set_variable("WHERRY_TCP_PORT", "1002");
+    set_variable("WHERRY_LIMIT", "22");
     EXPECT_EQ(read({}).plugin_value(plugin_kind::transport, "port"), "1002");
     EXPECT_EQ(read({}).integer("limit"), 22);
     EXPECT_EQ(read({"--tcp.port=1003", "--limit", "23"}).plugin_value(plugin_kind::transport, "port"), "1003");
@@ -270,6 +270,7 @@ TEST_F(options_test, bad_values_name_option_and_origin) {
     EXPECT_THAT(failure({"--tcp.port=x"}), HasSubstr("--tcp.port on the command line: 'x'"));
     set_variable("WHERRY_TCP_PORT", "70000");
     EXPECT_THAT(failure({}), HasSubstr("WHERRY_TCP_PORT in the environment: '70000'"));
+    ::unsetenv("WHERRY_TCP_PORT");
     const auto file = write_config("[tcp]\nport = many\n");
     EXPECT_THAT(failure({}), HasSubstr("tcp.port in " + file.native() + ": 'many'"));
 }
