@@ -130,7 +130,9 @@ const command_syntax& receive_syntax() {
         "receive",
         "[ADDRESS]",
         "Receives what authorised senders send, until it is interrupted.",
-        "ADDRESS is where to listen: [HOST][:PORT] for tcp; without it, the transport's default.",
+        "ADDRESS is where to listen: [HOST][:PORT] for tcp, all addresses without HOST or with *; without ADDRESS, at "
+        "the\n"
+        "transport's default.",
         {
             transport_option(),
             cipher_option(),

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <netdb.h>
 
 #include <algorithm>
@@ -39,10 +40,56 @@ std::uint16_t parse_port(std::string_view whole, std::string_view digits) {
     return port;
 }
 
-bool is_ipv6_number(std::string_view host) {
+std::optional<in6_addr> ipv6_number(std::string_view host) {
     const std::string number(host.substr(0, host.find('%')));
-    in6_addr ignored{};
-    return ::inet_pton(AF_INET6, number.c_str(), &ignored) == 1;
+    in6_addr address{};
+    return ::inet_pton(AF_INET6, number.c_str(), &address) == 1 ? std::optional(address) : std::nullopt;
+}
+
+// The host of an address; '*' is what other programs call all addresses of this machine.
+std::string parse_host(std::string_view text) {
+    if (text == "*") return {};
+    std::string host(text);
+    constexpr std::string_view escaped = "%25";
+    const auto mark = host.find(escaped);
+    // Behind "%25" alone stands nothing, so it is interface 25.
+    if (mark != host.npos && mark + escaped.size() < host.size() && ipv6_number(text))
+        host.replace(mark, escaped.size(), "%");
+    return host;
+}
+
+// "lo, eth0", for people.
+std::string interface_names() {
+    const std::unique_ptr<struct if_nameindex, decltype(&::if_freenameindex)> all(::if_nameindex(),
+                                                                                  &::if_freenameindex);
+    std::string names;
+    for (const auto* one = all.get(); one != nullptr && one->if_index != 0; ++one) {
+        if (!names.empty()) names += ", ";
+        names += printable(one->if_name);
+    }
+    return names.empty() ? "none" : names;
+}
+
+// Throws for a number whose interface the system cannot find.
+void require_interface(const endpoint& where) {
+    const auto mark = where.host.find('%');
+    const auto number = ipv6_number(where.host);
+    if (mark == where.host.npos || !number) return;
+    const auto name = where.host.substr(mark + 1);
+    if (!IN6_IS_ADDR_LINKLOCAL(&*number) && !IN6_IS_ADDR_MC_LINKLOCAL(&*number))
+        throw error(errc::bad_input,
+                    fmt::format("the address {} is not link-local, so it has no interface; leave {} out",
+                                quoted(where.host), quoted("%" + name)));
+    if (::if_nametoindex(name.c_str()) != 0) return;
+    throw error(errc::bad_input,
+                fmt::format("there is no network interface {} for the address {}; this machine has: {}", quoted(name),
+                            quoted(where.host), interface_names()));
+}
+
+bool lacks_interface(const socket_address& address) {
+    if (address.family() != AF_INET6) return false;
+    const auto& v6 = *reinterpret_cast<const sockaddr_in6*>(&address.storage);
+    return IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr) && v6.sin6_scope_id == 0;
 }
 
 struct system_answer {
@@ -84,19 +131,19 @@ endpoint parse_endpoint(std::string_view text, std::uint16_t default_port) {
         if (close == text.npos) fail_form(text, "the bracket is not closed");
         const auto host = text.substr(1, close - 1);
         const auto rest = text.substr(close + 1);
-        if (!is_ipv6_number(host)) fail_form(text, "what is in brackets is no IPv6 address");
-        if (rest.empty()) return {std::string(host), default_port};
+        if (!ipv6_number(host)) fail_form(text, "what is in brackets is no IPv6 address");
+        if (rest.empty()) return {parse_host(host), default_port};
         if (!rest.starts_with(':')) fail_form(text, "after the bracket comes ':' and the port");
-        return {std::string(host), parse_port(text, rest.substr(1))};
+        return {parse_host(host), parse_port(text, rest.substr(1))};
     }
 
     const auto colon = text.find(':');
-    if (colon == text.npos) return {std::string(text), default_port};
+    if (colon == text.npos) return {parse_host(text), default_port};
     if (text.find(':', colon + 1) != text.npos) {
-        if (!is_ipv6_number(text)) fail_form(text, "it has several colons but is no IPv6 address");
-        return {std::string(text), default_port};
+        if (!ipv6_number(text)) fail_form(text, "it has several colons but is no IPv6 address");
+        return {parse_host(text), default_port};
     }
-    return {std::string(text.substr(0, colon)), parse_port(text, text.substr(colon + 1))};
+    return {parse_host(text.substr(0, colon)), parse_port(text, text.substr(colon + 1))};
 }
 
 std::string to_string(const endpoint& where) {
@@ -141,6 +188,7 @@ std::vector<socket_address> resolve(const endpoint& where) {
         case EAI_NONAME:
         case EAI_NODATA:
         case EAI_ADDRFAMILY:
+            require_interface(where);
             throw error(errc::bad_input, fmt::format("no host is known by the name {}; check its spelling", name));
         case EAI_AGAIN:
             throw error(errc::disconnected, fmt::format("the name {} cannot be looked up now; check the spelling and "
@@ -156,6 +204,17 @@ std::vector<socket_address> resolve(const endpoint& where) {
     }
 
     return addresses_in(answer);
+}
+
+std::vector<socket_address> with_interfaces(const endpoint& where, std::vector<socket_address> addresses) {
+    const auto had_any = !addresses.empty();
+    std::erase_if(addresses, lacks_interface);
+    if (had_any && addresses.empty())
+        throw error(errc::bad_input,
+                    fmt::format("the address {0} is link-local, so it needs the interface that leads there; write "
+                                "[ADDRESS%INTERFACE]:PORT, with one of this machine's interfaces: {1}",
+                                quoted(where.host), interface_names()));
+    return addresses;
 }
 
 }  // namespace wherry::tcp

@@ -159,7 +159,8 @@ std::unique_ptr<connection> transport::connect(const std::string& address) {
     if (connect_stop_.raised()) fail_connect(where, ECANCELED, options_);
     const auto until = deadline_after(options_.connect_timeout);
     auto stop = std::make_unique<stop_signal>();
-    connect_race race(look_up(where, find_, connect_stop_, until, options_.connect_timeout), options_, connect_stop_);
+    connect_race race(with_interfaces(where, look_up(where, find_, connect_stop_, until, options_.connect_timeout)),
+                      options_, connect_stop_);
     auto socket = race.run(until);
     if (!socket.is_open()) fail_connect(where, race.failure(), options_);
     tune(socket.get(), options_);
@@ -171,7 +172,7 @@ std::unique_ptr<connection> transport::connect(const std::string& address) {
 
 std::unique_ptr<listener> transport::listen(const std::string& address) {
     const auto where = parse_endpoint(address, options_.port);
-    const auto addresses = where.host.empty() ? wildcard(where.port) : resolve(where);
+    const auto addresses = where.host.empty() ? wildcard(where.port) : with_interfaces(where, resolve(where));
     int failure = 0;
     for (const auto& candidate : addresses) {
         auto socket = listen_at(candidate, options_);

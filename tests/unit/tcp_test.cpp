@@ -105,6 +105,11 @@ INSTANTIATE_TEST_SUITE_P(tcp, address_forms,
                                          good_address{"::1", "::1", 9417}, good_address{"[::1]", "::1", 9417},
                                          good_address{"[::1]:7", "::1", 7}, good_address{"[::]:0", "::", 0},
                                          good_address{"[fe80::1%eth0]:7", "fe80::1%eth0", 7},
+                                         good_address{"[fe80::1%25eth0]:7", "fe80::1%eth0", 7},
+                                         good_address{"fe80::1%25eth0", "fe80::1%eth0", 9417},
+                                         good_address{"fe80::1%25", "fe80::1%25", 9417},
+                                         good_address{"fe80::1%2", "fe80::1%2", 9417}, good_address{"*", "", 9417},
+                                         good_address{"*:80", "", 80}, good_address{"a%25b", "a%25b", 9417},
                                          good_address{"fe80::1%eth0", "fe80::1%eth0", 9417}));
 
 class bad_addresses : public testing::TestWithParam<const char*> {};
@@ -151,6 +156,7 @@ TEST(tcp, shows_peers_as_they_can_be_reached) {
 TEST(tcp, listens_for_both_families_without_a_host) {
     if (!has_ipv6()) GTEST_SKIP() << "this machine has no IPv6";
     transport tcp(quick());
+    EXPECT_THAT(std::string(tcp.listen("*:0")->address()), StartsWith("[::]:"));
     const auto door = tcp.listen("");
     ASSERT_THAT(std::string(door->address()), StartsWith("[::]:"));
     const auto port = std::string(door->address().substr(4));
@@ -260,6 +266,42 @@ TEST(connect_race, tells_the_most_telling_failure) {
     connect_race race({nobody, silent.get()}, chosen, stop);
     EXPECT_FALSE(race.run(deadline_after(100ms)).is_open());
     EXPECT_EQ(race.failure(), ECONNREFUSED);
+}
+
+TEST(tcp, says_that_a_link_local_address_needs_its_interface) {
+    transport tcp(quick());
+    for (const auto& failure :
+         {error_of([&] { tcp.connect("[fe80::1]:7"); }), error_of([&] { tcp.listen("fe80::1"); })}) {
+        EXPECT_EQ(failure.code(), errc::bad_input);
+        EXPECT_THAT(failure.what(), HasSubstr("'fe80::1' is link-local, so it needs the interface"));
+        EXPECT_THAT(failure.what(), HasSubstr("interfaces: lo"));
+    }
+}
+
+TEST(tcp, names_the_interface_that_is_not_there) {
+    transport tcp(quick());
+    for (const auto& failure :
+         {error_of([&] { tcp.connect("[fe80::1%nothing]:7"); }),
+          error_of([&] { tcp.connect("[fe80::1%25nothing]:7"); }), error_of([&] { tcp.listen("fe80::1%nothing"); })}) {
+        EXPECT_EQ(failure.code(), errc::bad_input);
+        EXPECT_THAT(failure.what(),
+                    HasSubstr("no network interface 'nothing' for the address 'fe80::1%nothing'; this"));
+        EXPECT_THAT(failure.what(), HasSubstr("has: lo"));
+    }
+    const auto global = error_of([&] { tcp.connect("[2001:db8::1%nothing]:7"); });
+    EXPECT_THAT(global.what(), HasSubstr("not link-local, so it has no interface; leave '%nothing' out"));
+}
+
+TEST(tcp, a_name_may_have_link_local_addresses_among_others) {
+    auto without_interface = socket_address();
+    auto& v6 = *reinterpret_cast<sockaddr_in6*>(&without_interface.storage);
+    v6.sin6_family = AF_INET6;
+    ::inet_pton(AF_INET6, "fe80::1", &v6.sin6_addr);
+    without_interface.length = sizeof v6;
+    auto with_interface = without_interface;
+    reinterpret_cast<sockaddr_in6*>(&with_interface.storage)->sin6_scope_id = 1;
+    EXPECT_EQ(with_interfaces({"lab-pc", 1}, {without_interface, with_interface}).size(), 1u);
+    EXPECT_EQ(error_of([&] { with_interfaces({"lab-pc", 1}, {without_interface}); }).code(), errc::bad_input);
 }
 
 TEST(tcp, says_that_a_name_is_not_known) {
