@@ -231,6 +231,18 @@ void file_delivery::refuse_folder() const {
                 EISDIR);
 }
 
+void file_delivery::refuse_anothers(int folder, int code) const {
+    const auto parents = parents_of(components_);
+    struct stat above {};
+    const auto existing = store_.tree.look_at(folder, components_.back());
+    // In a folder with the sticky bit, as /tmp, a file can be replaced by its owner only, or by the folder's.
+    if (existing && existing->st_uid != ::geteuid() && ::fstat(folder, &above) == 0 && (above.st_mode & S_ISVTX) != 0)
+        throw error(errc::refused,
+                    fmt::format("{} belongs to another user here, and is not replaced", quoted(joined(components_))),
+                    code);
+    store_.tree.fail_in(parents, attempt_, code);
+}
+
 void file_delivery::expect_room() {
     if (!what_.size) return;
     const auto needed = *what_.size - offset_;
@@ -273,8 +285,10 @@ void file_delivery::place(int folder) {
     auto& name = components_.back();
     if (policy_ == existing_policy::overwrite) {
         if (replace(folder, name)) return;
-        if (errno == EISDIR || errno == EEXIST || errno == ENOTEMPTY) refuse_folder();
-        store_.tree.fail(attempt_, errno);
+        const int code = errno;
+        if (code == EISDIR || code == EEXIST || code == ENOTEMPTY) refuse_folder();
+        if (code == EACCES || code == EPERM) refuse_anothers(folder, code);
+        store_.tree.fail(attempt_, code);
     }
     if (try_place(folder, name)) return;
     if (policy_ == existing_policy::refuse) refuse_existing();
@@ -354,7 +368,7 @@ bool file_delivery::take_back(int folder) noexcept {
 bool file_delivery::try_place(int folder, const std::string& name) {
     if (rename_exclusively(partial_.folder->get(), partial_.name, folder, name) == 0) return true;
     if (errno == EEXIST) return false;
-    store_.tree.fail(attempt_, errno);
+    store_.tree.fail_in(parents_of(components_), attempt_, errno);
 }
 
 unsigned file_delivery::first_free_number(int folder, const std::string& wanted) const {

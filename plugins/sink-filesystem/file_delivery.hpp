@@ -43,6 +43,7 @@ private:
     void check_place();
     [[noreturn]] void refuse_existing() const;
     [[noreturn]] void refuse_folder() const;
+    [[noreturn]] void refuse_anothers(int folder, int code) const;
     void expect_room();
     void expect_less(std::uint64_t bytes) noexcept;
     void check_size(std::size_t more) const;

@@ -90,7 +90,7 @@ unique_fd open_component(int parent, const std::string& component) noexcept {
 }
 
 unique_fd folder_tree::open_at_once(std::span<const std::string> components, int flags) const {
-    if (components.empty() || !is_surely_another_than_partial_area(components[0])) return {};
+    if (components.empty() || !is_surely_not_reserved(components[0])) return {};
     const auto path = joined({components.begin(), components.end()});
     open_how how{};
     how.flags = static_cast<std::uint64_t>(flags);
@@ -127,16 +127,24 @@ unique_fd folder_tree::open_folder(std::span<const std::string> components, miss
         struct stat now {};
         if (::fstat(next.get(), &now) != 0) fail_component(current.get(), components, i, errno);
         if (now.st_dev != device_) fail_component(current.get(), components, i, EXDEV);
-        if (i == 0) {
-            // split_name() refused the name as it is written; a file system that folds letters may know it by others.
-            const auto area = look_at(root_.get(), std::string(partial_area_name));
-            if (area && area->st_ino == now.st_ino && area->st_dev == now.st_dev)
-                throw error(errc::refused, fmt::format("the name {} is the receiver's own", quoted(components[0])));
-        }
+        // split_name() refused the name as it is written; a file system that folds letters may know it by others.
+        if (i == 0 && !is_surely_not_reserved(components[0]) && is_partial_area(now))
+            throw error(errc::refused, fmt::format("the name {} is one of the receiver's own", quoted(components[0])));
         current = std::move(next);
     }
     await_making();
     return current;
+}
+
+// Whether the folder, which is in the root, is its owner's partial area or this user's.
+bool folder_tree::is_partial_area(const struct stat& folder) const {
+    for (const auto user : {folder.st_uid, ::geteuid()})
+        for (unsigned attempts = 0; attempts < most_partial_area_names; ++attempts) {
+            const auto area = look_at(root_.get(), partial_area_name_for(user, attempts));
+            if (area && area->st_ino == folder.st_ino && area->st_dev == folder.st_dev) return true;
+            if (!area && attempts != 0) break;
+        }
+    return false;
 }
 
 unique_fd folder_tree::make_folder_at_finish(std::span<const std::string> components) const {
@@ -273,6 +281,14 @@ folder_tree::reason folder_tree::explain(int code) const {
 void folder_tree::fail(std::string_view attempt, int code) const {
     const auto [what, why] = explain(code);
     throw error(what, fmt::format("{}: {}", attempt, why), code);
+}
+
+void folder_tree::fail_in(std::span<const std::string> folder, std::string_view attempt, int code) const {
+    if (folder.empty() || (code != EACCES && code != EPERM)) fail(attempt, code);
+    throw error(errc::io,
+                fmt::format("{}: there is no permission to write in {}", attempt,
+                            quoted(joined({folder.begin(), folder.end()}))),
+                code);
 }
 
 int rename_exclusively(int from_folder, const std::string& from_name, int to_folder,

@@ -66,6 +66,8 @@ public:
 
     // Throws the error that `code` means here: "ATTEMPT: why; what to do".
     [[noreturn]] void fail(std::string_view attempt, int code) const;
+    // The same, where the attempt was to change what is in the folder with these components.
+    [[noreturn]] void fail_in(std::span<const std::string> folder, std::string_view attempt, int code) const;
 
 private:
     struct reason {
@@ -74,6 +76,7 @@ private:
     };
 
     reason explain(int code) const;
+    bool is_partial_area(const struct stat& folder) const;
     // In one step; not open where that fails.
     unique_fd open_at_once(std::span<const std::string> components, int flags) const;
     // A folder that another thread is making is there for us, but not yet durable.

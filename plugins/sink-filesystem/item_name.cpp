@@ -16,24 +16,29 @@ namespace {
 
 constexpr std::size_t max_component_bytes = 255;
 
-// Equal as the least careful file system compares: without case, and without dots and blanks at the end.
-bool is_partial_area(std::string_view component) noexcept {
-    const auto end = component.find_last_not_of(". ");
-    component = component.substr(0, end == component.npos ? 0 : end + 1);
+// Compares as the least careful file system does: without case.
+bool is_reserved(std::string_view component) noexcept {
+    const auto begins = component.substr(0, partial_area_name.size());
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-    return std::equal(component.begin(), component.end(), partial_area_name.begin(), partial_area_name.end(),
+    return std::equal(begins.begin(), begins.end(), partial_area_name.begin(), partial_area_name.end(),
                       [&](char a, char b) { return lower(a) == b; });
 }
 
 }  // namespace
 
-bool is_surely_another_than_partial_area(std::string_view component) noexcept {
+std::string partial_area_name_for(uid_t user, unsigned attempts) {
+    if (attempts == 0) return std::string(partial_area_name);
+    if (attempts == 1) return fmt::format("{}-{}", partial_area_name, user);
+    return fmt::format("{}-{}-{}", partial_area_name, user, attempts);
+}
+
+bool is_surely_not_reserved(std::string_view component) noexcept {
     // What else there is may be folded to another letter, or be part of another way to write a name.
     const auto is_plain = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
                c == '.' || c == ' ';
     };
-    return std::all_of(component.begin(), component.end(), is_plain) && !is_partial_area(component);
+    return std::all_of(component.begin(), component.end(), is_plain) && !is_reserved(component);
 }
 
 namespace {
@@ -76,7 +81,7 @@ std::vector<std::string> split_name(std::string_view untrusted) {
         if (slash == rest.npos) break;
         rest.remove_prefix(slash + 1);
     }
-    if (is_partial_area(components.front())) refuse("is the receiver's own");
+    if (is_reserved(components.front())) refuse("is one of the receiver's own");
     return components;
 }
 

@@ -24,6 +24,7 @@ namespace {
 constexpr std::string_view new_prefix = "new-";
 constexpr std::string_view kept_prefix = "keep-";
 constexpr mode_t own_mode = 0600;
+constexpr mode_t private_mode = 0700;
 constexpr std::chrono::milliseconds clear_at_most_every = std::chrono::seconds(1);
 constexpr std::chrono::milliseconds clear_at_least_every = std::chrono::hours(1);
 
@@ -48,8 +49,8 @@ bool is_due_to_entry(int code) noexcept {
 }
 
 // Whether a delivery can ever resume it. A file with a second name is stored already.
-bool is_usable(const struct stat& file) noexcept {
-    return S_ISREG(file.st_mode) && file.st_nlink == 1 && file.st_uid == ::geteuid();
+bool is_usable(const struct stat& file, uid_t owner) noexcept {
+    return S_ISREG(file.st_mode) && file.st_nlink == 1 && file.st_uid == owner;
 }
 
 std::chrono::system_clock::duration age_of(const struct stat& file) {
@@ -58,8 +59,8 @@ std::chrono::system_clock::duration age_of(const struct stat& file) {
 }
 
 // Whether a killed delivery left it with another mode, or the clock was set back, so that its age must start anew.
-bool is_to_be_mended(const struct stat& file) {
-    return is_usable(file) && ((file.st_mode & 07777) != own_mode || age_of(file).count() < 0);
+bool is_to_be_mended(const struct stat& file, uid_t owner) {
+    return is_usable(file, owner) && ((file.st_mode & 07777) != own_mode || age_of(file).count() < 0);
 }
 
 unique_fd open_to_lock(int folder, const std::string& name) noexcept {
@@ -92,7 +93,10 @@ partial_area::partial_area(const folder_tree& tree, std::chrono::milliseconds li
 
 partial_area::partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime,
                            std::chrono::milliseconds clear_every)
-    : tree_(tree), lifetime_(lifetime), new_names_(std::string(new_prefix) + random_digits() + "-") {
+    : tree_(tree),
+      lifetime_(lifetime),
+      new_names_(std::string(new_prefix) + random_digits() + "-"),
+      owner_(::geteuid()) {
     clear();
     clearing_ = std::jthread([this, clear_every] { clear_now_and_then(clear_every); });
 }
@@ -104,32 +108,86 @@ partial_area::~partial_area() {
         stopped_.notify_one();
     }
     clearing_.join();
-    if (folder_) ::unlinkat(tree_.root(), std::string(partial_area_name).c_str(), AT_REMOVEDIR);
+    if (folder_) ::unlinkat(tree_.root(), name_.c_str(), AT_REMOVEDIR);
+}
+
+// Whether nobody else can have put anything into the folder. A file system without owners or modes shows its own for
+// all there is; a file that this process makes shows which.
+bool partial_area::is_own(int folder) {
+    struct stat area {};
+    if (::fstat(folder, &area) != 0) return false;
+    const bool is_private = (area.st_mode & 0777) == private_mode;
+    if (area.st_uid == ::geteuid() && is_private) {
+        owner_ = area.st_uid;
+        return true;
+    }
+    const auto name = new_name();
+    const unique_fd file(uninterrupted(
+        [&] { return ::openat(folder, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, own_mode); }));
+    if (!file.is_open()) return false;
+    ::unlinkat(folder, name.c_str(), 0);
+    struct stat made {};
+    if (::fstat(file.get(), &made) != 0 || made.st_uid != area.st_uid) return false;
+    const bool has_modes = (made.st_mode & 0077) == 0;
+    if (has_modes && !is_private) return false;
+    owner_ = made.st_uid;
+    return true;
 }
 
 unique_fd partial_area::open_area() {
-    const std::string name(partial_area_name);
-    const auto attempt = fmt::format("cannot prepare {}/{}", tree_.shown(), name);
-    if (::mkdirat(tree_.root(), name.c_str(), 0700) != 0 && errno != EEXIST) tree_.fail(attempt, errno);
-    auto folder = open_component(tree_.root(), name);
-    struct stat now {};
-    if (!folder.is_open() || ::fstat(folder.get(), &now) != 0) {
-        const int code = errno;
-        if (code == ENOTDIR || code == ELOOP)
-            throw error(errc::io, fmt::format("{}: something else has that name; remove it", attempt), code);
-        tree_.fail(attempt, code);
+    const int root = tree_.root();
+    const auto user = ::geteuid();
+    const auto require_means = [&](const std::string& name) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO)
+            tree_.fail(fmt::format("cannot prepare {}/{}", tree_.shown(), name), errno);
+    };
+    // One from before has parts and the journal. The first name may be free only because another user's is gone.
+    for (unsigned attempts = 0; attempts < most_partial_area_names; ++attempts) {
+        auto name = partial_area_name_for(user, attempts);
+        auto folder = open_component(root, name);
+        if (!folder.is_open()) {
+            require_means(name);
+            if (errno == ENOENT && attempts != 0) break;
+        } else if (is_own(folder.get())) {
+            name_ = std::move(name);
+            return folder;
+        }
     }
-    // Someone else who can write there could swap files between their writing and their renaming.
-    if (now.st_uid != ::geteuid())
-        throw error(errc::io, fmt::format("{}: it belongs to another user; remove it", attempt));
-    if ((now.st_mode & 07777) != 0700 && ::fchmod(folder.get(), 0700) != 0) tree_.fail(attempt, errno);
-    return folder;
+    for (unsigned attempts = 0; attempts < most_partial_area_names; ++attempts) {
+        auto name = partial_area_name_for(user, attempts);
+        const auto attempt = fmt::format("cannot prepare {}/{}", tree_.shown(), name);
+        const bool is_made = ::mkdirat(root, name.c_str(), private_mode) == 0;
+        if (!is_made && errno != EEXIST) tree_.fail(attempt, errno);
+        auto folder = open_component(root, name);
+        struct stat made {};
+        // The umask may have taken bits of the user's own.
+        if (is_made && folder.is_open() && ::fstat(folder.get(), &made) == 0 && (made.st_mode & 0777) != private_mode)
+            ::fchmod(folder.get(), private_mode | (made.st_mode & S_ISGID));
+        if (folder.is_open() && is_own(folder.get())) {
+            name_ = std::move(name);
+            return folder;
+        }
+        if (!folder.is_open()) require_means(name);
+        if (!is_made) continue;
+        ::unlinkat(root, name.c_str(), AT_REMOVEDIR);
+        throw error(
+            errc::io,
+            fmt::format("{}: it was made, and is not this user's with mode 0700; choose another folder", attempt));
+    }
+    throw error(errc::io, fmt::format("cannot prepare {}/{}: others have that name and all that are tried instead; "
+                                      "remove what begins with it",
+                                      tree_.shown(), partial_area_name));
 }
 
 std::shared_ptr<const unique_fd> partial_area::folder() {
     const mutex_lock lock(mutex_);
     if (!folder_) folder_ = std::make_shared<const unique_fd>(open_area());
     return folder_;
+}
+
+std::string partial_area::name() const {
+    const mutex_lock lock(mutex_);
+    return name_;
 }
 
 void partial_area::forget(const std::shared_ptr<const unique_fd>& gone) {
@@ -219,7 +277,7 @@ bool partial_area::make_openable(const std::string& name) {
     if (!exclusive.is_open()) return false;
     struct stat found {};
     if (::fstatat(area->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT;
-    if (is_to_be_mended(found) && ::fchmodat(area->get(), name.c_str(), own_mode, AT_SYMLINK_NOFOLLOW) == 0)
+    if (is_to_be_mended(found, owner_) && ::fchmodat(area->get(), name.c_str(), own_mode, AT_SYMLINK_NOFOLLOW) == 0)
         return true;
     return set_aside(area->get(), name);
 }
@@ -231,9 +289,9 @@ partial_file partial_area::open_usable(const std::string& name, int flags) {
             auto file = open_file(name, flags);
             struct stat now {};
             if (!file.fd.is_open() || ::fstat(file.fd.get(), &now) != 0) return {};
-            if (is_usable(now)) {
+            if (is_usable(now, owner_)) {
                 // A failure is ignored: the file could be opened, and its file system may have no permission bits.
-                if (is_to_be_mended(now)) ::fchmod(file.fd.get(), own_mode);
+                if (is_to_be_mended(now, owner_)) ::fchmod(file.fd.get(), own_mode);
                 return file;
             }
             if (!set_aside(file.folder->get(), name)) return {};
@@ -323,7 +381,7 @@ void partial_area::clear() {
         struct stat found {};
         if (::fstatat(area->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) return;
         if (may_stay(name, found)) {
-            if (is_to_be_mended(found)) to_be_mended.push_back(name);
+            if (is_to_be_mended(found, owner_)) to_be_mended.push_back(name);
         } else if (!is_locked(area->get(), name)) {
             leftovers.push_back({name, found});
         }

@@ -28,7 +28,9 @@ struct partial_file {
     void remove() noexcept;
 };
 
-// The folder where deliveries grow. Files named "new-..." belong to one delivery and are of no use after it; files
+// The folder where deliveries grow. It belongs to this user alone, and has mode 0700, so that nobody can swap files
+// between their writing and their renaming: a folder or file of that name that is not so is left alone, and the next
+// name is tried. Files named "new-..." belong to one delivery and are of no use after it; files
 // named "keep-..." can be resumed. Their mode is 0600 until their delivery ends. A receiver that is killed at that
 // moment leaves them with the sender's mode and time; open_kept(), or the next clearing, mends these.
 //
@@ -72,11 +74,14 @@ public:
 
     // Returns the area itself; makes it if it is missing. Throws error.
     std::shared_ptr<const unique_fd> folder();
+    // Returns its name in the sink's folder.
+    std::string name() const;
     // Makes folder() open the area again, because somebody has removed this one.
     void forget(const std::shared_ptr<const unique_fd>& gone);
 
 private:
-    unique_fd open_area();
+    unique_fd open_area() WHERRY_REQUIRES(mutex_);
+    bool is_own(int folder);
     std::string new_name();
     partial_file open_file(const std::string& name, int flags);
     partial_file open_usable(const std::string& name, int flags);
@@ -91,8 +96,10 @@ private:
     const std::chrono::milliseconds lifetime_;
     const std::string new_names_;  // begin with this, which no other area's do
     std::atomic<std::uint64_t> last_new_{0};
-    mutex mutex_;
+    mutable mutex mutex_;
     std::shared_ptr<const unique_fd> folder_ WHERRY_GUARDED_BY(mutex_);
+    std::string name_ WHERRY_GUARDED_BY(mutex_);
+    std::atomic<uid_t> owner_;  // whom the file system names as the owner of what this user makes
     mutex holding_;
     std::weak_ptr<const held_lock> held_ WHERRY_GUARDED_BY(holding_);
     mutex waiting_;

@@ -8,8 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "item_name.hpp"
-
 namespace wherry::filesystem {
 
 namespace {
@@ -19,16 +17,16 @@ constexpr std::uint64_t little = std::uint64_t{1} << 20;
 constexpr std::uint64_t plenty = std::uint64_t{1} << 30;
 constexpr std::chrono::milliseconds asked_again_after{50};
 
-// Adds up the sizes of the files beneath, but for the partial area. Folders are opened by their path, one at a time,
-// for a peer decides how deep they lie.
-std::uint64_t bytes_beneath(int root) {
+// Adds up the sizes of the files beneath, but for the partial area of that name. Folders are opened by their path, one
+// at a time, for a peer decides how deep they lie.
+std::uint64_t bytes_beneath(int root, const std::string& partial_area) {
     std::uint64_t total = 0;
     std::vector<std::string> left = {"."};
     while (!left.empty()) {
         const auto path = std::move(left.back());
         left.pop_back();
         for_each_entry(root, path, [&](int folder, const std::string& name) {
-            if (path == "." && name == partial_area_name) return;
+            if (path == "." && name == partial_area) return;
             struct stat now {};
             if (::fstatat(folder, name.c_str(), &now, AT_SYMLINK_NOFOLLOW) != 0) return;
             if (S_ISDIR(now.st_mode)) left.push_back(path == "." ? name : path + "/" + name);
@@ -59,7 +57,7 @@ std::uint64_t store::free_bytes_for(std::uint64_t needed) {
 }
 
 std::uint64_t store::stored_bytes(const std::multiset<std::string>& under_way) {
-    return bytes_beneath(tree.root()) + partials.kept_bytes(under_way);
+    return bytes_beneath(tree.root(), partials.name()) + partials.kept_bytes(under_way);
 }
 
 }  // namespace wherry::filesystem

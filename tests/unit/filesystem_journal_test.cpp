@@ -207,6 +207,7 @@ protected:
         auto bytes = journal_header();
         for (const auto& entry : entries) put(bytes, entry);
         fs::create_directories(in(partial_area_name));
+        fs::permissions(in(partial_area_name), fs::perms::owner_all);
         write_file(journal_path(), std::string(as_text(bytes)) + std::string(behind));
     }
 
@@ -396,6 +397,7 @@ TEST_F(filesystem_journal, a_delivery_that_failed_does_not_count) {
     const auto reference = put(bytes, entry_of("a", id(1)));
     put(bytes, placed_mark{reference, placed_mark::withdrawn});
     fs::create_directories(in(partial_area_name));
+    fs::permissions(in(partial_area_name), fs::perms::owner_all);
     write_file(journal_path(), as_text(bytes));
     sink into(chosen);
     collected answer;

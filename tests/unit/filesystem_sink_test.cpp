@@ -14,8 +14,10 @@
 #include <barrier>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <span>
 #include <sstream>
 #include <thread>
 
@@ -1046,18 +1048,109 @@ TEST_F(filesystem_sink, follows_no_link_in_the_last_place) {
 }
 
 TEST_F(filesystem_sink, does_not_use_a_planted_partial_area) {
-    fs::create_directory(folder_path());
-    fs::create_directory_symlink(home / "outside", in(partial_area_name));
-    EXPECT_THAT(error_of([&] { sink into(chosen); }).what(), HasSubstr("something else has that name"));
-    fs::remove(in(partial_area_name));
-    put(in(partial_area_name), "a file");
-    error_of([&] { sink into(chosen); });
+    const auto second = partial_area_name_for(::geteuid(), 1);
+    const std::vector<std::pair<const char*, std::function<void()>>> planted = {
+        {"a link", [&] { fs::create_directory_symlink(home / "outside", in(partial_area_name)); }},
+        {"a file", [&] { put(in(partial_area_name), "a file"); }},
+        {"a folder that others can write to",
+         [&] {
+             fs::create_directory(in(partial_area_name));
+             ASSERT_EQ(::chmod(in(partial_area_name).c_str(), 0777), 0);
+         }},
+        {"a folder that others can read",
+         [&] {
+             fs::create_directory(in(partial_area_name));
+             ASSERT_EQ(::chmod(in(partial_area_name).c_str(), 0755), 0);
+         }},
+        {"another user's folder",
+         [&] {
+             fs::create_directory(in(partial_area_name));
+             ASSERT_EQ(::chmod(in(partial_area_name).c_str(), 0700), 0);
+             if (::geteuid() != 0) return;
+             ASSERT_EQ(::chown(in(partial_area_name).c_str(), 65534, 65534), 0);
+         }},
+    };
+    const std::size_t skipped_as_user = ::geteuid() == 0 ? 0 : 1;
+    for (const auto& [what, plant] : std::span(planted).first(planted.size() - skipped_as_user)) {
+        fs::create_directory(folder_path());
+        plant();
+        const auto before = stat_of(in(partial_area_name));
+        sink into(chosen);
+        const auto item = begin(into, file("a", 1));
+        EXPECT_EQ(stat_of(in(second)).st_mode & 0777, 0700u) << what;
+        item->write(as_bytes("x"));
+        EXPECT_EQ(finish(*item), "stored as a") << what;
+        const auto after = stat_of(in(partial_area_name));
+        EXPECT_EQ(after.st_ino, before.st_ino) << what;
+        EXPECT_EQ(after.st_mode, before.st_mode) << what;
+        if (S_ISDIR(after.st_mode)) {
+            EXPECT_TRUE(fs::is_empty(in(partial_area_name))) << what;
+        }
+        fs::remove_all(folder_path());
+    }
     EXPECT_TRUE(fs::is_empty(home / "outside"));
-    if (::geteuid() != 0) return;
+}
+
+TEST_F(filesystem_sink, keeps_to_its_partial_area_when_the_first_name_becomes_free) {
+    fs::create_directory(folder_path());
+    put(in(partial_area_name), "in the way");
+    const auto what = resumable("a", 3);
+    {
+        sink into(chosen);
+        const auto item = begin(into, what);
+        item->write(as_bytes("ab"));
+        item->abort(delivery::partial::keep);
+    }
     fs::remove(in(partial_area_name));
-    fs::create_directory(in(partial_area_name));
-    ASSERT_EQ(::chown(in(partial_area_name).c_str(), 65534, 65534), 0);
-    EXPECT_THAT(error_of([&] { sink into(chosen); }).what(), HasSubstr("belongs to another user"));
+    sink into(chosen);
+    EXPECT_EQ(begin(into, what)->offset(), 2u);
+}
+
+TEST_F(filesystem_sink, says_that_no_name_is_left_for_its_partial_area) {
+    fs::create_directory(folder_path());
+    for (unsigned i = 0; i < most_partial_area_names; ++i) put(in(partial_area_name_for(::geteuid(), i)), "in the way");
+    EXPECT_THAT(error_of([&] { sink into(chosen); }).what(),
+                HasSubstr("others have that name and all that are tried instead"));
+}
+
+TEST_F(filesystem_sink, two_users_share_a_folder) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs two users";
+    ASSERT_EQ(::chmod(home.path().c_str(), 0755), 0);
+    fs::create_directory(folder_path());
+    ASSERT_EQ(::chmod(folder_path().c_str(), 01777), 0);
+    chosen.existing = existing_policy::overwrite;
+    const auto as = [](uid_t user, const std::function<void()>& body) {
+        ASSERT_EQ(::seteuid(user), 0);
+        try {
+            body();
+        } catch (const error& e) {
+            ADD_FAILURE() << user << ": " << e.what();
+        }
+        ASSERT_EQ(::seteuid(0), 0);
+    };
+    std::unique_ptr<sink> first, second;
+    as(1001, [&] {
+        first = std::make_unique<sink>(chosen);
+        deliver(*first, file("theirs"), "1");
+        fs::create_directory(in("locked"));
+    });
+    as(1002, [&] {
+        second = std::make_unique<sink>(chosen);
+        EXPECT_EQ(deliver(*second, file("ours"), "2"), "stored as ours");
+        // The reason is the true one: there is permission to write in the folder.
+        EXPECT_THAT(error_of([&] { deliver(*second, file("theirs"), "2"); }).what(),
+                    HasSubstr("'theirs' belongs to another user here, and is not replaced"));
+        EXPECT_THAT(error_of([&] { deliver(*second, file("locked/a"), "2"); }).what(),
+                    HasSubstr("no permission to write in 'locked'"));
+        // Nor does one user's peer reach into the area of the other.
+        for (const auto* name : {".wherry-partial", ".wherry-partial-1001", ".wherry-partial-1002"})
+            EXPECT_THAT(error_of([&] { begin(*second, file(name + "/x"s)); }).what(), HasSubstr("receiver's own"));
+    });
+    EXPECT_EQ(content_of(in("theirs")), "1");
+    EXPECT_EQ(stat_of(in(".wherry-partial")).st_uid, 1001u);
+    EXPECT_EQ(stat_of(in(".wherry-partial-1002")).st_uid, 1002u);
+    as(1001, [&] { first.reset(); });
+    as(1002, [&] { second.reset(); });
 }
 
 TEST_F(filesystem_sink, a_folder_that_turns_into_a_link_leads_nowhere) {

@@ -31,7 +31,7 @@ INSTANTIATE_TEST_SUITE_P(filesystem, hostile_names,
                                          std::string(256, 'x'), "a/" + std::string(256, 'x') + "/b",
                                          std::string(4097, 'x'), "\x1b[2J/../x"s, ".wherry-partial"s,
                                          ".wherry-partial/keep-1"s, ".WHERRY-Partial/x"s, ".wherry-partial./x"s,
-                                         ".wherry-partial . /x"s));
+                                         ".wherry-partial . /x"s, ".wherry-partial2"s, ".Wherry-Partial-1000/x"s));
 
 TEST(item_name, a_path_of_4097_bytes_is_too_long_and_one_of_4096_is_not) {
     std::string name;
@@ -48,7 +48,7 @@ TEST(item_name, takes_any_other_bytes) {
     EXPECT_THAT(split_name("\xff\xfe/\xc0\xaf"), ElementsAre("\xff\xfe", "\xc0\xaf"));
     EXPECT_THAT(split_name(".../..a/a../.b"), ElementsAre("...", "..a", "a..", ".b"));
     EXPECT_THAT(split_name("a/.wherry-partial"), ElementsAre("a", ".wherry-partial"));
-    EXPECT_THAT(split_name(".wherry-partial2"), ElementsAre(".wherry-partial2"));
+    EXPECT_THAT(split_name(".wherry-partia"), ElementsAre(".wherry-partia"));
     EXPECT_THAT(split_name("C:\\x"), ElementsAre("C:\\x"));
     EXPECT_EQ(split_name(std::string(255, 'x')).front().size(), 255u);
 }
