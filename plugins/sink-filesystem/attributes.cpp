@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -26,6 +27,13 @@ void set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t a
     const timespec written{static_cast<time_t>(what.mtime->seconds), static_cast<long>(what.mtime->nanoseconds)};
     const std::array<timespec, 2> times = {{{0, UTIME_OMIT}, written}};
     if (::futimens(fd, times.data()) != 0 && !is_beyond_file_system(errno)) tree.fail(attempt, errno);
+}
+
+void set_group(const folder_tree& tree, int fd, gid_t group, const std::string& attempt) {
+    constexpr auto same_user = static_cast<uid_t>(-1);
+    struct stat now {};
+    if (::fstat(fd, &now) == 0 && now.st_gid == group) return;
+    if (::fchown(fd, same_user, group) != 0 && !is_beyond_file_system(errno)) tree.fail(attempt, errno);
 }
 
 }  // namespace wherry::filesystem

@@ -14,4 +14,8 @@ namespace wherry::filesystem {
 // Throws error that begins with `attempt`.
 void set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t always, const std::string& attempt);
 
+// Gives an open file the group. It keeps its own where this user may not give it that one. Throws error that begins
+// with `attempt`.
+void set_group(const folder_tree& tree, int fd, gid_t group, const std::string& attempt);
+
 }  // namespace wherry::filesystem

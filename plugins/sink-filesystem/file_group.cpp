@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "file_group.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <exception>
 #include <new>
@@ -58,6 +61,8 @@ void file_group::finish() noexcept {
     std::shared_ptr<const partial_area::held_lock> held;
     each([&](file_delivery& file, std::size_t) {
         if (!held) held = waiting_once([&] { return file.store_.partials.hold(); });
+        if (const auto group = group_for(file))
+            set_group(file.store_.tree, file.partial_.fd.get(), *group, file.attempt_);
         set_attributes(file.store_.tree, file.partial_.fd.get(), file.what_, 0, file.attempt_);
     });
     each([](file_delivery& file, std::size_t) { file.store_.tree.sync(file.partial_.fd.get(), file.attempt_); });
@@ -79,6 +84,27 @@ void file_group::answer_what_is_there() noexcept {
             throw;
         }
     });
+}
+
+// The file was made in the partial area, so the kernel has not given it the group of its folder.
+std::optional<gid_t> file_group::group_for(const file_delivery& file) {
+    const auto parents = parents_of(file.components_);
+    if (grouped_ == nullptr || !std::ranges::equal(parents_of(grouped_->components_), parents)) {
+        group_ = waiting_once([&] {
+            std::optional<gid_t> group;
+            when_descriptors_are_free([&]() -> unique_fd {
+                group = file.store_.tree.group_given_by(parents);
+                return {};
+            });
+            return group;
+        });
+        grouped_ = &file;
+        // Beneath a folder with the bit the partial area has it, too, and has given its own.
+        struct stat area {};
+        if (!group_ && ::fstat(file.partial_.folder->get(), &area) == 0 && (area.st_mode & S_ISGID) != 0)
+            group_ = ::getegid();
+    }
+    return group_;
 }
 
 // Behind the sync of the content, and before the names.

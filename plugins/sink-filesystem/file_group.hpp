@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -40,6 +42,7 @@ private:
     auto waiting_once(Open&& open);
 
     void answer_what_is_there() noexcept;
+    std::optional<gid_t> group_for(const file_delivery& file);
     void note() noexcept;
     void place(file_delivery& file, std::size_t index);
     unique_fd open_next(const file_delivery& file);
@@ -50,7 +53,9 @@ private:
     std::vector<file_state> files_;  // as all_
     std::vector<filled_folder> folders_;
     std::vector<journal_entry> entries_;
-    std::optional<error> lack_;  // of descriptors
+    std::optional<error> lack_;               // of descriptors
+    const file_delivery* grouped_ = nullptr;  // whose folder group_for() looked at last
+    std::optional<gid_t> group_;              // which that folder gives
 };
 
 }  // namespace wherry::filesystem

@@ -151,6 +151,16 @@ unique_fd folder_tree::make_folder_at_finish(std::span<const std::string> compon
     return when_descriptors_are_free([&] { return open_folder(components, missing::make); });
 }
 
+std::optional<gid_t> folder_tree::group_given_by(std::span<const std::string> components) const {
+    unique_fd folder;
+    while (!components.empty() && !(folder = open_folder(components, missing::tell)).is_open())
+        components = components.first(components.size() - 1);
+    struct stat now {};
+    if (::fstat(components.empty() ? root_.get() : folder.get(), &now) != 0 || (now.st_mode & S_ISGID) == 0)
+        return std::nullopt;
+    return now.st_gid;
+}
+
 unique_fd when_descriptors_are_free(const std::function<unique_fd()>& open) {
     for (const auto until = std::chrono::steady_clock::now() + descriptor_timeout;;) {
         try {

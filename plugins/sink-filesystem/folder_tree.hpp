@@ -48,6 +48,10 @@ public:
     // The same with missing::make, for a delivery that has come whole: waits up to 10 s for free descriptors.
     unique_fd make_folder_at_finish(std::span<const std::string> components) const;
 
+    // Returns the group that this folder gives to what is made in it, by its set-group-id bit; none without the bit. Of
+    // a folder that is still to be made, it is what the nearest one above gives. Throws as open_folder().
+    std::optional<gid_t> group_given_by(std::span<const std::string> components) const;
+
     // Opens a file for reading. Not open where there is none, or it cannot be read. Throws error(errc::exhausted) if
     // descriptors are lacking.
     unique_fd open_file(const std::vector<std::string>& components) const;

@@ -468,6 +468,40 @@ TEST_F(filesystem_sink, a_new_folder_keeps_the_bit_that_hands_on_its_group) {
     EXPECT_EQ(stat_of(in("shared/new")).st_mode & 07777, 02750u);
 }
 
+TEST_F(filesystem_sink, a_folder_that_hands_on_its_group_gives_it_to_files) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs groups that this user is not in";
+    constexpr gid_t ours = 4711, theirs = 4712;
+    ASSERT_EQ(::chmod(home.path().c_str(), 0755), 0);
+    const auto make = [](const fs::path& path, gid_t group) {
+        fs::create_directory(path);
+        ASSERT_EQ(::chown(path.c_str(), 65534, group), 0);
+        ASSERT_EQ(::chmod(path.c_str(), 02770), 0);
+    };
+    // Even a user who is in no such group gets it for files in the sink's own folder, as from the kernel.
+    make(folder_path(), ours);
+    ASSERT_EQ(::seteuid(65534), 0);
+    try {
+        sink into(chosen);
+        deliver(into, file("a"), "x");
+    } catch (const error& e) {
+        ADD_FAILURE() << e.what();
+    }
+    ASSERT_EQ(::seteuid(0), 0);
+    EXPECT_EQ(stat_of(in("a")).st_gid, ours);
+    make(in("shared"), theirs);
+    fs::create_directory(in("plain"));
+    ASSERT_EQ(::chmod(in("plain").c_str(), 0755), 0);
+    sink into(chosen);
+    group all;
+    for (const auto* name : {"b", "shared/c", "shared/new/er/d", "plain/e"}) all.add(into, file(name, 1), "x");
+    all.finish();
+    EXPECT_EQ(stat_of(in("b")).st_gid, ours);
+    EXPECT_EQ(stat_of(in("shared/c")).st_gid, theirs);
+    EXPECT_EQ(stat_of(in("shared/new/er")).st_gid, theirs);
+    EXPECT_EQ(stat_of(in("shared/new/er/d")).st_gid, theirs);
+    EXPECT_EQ(stat_of(in("plain/e")).st_gid, ::getegid());
+}
+
 TEST_F(filesystem_sink, a_folder_that_was_there_keeps_its_attributes) {
     sink into(chosen);
     fs::create_directory(in("theirs"));
