@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "filesystem_sink.hpp"
 
+#include <cerrno>
 #include <ctime>
 #include <utility>
 #include <vector>
@@ -28,6 +29,21 @@ std::unique_ptr<delivery> sink::begin_with_stored(const offer& what, const ident
 }
 
 std::unique_ptr<delivery> sink::begin(const offer& what, const offering_peer& peer) {
+    try {
+        return begin_as_named(what, peer);
+    } catch (const error& e) {
+        if (e.system_error() != ENOTDIR || store_.settings.existing != existing_policy::rename) throw;
+        // A file has the name of a folder. It stays, and the folder gets another name, as a file would.
+        const auto components = split_name(what.name);
+        const auto folders = what.kind == item_kind::folder ? components.size() : components.size() - 1;
+        auto renamed = what;
+        renamed.name = joined(store_.tree.beside_files(components, folders));
+        if (renamed.name == what.name) throw;
+        return begin_as_named(renamed, peer);
+    }
+}
+
+std::unique_ptr<delivery> sink::begin_as_named(const offer& what, const offering_peer& peer) {
     if (auto stored = begin_with_stored(what, peer.who)) return stored;
     switch (what.kind) {
         case item_kind::message:

@@ -25,6 +25,7 @@ public:
     void interrupt() noexcept override { store_.is_interrupted = true; }
 
 private:
+    std::unique_ptr<delivery> begin_as_named(const offer& what, const offering_peer& peer);
     // The delivery of what is stored already; null where nothing is known of it.
     std::unique_ptr<delivery> begin_with_stored(const offer& what, const identity& peer);
 

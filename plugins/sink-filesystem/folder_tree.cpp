@@ -27,6 +27,7 @@ namespace {
 constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 constexpr mode_t private_folder = 0700;
 constexpr std::size_t most_remembered = 100'000;
+constexpr unsigned most_numbers_of_folder = 1000;
 // A delivery that has come whole waits so long for descriptors, and retries at this interval.
 constexpr std::chrono::seconds descriptor_timeout{10};
 constexpr std::chrono::milliseconds descriptor_retry_interval{10};
@@ -145,6 +146,22 @@ bool folder_tree::is_partial_area(const struct stat& folder) const {
             if (!area && attempts != 0) break;
         }
     return false;
+}
+
+std::vector<std::string> folder_tree::beside_files(std::vector<std::string> components, std::size_t folders) const {
+    for (std::size_t i = 0; i < folders; ++i) {
+        const auto folder = open_folder(std::span(components).first(i), missing::tell);
+        if (!folder.is_open()) return components;
+        const auto wanted = components[i];
+        const auto is_free = [&](const std::string& name) {
+            const auto entry = look_at(folder.get(), name);
+            // A symbolic link is told, not avoided.
+            return !entry || S_ISDIR(entry->st_mode) || S_ISLNK(entry->st_mode);
+        };
+        for (unsigned number = 1; !is_free(components[i]) && number <= most_numbers_of_folder; ++number)
+            components[i] = numbered(wanted, number);
+    }
+    return components;
 }
 
 unique_fd folder_tree::make_folder_at_finish(std::span<const std::string> components) const {

@@ -45,7 +45,12 @@ public:
     // by a descriptor that is not open. Throws error(errc::refused) where something else has one of the names.
     enum class missing { make, tell };
     unique_fd open_folder(std::span<const std::string> components, missing what_then) const;
-    // The same with missing::make, for a delivery that has come whole: waits up to 10 s for free descriptors.
+    // Returns the components with another name for each folder whose name something else has, which is no symbolic
+    // link: the first numbered one that a folder has, or nothing. So all items of a folder come into one.
+    std::vector<std::string> beside_files(std::vector<std::string> components, std::size_t folders) const;
+
+    // The same as open_folder() with missing::make, for a delivery that has come whole: waits up to 10 s for free
+    // descriptors.
     unique_fd make_folder_at_finish(std::span<const std::string> components) const;
 
     // Returns the group that this folder gives to what is made in it, by its set-group-id bit; none without the bit. Of

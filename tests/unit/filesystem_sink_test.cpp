@@ -536,6 +536,7 @@ TEST_F(filesystem_sink, nothing_gets_bits_that_the_umask_forbids) {
 }
 
 TEST_F(filesystem_sink, a_folder_does_not_replace_a_file_nor_take_content) {
+    chosen.existing = existing_policy::refuse;
     sink into(chosen);
     deliver(into, file("a"), "x");
     EXPECT_EQ(error_of([&] { begin(into, folder("a")); }).code(), errc::refused);
@@ -911,7 +912,7 @@ TEST_F(filesystem_sink, keeps_no_descriptors) {
             begin(into, file("x"))->abort(delivery::partial::drop);
             begin(into, resumable("x", 5))->abort(delivery::partial::keep);
             error_of([&] { begin(into, file("../x")); });
-            error_of([&] { begin(into, file("a/b/c/d")); });
+            begin(into, file("a/b/c/d"))->abort(delivery::partial::drop);
             error_of([&] { deliver(into, file("y", 7), "x"); });
         }
         EXPECT_EQ(open_descriptors().size(), idle);
@@ -968,12 +969,37 @@ TEST_F(filesystem_sink, overwrites_only_when_all_is_there) {
     EXPECT_EQ(error_of([&] { finish(*item); }).code(), errc::refused);
 }
 
-TEST_F(filesystem_sink, a_file_is_no_folder) {
+TEST_F(filesystem_sink, a_folder_whose_name_a_file_has_is_renamed_as_a_file_is) {
     sink into(chosen);
-    deliver(into, file("a"), "x");
-    const auto failure = error_of([&] { begin(into, file("a/b")); });
-    EXPECT_EQ(failure.code(), errc::refused);
-    EXPECT_THAT(failure.what(), HasSubstr("'a' is in"));
+    deliver(into, file("y"), "the file");
+    EXPECT_EQ(deliver(into, file("y/a"), "1"), "stored as y (1)/a");
+    EXPECT_EQ(deliver(into, file("y/b/c"), "2"), "stored as y (1)/b/c");
+    EXPECT_EQ(deliver(into, folder("y/b")), "stored as y (1)/b");
+    EXPECT_EQ(deliver(into, folder("y")), "stored as y (1)");
+    // The folder is sent again: what is in it goes where it went before.
+    EXPECT_EQ(deliver(into, file("y/a"), "3"), "stored as y (1)/a (1)");
+    // Beneath, too, and where a number is taken.
+    deliver(into, file("deep/z"), "a file");
+    deliver(into, file("deep/z"), "another file");
+    EXPECT_EQ(deliver(into, file("deep/z/a"), "4"), "stored as deep/z (2)/a");
+    EXPECT_EQ(content_of(in("y")), "the file");
+    // What was cut goes on there.
+    const auto what = resumable("y/cut", 3);
+    cut(into, what, "ab");
+    EXPECT_EQ(begin(into, what)->offset(), 2u);
+}
+
+TEST_F(filesystem_sink, a_folder_whose_name_a_file_has_is_refused_where_the_file_would_be) {
+    for (const auto policy : {existing_policy::refuse, existing_policy::overwrite}) {
+        chosen.existing = policy;
+        sink into(chosen);
+        fs::remove_all(in("y"));
+        deliver(into, file("y"), "x");
+        EXPECT_THAT(error_of([&] { begin(into, file("y/a")); }).what(), HasSubstr("'y' is in"));
+        EXPECT_EQ(error_of([&] { begin(into, folder("y")); }).code(), errc::refused);
+        deliver(into, folder("d"));
+        EXPECT_EQ(error_of([&] { begin(into, file("d")); }).code(), errc::refused);
+    }
 }
 
 TEST_F(filesystem_sink, eight_deliveries_of_one_name_all_survive) {
