@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <new>
 #include <utility>
 
@@ -138,7 +139,9 @@ void file_group::place(file_delivery& file, std::size_t index) {
     });
     if (target == folders_.end()) {
         auto fd = open_next(file);
-        target = folders_.insert(folders_.end(), {&file, std::move(fd)});
+        folder_writing writing(file.store_.tree, fd.get());
+        folders_.push_back({&file, std::move(fd), std::move(writing)});
+        target = std::prev(folders_.end());
     }
     file.place(target->fd.get());
     files_[index].folder = &*target;
