@@ -154,7 +154,7 @@ unique_fd folder_tree::open_folder(std::span<const std::string> components, miss
     }
     // Whatever stood in the way, going step by step finds out, or gets there all the same.
     unique_fd current(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0));
-    if (!current.is_open()) fail(fmt::format("cannot open the folder {}", shown_), errno);
+    if (!current.is_open()) fail(fmt::format("cannot open {}", shown_), errno);
     for (std::size_t i = 0; i < components.size(); ++i) {
         auto next = open_component(current.get(), components[i]);
         if (!next.is_open() && errno == ENOENT) {
@@ -336,8 +336,7 @@ folder_tree::reason folder_tree::explain(int code) const {
         case EXDEV: return {errc::unsupported, fmt::format("it would lie on another file system than {}", shown_)};
         case ENOENT:
             if (root_.is_open() && was_removed(root_.get()))
-                return {errc::io,
-                        fmt::format("the folder {} was removed; make it again and restart the receiver", shown_)};
+                return {errc::io, fmt::format("{} was removed; make it again and restart the receiver", shown_)};
             return {errc::io, fmt::format("something in {} was removed meanwhile", shown_)};
         default: return {errc::io, std::generic_category().message(code)};
     }
