@@ -262,7 +262,7 @@ private:
         sending_plan line;
         for (const auto& path : paths)
             line.add_path(path, options_.boolean("follow") ? symlinks::follow : symlinks::skip);
-        line.require_distinct_names();
+        line.settle_names();
         std::move(line.items.begin(), line.items.end(), std::back_inserter(plan_.items));
         std::move(line.skipped.begin(), line.skipped.end(), std::back_inserter(plan_.skipped));
     }

@@ -32,7 +32,7 @@ sending_plan make_plan(const effective_options& options) {
             plan.add_path(value, links);
         }
     }
-    plan.require_distinct_names();
+    plan.settle_names();
     if (plan.items.empty() && plan.skipped.empty())
         throw error(errc::bad_input,
                     "there is nothing to send; name files or folders, give --message TEXT, or '-' for standard input");

@@ -73,7 +73,7 @@ send_result send(const endpoint& here, std::string_view destination, const std::
                  const send_options& options) {
     sending_plan plan;
     for (const auto& one : items) one.plan(plan);
-    plan.require_distinct_names();
+    plan.settle_names();
     if (plan.items.empty() && plan.skipped.empty()) throw error(errc::bad_input, "there is nothing to send");
     return send(here, destination, plan, options);
 }

@@ -122,6 +122,23 @@ fs::path without_trailing_slashes(const fs::path& given) {
     return text;
 }
 
+// Whether both stand for one file or one folder on the disk.
+bool is_same_entry(const planned_item& a, const planned_item& b) {
+    const auto is_on_disk = [](const planned_item& one) {
+        return !one.open && (one.kind == item_kind::file || one.kind == item_kind::folder);
+    };
+    struct stat found_a {
+    }, found_b{};
+    return is_on_disk(a) && is_on_disk(b) && ::stat(a.path.c_str(), &found_a) == 0 &&
+           ::stat(b.path.c_str(), &found_b) == 0 && found_a.st_dev == found_b.st_dev &&
+           found_a.st_ino == found_b.st_ino;
+}
+
+std::string origin_of(const planned_item& one) {
+    if (one.open) return "data";
+    return one.kind == item_kind::data ? std::string("standard input") : quoted(one.path);
+}
+
 bool is_same_moment(const timespec& a, const timespec& b) noexcept {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
@@ -183,20 +200,32 @@ void sending_plan::add_path(const fs::path& given, symlinks links) {
     }
 }
 
-void sending_plan::require_distinct_names() const {
-    std::map<std::string_view, const planned_item*> seen;
-    for (const auto& item : items) {
-        if (item.problem || (item.kind != item_kind::file && item.kind != item_kind::data)) continue;
-        const auto [other, is_first] = seen.emplace(item.name, &item);
-        if (is_first) continue;
-        const auto origin_of = [](const planned_item& one) {
-            if (one.open) return std::string("data");
-            return one.kind == item_kind::data ? std::string("standard input") : quoted(one.path);
-        };
-        throw error(errc::bad_input,
-                    fmt::format("{} and {} would both arrive as '{}'; send one of them by itself, or the folder above",
-                                origin_of(*other->second), origin_of(item), printable(item.name)));
+void sending_plan::settle_names() {
+    std::map<std::pair<bool, std::string>, const planned_item*> seen;
+    std::vector<planned_item> distinct;
+    distinct.reserve(items.size());  // `seen` points into it
+    for (auto& item : items) {
+        const bool is_folder = item.kind == item_kind::folder;
+        if (item.problem || item.kind == item_kind::message) {
+            distinct.push_back(std::move(item));
+            continue;
+        }
+        const auto known = seen.find({is_folder, item.name});
+        if (known != seen.end() && is_same_entry(*known->second, item)) {
+            // What is in a folder that is given twice goes without a note.
+            if (item.name.find('/') == item.name.npos)
+                skipped.push_back({item.path, "it is given twice, and sent once"});
+            continue;
+        }
+        if (known != seen.end() && !is_folder)
+            throw error(
+                errc::bad_input,
+                fmt::format("{} and {} would both arrive as '{}'; send one of them by itself, or the folder above",
+                            origin_of(*known->second), origin_of(item), printable(item.name)));
+        distinct.push_back(std::move(item));
+        seen.try_emplace({is_folder, distinct.back().name}, &distinct.back());
     }
+    items = std::move(distinct);
 }
 
 std::unique_ptr<source> open_item(const planned_item& item, resuming resume) {

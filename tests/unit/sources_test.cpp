@@ -75,6 +75,40 @@ TEST_F(sources_test, file_of_any_size_by_any_step) {
     }
 }
 
+TEST_F(sources_test, what_is_given_twice_is_sent_once) {
+    write("top/a", "x");
+    write("top/inner/b", "y");
+    const auto file = write("c", "z");
+    fs::create_symlink("top", folder_ / "again");
+    sending_plan plan;
+    plan.add_path(folder_ / "top", symlinks::skip);
+    plan.add_path(file, symlinks::skip);
+    plan.add_path(folder_ / "again/../top/", symlinks::skip);
+    plan.add_path(folder_ / "top/../c", symlinks::skip);
+    plan.add_message("m");
+    plan.add_message("m");
+    plan.settle_names();
+    EXPECT_THAT(names(plan), ElementsAre("file top/a", "file top/inner/b", "folder top/inner", "folder top", "file c",
+                                         "message ", "message "));
+    ASSERT_EQ(plan.skipped.size(), 2u);
+    EXPECT_EQ(plan.skipped[0].path, folder_ / "again/../top");
+    EXPECT_EQ(plan.skipped[1].path, folder_ / "top/../c");
+    EXPECT_EQ(plan.skipped[1].why, "it is given twice, and sent once");
+}
+
+TEST_F(sources_test, two_things_with_one_name_are_refused) {
+    write("one/a", "x");
+    write("two/a", "x");
+    sending_plan folders;
+    folders.add_path(folder_ / "one/a", symlinks::skip);
+    folders.add_path(folder_ / "two/a", symlinks::skip);
+    EXPECT_THROW(folders.settle_names(), error);
+    sending_plan input;
+    input.add_path(folder_ / "one/a", symlinks::skip);
+    input.add_stdin("a");
+    EXPECT_THROW(input.settle_names(), error);
+}
+
 TEST_F(sources_test, file_goes_on_from_anywhere) {
     const auto file = write("a", "0123456789");
     file_source one(file, "a", resuming::wanted, symlinks::skip);

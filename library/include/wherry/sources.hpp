@@ -52,9 +52,10 @@ struct sending_plan {
     // problem.
     void add_path(const std::filesystem::path& given, symlinks links);
 
-    // A receiver may be told to overwrite: of two items with one name, one would then be lost, and both told as sent.
-    // Throws error(errc::bad_input) if there are two.
-    void require_distinct_names() const;
+    // Drops a file or a folder that was given before, and notes that in `skipped`. A receiver may be told to overwrite:
+    // of two other items with one name, one would then be lost, and both told as sent.
+    // Throws error(errc::bad_input) if there are two; the plan is then of no use.
+    void settle_names();
 };
 
 // The name that `given` is sent under: its last component, which for ".", ".." and "/.." is looked up on the disk.
