@@ -80,7 +80,10 @@ line_end pipe_line_reader::read(std::string& line) {
         const auto end = buffer_.find('\n', searched);
         if (end != buffer_.npos || buffer_.size() - position_ > max_bytes_) {
             is_too_long = is_too_long || end - position_ > max_bytes_;
-            if (!is_too_long) line.assign(buffer_, position_, end - position_);
+            if (!is_too_long) {
+                line.assign(buffer_, position_, end - position_);
+                if (line.ends_with('\r')) line.pop_back();
+            }
             position_ = end == buffer_.npos ? buffer_.size() : end + 1;
             if (end != buffer_.npos) break;
         }

@@ -35,7 +35,7 @@ public:
     virtual void interrupt() noexcept = 0;
 };
 
-// Lines of a pipe or a file, each of any bytes, without its end. The last one need not have one.
+// Lines of a pipe or a file, each of any bytes, without its end: LF or CR LF. The last one need not have one.
 class pipe_line_reader final : public line_reader {
 public:
     // `fd` is borrowed. A line that is longer than `max_bytes` throws error(errc::bad_input), and the reading goes on

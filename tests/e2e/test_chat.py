@@ -297,6 +297,14 @@ def test_events_of_a_pipe(place):
     assert said.events[-1]["delivered"] == 2 and said.events[-1]["exit_code"] == 0
 
 
+def test_lines_of_a_pipe_that_end_as_windows_ends_them(place):
+    receiver = place.receiver()
+    said = piped(place, receiver, b"one\r\ntwo\rthree\r\n\r\n/quit\r\nnever\r\n", "--accept-new-peer", "--json")
+    assert said.events[-1]["delivered"] == 3
+    stored = sorted((place.received / os.fsdecode(name)).read_bytes() for name in place.arrived())
+    assert stored == [b"", b"one", b"two\rthree"]
+
+
 def test_what_cannot_be_sent_from_a_pipe(place):
     receiver = place.receiver()
     said = piped(place, receiver, b"/nope\n", "--accept-new-peer", code=USAGE)
