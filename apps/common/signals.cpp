@@ -77,12 +77,12 @@ signal_watcher::signal_watcher(std::function<void(unsigned)> otherwise) : otherw
     handle(SIGPIPE, SIG_IGN);
     // Ignored, so that a write beyond the limit of a file's size (ulimit -f) fails with EFBIG and ends nothing else.
     handle(SIGXFSZ, SIG_IGN);
-    handle(SIGINT, on_signal);
-    handle(SIGTERM, on_signal);
-    // Of a closed terminal; nohup has it ignored, and so it stays.
-    struct sigaction before {};
-    ::sigaction(SIGHUP, nullptr, &before);
-    if (before.sa_handler == SIG_DFL) handle(SIGHUP, on_signal);
+    // One that was ignored at the start stays so, as for nohup, or a script's command with & behind it.
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        struct sigaction before {};
+        ::sigaction(signal, nullptr, &before);
+        if (before.sa_handler != SIG_IGN) handle(signal, on_signal);
+    }
 }
 
 signal_watcher::~signal_watcher() {

@@ -14,9 +14,10 @@
 
 namespace wherry::app {
 
-// Handles SIGINT, SIGTERM and SIGHUP for the whole program. A handler runs on a thread of its own, where ordinary code
-// may run. A second thread watches for signals, and ends the program if a handler, or the program itself, hangs.
-// SIGPIPE and SIGXFSZ are ignored from then on, and all of these signals after its end. One at a time.
+// Handles SIGINT, SIGTERM and SIGHUP for the whole program, but for those that are ignored when it begins. A handler
+// runs on a thread of its own, where ordinary code may run. A second thread watches for signals, and ends the program
+// if a handler, or the program itself, hangs. SIGPIPE and SIGXFSZ are ignored from then on, and all of these signals
+// after its end. One at a time.
 class signal_watcher {
 public:
     // `otherwise` is called with the number of signals so far, while no scope is active and end_within() was not

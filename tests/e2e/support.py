@@ -23,6 +23,11 @@ import threading
 import time
 from pathlib import Path
 
+# A script's command with & behind it begins with SIGINT ignored, and the programs here would ignore it, too.
+for ignorable in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(ignorable) == signal.SIG_IGN:
+        signal.signal(ignorable, signal.default_int_handler if ignorable == signal.SIGINT else signal.SIG_DFL)
+
 BIN = Path(os.environ.get("WHERRY_BIN", Path(__file__).parents[2] / "build/release/bin/wherry"))
 # The program of each side, where that is one of another version (tests/versions/run).
 SENDER_BIN = Path(os.environ.get("WHERRY_SENDER_BIN", BIN))

@@ -116,6 +116,14 @@ def test_idle_receiver_ends_at_once(place, number):
     assert place.litter() == []
 
 
+@pytest.mark.parametrize("name", ["INT", "HUP"])
+def test_signal_that_was_ignored_at_the_start_stays_ignored(place, name):
+    receiver = place.receiver(wrapper=["env", f"--ignore-signal={name}"])
+    receiver.signal(signal.Signals[f"SIG{name}"])
+    place.send(receiver, "--accept-new-peer", "-m", "still here")
+    receiver.stop_well()
+
+
 def test_receiver_that_is_to_end_finishes_what_is_in_flight(place):
     half = Halfway(place)
     half.receiver.signal(signal.SIGTERM)
