@@ -63,7 +63,9 @@ std::string help_text(const command_syntax& command, std::span<const plugin_list
             print_option(text, listing.name + "." + row.name, 0, placeholder_of(row), row, columns);
     }
     if (!command.kinds.empty())
-        text << "\nAny option can be set in the configuration file ([plugin] sections; others on top), or in the\n"
+        text << "\nThe options of another plugin are shown once it is chosen, or by: wherry plugins NAME\n"
+                "wherry plugins lists what there is.\n"
+                "\nAny option can be set in the configuration file ([plugin] sections; others on top), or in the\n"
                 "environment: WHERRY_TCP_PORT for --tcp.port. The command line counts first, then the environment.\n";
     return std::move(text).str();
 }

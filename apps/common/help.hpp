@@ -9,7 +9,7 @@
 
 namespace wherry::app {
 
-// The help of a command, with the options of every plugin that it could use.
+// The help of a command, with the options of these plugins, and how to see those of others.
 std::string help_text(const command_syntax& command, std::span<const plugin_listing> plugins, std::size_t columns);
 
 }  // namespace wherry::app

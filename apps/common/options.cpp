@@ -202,15 +202,13 @@ std::string option_reader::option_for(plugin_kind kind, const std::string& part)
     return first_layer_with(part) != nullptr ? part : std::string(to_string(kind));
 }
 
-std::vector<std::string> option_reader::named_on_command_line(plugin_kind kind) const {
-    bool is_named = false;
+std::vector<std::string> option_reader::chosen_names(plugin_kind kind) const {
     std::vector<std::string> names;
     for (const auto& part : parts_of(kind)) {
-        const auto option = option_for(kind, part);
-        is_named = is_named || early_origin(option) == origin::command_line;
-        names.push_back(early(option).value_or(""));
+        auto name = early(option_for(kind, part));
+        if (name && std::find(names.begin(), names.end(), *name) == names.end()) names.push_back(std::move(*name));
     }
-    return is_named ? names : std::vector<std::string>();
+    return names;
 }
 
 }  // namespace wherry::app

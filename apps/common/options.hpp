@@ -104,8 +104,8 @@ public:
     // Arguments as far as they can be told yet: the value of a plugin's option may be among them.
     const std::vector<std::string>& early_arguments() const noexcept { return early_arguments_; }
 
-    // The plugins of that kind that the command line chooses, for all of the work or a part of it.
-    std::vector<std::string> named_on_command_line(plugin_kind kind) const;
+    // The plugins of that kind that the options choose, for all of the work or a part of it, each once.
+    std::vector<std::string> chosen_names(plugin_kind kind) const;
 
     // Uses this plugin for the kind, whatever the options say: an address named it.
     void choose(plugin_kind kind, std::string name) { chosen_names_[kind] = std::move(name); }

@@ -174,10 +174,9 @@ private:
                                   }));
         if (options.early_flag("help")) {
             auto listing = one.syntax.kinds.empty() ? std::vector<plugin_listing>() : plugins.list();
-            // Who has chosen a plugin wants to read of that one.
             std::erase_if(listing, [&](const plugin_listing& row) {
-                const auto chosen = options.named_on_command_line(row.kind);
-                return !chosen.empty() && std::find(chosen.begin(), chosen.end(), row.name) == chosen.end();
+                const auto chosen = options.chosen_names(row.kind);
+                return std::find(chosen.begin(), chosen.end(), row.name) == chosen.end();
             });
             return show(help_text(one.syntax, listing, help_columns()));
         }

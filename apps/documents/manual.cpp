@@ -152,8 +152,7 @@ std::string command_page(const command_syntax& command, const std::string& relea
     text += "The options that every command has are in\n" + reference("wherry", '1') +
             (command.kinds.empty() ? ".\n" : ",\nthose of plugins in\n" + reference("wherry-plugins", '7') + ".\n");
     if (!command.kinds.empty())
-        text += bold("wherry help " + command.name) +
-                " shows them together,\nfor all plugins that are found on this machine.\n";
+        text += bold("wherry help " + command.name) + " shows them together,\nfor the plugins that are chosen.\n";
     text += ".SH EXIT STATUS\n0 if all went well; the other codes are in\n" + reference("wherry", '1') + ".\n";
     std::vector<std::pair<std::string, char>> others = {{"wherry", '1'}};
     if (!command.kinds.empty()) others.emplace_back("wherry-plugins", '7');

@@ -2,6 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "application.hpp"
 #include "suggestions.hpp"
@@ -55,7 +60,47 @@ std::string limits_of(const plugin_option& row) {
     return text;
 }
 
-void tell_lines(application& app, const plugin_listing& listing, bool in_full) {
+// Made for tests and measurements, so that nobody who looks for a plugin has to read of it first.
+bool is_instrument(const plugin_listing& listing) {
+    constexpr std::array<std::pair<plugin_kind, std::string_view>, 4> instruments = {{
+        {plugin_kind::transport, "faulty"},
+        {plugin_kind::cipher, "none"},
+        {plugin_kind::sink, "faulty"},
+        {plugin_kind::sink, "null"},
+    }};
+    return std::find(instruments.begin(), instruments.end(), std::pair(listing.kind, std::string_view(listing.name))) !=
+           instruments.end();
+}
+
+void tell_table(application& app, std::vector<plugin_listing> rows) {
+    std::stable_partition(rows.begin(), rows.end(), [](const auto& row) { return !is_instrument(row); });
+    std::size_t name_width = 4, version_width = 7;
+    for (const auto& row : rows) {
+        name_width = std::max(name_width, row.name.size());
+        if (row.loaded) version_width = std::max(version_width, printable(row.loaded->version()).size());
+    }
+    std::string folders;
+    std::vector<std::filesystem::path> seen;
+    const auto tell = [&](std::string_view kind, std::string_view name, std::string_view version,
+                          std::string_view what) {
+        app.terminal.result(
+            fmt::format("{:<9}  {:<{}}  {:<{}}  {}", kind, name, name_width, version, version_width, what));
+    };
+    tell("KIND", "NAME", "VERSION", "WHAT IT DOES");
+    for (const auto& row : rows) {
+        if (row.loaded)
+            tell(to_string(row.kind), row.name, printable(row.loaded->version()), printable(row.loaded->summary()));
+        else
+            tell(to_string(row.kind), row.name, "-", "refused: " + printable(row.problem));
+        const auto folder = row.path.parent_path();
+        if (std::find(seen.begin(), seen.end(), folder) != seen.end()) continue;
+        seen.push_back(folder);
+        folders += (folders.empty() ? "" : ", ") + printable(folder.native());
+    }
+    app.terminal.result(fmt::format("found in {}; wherry plugins NAME shows the options of one", folders));
+}
+
+void tell_in_full(application& app, const plugin_listing& listing) {
     const auto kind = std::string(to_string(listing.kind));
     if (!listing.loaded) {
         app.terminal.result(fmt::format("{} {}: refused: {}", kind, listing.name, printable(listing.problem)));
@@ -64,7 +109,6 @@ void tell_lines(application& app, const plugin_listing& listing, bool in_full) {
     const auto& loaded = *listing.loaded;
     app.terminal.result(fmt::format("{} {} {}: {}\n  {}", kind, listing.name, printable(loaded.version()),
                                     printable(loaded.summary()), printable(listing.path.native())));
-    if (!in_full) return;
     if (loaded.options().empty()) app.terminal.result("  no options");
     for (const auto& row : loaded.options()) {
         auto line = fmt::format("  --{}.{}  {}\n      {}", listing.name, row.name, printable(row.help), limits_of(row));
@@ -90,9 +134,10 @@ exit_code run(application& app) {
         if (!is_wanted) continue;
         if (app.style == output::json)
             shown.push_back(describe(listing));
-        else if (app.style == output::lines)
-            tell_lines(app, listing, !names.empty());
+        else if (app.style == output::lines && !names.empty())
+            tell_in_full(app, listing);
     }
+    if (app.style == output::lines && names.empty() && !all.empty()) tell_table(app, all);
     std::string places;
     for (const auto& folder : app.plugins.search_path())
         places += (places.empty() ? "" : ", ") + printable(folder.native());

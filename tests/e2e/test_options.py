@@ -128,8 +128,16 @@ def test_plugins_are_listed(place):
                        ("sink", "null")):
         assert os.path.samefile(found[kind, name]["path"], PLUGINS / f"{kind}-{name}.so")
         assert found[kind, name]["loaded"] is True
-    shown = place.run("plugins").out
-    assert b"tcp" in shown and b"filesystem" in shown and str(PLUGINS).encode() in shown
+    shown = place.run("plugins").out.decode().splitlines()
+    assert shown[0].split() == ["KIND", "NAME", "VERSION", "WHAT", "IT", "DOES"]
+    assert shown[-1] == f"found in {PLUGINS}; wherry plugins NAME shows the options of one"
+    rows = [line.split()[:2] for line in shown[1:-1]]
+    assert {tuple(row) for row in rows} == set(found)
+    # Instruments are last.
+    assert rows[0] == ["transport", "rfcomm"] or rows[0] == ["transport", "tcp"]
+    assert rows[-4:] == [["transport", "faulty"], ["cipher", "none"], ["sink", "faulty"], ["sink", "null"]]
+    # The columns of all rows begin at the same places.
+    assert len({line.index(line.split()[2]) for line in shown[1:-1]}) == 1
 
 
 def test_options_of_a_plugin_are_shown(place):

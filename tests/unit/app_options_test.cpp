@@ -201,10 +201,11 @@ TEST_F(parts_test, only_plugins_that_are_used_may_be_configured_on_the_command_l
     EXPECT_THAT(message_of([&] { read({"--heavy-sink=clay"}); }), HasSubstr("--heavy-sink on the command line"));
 }
 
-TEST_F(parts_test, plugins_that_the_command_line_names) {
-    EXPECT_THAT(reader({}).named_on_command_line(plugin_kind::sink), ElementsAre());
-    EXPECT_THAT(reader({"--sink=stone"}).named_on_command_line(plugin_kind::sink), ElementsAre("stone", "stone"));
-    EXPECT_THAT(reader({"--heavy-sink=stone"}).named_on_command_line(plugin_kind::sink), ElementsAre("stone", "paper"));
+TEST_F(parts_test, plugins_that_the_options_choose) {
+    EXPECT_THAT(reader({}).chosen_names(plugin_kind::sink), ElementsAre("paper"));
+    EXPECT_THAT(reader({"--sink=stone"}).chosen_names(plugin_kind::sink), ElementsAre("stone"));
+    EXPECT_THAT(reader({"--heavy-sink=stone"}).chosen_names(plugin_kind::sink), ElementsAre("stone", "paper"));
+    EXPECT_THAT(reader({}).chosen_names(plugin_kind::cipher), ElementsAre());
 }
 
 TEST_F(options_test, command_line_before_environment_before_configuration) {
