@@ -10,6 +10,7 @@
 
 #include "application.hpp"
 #include "suggestions.hpp"
+#include "wherry/program_file.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {
@@ -141,6 +142,7 @@ exit_code run(application& app) {
     std::string places;
     for (const auto& folder : app.plugins.search_path())
         places += (places.empty() ? "" : ", ") + printable(folder.native());
+    places += note_unknown_program();
     for (const auto& name : names) {
         if (std::find(found.begin(), found.end(), name) != found.end()) continue;
         const auto meant = nearest(name, found);

@@ -13,6 +13,7 @@
 
 #include "application.hpp"
 #include "program.hpp"
+#include "wherry/program_file.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {
@@ -20,8 +21,6 @@ namespace wherry::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* this_program = "/proc/self/exe";
 
 [[noreturn]] void fail_to(const char* action, const fs::path& path) {
     const int cause = errno;
@@ -37,17 +36,16 @@ uid_t owner_of(const fs::path& path, int flags) {
 // Returns the absolute path of wherry-dev. Throws error(errc::unsupported) if it is not installed, or if another user
 // could have put it there: this program may lie in a folder like /tmp, where anybody can make a folder beside it.
 fs::path find_developer_program(const std::string& command) {
+    const auto program = program_file();
+    if (program.empty()) throw error(errc::io, fmt::format("wherry-dev cannot be found{}", note_unknown_program()));
     std::error_code problem;
-    const auto program = fs::read_symlink(this_program, problem);
-    if (problem)
-        throw error(errc::io, fmt::format("cannot read {}: {}", this_program, problem.message()), problem.value());
     const auto file = (program.parent_path() / WHERRY_LIBEXEC_BESIDE_PROGRAM / "wherry-dev").lexically_normal();
     if (!fs::exists(file, problem))
         throw error(errc::unsupported,
                     fmt::format("{} is part of wherry-dev, which is not installed ({} is missing); install the package "
                                 "wherry-dev, or the component 'development' into the same prefix",
                                 command, file.native()));
-    const auto owner = owner_of(this_program, 0);
+    const auto owner = owner_of(program, 0);
     // Of a link its own owner counts, who could let it point elsewhere.
     for (const auto& path : {file.parent_path(), file})
         if (const auto other = owner_of(path, AT_SYMLINK_NOFOLLOW); other != 0 && other != owner)

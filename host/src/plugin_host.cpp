@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/dll/runtime_symbol_info.hpp>
 #include <boost/dll/shared_library.hpp>
 #include <cstdlib>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "plugin_descriptor.hpp"
 #include "plugin_file.hpp"
 #include "wherry/abi_guard.hpp"
+#include "wherry/program_file.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry {
@@ -242,9 +242,9 @@ std::shared_ptr<const plugin> plugin_host::load(plugin_kind kind, std::string_vi
     for (const auto& [key, path] : implementation_->candidates())
         if (key.first == kind) known += (known.empty() ? "" : ", ") + key.second;
     for (const auto& folder : implementation_->search_path) places += (places.empty() ? "" : ", ") + folder.string();
-    throw error(errc::bad_input,
-                fmt::format("there is no {} '{}'; {} (looked in {})", to_string(kind), name,
-                            known.empty() ? "none was found" : fmt::format("there is: {}", known), places));
+    throw error(errc::bad_input, fmt::format("there is no {} '{}'; {} (looked in {}{})", to_string(kind), name,
+                                             known.empty() ? "none was found" : fmt::format("there is: {}", known),
+                                             places, note_unknown_program()));
 }
 
 std::vector<plugin_listing> plugin_host::list() const {
@@ -273,9 +273,7 @@ std::vector<fs::path> default_search_path(std::span<const std::string> plugin_di
             rest.remove_prefix(std::min(colon + 1, rest.size()));
         }
     }
-    boost::dll::fs::error_code problem;
-    const fs::path program = boost::dll::program_location(problem).string();
-    if (!problem) {
+    if (const auto program = program_file(); !program.empty()) {
         const auto prefix = program.parent_path().parent_path();
         folders.push_back(prefix / "lib" / "wherry");
         // Where libraries live in lib64 or lib/x86_64-linux-gnu.

@@ -2,12 +2,13 @@
 """Options: where they come from, which wins, and what is said of those that are wrong."""
 import glob
 import os
+import re
 import shutil
 import socket
 
 import pytest
 
-from support import OK, PLUGINS, USAGE, content
+from support import BIN, OK, PLUGINS, USAGE, Process, content, in_namespace
 
 
 def listening_port(place, *options, **env):
@@ -195,6 +196,26 @@ def test_plugin_under_another_name_is_refused(place):
     refused = place.run("receive", "--home", place.home("receiver"), "--plugin-dir", folder, "--sink", "odd",
                         "127.0.0.1:0", code=None)
     assert refused.code != OK and b"sink-odd.so" in refused.err
+
+
+def test_plugins_where_proc_is_not_mounted(place):
+    namespace = in_namespace("--mount", "mount", "-t", "tmpfs", "tmpfs", "/proc")
+    if not namespace:
+        pytest.skip("only root may have mounts of its own")
+
+    def run(code, *command):
+        hidden = [*namespace, "sh", "-c", 'mount -t tmpfs tmpfs /proc && exec "$0" "$@"', *command]
+        process = Process(hidden, place.env(), cwd=BIN.parent)
+        place.closing.callback(process.kill)
+        return process.ended(code)
+
+    for program in (BIN, f"./{BIN.name}"):
+        assert re.search(rb"^transport +tcp ", run(OK, program, "plugins").out, re.MULTILINE)
+    # Started by a descriptor, which has no path then.
+    started = "import os, sys; os.execve(os.open(sys.argv[1], os.O_RDONLY), sys.argv[1:], os.environ)"
+    for command in (["plugins", "absent"], ["receive", "--sink", "absent"]):
+        said = run(USAGE, "python3", "-c", started, BIN, *command).err
+        assert b"not beside the program, whose place is unknown: /proc/self/exe cannot be read" in said, said
 
 
 def test_shared_object_that_is_no_plugin_is_refused_without_running_it(place):
