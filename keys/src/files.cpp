@@ -69,7 +69,8 @@ void check_folders(const fs::path& file) {
 }
 
 void check_access(const fs::path& path, const struct stat& status, const file_rules& rules) {
-    if (!S_ISREG(status.st_mode))
+    const bool may_be_pipe = rules.access == file_access::any;
+    if (!S_ISREG(status.st_mode) && !(may_be_pipe && S_ISFIFO(status.st_mode)))
         throw error(errc::bad_input, fmt::format("the {} {} is not a regular file", rules.what, text_of(path)));
     if (rules.access == file_access::any) return;
     check_owner(path, status, rules.what);
@@ -186,7 +187,7 @@ private:
 }  // namespace
 
 std::optional<secret_text> read_file(const fs::path& path, const file_rules& rules) {
-    // Without O_NONBLOCK a pipe of that name would hold us for ever.
+    // Without O_NONBLOCK a pipe of that name without a writer would hold us for ever.
     const unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
     if (fd.get() < 0) {
         const auto why = errno;
@@ -198,6 +199,9 @@ std::optional<secret_text> read_file(const fs::path& path, const file_rules& rul
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) fail(errc::io, fmt::format("cannot look at {}", text_of(path)), errno);
     check_access(path, status, rules);
+    // The writer of a pipe that was given as `<(...)` may not have begun yet.
+    if (S_ISFIFO(status.st_mode) && ::fcntl(fd.get(), F_SETFL, 0) != 0)
+        fail(errc::io, fmt::format("cannot read {}", text_of(path)), errno);
     return read_all(fd.get(), static_cast<std::uint64_t>(status.st_size), path, rules);
 }
 

@@ -13,7 +13,7 @@
 namespace wherry::keys {
 
 enum class file_access {
-    any,             // no look at permissions
+    any,             // no look at permissions; it may be a pipe
     closed_writing,  // neither the file nor its folder may be written by group or others
     closed_reading,  // nor may the file be read by them
 };

@@ -19,6 +19,47 @@ constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 
 bool is_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
+// Whether the word is, or may be, the type of a key in OpenSSH, of any kind.
+bool is_key_type(std::string_view word) noexcept {
+    constexpr std::size_t most_type_bytes = 64;
+    const auto is_part = [](char c) { return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != '='; };
+    return word.size() <= most_type_bytes && std::all_of(word.begin(), word.end(), is_part) &&
+           (word.starts_with("ssh-") || word.starts_with("ecdsa-sha2-") || word.starts_with("sk-") ||
+            word.starts_with("rsa-sha2-"));
+}
+
+// What is behind the options that OpenSSH takes before a key: one word, in which quotes keep blanks.
+std::string_view behind_options(std::string_view line) noexcept {
+    bool is_quoted = false;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        if (line[i] == '\\' && i + 1 < line.size() && line[i + 1] == '"')
+            ++i;
+        else if (line[i] == '"')
+            is_quoted = !is_quoted;
+        else if (i > 0 && !is_quoted && (line[i] == ' ' || line[i] == '\t'))
+            return trimmed(line.substr(i));
+    }
+    return {};
+}
+
+// Throws for a line of which the first word is none of our types.
+[[noreturn]] void fail_type(std::string_view line) {
+    auto rest = line;
+    const auto word = take_word(rest);
+    if (is_key_type(word))
+        throw error(errc::bad_input,
+                    fmt::format("keys of the type {} are not supported; use ssh-ed25519 or ssh-rsa", word));
+    if (line.starts_with(byte_order_mark))
+        throw error(errc::bad_input,
+                    "it begins with a byte order mark, which may only be at the begin of a file; delete it");
+    auto behind = behind_options(line);
+    if (is_key_type(take_word(behind)))
+        throw error(errc::bad_input,
+                    "it has options before the key, which would be ignored here; delete them if the key may be used "
+                    "without their limits");
+    throw error(errc::bad_input, "it is no line with a public key, which begins with ssh-ed25519 or ssh-rsa");
+}
+
 }  // namespace
 
 bool is_control(char c) noexcept {
@@ -85,18 +126,24 @@ public_key_line parse_public_key_line(std::string_view line) {
     auto rest = line;
     const auto algorithm = take_word(rest);
     const auto encoded = take_word(rest);
-    if (algorithm != ed25519_name && algorithm != rsa_name)
-        throw error(errc::bad_input, "it is no line with a public key, which begins with ssh-ed25519 or ssh-rsa");
+    if (algorithm != ed25519_name && algorithm != rsa_name) fail_type(line);
     if (encoded.size() > (max_key_blob_bytes + 2) / 3 * 4) throw error(errc::bad_input, "the public key is too long");
     auto key = public_key::from_blob(from_base64(encoded));
     if (algorithm != key.algorithm()) throw error(errc::bad_input, "the line's type does not fit its key");
-    check_comment(rest);
-    return {std::move(key), std::string(rest)};
+    std::string comment(rest);
+    std::replace(comment.begin(), comment.end(), '\t', ' ');  // OpenSSH takes it, but no label may have one
+    check_comment(comment);
+    return {std::move(key), std::move(comment)};
 }
 
 public_key_line parse_public_key_text(std::string_view text) {
     if (text.find("PRIVATE KEY-----") != text.npos)
         throw error(errc::bad_input, "this is a private key, which is never given away; use its public half (.pub)");
+    if (text.find("BEGIN PUBLIC KEY-----") != text.npos || text.find("BEGIN SSH2 PUBLIC KEY ----") != text.npos)
+        throw error(
+            errc::bad_input,
+            "this public key is not in OpenSSH's format; convert it with ssh-keygen -i -f FILE, and -m PKCS8 if "
+            "it is PEM");
     std::string_view found;
     each_line(text, [&](std::size_t, std::string_view line) {
         const auto inner = trimmed(line);

@@ -169,6 +169,30 @@ TEST_F(authorized_keys_test, does_not_accept_a_key_whose_options_it_would_ignore
     EXPECT_EQ(keys_.read().skipped.size(), 1u);
 }
 
+TEST_F(authorized_keys_test, says_of_a_line_that_openssh_takes_why_it_does_not) {
+    const std::pair<std::string, const char*> lines[] = {
+        {"restrict,command=\"echo \\\"a b\\\" c\" " + a_.line(), "has options before the key"},
+        {"no-pty\t" + r_.line("r"), "has options before the key"},
+        {"cert-authority ecdsa-sha2-nistp256 AAAA", "has options before the key"},
+        {"ecdsa-sha2-nistp256 AAAA lab", "the type ecdsa-sha2-nistp256 are not supported; use ssh-ed25519 or ssh-rsa"},
+        {"sk-ssh-ed25519@openssh.com AAAA", "the type sk-ssh-ed25519@openssh.com are not supported"},
+        {"ssh-dss AAAA", "the type ssh-dss are not supported"},
+        {"\xef\xbb\xbf" + b_.line(), "begins with a byte order mark"},
+        {"\"restrict " + a_.line(), "is no line with a public key"},
+        {"one two three", "is no line with a public key"},
+    };
+    std::string text = "# lines\n";
+    for (const auto& [line, why] : lines) text += line + "\n";
+    write(text);
+    const auto all = keys_.read();
+    EXPECT_TRUE(all.entries.empty());
+    ASSERT_EQ(all.skipped.size(), std::size(lines));
+    for (std::size_t i = 0; i < std::size(lines); ++i) {
+        EXPECT_EQ(all.skipped[i].number, i + 2);
+        EXPECT_THAT(all.skipped[i].why, HasSubstr(lines[i].second)) << lines[i].first;
+    }
+}
+
 TEST_F(authorized_keys_test, keeps_remarks_and_bad_lines_when_it_changes) {
     const std::string start = "# my keys\n\nnonsense\n" + a_.line("a");
     write(start);

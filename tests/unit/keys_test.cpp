@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <botan/bigint.h>
 #include <botan/hex.h>
 #include <botan/system_rng.h>
 
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "encoding.hpp"
 #include "error_of.hpp"
@@ -17,6 +21,7 @@
 #include "test_data.hpp"
 #include "wherry/keys/private_key.hpp"
 #include "wherry/keys/public_key.hpp"
+#include "wherry/unique_fd.hpp"
 
 namespace wherry::keys {
 namespace {
@@ -130,6 +135,7 @@ TEST(public_key, words_of_a_line_are_parted_by_blanks_and_tabs) {
         const auto named = parse_public_key_line("ssh-ed25519" + gap + encoded + gap + "two  blanks");
         EXPECT_EQ(named.key, key) << gap;
         EXPECT_EQ(named.comment, "two  blanks") << "a comment stays as it is";
+        EXPECT_EQ(parse_public_key_line("ssh-ed25519" + gap + encoded + gap + "a\ttab").comment, "a tab");
     }
 }
 
@@ -139,12 +145,12 @@ TEST(public_key, refuses_lines_that_are_not_canonical) {
     EXPECT_THAT(why_not(" " + line), HasSubstr("no line with a public key"));
     EXPECT_THAT(why_not(line + " blank at the end "), HasSubstr("begins or ends with a blank"));
     EXPECT_THAT(why_not(line + "\xc2\xa0" + "comment"), HasSubstr("base64"));
-    EXPECT_THAT(why_not(line + " tab\there"), HasSubstr("control character"));
+    EXPECT_THAT(why_not(line + " bell\ahere"), HasSubstr("control character"));
     EXPECT_THAT(why_not(line + "\n"), HasSubstr("base64"));
     EXPECT_THAT(why_not(line + "= comment"), HasSubstr("base64"));
     EXPECT_THAT(why_not(line.substr(0, line.size() - 1)), HasSubstr("base64"));
     EXPECT_THAT(why_not("ssh-rsa" + line.substr(line.find(' '))), HasSubstr("type"));
-    EXPECT_THAT(why_not("command=\"x\" " + line), HasSubstr("no line with a public key"));
+    EXPECT_THAT(why_not("command=\"x\" " + line), HasSubstr("options before the key"));
     EXPECT_THAT(why_not(line + " " + std::string(max_comment_bytes + 1, 'c')), HasSubstr("longer than 255"));
     EXPECT_THAT(why_not("ssh-rsa " + std::string(100'000, 'A')), HasSubstr("too long"));
 }
@@ -214,6 +220,26 @@ TEST(public_key, refuses_points_that_are_not_canonical_or_of_small_order) {
 TEST(public_key, is_not_taken_from_a_private_key_file) {
     const auto failure = error_of([] { read_public_key_file(test::test_data_path("keys/ed25519-a.pem")); });
     EXPECT_THAT(failure.what(), HasSubstr("private key, which is never given away"));
+}
+
+TEST(public_key, of_another_format_says_how_to_convert_it) {
+    for (const auto* text :
+         {"-----BEGIN PUBLIC KEY-----\nMCow\n", "---- BEGIN SSH2 PUBLIC KEY ----\nComment: x\nAAAA\n"})
+        EXPECT_THAT(error_of([&] { parse_public_key_text(text); }).what(), HasSubstr("ssh-keygen -i -f FILE"));
+}
+
+TEST(public_key, comes_through_a_pipe) {
+    const auto text = test::test_data("keys/ed25519-a.pub");
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const unique_fd reading(ends[0]);
+    std::thread writer([&, writing = unique_fd(ends[1])] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));  // a reader that does not wait finds nothing
+        EXPECT_EQ(::write(writing.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    });
+    const auto read = read_public_key_file("/dev/fd/" + std::to_string(reading.get()));
+    writer.join();
+    EXPECT_EQ(read.key, parse_public_key_text(text).key);
 }
 
 TEST(public_key, file_holds_exactly_one) {

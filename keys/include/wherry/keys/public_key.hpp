@@ -83,8 +83,9 @@ struct public_key_line {
     std::string comment;  // may be empty
 };
 
-// Parses "TYPE BASE64" or "TYPE BASE64 COMMENT", separated by blanks or tabs: no line end, canonical base64.
-// key.line(comment) gives the line with one blank between the words. Throws error(errc::bad_input) with the reason.
+// Parses "TYPE BASE64 [COMMENT]", separated by blanks or tabs: no line end, canonical base64. Tabs in the comment
+// become blanks. key.line(comment) gives the line with one blank between the words. Throws error(errc::bad_input): the
+// reason.
 public_key_line parse_public_key_line(std::string_view line);
 
 // Parses the one key in text that people give. It ignores a byte order mark, blanks around the line, blank lines and
