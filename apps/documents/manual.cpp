@@ -209,7 +209,7 @@ std::string program_page(std::span<const command_syntax* const> commands, const 
         ".SH FILES\n"
         "In \\fB\\-\\-home\\fR, else $WHERRY_HOME, else $XDG_CONFIG_HOME/wherry, else \\(ti/.config/wherry:\n"
         ".TP\n.I identity\nThe private key, for its owner's eyes only.\n"
-        ".TP\n.I identity.pub\nThe public key, one OpenSSH line.\n"
+        ".TP\n.I identity.pub\nIts public key, one OpenSSH line, to be given to others.\n"
         ".TP\n.I authorized_keys\nThe senders that may send here, one OpenSSH line each; looked at again for each "
         "delivery.\n"
         ".TP\n.I known_hosts\nThe receivers that were met, with their keys.\n"

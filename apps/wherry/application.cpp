@@ -9,6 +9,7 @@
 #include "log.hpp"
 #include "progress.hpp"
 #include "wherry/keys/paths.hpp"
+#include "wherry/keys/private_key.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
@@ -65,11 +66,11 @@ endpoint make_endpoint(const application& app, const effective_options& options,
 }
 
 std::optional<keys::public_key_line> own_public_key(const application& app, const effective_options& options) {
-    auto file = keys::identity_public_path(app.home());
+    auto file = keys::identity_path(app.home());
     if (const auto other = options.plugin_value(plugin_kind::cipher, "identity"); other && !other->empty())
-        file = *other + ".pub";
+        file = *other;
     try {
-        return keys::read_public_key_file(file);
+        return keys::read_own_public_key(file, {});
     } catch (const error& e) {
         app.log->debug("this side's public key is not shown: {}", e.what());
         return std::nullopt;

@@ -5,6 +5,7 @@
 #include "wherry/keys/authorized_keys.hpp"
 #include "wherry/keys/known_hosts.hpp"
 #include "wherry/keys/paths.hpp"
+#include "wherry/keys/private_key.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
 
@@ -24,6 +25,13 @@ json describe(const keys::public_key& key) {
 std::string row(const keys::public_key& key, const std::string& rest) {
     return fmt::format("  {} {} {}{}", key.fingerprint(), to_string(key.type()), key.bits(),
                        rest.empty() ? "" : "  " + printable(rest));
+}
+
+keys::secret_text ask_passphrase(const std::filesystem::path& key_file) {
+    constexpr std::size_t most_bytes = 1024;
+    keys::secret_text answer(most_bytes);
+    answer.resize(ask_secret(fmt::format("Passphrase of {}: ", printable(key_file.native())), answer));
+    return answer;
 }
 
 class listing_keys {
@@ -71,16 +79,22 @@ public:
 
 private:
     void own() {
-        const auto file = keys::identity_public_path(app_.home());
+        const auto file = keys::identity_path(app_.home());
         std::error_code none;
-        heading("own:", !std::filesystem::exists(file, none));
-        if (!std::filesystem::exists(file, none)) {
+        if (!std::filesystem::exists(std::filesystem::symlink_status(file, none))) {
+            heading("own:", true);
             app_.note("there is no key of this side yet; make one with: wherry keygen");
             return;
         }
-        const auto line = keys::read_public_key_file(file);
-        tell("own", line.key, line.comment, {}, line.comment);
-        if (app_.style == output::lines) app_.terminal.result("  " + line.key.line(line.comment));
+        heading("own:", false);
+        try {
+            const auto line =
+                keys::read_own_public_key(file, can_ask() ? keys::passphrase_source(ask_passphrase) : nullptr);
+            tell("own", line.key, line.comment, {}, line.comment);
+            if (app_.style == output::lines) app_.terminal.result("  " + line.key.line(line.comment));
+        } catch (const error& e) {
+            app_.log->warn("the key of this side is not shown: {}", printable(e.what()));
+        }
     }
 
     void heading(const std::string& text, bool is_empty) {

@@ -11,6 +11,7 @@
 
 #include <cassert>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "encoding.hpp"
@@ -119,6 +120,33 @@ void private_key::save(const std::filesystem::path& path, const secret_text& pas
                                                                  passphrase_work, nullptr, "AES-256/CBC", "SHA-256");
     }
     write_file(path, pem.text, 0600, existing);
+}
+
+public_key_line read_own_public_key(const std::filesystem::path& identity, const passphrase_source& ask) {
+    std::optional<public_key_line> written;
+    try {
+        auto file = identity;
+        written = read_public_key_file(file += ".pub");
+    } catch (const error& e) {
+        if (e.code() == errc::exhausted) throw;
+        // The private key says what is in it.
+    }
+    bool is_sealed = false;
+    const auto when_sealed = [&](const std::filesystem::path& file) {
+        is_sealed = true;
+        if (written || !ask)
+            throw error(errc::unsupported,
+                        fmt::format("{} is encrypted, and nobody is asked for its passphrase", file.string()));
+        return ask(file);
+    };
+    try {
+        auto key = private_key::load(identity, when_sealed).public_part();
+        const bool has_comment = written && written->key == key;
+        return {std::move(key), has_comment ? std::move(written->comment) : std::string()};
+    } catch (const error&) {
+        if (!is_sealed || !written) throw;
+        return *std::move(written);
+    }
 }
 
 std::vector<std::byte> private_key::sign(const_bytes message, Botan::RandomNumberGenerator& rng) const {

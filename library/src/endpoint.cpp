@@ -77,6 +77,14 @@ struct endpoint::parts {
     }
     fs::path public_identity() const { return identity() += ".pub"; }
 
+    keys::secret_text passphrase(const fs::path& key_file) const {
+        constexpr std::size_t most_bytes = 1024;
+        keys::secret_text answer(most_bytes);
+        answer.resize(
+            make_environment(home, options).ask_secret(fmt::format("Passphrase of {}: ", key_file.string()), answer));
+        return answer;
+    }
+
     // Found, looked at and loaded once, and not for each connection anew.
     auto load(plugin_kind kind, const std::string& name) const {
         const mutex_lock lock(loading);
@@ -123,7 +131,9 @@ const fs::path& endpoint::home() const noexcept { return parts_->home; }
 const endpoint_options& endpoint::options() const noexcept { return parts_->options; }
 const plugin_host& endpoint::plugins() const noexcept { return parts_->plugins; }
 
-keys::public_key_line endpoint::public_key() const { return keys::read_public_key_file(parts_->public_identity()); }
+keys::public_key_line endpoint::public_key() const {
+    return keys::read_own_public_key(parts_->identity(), [this](const auto& file) { return parts_->passphrase(file); });
+}
 
 keys::public_key_line endpoint::make_key(std::string_view comment) const {
     std::error_code none;

@@ -242,6 +242,14 @@ def test_fingerprints_are_those_of_ssh(place):
     assert fingerprint(place, "sender").encode() in shown.out
 
 
+def test_the_private_key_tells_the_own_key_without_its_public_file(place):
+    own = fingerprint(place, "receiver")
+    (place.home("receiver") / "identity.pub").unlink()
+    assert own.encode() in place.run("keys", "--home", place.home("receiver")).out
+    receiver = place.receiver()
+    receiver.expect(own)
+
+
 def test_encrypted_identity_is_asked_for_its_passphrase(place):
     home = place.folder / "home-locked"
     keygen = place.terminal("keygen", "--home", home, "--passphrase")

@@ -394,6 +394,43 @@ TEST(private_key, is_not_overwritten_unless_told) {
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);  // nothing left over
 }
 
+TEST(private_key, tells_its_public_half_whatever_its_public_file_says) {
+    const test::temporary_folder folder;
+    const auto file = folder / "identity", public_file = folder / "identity.pub";
+    const auto key = test_key("ed25519-a.pem"), other = test_key("ed25519-b.pem");
+    key.save(file);
+    EXPECT_EQ(read_own_public_key(file, {}).key, key.public_part());
+    write_public_key_file(public_file, key.public_part(), "lab");
+    EXPECT_EQ(read_own_public_key(file, {}).comment, "lab");
+    write_public_key_file(public_file, other.public_part(), "other");
+    EXPECT_EQ(read_own_public_key(file, {}).key, key.public_part());
+    EXPECT_EQ(read_own_public_key(file, {}).comment, "");
+    std::ofstream(public_file) << "nonsense";
+    EXPECT_EQ(read_own_public_key(file, {}).key, key.public_part());
+    std::filesystem::remove(file);
+    EXPECT_EQ(error_of([&] { read_own_public_key(file, {}); }).system_error(), ENOENT);
+}
+
+TEST(private_key, with_a_passphrase_asks_for_it_only_where_the_public_file_is_missing) {
+    const test::temporary_folder folder;
+    const auto file = folder / "identity", public_file = folder / "identity.pub";
+    const auto key = test_key("ed25519-a.pem");
+    const std::string_view phrase = "open sesame";
+    key.save(file, {phrase.begin(), phrase.end()});
+    write_public_key_file(public_file, key.public_part(), "lab");
+    int asked = 0;
+    const auto ask = [&](const auto&) {
+        ++asked;
+        return secret_text(phrase.begin(), phrase.end());
+    };
+    EXPECT_EQ(read_own_public_key(file, ask).comment, "lab");
+    EXPECT_EQ(asked, 0);
+    std::filesystem::remove(public_file);
+    EXPECT_EQ(read_own_public_key(file, ask).key, key.public_part());
+    EXPECT_EQ(asked, 1);
+    EXPECT_EQ(error_of([&] { read_own_public_key(file, {}); }).code(), errc::unsupported);
+}
+
 TEST(private_key, that_others_can_read_is_refused) {
     const test::temporary_folder folder;
     const auto file = folder / "identity";

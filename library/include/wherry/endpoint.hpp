@@ -65,7 +65,8 @@ public:
     const std::filesystem::path& home() const noexcept;
 
     // This side's public key, which others need to let it in, or to recognise it. line() of its key is what
-    // authorized_keys takes. Throws error(errc::bad_input) if there is none: see make_key().
+    // authorized_keys takes. Throws error: bad_input if there is no private key, or it cannot be used: see make_key();
+    // unsupported if it is encrypted, its public file is missing, and there is no ask_secret.
     keys::public_key_line public_key() const;
     // The same; makes the pair of keys, Ed25519, without a passphrase, if there is none yet.
     keys::public_key_line make_key(std::string_view comment = {}) const;

@@ -69,4 +69,9 @@ private:
     public_key public_part_;
 };
 
+// The public half of the identity at this path. Its comment is that of the file with ".pub" behind the name, if that
+// holds the same key. Of an identity that is encrypted that file is believed; where it cannot be, `ask` gives the
+// passphrase. Throws as private_key::load does.
+public_key_line read_own_public_key(const std::filesystem::path& identity, const passphrase_source& ask);
+
 }  // namespace wherry::keys
