@@ -45,6 +45,13 @@ bool dial_report::accepts(const receiver_check& check) {
     return answer == "yes" || answer == "y";
 }
 
+void dial_report::not_remembered(const receiver_check& check) {
+    app_.log->warn(
+        "first contact with {}: its key {} is accepted, but cannot be remembered ({}); the next contact is a first one "
+        "again, unless that is mended",
+        printable(check.destination()), check.peer().fingerprint, printable(check.why_not_remembered()));
+}
+
 void dial_report::key_changed(const receiver_check& check) { app_.terminal.note(check.changed_warning()); }
 
 void dial_report::tell(const error& failure, std::string_view advice) const {

@@ -21,6 +21,7 @@ public:
     void connecting(const std::string& destination) override;
     void connected(const secure_channel& opened, const receiver_check& check) override;
     bool accepts(const receiver_check& check) override;
+    void not_remembered(const receiver_check& check) override;
     void key_changed(const receiver_check& check) override;
 
     // A channel was open once, so the receiver has been recognised.

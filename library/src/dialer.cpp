@@ -35,9 +35,19 @@ dialer::dialer(const endpoint& here, std::string_view destination, const channel
 }
 
 receiver_check dialer::make_check(first_contact policy) const {
+    const mutex_lock lock(mutex_);
     return receiver_check(keys::known_hosts(keys::known_hosts_path(here_.home())), route_.canonical,
                           cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse, policy,
-                          here_.skipped());
+                          here_.skipped(), accepted_);
+}
+
+// Extra connections and further attempts must meet the same key.
+void dialer::keep_accepted(const receiver_check& check) {
+    {
+        const mutex_lock lock(mutex_);
+        accepted_ = check.peer_key();
+    }
+    observer_.not_remembered(check);
 }
 
 // Tells abort() what connect() is at. Throws errc::cancelled if abort() was called before.
@@ -77,7 +87,7 @@ std::unique_ptr<secure_channel> dialer::connect() {
     if (!is_accepted)
         throw error(errc::auth_failed,
                     fmt::format("the key of {} was not accepted; nothing was sent", printable(route_.canonical)));
-    check.remember();
+    if (!check.remember()) keep_accepted(check);
     auto again = make_check(first_contact::report);
     try {
         return meet(again);
@@ -94,6 +104,7 @@ std::unique_ptr<secure_channel> dialer::meet(receiver_check& check) {
         const step_scope handshake(*this, {made});
         return open(made, check);
     }();
+    if (check.found() == receiver_check::finding::accepted) keep_accepted(check);
     observer_.connected(*opened, check);
     return opened;
 }

@@ -43,6 +43,11 @@ auto when_not_exhausted(Call&& call) {
     }
 }
 
+// Whether the errno says that a folder or its file system cannot be written.
+bool says_unwritable(int code) noexcept {
+    return code == EACCES || code == EPERM || code == EROFS || code == ENOSPC || code == EDQUOT;
+}
+
 std::string lower_case(std::string_view text) {
     std::string lower(text);
     for (char& c : lower)
@@ -146,12 +151,16 @@ std::string receiver_check::verify(const identity& peer) {
     }
     const auto all = known_.read();
     skipped_.tell(known_.path(), all.skipped);
-    switch (known_.check(all, destination_, keys::parse_public_key_line(peer.public_key).key)) {
+    switch (known_.check(all, destination_, peer_key())) {
         case keys::known_hosts::verdict::known: found_ = finding::known; return destination_;
         case keys::known_hosts::verdict::unknown:
+            if (accepted_ && !(*accepted_ == peer_key())) break;
+            if (accepted_) {
+                found_ = finding::known;
+                return destination_;
+            }
             if (policy_ == first_contact::remember) {
-                remember();
-                found_ = finding::remembered;
+                found_ = remember() ? finding::remembered : finding::accepted;
                 return destination_;
             }
             found_ = finding::unknown;
@@ -163,14 +172,23 @@ std::string receiver_check::verify(const identity& peer) {
     throw error(errc::auth_failed, fmt::format("the key of {} is not the one that is known for it", destination_));
 }
 
-void receiver_check::remember() const {
-    known_.remember(destination_, keys::parse_public_key_line(peer_->public_key).key);
+bool receiver_check::remember() {
+    try {
+        known_.remember(destination_, peer_key());
+        return true;
+    } catch (const error& e) {
+        // The list could be read, so the key is unknown for sure; a home that can never be written stops nobody.
+        if (!says_unwritable(e.system_error())) throw;
+        why_not_remembered_ = e.what();
+        return false;
+    }
 }
 
 std::string receiver_check::changed_warning() const {
     std::string known;
     for (const auto& key : known_.find(destination_))
         known += fmt::format("  known until now:  {}\n", key.fingerprint());
+    if (accepted_) known += fmt::format("  accepted before:  {}\n", accepted_->fingerprint());
     return fmt::format(
         "@@@ THE KEY OF {} HAS CHANGED @@@\n"
         "{}"

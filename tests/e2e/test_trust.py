@@ -7,7 +7,7 @@ import pytest
 
 import peer
 from peer import Peer
-from support import BUG, NOT_TRUSTED, OK, USAGE, HoldAt, content
+from support import BUG, NOT_TRUSTED, OK, USAGE, HoldAt, content, in_namespace
 
 
 def fingerprint(place, home):
@@ -36,6 +36,29 @@ def test_accept_new_peer_remembers_it(place):
     place.plain_send(receiver, "--accept-new-peer", "--message", "one")
     place.plain_send(receiver, "--message", "two")
     assert len(place.arrived()) == 2
+
+
+def test_first_contact_where_the_home_cannot_be_written(place):
+    receiver = place.receiver()
+    home = place.home("sender")
+    if not in_namespace("--mount", "mount", "--bind", home, home):
+        pytest.skip("only root may mount a folder read-only")
+    read_only = [*in_namespace("--mount", "true"), "sh", "-c",
+                 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"', home]
+    send = [place.program("send"), "send", "--home", home, "--to", f"tcp://{receiver.address}",
+            place.file("cargo", content(5_000_000))]
+
+    def run(*options):
+        return subprocess.run([*read_only, *send, *options], env=place.env(), capture_output=True, timeout=60)
+
+    assert run().returncode == NOT_TRUSTED
+    assert place.arrived() == []
+    # Extra connections meet the same key.
+    sent = run("--accept-new-peer", "--streams", "2")
+    assert sent.returncode == OK, sent
+    assert sent.stderr.count(b"cannot be remembered") == 1, sent
+    assert place.arrived() == [b"cargo"]
+    assert not (home / "known_hosts").exists()
 
 
 @pytest.mark.parametrize("answer, code", [("yes", OK), ("no", NOT_TRUSTED)])

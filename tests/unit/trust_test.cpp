@@ -321,6 +321,38 @@ TEST_F(trust_test, first_contact_can_be_trusted_beforehand) {
     EXPECT_NO_THROW(check().verify(peer));
 }
 
+TEST_F(trust_test, first_contact_is_accepted_where_the_home_cannot_be_written) {
+    if (!fs::exists("/sys")) GTEST_SKIP() << "there is no folder here that not even root can write";
+    const auto peer = new_identity();
+    const auto check_there = [&](first_contact policy, std::optional<keys::public_key> accepted = std::nullopt) {
+        return receiver_check(keys::known_hosts("/sys/known_hosts"), "tcp://host:9417", keyless_peers::refuse, policy,
+                              skipped_, std::move(accepted));
+    };
+    auto first = check_there(first_contact::remember);
+    EXPECT_EQ(first.verify(peer), "tcp://host:9417");
+    EXPECT_EQ(first.found(), receiver_check::finding::accepted);
+    EXPECT_THAT(first.why_not_remembered(), HasSubstr("/sys/known_hosts"));
+
+    auto same = check_there(first_contact::report, key_of(peer));
+    EXPECT_EQ(same.verify(peer), "tcp://host:9417");
+    EXPECT_EQ(same.found(), receiver_check::finding::known);
+    auto other = check_there(first_contact::remember, key_of(peer));
+    expect_auth_failure([&] { other.verify(new_identity()); });
+    EXPECT_EQ(other.found(), receiver_check::finding::changed);
+    EXPECT_THAT(other.changed_warning(), HasSubstr(peer.fingerprint));
+    auto asked = check_there(first_contact::report);
+    expect_auth_failure([&] { asked.verify(peer); });
+    EXPECT_FALSE(asked.remember());
+}
+
+TEST_F(trust_test, file_that_others_can_write_is_no_reason_to_accept) {
+    std::ofstream(home_ / "known_hosts") << "";
+    fs::permissions(home_ / "known_hosts", fs::perms::others_write, fs::perm_options::add);
+    auto first = check(first_contact::remember);
+    EXPECT_THROW(first.verify(new_identity()), error);
+    EXPECT_NE(first.found(), receiver_check::finding::accepted);
+}
+
 TEST_F(trust_test, changed_key_is_refused_whatever_the_policy) {
     const auto old = new_identity(), other = new_identity();
     check(first_contact::remember).verify(old);

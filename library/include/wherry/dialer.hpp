@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,9 @@ public:
     // it. The connection is closed meanwhile, so it may take its time. Throws error to say why it was refused; it does
     // so unless it is overridden.
     virtual bool accepts(const receiver_check& check);
+    // The key of an unknown receiver was accepted, but check.why_not_remembered() says why that is not written down. It
+    // counts until the dialer ends.
+    virtual void not_remembered(const receiver_check& check) { (void)check; }
     // Another key is known for the receiver; an error follows.
     virtual void key_changed(const receiver_check& check) { (void)check; }
     // The receiver has let this side in. Only a sending that keeps its connection waits for that.
@@ -62,6 +66,7 @@ public:
 private:
     receiver_check make_check(first_contact policy) const;
     std::unique_ptr<secure_channel> meet(receiver_check& check);
+    void keep_accepted(const receiver_check& check);
     std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link, receiver_check& check) const;
     [[noreturn]] void fail_changed(const receiver_check& check);
     std::shared_ptr<transport> link() const;
@@ -83,6 +88,7 @@ private:
     std::shared_ptr<transport> link_ WHERRY_GUARDED_BY(mutex_);
     step step_ WHERRY_GUARDED_BY(mutex_);
     bool is_aborted_ WHERRY_GUARDED_BY(mutex_) = false;
+    std::optional<keys::public_key> accepted_ WHERRY_GUARDED_BY(mutex_);  // that could not be remembered
 };
 
 }  // namespace wherry

@@ -94,14 +94,15 @@ enum class first_contact { report, remember };
 class receiver_check {
 public:
     // `destination` is as canonical_destination returns it. `skipped` reports lines that cannot be parsed, and outlives
-    // this.
+    // this. `accepted` is the key that was accepted at the first contact, where the file could not take it.
     receiver_check(keys::known_hosts known, std::string destination, keyless_peers keyless, first_contact policy,
-                   skipped_lines& skipped)
+                   skipped_lines& skipped, std::optional<keys::public_key> accepted = std::nullopt)
         : known_(std::move(known)),
           destination_(std::move(destination)),
           keyless_(keyless),
           policy_(policy),
-          skipped_(skipped) {}
+          skipped_(skipped),
+          accepted_(std::move(accepted)) {}
 
     // For a secure channel; borrows this.
     peer_verifier verifier() {
@@ -111,14 +112,24 @@ public:
     // Throws error(errc::auth_failed) unless the key is known for the destination, or is remembered now.
     std::string verify(const identity& peer);
 
-    enum class finding { nothing, known, unknown, remembered, changed };
+    enum class finding {
+        nothing,
+        known,
+        unknown,
+        remembered,
+        accepted,  // at first contact, but the home cannot be written: why_not_remembered() says more
+        changed,
+    };
     finding found() const noexcept { return found_; }
     // The peer that it was found for. REQUIRES: found() is not nothing.
     const identity& peer() const noexcept { return *peer_; }
     const std::string& destination() const noexcept { return destination_; }
 
-    // From now on, this key is the destination's. Throws error.
-    void remember() const;
+    // From now on, this key is the destination's. Returns false if the home cannot be written. Throws error.
+    bool remember();
+    // The reason for that; else empty.
+    const std::string& why_not_remembered() const noexcept { return why_not_remembered_; }
+    keys::public_key peer_key() const { return keys::parse_public_key_line(peer_->public_key).key; }
 
     // The warning for a changed key, over several lines, and how to mend it.
     std::string changed_warning() const;
@@ -129,8 +140,10 @@ private:
     const keyless_peers keyless_;
     const first_contact policy_;
     skipped_lines& skipped_;
+    const std::optional<keys::public_key> accepted_;
     finding found_ = finding::nothing;
     std::optional<identity> peer_;
+    std::string why_not_remembered_;
 };
 
 // Returns "the cipher NAME protects nothing: WHY", for people.
