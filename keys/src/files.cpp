@@ -126,8 +126,8 @@ public:
         if (!moved_) ::unlink(name_.c_str());
     }
 
-    void fill(std::string_view content, unsigned mode) {
-        if (::fchmod(fd_.get(), mode) != 0) fail(errc::io, fmt::format("cannot set the mode of {}", name_), errno);
+    void fill(std::string_view content, const file_rules& rules) {
+        close_to_others(rules);
         while (!content.empty()) {
             const auto count = uninterrupted([&] { return ::write(fd_.get(), content.data(), content.size()); });
             if (count < 0)
@@ -158,6 +158,26 @@ public:
     }
 
 private:
+    // Throws if the file would be refused when it is read: FAT keeps neither modes nor owners.
+    void close_to_others(const file_rules& rules) {
+        const mode_t mode = rules.access == file_access::any ? 0644 : 0600;
+        const bool keeps_modes = ::fchmod(fd_.get(), mode) == 0;
+        if (!keeps_modes && errno != EPERM && errno != ENOSYS && errno != EOPNOTSUPP)
+            fail(errc::io, fmt::format("cannot set the mode of {}", name_), errno);
+        struct stat status {};
+        if (::fstat(fd_.get(), &status) != 0) fail(errc::io, fmt::format("cannot look at {}", name_), errno);
+        const mode_t forbidden = rules.access == file_access::closed_reading   ? S_IRWXG | S_IRWXO
+                                 : rules.access == file_access::closed_writing ? S_IWGRP | S_IWOTH
+                                                                               : 0;
+        const bool is_foreign = rules.access != file_access::any && status.st_uid != ::geteuid();
+        if ((status.st_mode & forbidden) == 0 && !is_foreign) return;
+        throw error(
+            errc::bad_input,
+            fmt::format("the file system of {} keeps no modes or owners, so the {} would be open to other users; "
+                        "choose a folder on another file system with --home",
+                        text_of(folder_of(name_)), rules.what));
+    }
+
     std::string name_;
     unique_fd fd_;
     bool moved_ = false;
@@ -205,11 +225,11 @@ std::optional<secret_text> read_file(const fs::path& path, const file_rules& rul
     return read_all(fd.get(), static_cast<std::uint64_t>(status.st_size), path, rules);
 }
 
-void write_file(const fs::path& path, std::string_view content, unsigned mode, if_exists existing) {
+void write_file(const fs::path& path, std::string_view content, const file_rules& rules, if_exists existing) {
     const auto target = behind_links(path);
     make_folder(folder_of(target));
     temporary_file fresh(target);
-    fresh.fill(content, mode);
+    fresh.fill(content, rules);
     if (existing == if_exists::replace) {
         fresh.move_over(target);
     } else if (!fresh.move_to_new(target)) {
@@ -226,7 +246,7 @@ void edit_file(const fs::path& path, const file_rules& rules,
     const file_lock lock(target);
     const auto content = read_file(target, rules);
     const auto changed = edit(content ? std::string_view(content->data(), content->size()) : std::string_view{});
-    if (changed) write_file(target, *changed, 0600, if_exists::replace);
+    if (changed) write_file(target, *changed, rules, if_exists::replace);
 }
 
 }  // namespace wherry::keys

@@ -28,7 +28,10 @@ struct file_rules {
 std::optional<secret_text> read_file(const std::filesystem::path& path, const file_rules& rules);
 
 // Writes by way of a temporary file in the same folder, which is made (mode 0700) if it lacks. Through symbolic links.
-void write_file(const std::filesystem::path& path, std::string_view content, unsigned mode, if_exists existing);
+// The mode is 0644 for file_access::any, else 0600. Throws error(errc::bad_input) on a file system where read_file()
+// would refuse the file.
+void write_file(const std::filesystem::path& path, std::string_view content, const file_rules& rules,
+                if_exists existing);
 
 // Reads, lets `edit` make the new content (nothing: leave it), writes; no other edit_file comes between.
 void edit_file(const std::filesystem::path& path, const file_rules& rules,

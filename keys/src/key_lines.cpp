@@ -14,7 +14,7 @@ namespace wherry::keys {
 
 namespace {
 
-constexpr std::size_t max_public_key_file_bytes = 64 * 1024;
+constexpr file_rules public_key_rules{"public key", 64 * 1024, file_access::any};
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 
 bool is_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
@@ -156,7 +156,7 @@ public_key_line parse_public_key_text(std::string_view text) {
 }
 
 public_key_line read_public_key_file(const std::filesystem::path& path) {
-    const auto content = read_file(path, {"public key", max_public_key_file_bytes, file_access::any});
+    const auto content = read_file(path, public_key_rules);
     if (!content) throw error(errc::bad_input, fmt::format("{} does not exist", path.string()), ENOENT);
     try {
         return parse_public_key_text({content->data(), content->size()});
@@ -166,7 +166,7 @@ public_key_line read_public_key_file(const std::filesystem::path& path) {
 }
 
 void write_public_key_file(const std::filesystem::path& path, const public_key& key, std::string_view comment) {
-    write_file(path, key.line(comment) + '\n', 0644, if_exists::replace);
+    write_file(path, key.line(comment) + '\n', public_key_rules, if_exists::replace);
 }
 
 }  // namespace wherry::keys

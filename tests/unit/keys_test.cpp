@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <botan/bigint.h>
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <thread>
 
@@ -19,9 +21,26 @@
 #include "error_of.hpp"
 #include "temporary_folder.hpp"
 #include "test_data.hpp"
+#include "wherry/keys/authorized_keys.hpp"
 #include "wherry/keys/private_key.hpp"
 #include "wherry/keys/public_key.hpp"
 #include "wherry/unique_fd.hpp"
+
+namespace {
+
+// What the next fchmod() calls make of every mode, as on a file system that keeps none; nothing: what was asked for.
+std::optional<mode_t> mode_of_all_files;
+int fchmod_failure = 0;
+
+}  // namespace
+
+// In the place of the C library's.
+extern "C" int fchmod(int descriptor, mode_t mode) noexcept {
+    const auto result = ::syscall(SYS_fchmod, descriptor, mode_of_all_files.value_or(mode));
+    if (fchmod_failure == 0) return static_cast<int>(result);
+    errno = fchmod_failure;
+    return -1;
+}
 
 namespace wherry::keys {
 namespace {
@@ -429,6 +448,33 @@ TEST(private_key, with_a_passphrase_asks_for_it_only_where_the_public_file_is_mi
     EXPECT_EQ(read_own_public_key(file, ask).key, key.public_part());
     EXPECT_EQ(asked, 1);
     EXPECT_EQ(error_of([&] { read_own_public_key(file, {}); }).code(), errc::unsupported);
+}
+
+TEST(private_key, is_not_saved_where_others_could_read_it) {
+    const test::temporary_folder folder;
+    const auto file = folder / "identity";
+    const auto key = test_key("ed25519-a.pem");
+    for (const int failure : {0, EPERM, ENOSYS}) {
+        mode_of_all_files = 0755;  // FAT
+        fchmod_failure = failure;
+        const auto refused = error_of([&] { key.save(file); });
+        mode_of_all_files = 0700;  // FAT with umask=077
+        EXPECT_NO_THROW(key.save(file));
+        EXPECT_NO_THROW(private_key::load(file, {}));
+        mode_of_all_files.reset();
+        fchmod_failure = 0;
+        EXPECT_EQ(refused.code(), errc::bad_input);
+        EXPECT_THAT(refused.what(), HasSubstr("keeps no modes"));
+        EXPECT_THAT(refused.what(), HasSubstr("private key"));
+        EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+        std::filesystem::remove(file);
+    }
+    mode_of_all_files = 0777;
+    const auto refused = error_of([&] { authorized_keys(folder / "authorized_keys").add(key.public_part()); });
+    write_public_key_file(folder / "identity.pub", key.public_part(), "lab");
+    mode_of_all_files.reset();
+    EXPECT_THAT(refused.what(), HasSubstr("keeps no modes"));
+    EXPECT_EQ(read_public_key_file(folder / "identity.pub").comment, "lab");
 }
 
 TEST(private_key, that_others_can_read_is_refused) {
