@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 
 namespace wherry::filesystem {
 
@@ -14,8 +15,7 @@ namespace {
 
 constexpr mode_t mode_mask = 0777;  // no set-user-id, set-group-id or sticky bit from a peer
 
-// Some file systems have no permission bits or times to set; what was sent is stored nevertheless.
-bool is_beyond_file_system(int code) noexcept { return code == EPERM || code == EOPNOTSUPP || code == EINVAL; }
+constexpr time_t coarsest_seconds = 3;  // FAT's times are even seconds
 
 }  // namespace
 
@@ -23,13 +23,19 @@ mode_t mode_for(const folder_tree& tree, mode_t offered, mode_t always) noexcept
     return (offered & mode_mask & ~tree.masked()) | always;
 }
 
-void set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t always, const std::string& attempt) {
+bool set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t always, const std::string& attempt) {
     if (what.mode && ::fchmod(fd, mode_for(tree, *what.mode, always)) != 0 && !is_beyond_file_system(errno))
         tree.fail(attempt, errno);
-    if (!what.mtime) return;
+    if (!what.mtime) return true;
     const timespec written{static_cast<time_t>(what.mtime->seconds), static_cast<long>(what.mtime->nanoseconds)};
     const std::array<timespec, 2> times = {{{0, UTIME_OMIT}, written}};
-    if (::futimens(fd, times.data()) != 0 && !is_beyond_file_system(errno)) tree.fail(attempt, errno);
+    if (::futimens(fd, times.data()) != 0) {
+        if (!is_beyond_file_system(errno)) tree.fail(attempt, errno);
+        return false;
+    }
+    // A time beyond the file system's own is set to its first or last. A coarser one is no other time.
+    struct stat now {};
+    return ::fstat(fd, &now) != 0 || std::abs(now.st_mtim.tv_sec - written.tv_sec) < coarsest_seconds;
 }
 
 void set_group(const folder_tree& tree, int fd, gid_t group, const std::string& attempt) {

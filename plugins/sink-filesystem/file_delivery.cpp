@@ -200,6 +200,7 @@ void file_delivery::sync_kept_content() const {
 
 void file_delivery::confirm(response& answer) {
     answer.append(fmt::format("stored as {}", joined(components_)));
+    if (!is_time_kept_) answer.append("; the file system there cannot hold its time");
     if (entry_) store_.journal->mark_placed(*entry_, number_);
     if (displaces_) partial_.remove();
     partial_.fd.reset();
@@ -288,7 +289,7 @@ void file_delivery::place(int folder) {
         const int code = errno;
         if (code == EISDIR || code == EEXIST || code == ENOTEMPTY) refuse_folder();
         if (code == EACCES || code == EPERM) refuse_anothers(folder, code);
-        store_.tree.fail(attempt_, code);
+        store_.tree.fail_in(parents_of(components_), attempt_, code);
     }
     if (try_place(folder, name)) return;
     if (policy_ == existing_policy::refuse) refuse_existing();
@@ -313,7 +314,7 @@ bool file_delivery::replace(int folder, const std::string& name) {
         if (existing) store_.partials.detach(partial_);
         const int result = existing
                                ? ::renameat2(own_folder, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE)
-                               : rename_exclusively(own_folder, partial_.name, folder, name);
+                               : rename_new(folder, name);
         displaces_ = existing && result == 0;
         struct stat old {};
         if (displaces_ && ::fstatat(own_folder, partial_.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -328,7 +329,7 @@ bool file_delivery::replace(int folder, const std::string& name) {
         // Another delivery has just made the file, or the old one has just been removed: try again.
         if (errno != (existing ? ENOENT : EEXIST)) break;
     }
-    // The file system cannot exchange.
+    if (is_beyond_file_system(errno) && errno != EPERM) store_.tell_no_exchange();
     is_all_there_is_ = true;
     return ::renameat(own_folder, partial_.name.c_str(), folder, name.c_str()) == 0;
 }
@@ -365,8 +366,17 @@ bool file_delivery::take_back(int folder) noexcept {
     return is_away;
 }
 
+int file_delivery::rename_new(int folder, const std::string& name) {
+    bool is_exclusive = false;
+    const int result = rename_exclusively(partial_.folder->get(), partial_.name, folder, name, is_exclusive);
+    const int code = errno;
+    if (!is_exclusive) store_.tell_no_exclusive_rename();
+    errno = code;
+    return result;
+}
+
 bool file_delivery::try_place(int folder, const std::string& name) {
-    if (rename_exclusively(partial_.folder->get(), partial_.name, folder, name) == 0) return true;
+    if (rename_new(folder, name) == 0) return true;
     if (errno == EEXIST) return false;
     store_.tree.fail_in(parents_of(components_), attempt_, errno);
 }

@@ -78,6 +78,8 @@ private:
     void place(int folder);
     // Puts the new file in the place of an old one, which waits in the partial area until the new one is durable.
     bool replace(int folder, const std::string& name);
+    // As rename_exclusively().
+    int rename_new(int folder, const std::string& name);
     // Renames into the folder; returns false where the name is taken.
     bool try_place(int folder, const std::string& name);
     // Returns a number that is free now while the one before it is not. It does not try them all: the last of ten
@@ -113,6 +115,7 @@ private:
     std::optional<entry_reference> entry_;  // in the journal
     std::uint32_t number_ = 0;              // of the name that it got; 0: the wanted one
     bool is_all_there_is_ = false;          // the old file is gone already, and the new one stays whatever happens
+    bool is_time_kept_ = true;              // by the file system
     bool displaces_ = false;                // the partial file's name is that of the file that was replaced
     std::optional<error> failure_;
 };

@@ -64,7 +64,7 @@ void file_group::finish() noexcept {
         if (!held) held = waiting_once([&] { return file.store_.partials.hold(); });
         if (const auto group = group_for(file))
             set_group(file.store_.tree, file.partial_.fd.get(), *group, file.attempt_);
-        set_attributes(file.store_.tree, file.partial_.fd.get(), file.what_, 0, file.attempt_);
+        file.is_time_kept_ = set_attributes(file.store_.tree, file.partial_.fd.get(), file.what_, 0, file.attempt_);
     });
     each([](file_delivery& file, std::size_t) { file.store_.tree.sync(file.partial_.fd.get(), file.attempt_); });
     note();

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/openat2.h>
+#include <sys/file.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -272,6 +273,7 @@ void folder_tree::fail_component(int parent, std::span<const std::string> compon
                         code);
         throw error(errc::refused, fmt::format("{} is in {} already, and is not a folder", name, shown_), code);
     }
+    if (code == EINVAL) code = EILSEQ;  // FAT and its kin say so of a name that they do not take
     if (code == EXDEV)
         throw error(errc::unsupported,
                     fmt::format("{} is on another file system than {}; receive into that folder itself", name, shown_),
@@ -297,13 +299,14 @@ std::optional<struct stat> folder_tree::look_at(int folder, const std::string& n
     struct stat now {};
     if (::fstatat(folder, name.c_str(), &now, AT_SYMLINK_NOFOLLOW) == 0) return now;
     if (errno == ENOENT) return std::nullopt;
-    fail(fmt::format("cannot look at {}", quoted(name)), errno);
+    fail(fmt::format("cannot look at {}", quoted(name)), errno == EINVAL ? EILSEQ : errno);
 }
 
 void folder_tree::sync(int fd, std::string_view attempt) const {
     if (how_ == durability::lazy) return;
-    // EINVAL: a file system without the notion, for folders mostly.
-    if (uninterrupted([&] { return ::fsync(fd); }) != 0 && errno != EINVAL) fail(attempt, errno);
+    // A file system may be without the notion, for folders mostly.
+    if (uninterrupted([&] { return ::fsync(fd); }) != 0 && (errno == EPERM || !is_beyond_file_system(errno)))
+        fail(attempt, errno);
 }
 
 bool folder_tree::sync_disk() const noexcept { return how_ == durability::lazy || ::syncfs(root_.get()) == 0; }
@@ -332,7 +335,9 @@ folder_tree::reason folder_tree::explain(int code) const {
         case EACCES:
         case EPERM: return {errc::io, fmt::format("there is no permission to write in {}", shown_)};
         case ENAMETOOLONG: return {errc::refused, fmt::format("the file system of {} takes no name that long", shown_)};
-        case EILSEQ: return {errc::refused, fmt::format("the file system of {} takes no such name", shown_)};
+        case EILSEQ:
+            return {errc::refused,
+                    fmt::format("the file system of {} takes no such name; send it under another", shown_)};
         case EXDEV: return {errc::unsupported, fmt::format("it would lie on another file system than {}", shown_)};
         case ENOENT:
             if (root_.is_open() && was_removed(root_.get()))
@@ -348,6 +353,7 @@ void folder_tree::fail(std::string_view attempt, int code) const {
 }
 
 void folder_tree::fail_in(std::span<const std::string> folder, std::string_view attempt, int code) const {
+    if (code == EINVAL) code = EILSEQ;  // as in fail_component()
     if (folder.empty() || (code != EACCES && code != EPERM)) fail(attempt, code);
     throw error(errc::io,
                 fmt::format("{}: there is no permission to write in {}", attempt,
@@ -355,11 +361,41 @@ void folder_tree::fail_in(std::span<const std::string> folder, std::string_view 
                 code);
 }
 
-int rename_exclusively(int from_folder, const std::string& from_name, int to_folder,
-                       const std::string& to_name) noexcept {
+bool is_beyond_file_system(int code) noexcept {
+    return code == EPERM || code == EOPNOTSUPP || code == EINVAL || code == ENOSYS || code == ENOTTY;
+}
+
+bool is_lack_of_locks(int code) noexcept { return code == ENOLCK || (code != EPERM && is_beyond_file_system(code)); }
+
+namespace {
+
+int rename_if_free(int from_folder, const std::string& from_name, int to_folder, const std::string& to_name) noexcept {
+    // Receivers keep each other out by a lock of the folder; where there is none, this process its own deliveries.
+    static mutex placing;
+    const mutex_lock one_at_a_time(placing);
+    const unique_fd own(uninterrupted([&] { return ::openat(to_folder, ".", folder_flags); }));
+    if (!own.is_open()) return -1;
+    if (uninterrupted([&] { return ::flock(own.get(), LOCK_EX); }) != 0 && !is_lack_of_locks(errno)) return -1;
+    struct stat taken {};
+    if (::fstatat(to_folder, to_name.c_str(), &taken, AT_SYMLINK_NOFOLLOW) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    if (errno != ENOENT) return -1;
+    return ::renameat(from_folder, from_name.c_str(), to_folder, to_name.c_str());
+}
+
+}  // namespace
+
+int rename_exclusively(int from_folder, const std::string& from_name, int to_folder, const std::string& to_name,
+                       bool& is_exclusive) noexcept {
+    is_exclusive = true;
     const int result = ::renameat2(from_folder, from_name.c_str(), to_folder, to_name.c_str(), RENAME_NOREPLACE);
-    if (result == 0 || (errno != EINVAL && errno != ENOSYS)) return result;
-    return link_exclusively(from_folder, from_name, to_folder, to_name);
+    if (result == 0 || errno == EPERM || !is_beyond_file_system(errno)) return result;
+    const int linked = link_exclusively(from_folder, from_name, to_folder, to_name);
+    if (linked == 0 || !is_beyond_file_system(errno)) return linked;
+    is_exclusive = false;
+    return rename_if_free(from_folder, from_name, to_folder, to_name);
 }
 
 int link_exclusively(int from_folder, const std::string& from_name, int to_folder,

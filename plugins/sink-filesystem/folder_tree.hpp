@@ -79,7 +79,7 @@ public:
 
     // Throws the error that `code` means here: "ATTEMPT: why; what to do".
     [[noreturn]] void fail(std::string_view attempt, int code) const;
-    // The same, where the attempt was to change what is in the folder with these components.
+    // The same, where the attempt was to give something a name in the folder with these components.
     [[noreturn]] void fail_in(std::span<const std::string> folder, std::string_view attempt, int code) const;
 
 private:
@@ -136,9 +136,17 @@ private:
     folder_tree::folder_id id_;
 };
 
-// Renames within one file system, failing with EEXIST where `to_name` exists: 0, or -1 and errno.
-int rename_exclusively(int from_folder, const std::string& from_name, int to_folder,
-                       const std::string& to_name) noexcept;
+// Whether the code says that the file system has no such call, or none of what it would set.
+bool is_beyond_file_system(int code) noexcept;
+
+// Whether it says that the file system has no locks.
+bool is_lack_of_locks(int code) noexcept;
+
+// Renames within one file system, failing with EEXIST where `to_name` exists: 0, or -1 and errno. Where the file system
+// has nothing for that, `is_exclusive` becomes false: the name is looked at before, and a file that a program other
+// than a receiver gives it in between is replaced.
+int rename_exclusively(int from_folder, const std::string& from_name, int to_folder, const std::string& to_name,
+                       bool& is_exclusive) noexcept;
 
 // The same by a hard link, for file systems that cannot rename so. The second step may fail and leave `from_name`.
 int link_exclusively(int from_folder, const std::string& from_name, int to_folder, const std::string& to_name) noexcept;

@@ -98,6 +98,7 @@ partial_area::partial_area(const folder_tree& tree, std::chrono::milliseconds li
       new_names_(std::string(new_prefix) + random_digits() + "-"),
       owner_(::geteuid()) {
     clear();
+    has_locks_ = lock_area(folder()->get(), LOCK_SH).is_open() || !is_lack_of_locks(errno);
     clearing_ = std::jthread([this, clear_every] { clear_now_and_then(clear_every); });
 }
 
@@ -218,7 +219,8 @@ std::shared_ptr<const partial_area::held_lock> partial_area::hold() {
         held = held_.lock();
         if (held && held->is_of(area)) return {};
         auto own = lock_area(area->get(), LOCK_SH);
-        if (!own.is_open()) tree_.fail(fmt::format("cannot store in {}", tree_.shown()), errno);
+        if (!own.is_open() && !is_lack_of_locks(errno))
+            tree_.fail(fmt::format("cannot store in {}", tree_.shown()), errno);
         held_ = held = std::make_shared<const held_lock>(area, std::move(own));
         return {};
     });
@@ -242,14 +244,21 @@ partial_file partial_area::open_file(const std::string& name, int flags) {
             }
             tree_.fail(attempt, errno);
         }
-        if (uninterrupted([&] { return ::flock(file.fd.get(), LOCK_EX | LOCK_NB); }) != 0) {
-            if (errno != EWOULDBLOCK) tree_.fail(attempt, errno);
-            return {};
-        }
+        const bool is_new = (flags & O_EXCL) != 0;
         struct stat now {};
-        if (::fstat(file.fd.get(), &now) != 0) tree_.fail(attempt, errno);
+        int code = 0;
+        if (uninterrupted([&] { return ::flock(file.fd.get(), LOCK_EX | LOCK_NB); }) != 0) code = errno;
+        if (is_new && is_lack_of_locks(code)) code = 0;
+        if (code == 0 && ::fstat(file.fd.get(), &now) != 0) code = errno;
+        // A part that cannot be had now may be had later.
+        if (code != 0 && !is_new) return {};
+        if (code != 0) {
+            if (code == EWOULDBLOCK) return {};  // another receiver is just clearing it away
+            file.remove();
+            tree_.fail(attempt, code);
+        }
         // A new file's name is not compared: others may remove the file, but do not rename it.
-        if (now.st_nlink == 0 || ((flags & O_EXCL) == 0 && !is_at(file.folder->get(), name, now))) return {};
+        if (now.st_nlink == 0 || (!is_new && !is_at(file.folder->get(), name, now))) return {};
         file.present = static_cast<std::uint64_t>(now.st_size);
         return file;
     }
@@ -303,7 +312,7 @@ partial_file partial_area::open_usable(const std::string& name, int flags) {
 }
 
 partial_file partial_area::open_kept(const std::string& key, std::uint64_t limit) {
-    if (lifetime_.count() == 0) return make_new();
+    if (lifetime_.count() == 0 || !has_locks_) return make_new();
     auto file = open_usable(std::string(kept_prefix) + key, O_CREAT);
     if (!file.fd.is_open()) return make_new();
     file.may_be_kept = true;

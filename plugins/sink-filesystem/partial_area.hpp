@@ -66,6 +66,9 @@ public:
     class held_lock;
     [[nodiscard]] std::shared_ptr<const held_lock> hold();
 
+    // Whether the file system has locks. Without them nothing is kept, for nobody could tell whether it is worked on.
+    bool has_locks() const noexcept { return has_locks_; }
+
     // Gives the file a new name that no other delivery opens, and forbids keeping it. Throws error.
     void detach(partial_file& file);
 
@@ -96,6 +99,7 @@ private:
     const std::chrono::milliseconds lifetime_;
     const std::string new_names_;  // begin with this, which no other area's do
     std::atomic<std::uint64_t> last_new_{0};
+    bool has_locks_ = true;  // set by the constructor
     mutable mutex mutex_;
     std::shared_ptr<const unique_fd> folder_ WHERRY_GUARDED_BY(mutex_);
     std::string name_ WHERRY_GUARDED_BY(mutex_);

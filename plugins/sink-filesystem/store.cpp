@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <exception>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -42,8 +43,35 @@ store::store(const options& chosen, std::function<void(const std::string&)> warn
     : settings(chosen),
       tree(chosen.directory, chosen.sync),
       partials(tree, chosen.partial_lifetime),
-      ledger(chosen.quota, tree.shown(), [this](const auto& under_way) { return stored_bytes(under_way); }) {
-    if (chosen.sync == durability::synced) journal.emplace(tree, partials, chosen.partial_lifetime, std::move(warn));
+      ledger(chosen.quota, tree.shown(), [this](const auto& under_way) { return stored_bytes(under_way); }),
+      warn_(std::move(warn)) {
+    if (!partials.has_locks())
+        warn_(
+            "the file system has no locks, so that no part of a cut file is kept and nothing is remembered; what a "
+            "killed receiver leaves in the partial area is to be removed by hand");
+    else if (chosen.sync == durability::synced)
+        journal.emplace(tree, partials, chosen.partial_lifetime, warn_);
+}
+
+void store::tell_once(std::atomic<bool>& is_told, const char* text) noexcept {
+    if (is_told.exchange(true)) return;
+    try {
+        warn_(text);
+    } catch (const std::exception&) {
+        // Out of memory.
+    }
+}
+
+void store::tell_no_exclusive_rename() noexcept {
+    tell_once(is_exclusive_told_,
+              "the file system can neither rename without replacing nor make hard links, so that a file that another "
+              "program gives the name of one that arrives, at the same moment, is replaced");
+}
+
+void store::tell_no_exchange() noexcept {
+    tell_once(is_exchange_told_,
+              "the file system cannot exchange two files, so that a file that was replaced does not come back if its "
+              "successor cannot be synced");
 }
 
 std::uint64_t store::free_bytes_for(std::uint64_t needed) {

@@ -26,6 +26,10 @@ public:
     // Returns the bytes that the disk has, for a delivery that needs so many of them.
     std::uint64_t free_bytes_for(std::uint64_t needed);
 
+    // Tells the receiver's log once what the file system does not have, and what follows.
+    void tell_no_exclusive_rename() noexcept;
+    void tell_no_exchange() noexcept;
+
     const options settings;
     folder_tree tree;
     partial_area partials;
@@ -37,8 +41,12 @@ public:
     std::atomic<std::uint64_t> expected{0};
 
 private:
+    void tell_once(std::atomic<bool>& is_told, const char* text) noexcept;
     std::uint64_t stored_bytes(const std::multiset<std::string>& under_way);
 
+    const std::function<void(const std::string&)> warn_;
+    std::atomic<bool> is_exclusive_told_{false};
+    std::atomic<bool> is_exchange_told_{false};
     // What the disk had when it was asked last, and how long that will do.
     std::atomic<std::uint64_t> free_{0};
     std::atomic<std::chrono::steady_clock::time_point> free_until_{};
