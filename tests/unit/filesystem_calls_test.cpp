@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The filesystem sink on file systems that lack calls.
+// The filesystem sink on file systems that lack calls, and where calls fail.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -306,6 +306,138 @@ TEST_F(filesystem_calls, a_time_that_the_file_system_cannot_hold_is_told) {
     last_time = what.mtime->seconds - 1;
     EXPECT_EQ(deliver(into, what, "x"), "stored as c");
 }
+
+// ---- The nth call fails ----
+
+// Runs `body` with each call failing in turn, until one run has no such call left. check(failed call, error).
+void fail_each_call(int code, const std::function<void()>& prepare, const std::function<void()>& body,
+                    const std::function<void(const std::string& failed, const std::optional<error>& told)>& check) {
+    for (int nth = 1;; ++nth) {
+        prepare();
+        int calls = 0;
+        std::string failed;
+        std::optional<error> told;
+        judge = [&](std::string_view call, std::string_view) {
+            if (++calls != nth) return 0;
+            failed = call;
+            return code;
+        };
+        try {
+            body();
+        } catch (const error& e) {
+            told = e;
+        }
+        judge = nullptr;
+        SCOPED_TRACE(testing::Message() << failed << ", call " << nth << " with errno " << code << ": "
+                                        << (told ? told->what() : "no error"));
+        check(failed, told);
+        if (testing::Test::HasFailure()) return;
+        if (failed.empty()) {
+            EXPECT_GT(nth, 10) << "hardly any call was seen";
+            return;
+        }
+    }
+}
+
+class filesystem_calls_each : public filesystem_calls, public testing::WithParamInterface<int> {};
+
+TEST_P(filesystem_calls_each, a_failed_call_gives_no_false_answer_and_leaves_nothing) {
+    for (const auto policy : {existing_policy::rename, existing_policy::refuse, existing_policy::overwrite})
+        for (const bool may_be_kept : {false, true}) {
+            chosen.existing = policy;
+            std::unique_ptr<sink> into;
+            const std::string name = policy == existing_policy::refuse ? "sub/b" : "sub/a";
+            std::string answer;
+            auto what = may_be_kept ? resumable(name, 3) : file(name, 3);
+            what.mtime->seconds += 1;  // it is no other sending of the old one
+            fail_each_call(
+                GetParam(),
+                [&] {
+                    into.reset();
+                    std::filesystem::remove_all(chosen.directory);
+                    into = std::make_unique<sink>(chosen, warn);
+                    deliver(*into, file("sub/a", 3), "old");
+                    answer.clear();
+                },
+                [&] { answer = deliver(*into, what, "new"); },
+                [&](const std::string& failed, const std::optional<error>& told) {
+                    EXPECT_EQ(answer.empty(), told.has_value());
+                    if (policy != existing_policy::overwrite) {
+                        EXPECT_EQ(content_of("sub/a"), "old");
+                    }
+                    if (told) {
+                        EXPECT_EQ(content_of("sub/a"), "old");
+                        EXPECT_EQ(content_of("sub/b"), "(there is none)");
+                        EXPECT_EQ(content_of("sub/a (1)"), "(there is none)");
+                    } else {
+                        const std::size_t begin = std::string("stored as ").size();
+                        EXPECT_EQ(content_of(answer.substr(begin, answer.find(';') - begin)), "new") << answer;
+                    }
+                    if (failed != "unlinkat") {
+                        EXPECT_THAT(leftovers(), IsEmpty());
+                    }
+                    // Nothing is broken for the next one.
+                    EXPECT_EQ(deliver(*into, file("c", 1), "x"), "stored as c");
+                });
+        }
+}
+
+TEST_P(filesystem_calls_each, a_failed_call_loses_no_part_that_was_kept) {
+    std::unique_ptr<sink> into;
+    std::uint64_t offset = 0;
+    bool is_done = false;
+    fail_each_call(
+        GetParam(),
+        [&] {
+            into.reset();
+            std::filesystem::remove_all(chosen.directory);
+            into = std::make_unique<sink>(chosen, warn);
+            const auto item = begin(*into, resumable("a", 3));
+            item->write(as_bytes("ab"));
+            item->abort(delivery::partial::keep);
+            is_done = false;
+        },
+        [&] {
+            const auto item = begin(*into, resumable("a", 3));
+            offset = item->offset();
+            item->write(as_bytes("abc").subspan(static_cast<std::size_t>(offset)));
+            collected answer;
+            item->finish(answer);
+            is_done = true;
+        },
+        [&](const std::string& failed, const std::optional<error>& told) {
+            EXPECT_EQ(is_done, !told.has_value());
+            EXPECT_EQ(content_of("a"), told ? "(there is none)" : "abc");
+            // A part that cannot be opened is set aside, and waits for the next clearing.
+            if (failed != "unlinkat" && !(failed == "openat" && GetParam() == EACCES)) {
+                EXPECT_THAT(leftovers(), IsEmpty());
+            }
+            EXPECT_EQ(deliver(*into, resumable("a", 3), "abc"), "stored as a");
+            EXPECT_EQ(content_of("a"), "abc");
+        });
+}
+
+TEST_P(filesystem_calls_each, a_receiver_whose_start_fails_leaves_the_folder_to_the_next) {
+    fail_each_call(
+        GetParam(),
+        [&] {
+            std::filesystem::remove_all(chosen.directory);
+            sink into(chosen, warn);
+            deliver(into, resumable("a", 3), "abc");
+            const auto item = begin(into, resumable("b", 3));
+            item->write(as_bytes("ab"));
+            item->abort(delivery::partial::keep);
+        },
+        [&] { sink into(chosen, warn); },
+        [&](const std::string&, const std::optional<error>&) {
+            EXPECT_EQ(content_of("a"), "abc");
+            sink into(chosen, warn);
+            EXPECT_EQ(begin(into, resumable("b", 3))->offset(), 2u);
+            EXPECT_THAT(leftovers(), IsEmpty());
+        });
+}
+
+INSTANTIATE_TEST_SUITE_P(errors, filesystem_calls_each, testing::Values(EIO, ENOSPC, EACCES, ENOSYS));
 
 }  // namespace
 }  // namespace wherry::filesystem
