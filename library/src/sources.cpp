@@ -16,6 +16,7 @@
 #include <map>
 #include <system_error>
 
+#include "quick_digest.hpp"
 #include "wherry/limits.hpp"
 #include "wherry/text.hpp"
 
@@ -27,6 +28,9 @@ namespace {
 
 // The system reads that much ahead by itself.
 constexpr std::uint64_t least_read_ahead_bytes = std::uint64_t{128} << 10;
+// A file whose inode changes again and again is not read more often than that.
+constexpr int most_readings_again = 3;
+constexpr std::size_t read_again_bytes = std::size_t{256} << 10;
 
 std::string quoted(const fs::path& path) { return fmt::format("'{}'", printable(path.native())); }
 
@@ -267,7 +271,8 @@ void text_source::seek(std::uint64_t position) {
     position_ = static_cast<std::size_t>(position);
 }
 
-file_source::file_source(const fs::path& path, std::string name, resuming resume, symlinks links) {
+file_source::file_source(const fs::path& path, std::string name, resuming resume, symlinks links)
+    : read_(std::make_unique<quick_digest>()) {
     // Not blocking, lest a pipe that took the file's place makes this wait for ever; it does nothing to a file.
     const int follow = links == symlinks::skip ? O_NOFOLLOW : 0;
     fd_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | follow));
@@ -282,18 +287,45 @@ file_source::file_source(const fs::path& path, std::string name, resuming resume
     if (*what_.size >= least_read_ahead_bytes) ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
 }
 
+file_source::~file_source() = default;
+
 void file_source::fail_changed() const {
     throw error(errc::io, fmt::format("'{}' changed while it was being sent; send it again when nobody writes to it",
                                       printable(what_.name)));
 }
 
-void file_source::check_unchanged() {
+// Returns when the inode changed last. Throws error if the file has another size or time of modification.
+timespec file_source::look() {
     struct stat now {};
-    const bool same = ::fstat(fd_.get(), &now) == 0 && static_cast<std::uint64_t>(now.st_size) == *what_.size &&
-                      file_time{now.st_mtim.tv_sec, static_cast<std::uint32_t>(now.st_mtim.tv_nsec)} == *what_.mtime &&
-                      // A file that lost its name, for another took its place, is as it was.
-                      (is_same_moment(now.st_ctim, changed_) || now.st_nlink == 0);
-    if (!same) fail_changed();
+    if (::fstat(fd_.get(), &now) != 0 || static_cast<std::uint64_t>(now.st_size) != *what_.size ||
+        file_time{now.st_mtim.tv_sec, static_cast<std::uint32_t>(now.st_mtim.tv_nsec)} != *what_.mtime)
+        fail_changed();
+    return now.st_ctim;
+}
+
+// Reads again what was read, and tells whether it is the same.
+bool file_source::is_as_read() {
+    auto again = read_->begun_anew();
+    std::vector<std::byte> piece(read_again_bytes);
+    for (auto position = read_from_; position < position_;) {
+        const auto wanted = std::min<std::uint64_t>(piece.size(), position_ - position);
+        const auto got = read_at(position, mutable_bytes(piece).first(static_cast<std::size_t>(wanted)));
+        if (got == 0) return false;
+        again.update(const_bytes(piece).first(got));
+        position += got;
+    }
+    return again.value() == read_->value();
+}
+
+void file_source::check_unchanged() {
+    // A link, another mode or another name moves the inode's time as a write does that is dated back.
+    auto before = changed_;
+    for (int tries = 0;; ++tries) {
+        const auto now = look();
+        if (is_same_moment(now, before)) break;
+        if (tries == most_readings_again || !is_as_read()) fail_changed();
+        before = now;
+    }
     is_checked_ = true;
 }
 
@@ -316,6 +348,7 @@ std::size_t file_source::read(mutable_bytes buffer) {
     // One byte more than there should be tells whether there is more.
     const auto got = read_at(position_, buffer.first(std::min<std::uint64_t>(buffer.size(), left + 1)));
     if (got > left) fail_changed();
+    read_->update(const_bytes(buffer).first(got));
     position_ += got;
     // Before the last bytes are given away, so that a changed file is never complete at the other end.
     if (got == 0 || got == left) {
@@ -329,8 +362,10 @@ std::size_t file_source::read(mutable_bytes buffer) {
 
 void file_source::seek(std::uint64_t position) {
     if (position > *what_.size) throw error(errc::internal, "a source was asked to go on beyond its end");
-    position_ = position;
     is_checked_ = false;
+    if (position == position_) return;
+    position_ = read_from_ = position;
+    *read_ = read_->begun_anew();
 }
 
 pipe_source::pipe_source(int fd, std::string name) : fd_(fd), stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {

@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 #include "temporary_folder.hpp"
@@ -237,13 +238,56 @@ TEST_F(sources_test, file_that_another_replaced_and_that_changed_before) {
 TEST_F(sources_test, file_that_is_written_over_and_dated_back) {
     const auto path = write("a", "old content");
     file_source source(path, "a", resuming::no, symlinks::skip);
+    std::byte all[64];
+    ASSERT_EQ(source.read(mutable_bytes(all).first(4)), 4u);
     const auto dated = fs::last_write_time(path);
     // The time of a change has the grain of the kernel's clock.
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
     std::fstream(path, std::ios::in | std::ios::out) << "new content";
     fs::last_write_time(path, dated);
-    std::byte all[64];
     EXPECT_THROW(source.read(all), error);
+}
+
+TEST_F(sources_test, file_whose_inode_alone_changes_is_sent) {
+    std::string content;
+    for (int i = 0; i < 100'000; ++i) content += std::to_string(i);
+    const std::vector<std::function<void(const fs::path&)>> changes = {
+        [](const fs::path& file) { fs::permissions(file, fs::perms::owner_read); },
+        [](const fs::path& file) { fs::create_hard_link(file, file.string() + ".link"); },
+        [](const fs::path& file) { fs::rename(file, file.string() + ".moved"); },
+        [](const fs::path& file) { fs::remove(file); },
+    };
+    for (std::size_t i = 0; i < changes.size(); ++i)
+        for (const std::size_t offset : {0u, 77u}) {
+            const auto file = write("a" + std::to_string(i) + "-" + std::to_string(offset), content);
+            file_source one(file, "a", resuming::wanted, symlinks::skip);
+            one.seek(offset);
+            std::vector<std::byte> piece(1001);
+            ASSERT_EQ(one.read(piece), piece.size());
+            std::this_thread::sleep_for(std::chrono::milliseconds(30));
+            changes[i](file);
+            EXPECT_EQ(std::string(as_text(piece)) + read_all(one, 4099), content.substr(offset)) << i;
+        }
+}
+
+TEST_F(sources_test, file_whose_sent_part_is_written_over_and_dated_back_is_not_sent) {
+    const std::string content(10'000, 'x');
+    for (const int where : {0, 31, 999, 1000, 9'999}) {
+        const auto file = write("a", content);
+        file_source one(file, "a", resuming::no, symlinks::skip);
+        const auto dated = fs::last_write_time(file);
+        std::vector<std::byte> piece(9'999);
+        ASSERT_EQ(one.read(piece), piece.size());
+        std::this_thread::sleep_for(std::chrono::milliseconds(30));
+        std::fstream(file, std::ios::in | std::ios::out).seekp(where) << 'y';
+        fs::last_write_time(file, dated);
+        if (where == 9'999) {
+            // It was not read yet, so what is sent is what is there.
+            EXPECT_EQ(read_all(one), "y");
+        } else {
+            expect_changed(one);
+        }
+    }
 }
 
 TEST_F(sources_test, file_that_is_replaced_is_sent_as_it_was) {

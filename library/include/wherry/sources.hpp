@@ -80,11 +80,15 @@ private:
     std::size_t position_ = 0;
 };
 
-// A regular file. One that changes while it is read fails with errc::io.
+class quick_digest;
+
+// A regular file. One whose content changes while it is read fails with errc::io: its size or time of modification
+// tells, or, where only the time of the inode's change has moved, as by a new link, a second reading.
 class file_source final : public source {
 public:
     // Throws error(errc::io) if it cannot be opened or is no regular file.
     file_source(const std::filesystem::path& path, std::string name, resuming resume, symlinks links);
+    ~file_source() override;
 
     const offer& what() const noexcept override { return what_; }
     std::size_t read(mutable_bytes buffer) override;
@@ -95,6 +99,8 @@ public:
 
 private:
     void check_unchanged();
+    timespec look();
+    bool is_as_read();
     [[noreturn]] void fail_changed() const;
     std::size_t read_at(std::uint64_t position, mutable_bytes buffer);
 
@@ -103,6 +109,8 @@ private:
     timespec changed_{};
     std::uint64_t position_ = 0;
     bool is_checked_ = false;  // that nothing has changed, behind the last byte
+    std::uint64_t read_from_ = 0;
+    std::unique_ptr<quick_digest> read_;  // of what was read from there on
 };
 
 // A pipe, a terminal, or whatever standard input is.
