@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "log.hpp"
@@ -14,6 +15,25 @@
 #include "wherry/trust.hpp"
 
 namespace wherry::app {
+
+namespace {
+
+constexpr std::size_t most_answer_lines = 40, most_answer_bytes = std::size_t{8} << 10;
+
+// The first lines of a response, as far as a terminal is to show it; no character is cut.
+std::string_view beginning_of(std::string_view response) {
+    std::size_t end = 0;
+    for (std::size_t lines = 0; lines < most_answer_lines && end < response.size(); ++lines)
+        end = std::min(response.find('\n', end), response.size() - 1) + 1;
+    const bool is_whole = end == response.size();
+    if (end <= most_answer_bytes) return response.substr(0, is_whole ? end : end - 1);
+    end = most_answer_bytes;
+    const auto continues_character = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
+    for (int bytes = 0; bytes < 3 && continues_character(response[end]); ++bytes) --end;
+    return response.substr(0, end);
+}
+
+}  // namespace
 
 channel_options session_options_of(const effective_options& options) {
     channel_options chosen;
@@ -95,8 +115,12 @@ std::string describe_answer(std::string_view outcome, const_bytes response) {
     auto text = as_text(response);
     while (text.ends_with('\n')) text.remove_suffix(1);
     if (text.empty()) return word;
-    if (text.find('\n') == text.npos) return word + ": " + printable(text);
-    return word + ":\n" + indented(text);
+    const auto shown = beginning_of(text);
+    const bool is_one_line = shown.find('\n') == shown.npos;
+    auto described = is_one_line ? word + ": " + printable(shown) : word + ":\n" + indented(shown);
+    if (shown.size() < text.size())
+        described += fmt::format("\n    ({} more; --json has all of it)", human_bytes(text.size() - shown.size()));
+    return described;
 }
 
 void raise_descriptor_limit() {

@@ -56,6 +56,7 @@ std::string describe_peer(const identity& who, std::string_view address);
 std::string describe_item(const offer& what);
 
 // What a sink answered, to stand behind a result: " [outcome]: text", several lines indented below it; "" for nothing.
+// Of a long response it has the first lines, and how much more there is.
 std::string describe_answer(std::string_view outcome, const_bytes response);
 
 // The "progress" event.
