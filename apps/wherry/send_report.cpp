@@ -37,10 +37,9 @@ std::string name_of(const offer& what) { return what.name.empty() ? "message" : 
 
 }  // namespace
 
-send_report::send_report(application& app, const sending_plan& plan, sender_options::compression how, kind which)
+send_report::send_report(application& app, const sending_plan& plan, kind which)
     : app_(app),
       plan_(plan),
-      compression_(how),
       kind_(which),
       progress_(std::chrono::milliseconds(app.style == output::json ? 250 : 100),
                 [this](const progress_state* state) { show_progress(state); }) {
@@ -181,9 +180,6 @@ void send_report::ended(const ended_item& item, const delivery_result& result) {
             const auto answer = describe_answer(result.outcome, result.response);
             line += result.is_remote ? fmt::format(": the receiver says: {}{}", printable(result.text), answer)
                                      : fmt::format(": {}{}", printable(result.text), answer);
-            const bool may_be_compression = compression_ != sender_options::compression::none && result.is_remote &&
-                                            result.failure == errc::unsupported;
-            if (may_be_compression) line += "; if that is about compression, --compress none does without";
             app_.terminal.note(line);
         }
     } else if (app_.style == output::lines && kind_ == kind::talk && what.kind == item_kind::message) {

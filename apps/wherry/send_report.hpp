@@ -19,9 +19,8 @@ public:
     // A transfer has its plan from the beginning, and a sum at its end; a talk's grows line by line, and of its
     // messages only the answers are shown.
     enum class kind { transfer, talk };
-    // `plan` outlives it. `how` is known to be what a receiver may not support.
-    send_report(application& app, const sending_plan& plan, sender_options::compression how,
-                kind which = kind::transfer);
+    // `plan` outlives it.
+    send_report(application& app, const sending_plan& plan, kind which = kind::transfer);
     ~send_report() override;
 
     // What was found on the way but is not sent, from the plan's `first` such entry on.
@@ -50,7 +49,6 @@ private:
 
     application& app_;
     const sending_plan& plan_;
-    const sender_options::compression compression_;
     const kind kind_;
 
     mutable mutex mutex_;

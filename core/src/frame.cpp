@@ -178,7 +178,8 @@ offer_frame decode_offer(const_bytes payload) {
                 const auto kind = only_integer<std::uint8_t>(value, what);
                 if (kind > static_cast<std::uint8_t>(compression_kind::zstd))
                     throw error(errc::unsupported,
-                                "the peer compresses in a way that this version of wherry does not know");
+                                "the peer compresses in a way that this version of wherry does not know; the sender's "
+                                "--compress none does without");
                 content.compression = static_cast<compression_kind>(kind);
                 return true;
             }
@@ -189,8 +190,10 @@ offer_frame decode_offer(const_bytes payload) {
             case tag::offer_digest: {
                 const auto kind = only_integer<std::uint8_t>(value, what);
                 if (kind > static_cast<std::uint8_t>(digest_kind::sha256))
-                    throw error(errc::unsupported,
-                                "the peer wants a content digest that this version of wherry does not know");
+                    throw error(
+                        errc::unsupported,
+                        "the peer wants a content digest that this version of wherry does not know; the sender's "
+                        "--digest none does without");
                 content.digest = static_cast<digest_kind>(kind);
                 return true;
             }

@@ -35,6 +35,13 @@ def test_what_a_person_sees(place):
     assert b"exit status 3: no table for it [exit 3]: 1" in shown.err, shown
 
 
+def test_no_exit_status_is_taken_for_what_it_is_not(place):
+    receiver = exec_receiver(place, ["exit $(cat)"])
+    for status in (69, 126, 127):
+        shown = place.plain_send(receiver, "--accept-new-peer", "--message", str(status), code=REFUSED)
+        assert shown.err.rstrip().endswith(b"exit status %d [exit %d]" % (status, status)), shown
+
+
 def test_crash_and_timeout_are_answers_and_the_connection_lives(place):
     receiver = exec_receiver(place, ["""
         case "$WHERRY_NAME" in

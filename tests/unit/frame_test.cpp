@@ -519,11 +519,15 @@ TEST(offer_frame, refuses_values_out_of_bounds) {
             {"short time", with(5, hex("0000000000000000")), errc::protocol, cut},
             {"long time", with(5, hex("0000000000000000 00000000 00")), errc::protocol, over},
             {"unknown compression", with(6, hex("02")), errc::unsupported,
-             "the peer compresses in a way that this version of wherry does not know"},
+             "the peer compresses in a way that this version of wherry does not know; the sender's --compress none "
+             "does "
+             "without"},
             {"long compression", with(6, hex("0000")), errc::protocol, over},
             {"resume with a value", with(7, hex("01")), errc::protocol, bounds},
             {"unknown digest", with(critical | 8, hex("02")), errc::unsupported,
-             "the peer wants a content digest that this version of wherry does not know"},
+             "the peer wants a content digest that this version of wherry does not know; the sender's --digest none "
+             "does "
+             "without"},
             {"empty digest", with(critical | 8, {}), errc::protocol, cut},
             {"short id", with(9, bytes(15, std::byte{1})), errc::protocol, cut},
             {"long id", with(9, bytes(17, std::byte{1})), errc::protocol, over},
