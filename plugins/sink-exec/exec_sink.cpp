@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "command_line.hpp"
+#include "environment.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::exec {
@@ -96,12 +97,10 @@ std::string decimal(file_time time) {
     return sign + std::to_string(whole) + digits.data();
 }
 
-// This process's, without what may be meant for wherry itself, passwords among it.
-std::vector<std::string> environment_without_ours() {
-    std::vector<std::string> kept;
-    for (char** one = environ; one != nullptr && *one != nullptr; ++one)
-        if (std::strncmp(*one, "WHERRY_", 7) != 0) kept.emplace_back(*one);
-    return kept;
+std::vector<std::string> own_environment() {
+    std::vector<std::string> all;
+    for (char** one = environ; one != nullptr && *one != nullptr; ++one) all.emplace_back(*one);
+    return all;
 }
 
 std::string spool_folder(const options& chosen) {
@@ -333,7 +332,6 @@ public:
 sink::sink(options chosen, std::function<void(log_level, const std::string&)> log)
     : options_(std::move(chosen)),
       log_(std::move(log)),
-      inherited_(environment_without_ours()),
       spool_(spool_folder(options_),
              options_.input == input_style::file ? spool_area::names::while_running : spool_area::names::never),
       turns_(options_.parallel != 0 ? options_.parallel : std::max(1u, std::thread::hardware_concurrency())),
@@ -355,6 +353,11 @@ sink::sink(options chosen, std::function<void(log_level, const std::string&)> lo
             throw error(errc::bad_input, "it is empty; name the program that deliveries go to, such as 'wc -c'");
     } catch (const error& e) {
         throw e.within("--exec.command");
+    }
+    try {
+        inherited_ = environment_of_commands(own_environment(), options_.environment);
+    } catch (const error& e) {
+        throw e.within("--exec.environment");
     }
     struct stat found {};
     if (!options_.directory.empty() && (::stat(options_.directory.c_str(), &found) != 0 || !S_ISDIR(found.st_mode)))

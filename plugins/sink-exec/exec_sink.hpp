@@ -47,6 +47,8 @@ struct options {
     std::uint64_t max_size = defaults::max_size;
     // Where commands run; "": where the receiver does.
     std::string directory;
+    // What commands get of the environment besides the usual few: words as environment_of_commands() reads them.
+    std::string environment;
     // Where deliveries wait; "": $TMPDIR, else /var/tmp.
     std::string spool;
 };
@@ -90,7 +92,7 @@ private:
     const std::function<void(log_level, const std::string&)> log_;
     std::vector<std::string> words_;
     std::string program_;
-    std::vector<std::string> inherited_;  // environment
+    std::vector<std::string> inherited_;  // environment of all commands
     spool_area spool_;
     turnstile turns_;
     unique_fd nothing_;  // /dev/null

@@ -20,6 +20,7 @@ wherry::exec::options read(const wherry::settings& given) {
     chosen.max_response = given.bytes("max-response");
     chosen.max_size = given.bytes("max-size");
     if (given.has("directory")) chosen.directory = given.text("directory");
+    if (given.has("environment")) chosen.environment = given.text("environment");
     if (given.has("spool")) chosen.spool = given.text("spool");
     return chosen;
 }
@@ -58,6 +59,9 @@ constexpr wherry_option options[] = {
                         "most of its standard output that the sender gets; the rest is cut", 0, 1 << 20),
     wherry::size_option("max-size", wherry::in_gib<defaults::max_size>, "largest delivery to take; 0 for any"),
     wherry::path_option("directory", nullptr, "folder to run commands in; else that of the receiver"),
+    wherry::string_option("environment", nullptr,
+                          "variables that commands get besides HOME, LANG, PATH and other usual ones: NAME, PREFIX* or "
+                          "NAME=VALUE, with blanks between; * for all of the receiver's"),
     wherry::path_option("spool", nullptr,
                         "folder in which deliveries wait for their command; else $TMPDIR, else /var/tmp"),
 };

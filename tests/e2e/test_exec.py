@@ -88,6 +88,21 @@ def test_facts_about_the_delivery_and_its_sender(place):
     receiver.stop_well()
 
 
+def test_environment_of_commands(place):
+    def variables(*options):
+        receiver = exec_receiver(place, "env", *options, wrapper=["env", "SECRET=s", "LC_TIME=C", "PGHOST=db"])
+        sent = place.send(receiver, "-m", "x")
+        receiver.stop_well()
+        names = [line.split("=")[0] for line in sent.results[0]["response"].splitlines()]
+        return {name for name in names if not name.startswith("WHERRY_")}
+
+    usual = variables()
+    assert {"PATH", "HOME", "LC_ALL", "LC_TIME"} <= usual
+    assert all(name.startswith("LC_") for name in usual - {"HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL",
+                                                           "TMPDIR", "TZ", "USER"})
+    assert variables("--exec.environment", "PG* MODE=dry") == usual | {"PGHOST", "MODE"}
+
+
 def test_delivery_as_a_finished_file(place):
     receiver = exec_receiver(place, "sh -c 'sha256sum < \"$1\"; stat -c %a \"$1\"; echo \"${1##*.}\"' sh {}",
                              "--exec.input", "file")

@@ -116,6 +116,42 @@ TEST_F(exec_sink_test, facts_are_in_the_environment) {
               "file|a b/-rf\n$(touch x)\xFF|5|0640|1700000000.000000005||peer:1|SHA256:x|ssh-ed25519 AAAA|lap top|");
 }
 
+class exec_environment_test : public exec_sink_test {
+protected:
+    exec_environment_test() {
+        ::setenv("TZ", "Asia/Tokyo", 1);
+        ::setenv("SECRET", "s", 1);
+        ::setenv("PGHOST", "db", 1);
+        ::setenv("PGPORT", "5432", 1);
+        ::setenv("WHERRY_HYBRID_PASSPHRASE", "p", 1);
+    }
+    std::string seen(const std::string& environment) {
+        auto chosen = shell(
+            "printf '%s|' \"$TZ\" \"${SECRET-}\" \"${PGHOST-}\" \"${PGPORT-}\" "
+            "\"${WHERRY_HYBRID_PASSPHRASE-}\" \"$WHERRY_NAME\"");
+        chosen.environment = environment;
+        return deliver(chosen).text;
+    }
+};
+
+TEST_F(exec_environment_test, has_the_usual_few_and_what_is_wanted) {
+    EXPECT_EQ(seen(""), "Asia/Tokyo|||||f|");
+    EXPECT_EQ(seen("PG*"), "Asia/Tokyo||db|5432||f|");
+    EXPECT_EQ(seen("SECRET PGHOST absent"), "Asia/Tokyo|s|db|||f|");
+    EXPECT_EQ(seen("*"), "Asia/Tokyo|s|db|5432||f|");
+    EXPECT_EQ(seen("TZ=UTC PGHOST=\"two words\" SECRET="), "UTC||two words|||f|");
+}
+
+TEST_F(exec_environment_test, words_that_are_none_are_refused) {
+    for (const auto* const wrong : {"=x", "A-B", "A=1 'B C=2'", "*A", "''", "'", "WHERRY_NAME=x", "WHERRY_HYBRID*"}) {
+        auto chosen = shell("true");
+        chosen.environment = wrong;
+        const auto failure = test::error_of([&] { make(chosen); });
+        EXPECT_EQ(failure.code(), errc::bad_input) << wrong;
+        EXPECT_THAT(failure.what(), HasSubstr("--exec.environment: ")) << wrong;
+    }
+}
+
 TEST_F(exec_sink_test, what_is_not_known_is_empty) {
     offer message;
     message.kind = item_kind::message;
@@ -141,7 +177,9 @@ TEST_F(exec_sink_test, times_before_1970) {
 TEST_F(exec_sink_test, variables_of_wherry_are_not_handed_on) {
     ::setenv("WHERRY_HYBRID_PASSPHRASE", "secret", 1);
     ::setenv("EXEC_SINK_TEST", "kept", 1);
-    const auto told = deliver(shell("env"));
+    auto chosen = shell("env");
+    chosen.environment = "*";
+    const auto told = deliver(chosen);
     ::unsetenv("WHERRY_HYBRID_PASSPHRASE");
     ::unsetenv("EXEC_SINK_TEST");
     EXPECT_THAT(told.text, Not(HasSubstr("secret")));
