@@ -17,7 +17,7 @@ struct adapter {
     bool is_up = false;
 };
 
-// All there are, down or up. Throws error: unsupported where the kernel has no Bluetooth, io where it is not permitted.
+// All there are, down or up. Throws error(errc::io) where the kernel has no Bluetooth, or where it is not permitted.
 std::vector<adapter> list_adapters();
 
 // The one that is named ("hci1" or its address), or, where `which` is empty, the first that is up.

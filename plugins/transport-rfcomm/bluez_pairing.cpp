@@ -215,7 +215,7 @@ void pair(const adapter& local, const bluetooth_address& device, std::chrono::mi
           pairing_agent& person) {
     std::string why;
     const auto bus = bluez_bus::try_open(why);
-    if (!bus) throw error(errc::unsupported, fmt::format("pairing needs bluetoothd: {}", why));
+    if (!bus) throw error(errc::io, fmt::format("pairing needs bluetoothd: {}", why));
     const auto begin = clock::now();
     const auto path = device_path(local.name, to_string(device));
     make_known(*bus, local, device, path, begin + limit);

@@ -12,14 +12,14 @@ namespace wherry::rfcomm {
 void fail_socket(int code) {
     switch (code) {
         case EAFNOSUPPORT:
-            throw error(errc::unsupported,
+            throw error(errc::io,
                         fmt::format("this kernel has no Bluetooth ({}); load it with modprobe bluetooth, or use a "
                                     "kernel that was built with it",
                                     system_text(code)),
                         code);
         case EPROTONOSUPPORT:
         case ESOCKTNOSUPPORT:
-            throw error(errc::unsupported,
+            throw error(errc::io,
                         fmt::format("this kernel has Bluetooth, but no RFCOMM ({}); load it with modprobe rfcomm",
                                     system_text(code)),
                         code);

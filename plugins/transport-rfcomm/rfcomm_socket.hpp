@@ -22,8 +22,8 @@ struct socket_name {
     std::uint8_t channel = 0;
 };
 
-// A socket with the security that its connections, or those that it accepts, will have. Throws error: unsupported,
-// io, exhausted.
+// A socket with the security that its connections, or those that it accepts, will have. Throws error: io,
+// exhausted.
 unique_fd open_socket(security level);
 
 // Not repeated where the address is in use: 0, or the errno.

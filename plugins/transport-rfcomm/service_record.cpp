@@ -103,7 +103,7 @@ private:
         std::string why;
         auto& made = current_.emplace();
         made.bus = bluez_bus::try_open(why);
-        if (!made.bus) throw error(errc::unsupported, why);
+        if (!made.bus) throw error(errc::io, why);
         // bluetoothd wants somebody to hand connections to, but listens on no channel that it was not told of.
         made.profile = sdbus::createObject(made.bus->connection(), profile_path);
         made.profile->registerMethod("Release").onInterface(profile_interface).implementedAs([] {}).withNoReply();

@@ -68,7 +68,7 @@ TEST_F(on_a_bus, that_has_no_bluetoothd) {
     EXPECT_THAT(why, HasSubstr("bluetoothd is not running"));
     scripted_person person;
     const auto failure = error_of([&] { pair(hci0(), desk_address, 1s, person); });
-    EXPECT_EQ(failure.code(), errc::unsupported);
+    EXPECT_EQ(failure.code(), errc::io);
     EXPECT_THAT(failure.what(), AllOf(HasSubstr("pairing needs bluetoothd"), HasSubstr("systemctl start bluetooth")));
 }
 

@@ -56,9 +56,9 @@ TEST_P(socket_failures, are_told) {
 
 INSTANTIATE_TEST_SUITE_P(
     rfcomm, socket_failures,
-    Values(expected{EAFNOSUPPORT, errc::unsupported, "modprobe bluetooth"},
-           expected{EPROTONOSUPPORT, errc::unsupported, "modprobe rfcomm"},
-           expected{ESOCKTNOSUPPORT, errc::unsupported, "modprobe rfcomm"},
+    Values(expected{EAFNOSUPPORT, errc::io, "modprobe bluetooth"},
+           expected{EPROTONOSUPPORT, errc::io, "modprobe rfcomm"},
+           expected{ESOCKTNOSUPPORT, errc::io, "modprobe rfcomm"},
            expected{EPERM, errc::io, "outside of the container"},
            expected{EACCES, errc::io, "outside of the container"}, expected{EMFILE, errc::exhausted, "no descriptor"},
            expected{ENFILE, errc::exhausted, "no descriptor"}, expected{ENOMEM, errc::exhausted, "memory"},
@@ -133,7 +133,7 @@ TEST(device_failure, that_is_the_kernels_lack_of_bluetooth_is_told_as_that) {
     for (const auto& call : {reach, connect, lookup}) {
         for (const int code : {EAFNOSUPPORT, EPROTONOSUPPORT}) {
             const auto failure = error_of([&] { call(code); });
-            EXPECT_EQ(failure.code(), errc::unsupported);
+            EXPECT_EQ(failure.code(), errc::io);
             EXPECT_THAT(failure.what(), HasSubstr("modprobe"));
             expect_sentence(failure, code);
         }
