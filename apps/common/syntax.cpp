@@ -40,6 +40,10 @@ command_option io_timeout_option() {
     return duration_option("io-timeout", "60s", "silence after which a peer counts as gone", 10'000, 86'400'000);
 }
 
+command_option verbose_option() {
+    return letter('v', flag("verbose", "tell of each file in folders, and show responses in full"));
+}
+
 // The options of a dialer and of an item_sender, with the command's own among them.
 std::vector<command_option> dialer_options(std::vector<command_option> own) {
     own.insert(own.begin(), text_option("to", "ADDRESS", "the receiver"));
@@ -54,6 +58,7 @@ std::vector<command_option> dialer_options(std::vector<command_option> own) {
         choice_option("compress", {"auto", "zstd", "none"}, "auto",
                       "compress what shrinks where the link is slow, everything, or nothing"),
         flag("accept-new-peer", "trust a receiver's key at first contact without asking"),
+        verbose_option(),
         transport_option(),
         cipher_option(),
         insecure_option(),
@@ -151,6 +156,7 @@ const command_syntax& receive_syntax() {
             duration_option("raw-idle-timeout", "5s", "with --raw: silence that ends a delivery; 0 waits for ever", 0,
                             86'400'000),
             size_option("raw-max-size", "0", "with --raw: the most that one delivery may be; 0 for any size"),
+            verbose_option(),
             insecure_option(),
             handshake_timeout_option(),
             io_timeout_option(),

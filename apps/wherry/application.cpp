@@ -110,16 +110,20 @@ std::string describe_item(const offer& what) {
     return text;
 }
 
-std::string describe_answer(std::string_view outcome, const_bytes response) {
+detail detail_of(const effective_options& options) {
+    return options.boolean("verbose") ? detail::everything : detail::summary;
+}
+
+std::string describe_answer(std::string_view outcome, const_bytes response, detail how) {
     const auto word = outcome.empty() ? std::string() : " [" + printable(outcome) + "]";
     auto text = as_text(response);
     while (text.ends_with('\n')) text.remove_suffix(1);
     if (text.empty()) return word;
-    const auto shown = beginning_of(text);
+    const auto shown = how == detail::everything ? text : beginning_of(text);
     const bool is_one_line = shown.find('\n') == shown.npos;
     auto described = is_one_line ? word + ": " + printable(shown) : word + ":\n" + indented(shown);
     if (shown.size() < text.size())
-        described += fmt::format("\n    ({} more; --json has all of it)", human_bytes(text.size() - shown.size()));
+        described += fmt::format("\n    ({} more; --verbose shows all of it)", human_bytes(text.size() - shown.size()));
     return described;
 }
 

@@ -55,9 +55,13 @@ std::string describe_peer(const identity& who, std::string_view address);
 // "file notes.txt (1.5 KiB)", "message (12 B)".
 std::string describe_item(const offer& what);
 
+// How much is told of deliveries that went well: see --verbose.
+enum class detail { summary, everything };
+detail detail_of(const effective_options& options);
+
 // What a sink answered, to stand behind a result: " [outcome]: text", several lines indented below it; "" for nothing.
-// Of a long response it has the first lines, and how much more there is.
-std::string describe_answer(std::string_view outcome, const_bytes response);
+// Of a long response the summary has the first lines, and how much more there is.
+std::string describe_answer(std::string_view outcome, const_bytes response, detail how);
 
 // The "progress" event.
 struct progress_state;

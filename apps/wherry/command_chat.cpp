@@ -40,7 +40,7 @@ public:
           destination_(destination_of(options)),
           here_(make_sender(app, options, plugins_)),
           how_(send_options_of(options)),
-          report_(app, plan_, send_report::kind::talk),
+          report_(app, plan_, detail_of(options), send_report::kind::talk),
           meeting_(*this),
           all_(here_, destination_, plan_, watched(how_), link_use::kept),
           signals_(app.signals, [this](unsigned) { on_signal(); }) {}

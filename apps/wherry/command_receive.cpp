@@ -52,7 +52,7 @@ public:
     exit_code run() {
         std::atomic<bool> is_over{false};
         serving running(app_);
-        receive_report report(app_, is_raw_, [&] {
+        receive_report report(app_, is_raw_, detail_of(options_), [&] {
             if (!options_.boolean("once")) return;
             is_over = true;
             running.end();

@@ -54,7 +54,7 @@ exit_code run(application& app) {
     const auto here = make_sender(app, options, plugins);
     const auto plan = make_plan(options);
     auto how = send_options_of(options);
-    send_report report(app, plan);
+    send_report report(app, plan, detail_of(options));
     dial_report meeting(app, options);
     how.observer = &report;
     how.meeting = &meeting;

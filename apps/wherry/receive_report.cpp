@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <vector>
+
 #include "serving.hpp"
 #include "wherry/text.hpp"
 #include "wherry/trust.hpp"
@@ -11,15 +13,17 @@ namespace wherry::app {
 
 namespace {
 
-std::string result_line(const offer& what, const delivery_result& result, const std::string& peer) {
-    auto line = result.ok() ? fmt::format("received {}", describe_item(what))
+// `inside` stands behind the item.
+std::string result_line(const offer& what, const std::string& inside, const delivery_result& result,
+                        const std::string& peer, detail how) {
+    auto line = result.ok() ? fmt::format("received {}{}", describe_item(what), inside)
                             : fmt::format("not received: {}", describe_item(what));
     if (!what.size && result.ok()) line += " (" + human_bytes(result.bytes) + ")";
     line += fmt::format(" from {}", peer);
     if (result.resumed_from > 0 && result.outcome != already_there)
         line += fmt::format(", gone on from {}", human_bytes(result.resumed_from));
     if (result.ended_by) line += fmt::format(", ended by {}", to_string(*result.ended_by));
-    const auto answer = describe_answer(result.outcome, result.response);
+    const auto answer = describe_answer(result.outcome, result.response, how);
     if (result.ok()) return line + answer;
     return result.is_remote ? fmt::format("{}: the sender says: {}{}", line, printable(result.text), answer)
                             : fmt::format("{}: {}{}", line, printable(result.text), answer);
@@ -30,9 +34,10 @@ bool is_told_by_sink(std::string_view outcome) { return outcome == "shown" || ou
 
 }  // namespace
 
-receive_report::receive_report(application& app, bool is_raw, std::function<void()> connection_over)
+receive_report::receive_report(application& app, bool is_raw, detail how, std::function<void()> connection_over)
     : app_(app),
       is_raw_(is_raw),
+      detail_(how),
       connection_over_(std::move(connection_over)),
       progress_(std::chrono::milliseconds(app.style == output::json ? 250 : 100),
                 [this](const progress_state* state) { show_progress(state); }) {}
@@ -70,8 +75,9 @@ void receive_report::message(const delivered_message& message) {
         put_identity(fields, sender.who);
         app_.events.write("message", fields);
     } else if (app_.style == output::lines && !is_told_by_sink(outcome)) {
-        auto shown = fmt::format("received {} from {}{}", describe_item(what),
-                                 describe_peer(sender.who, sender.address), describe_answer(outcome, response));
+        auto shown =
+            fmt::format("received {} from {}{}", describe_item(what), describe_peer(sender.who, sender.address),
+                        describe_answer(outcome, response, detail_));
         if (!text.empty()) shown += "\n" + indented(text);
         if (!is_whole) shown += "\n    (the rest is not shown)";
         app_.terminal.result(shown);
@@ -151,24 +157,40 @@ void receive_report::delivered(connection_id id, transfer_id transfer, const off
     }
     if (result.ended_by)
         app_.log->info("delivery {} of connection {} was ended by {}", transfer, id, to_string(*result.ended_by));
-    const auto who = describe_peer(peer.who, peer.address);
     if (!result.ok())
-        app_.terminal.note(result_line(what, result, who));
+        app_.terminal.note(result_line(what, {}, result, describe_peer(peer.who, peer.address), detail_));
     else if (app_.style == output::lines && what.kind != item_kind::message &&  // message() has told of those
              !is_told_by_sink(result.outcome))
-        app_.terminal.result(result_line(what, result, who));
+        tell_received(id, what, result, peer);
+}
+
+void receive_report::tell_received(connection_id id, const offer& what, const delivery_result& result,
+                                   const peer_entry& peer) {
+    std::string inside;
+    {
+        const mutex_lock lock(mutex_);
+        auto& folders = folders_[id];
+        if (folders.add(what, result) && detail_ == detail::summary) return;
+        if (what.kind == item_kind::folder) inside = folders.take(what.name);
+    }
+    app_.terminal.result(result_line(what, inside, result, describe_peer(peer.who, peer.address), detail_));
 }
 
 void receive_report::disconnected(connection_id id, std::string_view address, const std::optional<error>& failure) {
     bool was_connected = false, is_one_of_several = false;
+    std::vector<std::string> unfinished;
     {
         const mutex_lock lock(mutex_);
         const auto ended = peers_.extract(id);
         was_connected = !ended.empty();
+        if (auto folders = folders_.extract(id); !folders.empty()) unfinished = folders.mapped().take_rest();
         // One that was lost before it said a word, beside another, may have been about to join that.
         is_one_of_several = was_connected && (ended.mapped().has_joined_another ||
                                               (failure && !ended.mapped().has_offered && !peers_.empty()));
     }
+    if (app_.style == output::lines)
+        for (const auto& line : unfinished)
+            app_.terminal.result(fmt::format("received {} from {}", line, printable(address)));
     if (failure)
         app_.log->log(was_connected || is_raw_ ? spdlog::level::warn : spdlog::level::info,
                       "connection {} from {} failed: {}", id, printable(address), printable(failure->what()));

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "application.hpp"
+#include "folder_tally.hpp"
 #include "message_tee.hpp"
 #include "progress.hpp"
 #include "wherry/mutex.hpp"
@@ -20,7 +21,7 @@ namespace wherry::app {
 class receive_report final : public server_observer {
 public:
     // `connection_over` is called when a connection has ended that had got further than the handshake.
-    receive_report(application& app, bool is_raw, std::function<void()> connection_over);
+    receive_report(application& app, bool is_raw, detail how, std::function<void()> connection_over);
     ~receive_report() override;
 
     // A sender whose key is not authorised.
@@ -51,14 +52,17 @@ private:
 
     peer_entry entry(connection_id id) const;
     void show_progress(const progress_state* state);
+    void tell_received(connection_id id, const offer& what, const delivery_result& result, const peer_entry& peer);
 
     application& app_;
     const bool is_raw_;
+    const detail detail_;
     const std::function<void()> connection_over_;
     const progress_clock::time_point began_ = progress_clock::now();
 
     mutable mutex mutex_;
     std::map<connection_id, peer_entry> peers_ WHERRY_GUARDED_BY(mutex_);
+    std::map<connection_id, folder_tally> folders_ WHERRY_GUARDED_BY(mutex_);
     std::size_t delivered_ WHERRY_GUARDED_BY(mutex_) = 0, failed_ WHERRY_GUARDED_BY(mutex_) = 0;
     std::uint64_t bytes_ WHERRY_GUARDED_BY(mutex_) = 0;
     std::optional<exit_code> first_cause_ WHERRY_GUARDED_BY(mutex_);

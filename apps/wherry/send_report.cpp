@@ -37,9 +37,10 @@ std::string name_of(const offer& what) { return what.name.empty() ? "message" : 
 
 }  // namespace
 
-send_report::send_report(application& app, const sending_plan& plan, kind which)
+send_report::send_report(application& app, const sending_plan& plan, detail how, kind which)
     : app_(app),
       plan_(plan),
+      detail_(how),
       kind_(which),
       progress_(std::chrono::milliseconds(app.style == output::json ? 250 : 100),
                 [this](const progress_state* state) { show_progress(state); }) {
@@ -177,24 +178,34 @@ void send_report::ended(const ended_item& item, const delivery_result& result) {
             const mutex_lock lock(mutex_);
             cut_off_.push_back(line);
         } else {
-            const auto answer = describe_answer(result.outcome, result.response);
+            const auto answer = describe_answer(result.outcome, result.response, detail_);
             line += result.is_remote ? fmt::format(": the receiver says: {}{}", printable(result.text), answer)
                                      : fmt::format(": {}{}", printable(result.text), answer);
             app_.terminal.note(line);
         }
     } else if (app_.style == output::lines && kind_ == kind::talk && what.kind == item_kind::message) {
-        auto answer = describe_answer(result.outcome, result.response);
+        auto answer = describe_answer(result.outcome, result.response, detail_);
         answer.erase(0, answer.starts_with(':') ? 2 : 1);  // what ties it to what was sent
         // Set in, so that nothing that a receiver says can be taken for one of our own lines.
         app_.terminal.result(answer.empty() ? "delivered" : answer.starts_with("    ") ? answer : "    " + answer);
     } else if (app_.style == output::lines) {
-        auto line = fmt::format("sent {}", describe_item(what));
-        if (!what.size && what.kind == item_kind::data) line += " (" + human_bytes(result.bytes) + ")";
-        if (result.resumed_from > 0 && result.outcome != already_there)
-            line += fmt::format(", gone on from {}", human_bytes(result.resumed_from));
-        line += describe_shrinking(result.bytes, result.bytes_on_link);
-        app_.terminal.result(line + describe_answer(result.outcome, result.response));
+        tell_sent(what, result);
     }
+}
+
+void send_report::tell_sent(const offer& what, const delivery_result& result) {
+    std::string inside;
+    {
+        const mutex_lock lock(mutex_);
+        if (folders_.add(what, result) && detail_ == detail::summary) return;
+        if (what.kind == item_kind::folder) inside = folders_.take(what.name);
+    }
+    auto line = fmt::format("sent {}{}", describe_item(what), inside);
+    if (!what.size && what.kind == item_kind::data) line += " (" + human_bytes(result.bytes) + ")";
+    if (result.resumed_from > 0 && result.outcome != already_there)
+        line += fmt::format(", gone on from {}", human_bytes(result.resumed_from));
+    line += describe_shrinking(result.bytes, result.bytes_on_link);
+    app_.terminal.result(line + describe_answer(result.outcome, result.response, detail_));
 }
 
 void send_report::end_progress() {
@@ -213,6 +224,8 @@ void send_report::tell_cut_off() {
 void send_report::finish(exit_code code) {
     end_progress();
     const mutex_lock lock(mutex_);
+    // Folders that were not answered for themselves.
+    for (const auto& line : folders_.take_rest()) app_.terminal.result("sent " + line);
     const std::chrono::duration<double> took = began_ ? progress_clock::now() - *began_ : progress_clock::duration();
     if (app_.style == output::json) {
         json fields;

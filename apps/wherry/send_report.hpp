@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "application.hpp"
+#include "folder_tally.hpp"
 #include "progress.hpp"
 #include "wherry/mutex.hpp"
 #include "wherry/send.hpp"
@@ -20,7 +21,7 @@ public:
     // messages only the answers are shown.
     enum class kind { transfer, talk };
     // `plan` outlives it.
-    send_report(application& app, const sending_plan& plan, kind which = kind::transfer);
+    send_report(application& app, const sending_plan& plan, detail how, kind which = kind::transfer);
     ~send_report() override;
 
     // What was found on the way but is not sent, from the plan's `first` such entry on.
@@ -46,9 +47,11 @@ public:
 
 private:
     void show_progress(const progress_state* state);
+    void tell_sent(const offer& what, const delivery_result& result);
 
     application& app_;
     const sending_plan& plan_;
+    const detail detail_;
     const kind kind_;
 
     mutable mutex mutex_;
@@ -57,6 +60,7 @@ private:
     std::optional<exit_code> first_cause_ WHERRY_GUARDED_BY(mutex_);
     std::vector<std::string> cut_off_
         WHERRY_GUARDED_BY(mutex_);  // lines of items that failed with the connection: shown in short
+    folder_tally folders_ WHERRY_GUARDED_BY(mutex_);
     progress_clock::time_point last_plain_line_ = progress_clock::now();
 
     progress_meter progress_;  // last: its thread uses what is above

@@ -137,8 +137,8 @@ def test_names_that_are_not_text(place):
         {(b"odd/" + name).hex() for name in names} | {b"odd".hex()}
 
     # The same in plain output.
-    plain, address = place.plain_receiver(folder=place.folder / "again")
-    shown = place.plain_send(address, "--accept-new-peer", place.folder / "source/odd")
+    plain, address = place.plain_receiver("--verbose", folder=place.folder / "again")
+    shown = place.plain_send(address, "--accept-new-peer", "--verbose", place.folder / "source/odd")
     assert plain.stop() == OK
     assert place.arrived(place.folder / "again") == sorted(b"odd/" + name for name in names)
     for said in (shown.out, shown.err, plain.out, plain.err):
@@ -235,6 +235,30 @@ def test_ipv6(place):
     assert receiver.address.startswith("[::1]:")
     place.send(receiver, "--message", "over six")
     assert len(receiver.delivered()) == 1
+
+
+def test_a_folder_is_one_line_on_both_sides(place):
+    for number in range(30):
+        place.file(f"many/{number % 3}/{number}", b"x" * 1024)
+    folder = place.file("many/last", b"x").parent
+    place.authorize()
+    receiver, address = place.plain_receiver("--filesystem.existing", "rename")
+    sent = place.plain_send(address, "--accept-new-peer", folder, place.file("one", b"x"))
+    assert sorted(sent.out.decode().splitlines()[:-1]) == [
+        "sent file one (1 B): stored as one", "sent folder many (31 files, 30.0 KiB): stored as many"]
+    receiver.expect("received file one .*\n", "out")
+    receiver.expect("received folder many .*\n", "out")
+    assert sorted(line.split(" from ")[0] for line in receiver.out.decode().splitlines()[1:]) == [
+        "received file one (1 B)", "received folder many (31 files, 30.0 KiB)"]
+    # Renames are told one by one, and with --verbose everything.
+    (place.received / "many/last").write_bytes(b"other")
+    for path in sorted((place.received / "many").glob("*/*")):
+        path.unlink()
+    told = place.plain_send(address, folder).out.decode()
+    assert told.count("\n") == 3 and "sent file many/last (1 B): stored as many/last" in told, told
+    everything = place.plain_send(address, "--verbose", folder).out.decode()
+    assert everything.count("sent file many/") == 31, everything
+    assert receiver.stop() == OK
 
 
 def test_version_and_program_name(place):

@@ -15,7 +15,7 @@ using testing::EndsWith;
 using testing::StartsWith;
 
 std::string answer(const std::string& response) {
-    return describe_answer("exit 0", as_bytes(response));
+    return describe_answer("exit 0", as_bytes(response), detail::summary);
 }
 
 TEST(answer, short_ones_are_shown_whole) {
@@ -30,7 +30,7 @@ TEST(answer, many_lines_are_cut_behind_a_line) {
     const auto shown = answer(lines);
     // 40 lines, one for the outcome, and one for the rest.
     EXPECT_EQ(std::count(shown.begin(), shown.end(), '\n'), 41);
-    EXPECT_THAT(shown, EndsWith("\n    line\n    (4.88 KiB more; --json has all of it)"));
+    EXPECT_THAT(shown, EndsWith("\n    line\n    (4.88 KiB more; --verbose shows all of it)"));
     EXPECT_THAT(answer(lines.substr(0, 200)), EndsWith("\n    line"));
 }
 
@@ -40,7 +40,7 @@ TEST(answer, a_long_line_is_cut_between_characters) {
     for (int i = 0; i < 500'000; ++i) line += "\u00e9";
     const auto shown = answer(line);
     EXPECT_THAT(shown, StartsWith(" [exit 0]: x\u00e9\u00e9"));
-    EXPECT_THAT(shown, EndsWith("\u00e9\n    (969 KiB more; --json has all of it)"));
+    EXPECT_THAT(shown, EndsWith("\u00e9\n    (969 KiB more; --verbose shows all of it)"));
     EXPECT_LT(shown.size(), 9000u);
 }
 
