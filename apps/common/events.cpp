@@ -6,6 +6,7 @@
 #include <botan/base64.h>
 #include <botan/hex.h>
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 
@@ -17,6 +18,27 @@ namespace {
 
 const std::uint8_t* octets(std::string_view bytes) noexcept {
     return reinterpret_cast<const std::uint8_t*>(bytes.data());
+}
+
+// JSON text in which what deceives a person, see printable(), is escaped as JSON does it. It can stand in strings only,
+// and beyond ASCII, for the rest is escaped already.
+std::string without_deception(std::string_view text) {
+    std::string safe;
+    safe.reserve(text.size());
+    while (!text.empty()) {
+        const auto [value, length] = first_character(text);
+        const auto bytes = text.substr(0, std::max<std::size_t>(length, 1));
+        text.remove_prefix(bytes.size());
+        if ((value < 0x80 && value != 0x7F) || printable(bytes) == bytes) {
+            safe += bytes;
+        } else if (value < 0x10000) {
+            safe += fmt::format("\\u{:04x}", static_cast<unsigned>(value));
+        } else {
+            const auto rest = static_cast<unsigned>(value) - 0x10000;
+            safe += fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (rest >> 10), 0xDC00 + (rest & 0x3FF));
+        }
+    }
+    return safe;
 }
 
 }  // namespace
@@ -96,7 +118,7 @@ bool event_writer::write(std::string_view event, const json& fields) {
     all["event"] = event;
     all["time"] = format_time(seconds.count(), static_cast<std::uint32_t>(rest.count()));
     all.update(fields);
-    return out_.result(all.dump(-1, ' ', false, json::error_handler_t::replace));
+    return out_.result(without_deception(all.dump(-1, ' ', false, json::error_handler_t::replace)));
 }
 
 }  // namespace wherry::app

@@ -16,7 +16,8 @@ namespace wherry::app {
 
 using json = nlohmann::ordered_json;
 
-// Writes --json: one event, one line, at once; docs/command-line.md lists them with their fields.
+// Writes --json: one event, one line, at once; docs/command-line.md lists them with their fields. Characters that would
+// deceive a person who reads it, as printable() has them, are escaped.
 // Thread-safety: all functions from any thread.
 class event_writer {
 public:

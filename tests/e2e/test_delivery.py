@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What is sent arrives: every kind of item, whole, with its name, mode and time, and the sender hears so."""
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -120,7 +121,8 @@ def test_symbolic_links_are_followed_on_request(place):
 def test_names_that_are_not_text(place):
     """They arrive as they are, and are never printed raw, in either form of output of either side."""
     names = [b"not \xff\xfe utf-8", b"escape \x1b[31mred", b"line\nbreak", b"bell\x07", b"quote\"back\\slash",
-             "smörgåsbord ⛵".encode(), "gnp.\u202efdp".encode(), b" lead and trail ", b"-rf", b"x" * 255]
+             "smörgåsbord ⛵".encode(), "gnp.\u202efdp".encode(),
+             "c1 \u009b, hidden \u200b, blank \u3164, variant \U000e0100".encode(), b" lead and trail ", b"-rf", b"x" * 255]
     receiver = place.receiver()
     for number, name in enumerate(names):
         place.file(b"odd/" + name, b"%d" % number)
@@ -131,7 +133,8 @@ def test_names_that_are_not_text(place):
             assert file.read() == b"%d" % number
     for said in (sent.out, sent.err, receiver.out, receiver.err):
         assert raw_control_bytes(said) == []
-        said.decode()  # UTF-8 throughout
+        # UTF-8 throughout, and nothing that reorders or hides text.
+        assert not re.search("[\x80-\x9f\u200b\u202e\u3164\U000e0100]", said.decode())
     # The bytes are there for programs.
     assert {r.get("name_hex", r["name"].encode().hex()) for r in sent.results} == \
         {(b"odd/" + name).hex() for name in names} | {b"odd".hex()}

@@ -2,11 +2,20 @@
 #include "wherry/text.hpp"
 
 #include <gtest/gtest.h>
+#include <utf8proc.h>
 
+#include <cstdio>
+#include <string>
 #include <utility>
 
 namespace wherry {
 namespace {
+
+std::string utf8(char32_t c) {
+    utf8proc_uint8_t bytes[4];
+    const auto length = ::utf8proc_encode_char(static_cast<utf8proc_int32_t>(c), bytes);
+    return {reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(length)};
+}
 
 TEST(printable, keeps_ordinary_text) {
     EXPECT_EQ(printable("skull (2).stl"), "skull (2).stl");
@@ -22,6 +31,32 @@ TEST(printable, escapes_what_a_terminal_would_act_on) {
 TEST(printable, escapes_what_reorders_or_hides_text) {
     EXPECT_EQ(printable("invoice\u202Efdp.exe"), "invoice\\u{202E}fdp.exe");
     EXPECT_EQ(printable("a\u200Bb\uFEFF"), "a\\u{200B}b\\u{FEFF}");
+}
+
+TEST(printable, escapes_characters_by_their_unicode_properties) {
+    for (const char32_t c : {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x2065, 0x2800, 0x3164, 0xFE00, 0xFE0F,
+                             0xFFA0, 0xE0001, 0xE0100, 0xE01EF, 0xE0FFF}) {
+        char escaped[16];
+        std::snprintf(escaped, sizeof escaped, "\\u{%X}", static_cast<unsigned>(c));
+        EXPECT_EQ(printable(utf8(c)), escaped);
+    }
+    for (char32_t c = 0; c <= 0x10FFFF; ++c) {
+        if (c >= 0xD800 && c <= 0xDFFF) continue;
+        const auto& known = *::utf8proc_get_property(static_cast<utf8proc_int32_t>(c));
+        const bool is_control = known.category == UTF8PROC_CATEGORY_CC || known.category == UTF8PROC_CATEGORY_ZL ||
+                                known.category == UTF8PROC_CATEGORY_ZP;
+        const bool is_format =
+            known.category == UTF8PROC_CATEGORY_CF && known.boundclass != UTF8PROC_BOUNDCLASS_PREPEND;
+        const bool is_blank = c == 0x2800;
+        const bool is_escaped = printable(utf8(c)) != utf8(c);
+        // Those that are not assigned are reserved as ignorable, which utf8proc does not tell.
+        if (known.category == UTF8PROC_CATEGORY_CN)
+            EXPECT_TRUE(!is_escaped || c == 0x2065 || (c >= 0xFFF0 && c <= 0xFFF8) || (c >= 0xE0000 && c <= 0xE0FFF))
+                << std::hex << static_cast<unsigned>(c);
+        else
+            EXPECT_EQ(is_escaped, is_control || is_format || known.ignorable || is_blank)
+                << std::hex << static_cast<unsigned>(c) << ", of Unicode " << ::utf8proc_unicode_version();
+    }
 }
 
 TEST(printable, escapes_bytes_that_are_not_utf8) {
