@@ -32,6 +32,9 @@ std::string result_line(const offer& what, const std::string& inside, const deli
 // What a sink answers that has told the person of the delivery by itself: it is not told twice.
 bool is_told_by_sink(std::string_view outcome) { return outcome == "shown" || outcome == "announced"; }
 
+// A peer can offer without end what is refused.
+constexpr std::size_t most_failures_told = 50;
+
 }  // namespace
 
 receive_report::receive_report(application& app, bool is_raw, detail how, std::function<void()> connection_over)
@@ -53,8 +56,16 @@ void receive_report::show_progress(const progress_state* state) {
 }
 
 void receive_report::refused(const identity& peer) {
-    app_.log->warn("refused a sender with the key {}, which is not authorised; to let it in: {}", peer.fingerprint,
-                   authorize_command(peer.public_key));
+    std::optional<std::size_t> left_out;
+    {
+        const mutex_lock lock(mutex_);
+        left_out = strangers_.take(line_budget::clock::now());
+    }
+    if (left_out && *left_out > 0)
+        app_.log->warn("refused {} more senders with keys that are not authorised in the minutes before", *left_out);
+    if (left_out)
+        app_.log->warn("refused a sender with the key {}, which is not authorised; to let it in: {}", peer.fingerprint,
+                       authorize_command(peer.public_key));
     if (app_.style != output::json) return;
     json fields;
     put_identity(fields, peer);
@@ -157,11 +168,19 @@ void receive_report::delivered(connection_id id, transfer_id transfer, const off
     }
     if (result.ended_by)
         app_.log->info("delivery {} of connection {} was ended by {}", transfer, id, to_string(*result.ended_by));
-    if (!result.ok())
-        app_.terminal.note(result_line(what, {}, result, describe_peer(peer.who, peer.address), detail_));
-    else if (app_.style == output::lines && what.kind != item_kind::message &&  // message() has told of those
-             !is_told_by_sink(result.outcome))
+    if (!result.ok()) {
+        if (is_failure_told(id))
+            app_.terminal.note(result_line(what, {}, result, describe_peer(peer.who, peer.address), detail_));
+    } else if (app_.style == output::lines && what.kind != item_kind::message &&  // message() has told of those
+               !is_told_by_sink(result.outcome)) {
         tell_received(id, what, result, peer);
+    }
+}
+
+bool receive_report::is_failure_told(connection_id id) {
+    const mutex_lock lock(mutex_);
+    const auto found = peers_.find(id);
+    return found == peers_.end() || ++found->second.failures <= most_failures_told || detail_ != detail::summary;
 }
 
 void receive_report::tell_received(connection_id id, const offer& what, const delivery_result& result,
@@ -179,10 +198,13 @@ void receive_report::tell_received(connection_id id, const offer& what, const de
 void receive_report::disconnected(connection_id id, std::string_view address, const std::optional<error>& failure) {
     bool was_connected = false, is_one_of_several = false;
     std::vector<std::string> unfinished;
+    std::size_t failures_not_told = 0;
     {
         const mutex_lock lock(mutex_);
         const auto ended = peers_.extract(id);
         was_connected = !ended.empty();
+        if (was_connected && detail_ == detail::summary && ended.mapped().failures > most_failures_told)
+            failures_not_told = ended.mapped().failures - most_failures_told;
         if (auto folders = folders_.extract(id); !folders.empty()) unfinished = folders.mapped().take_rest();
         // One that was lost before it said a word, beside another, may have been about to join that.
         is_one_of_several = was_connected && (ended.mapped().has_joined_another ||
@@ -191,6 +213,9 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
     if (app_.style == output::lines)
         for (const auto& line : unfinished)
             app_.terminal.result(fmt::format("received {} from {}", line, printable(address)));
+    if (failures_not_told > 0)
+        app_.terminal.note(fmt::format("not received: {} more items from {}; --verbose tells of each",
+                                       failures_not_told, printable(address)));
     if (failure)
         app_.log->log(was_connected || is_raw_ ? spdlog::level::warn : spdlog::level::info,
                       "connection {} from {} failed: {}", id, printable(address), printable(failure->what()));

@@ -9,6 +9,7 @@
 
 #include "application.hpp"
 #include "folder_tally.hpp"
+#include "line_budget.hpp"
 #include "message_tee.hpp"
 #include "progress.hpp"
 #include "wherry/mutex.hpp"
@@ -48,10 +49,13 @@ private:
         identity who;
         bool has_joined_another = false;
         bool has_offered = false;
+        std::size_t failures = 0;
     };
 
     peer_entry entry(connection_id id) const;
     void show_progress(const progress_state* state);
+    // Counts it, and says whether it gets a line of its own.
+    bool is_failure_told(connection_id id);
     void tell_received(connection_id id, const offer& what, const delivery_result& result, const peer_entry& peer);
 
     application& app_;
@@ -65,6 +69,7 @@ private:
     std::map<connection_id, folder_tally> folders_ WHERRY_GUARDED_BY(mutex_);
     std::size_t delivered_ WHERRY_GUARDED_BY(mutex_) = 0, failed_ WHERRY_GUARDED_BY(mutex_) = 0;
     std::uint64_t bytes_ WHERRY_GUARDED_BY(mutex_) = 0;
+    line_budget strangers_ WHERRY_GUARDED_BY(mutex_){20};
     std::optional<exit_code> first_cause_ WHERRY_GUARDED_BY(mutex_);
 
     progress_meter progress_;  // last: its thread uses what is above

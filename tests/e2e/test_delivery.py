@@ -300,3 +300,19 @@ def test_five_lines_of_the_readme(place):
     receiver.expect("here it is", "out")
     assert receiver.stop() == OK
     assert sha256(users["receiver"] / "transferred_files/skull.stl") == sha256(model)
+
+
+def test_what_is_refused_without_end_is_summed_up(place):
+    for number in range(120):
+        place.file(f"many/{number}", b"%d" % number)
+    folder = place.folder / "source/many"
+    place.authorize()
+    receiver, address = place.plain_receiver("--filesystem.existing", "refuse")
+    place.plain_send(address, "--accept-new-peer", folder)
+    for path in folder.iterdir():
+        path.write_bytes(b"another")
+    place.plain_send(address, folder, code=SOME)
+    assert receiver.stop() == OK
+    told = receiver.err.decode()
+    assert told.count("not received: file many/") == 50, told
+    assert "not received: 70 more items from 127.0.0.1:" in told, told
