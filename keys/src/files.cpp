@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <system_error>
 #include <utility>
 
@@ -48,24 +49,54 @@ void check_mode(const fs::path& path, const struct stat& status, mode_t forbidde
 }
 
 void check_owner(const fs::path& path, const struct stat& status, std::string_view what) {
-    const auto self = ::geteuid();
-    if (self == 0 || status.st_uid == self || status.st_uid == 0) return;
+    if (status.st_uid == ::geteuid() || status.st_uid == 0) return;
     throw error(errc::bad_input,
-                fmt::format("the {} {} belongs to another user; make one of your own", what, text_of(path)));
+                fmt::format("the {} {} belongs to another user, so it is not trusted; make one of your own, or have it "
+                            "given to you or to root with chown",
+                            what, text_of(path)));
 }
 
-// Whoever can write the folder can put another file in the place of this one; not so where the sticky bit is set.
+// Whoever can write the folder can put something else in the place of what is in it; where the sticky bit is set, that
+// is its owner alone.
 void check_one_folder(const fs::path& folder) {
     struct stat status {};
     if (::stat(folder.c_str(), &status) != 0) fail(errc::io, fmt::format("cannot look at {}", text_of(folder)), errno);
+    check_owner(folder, status, "folder");
     if (status.st_mode & S_ISVTX) return;
     check_mode(folder, status, S_IWGRP | S_IWOTH, "folder", "go-w");
 }
 
+// Where the user's own folders begin; empty if that is not known.
+fs::path user_folder() {
+    const char* const home = std::getenv("HOME");
+    std::error_code code;
+    auto folder = home != nullptr ? fs::canonical(home, code) : fs::path();
+    return code ? fs::path() : folder;
+}
+
+// As StrictModes of sshd: judges the folder and those that lead to it, up to the user's own one, or to the root.
+void check_way_to(const fs::path& folder) {
+    std::error_code code;
+    auto one = fs::canonical(folder, code);
+    if (code) fail(errc::io, fmt::format("cannot look at {}", text_of(folder)), code.value());
+    for (const auto top = user_folder();; one = one.parent_path()) {
+        check_one_folder(one);
+        if (one == top || !one.has_relative_path()) return;
+    }
+}
+
 void check_folders(const fs::path& file) {
-    check_one_folder(folder_of(file));
+    check_way_to(folder_of(file));
     const auto target = behind_links(file);
-    if (target != file) check_one_folder(folder_of(target));
+    if (target != file) check_way_to(folder_of(target));
+}
+
+// As ssh: a file that root lends to this user, mostly through its group, is root's to close. Root itself may use the
+// key of another user, but only one that is closed.
+void check_reading(const fs::path& path, const struct stat& status, std::string_view what) {
+    const auto self = ::geteuid();
+    if (self != 0) check_owner(path, status, what);
+    if (self == 0 || status.st_uid == self) check_mode(path, status, S_IRWXG | S_IRWXO, what, "600");
 }
 
 void check_access(const fs::path& path, const struct stat& status, const file_rules& rules) {
@@ -73,10 +104,10 @@ void check_access(const fs::path& path, const struct stat& status, const file_ru
     if (!S_ISREG(status.st_mode) && !(may_be_pipe && S_ISFIFO(status.st_mode)))
         throw error(errc::bad_input, fmt::format("the {} {} is not a regular file", rules.what, text_of(path)));
     if (rules.access == file_access::any) return;
-    check_owner(path, status, rules.what);
     if (rules.access == file_access::closed_reading) {
-        check_mode(path, status, S_IRWXG | S_IRWXO, rules.what, "600");
+        check_reading(path, status, rules.what);
     } else {
+        check_owner(path, status, rules.what);
         check_mode(path, status, S_IWGRP | S_IWOTH, rules.what, "go-w");
         check_folders(path);
     }

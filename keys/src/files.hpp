@@ -14,8 +14,9 @@ namespace wherry::keys {
 
 enum class file_access {
     any,             // no look at permissions; it may be a pipe
-    closed_writing,  // neither the file nor its folder may be written by group or others
-    closed_reading,  // nor may the file be read by them
+    closed_writing,  // the file, its folder and those above, up to $HOME, are this user's or root's, and no one else's
+                     // to write
+    closed_reading,  // if it is this user's, group and others have no access; else it is root's
 };
 
 struct file_rules {

@@ -647,9 +647,20 @@ class Place:
         return self.homes[name]
 
     def authorize(self, sender="sender", receiver="receiver"):
-        self.run("authorize", "--home", self.home(receiver), self.home(sender) / "identity.pub")
-        if AS_USER:
-            give_to_user(self.home(receiver))
+        key = self.home(sender) / "identity.pub"
+        if not AS_USER:
+            self.run("authorize", "--home", self.home(receiver), key)
+            return
+        # Root does not write into another user's files of trust, and that user cannot read root's.
+        self.open_to_user(receiver)
+        subprocess.run([*BECOME_NOBODY, for_everyone() / BIN.relative_to(BIN.parent.parent), "authorize", "--home",
+                        self.home(receiver), key.read_text().strip()], env=self.env(), stdout=subprocess.DEVNULL, check=True)
+
+    def open_to_user(self, home):
+        """Gives a home to the ordinary user, who may also write beside it. That folder stays root's: root trusts no key
+        below a folder of another user."""
+        self.folder.chmod(0o1777)
+        give_to_user(self.home(home))
 
     # -- the two sides --
 
@@ -663,9 +674,7 @@ class Place:
             assert RECEIVER_BIN == BIN, "an ordinary user reaches a copy of one program only"
             program = for_everyone() / BIN.relative_to(BIN.parent.parent)
             wrapper = [*BECOME_NOBODY, *wrapper]
-            self.folder.chmod(0o755)
-            os.chown(self.folder, NOBODY, NOBODY)
-            give_to_user(self.home(home))
+            self.open_to_user(home)
             if os.path.lexists(folder):
                 give_to_user(folder)
         command = [*wrapper, program, "receive", "--home", self.home(home), "--json",

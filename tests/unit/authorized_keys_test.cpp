@@ -5,14 +5,17 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <thread>
 #include <vector>
 
+#include "as_user.hpp"
 #include "error_of.hpp"
 #include "temporary_folder.hpp"
 #include "test_data.hpp"
@@ -235,6 +238,65 @@ TEST_F(authorized_keys_test, in_a_folder_that_others_can_write_is_refused) {
     ::chmod(folder_.path().c_str(), 01777);
     EXPECT_EQ(keys_.find(a_), "");
     ::chmod(folder_.path().c_str(), 0700);
+}
+
+TEST_F(authorized_keys_test, below_a_folder_that_others_can_write_is_refused) {
+    const auto top = folder_ / "top", home = top / "home";
+    const authorized_keys deep(home / "wherry" / "authorized_keys");
+    deep.add(a_);
+    const auto refused = [&] { return error_of([&] { deep.find(a_); }); };
+    ::chmod(top.c_str(), 0777);
+    EXPECT_THAT(refused().what(), HasSubstr("chmod go-w " + top.string()));
+    EXPECT_EQ(error_of([&] { deep.add(b_); }).code(), errc::bad_input);
+    ::chmod(top.c_str(), 01777);
+    EXPECT_EQ(deep.find(a_), "");
+    ::chmod(top.c_str(), 0777);
+
+    // As with sshd, what is above the user's own folder is the system's.
+    const char* const before = std::getenv("HOME");
+    const std::string value = before != nullptr ? before : "";
+    ::setenv("HOME", home.c_str(), 1);
+    EXPECT_EQ(deep.find(a_), "");
+    ::chmod(home.c_str(), 0770);
+    EXPECT_THAT(refused().what(), HasSubstr("chmod go-w " + home.string()));
+    before != nullptr ? ::setenv("HOME", value.c_str(), 1) : ::unsetenv("HOME");
+}
+
+TEST_F(authorized_keys_test, behind_a_link_through_a_folder_that_others_can_write_is_refused) {
+    const authorized_keys real(folder_ / "shared" / "mine" / "keys");
+    real.add(a_);
+    std::filesystem::create_symlink(real.path(), file_);
+    EXPECT_EQ(keys_.find(a_), "");
+    ::chmod((folder_ / "shared").c_str(), 0777);
+    EXPECT_THAT(error_of([&] { keys_.find(a_); }).what(), HasSubstr("chmod go-w " + (folder_ / "shared").string()));
+}
+
+TEST_F(authorized_keys_test, of_another_user_is_refused_by_root_too) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to give files away";
+    constexpr uid_t other = 1234;
+    const authorized_keys deep(folder_ / "home" / "wherry" / "authorized_keys");
+    deep.add(a_);
+    for (const auto& path : {deep.path(), deep.path().parent_path(), folder_ / "home"}) {
+        ASSERT_EQ(::chown(path.c_str(), other, 0), 0);
+        EXPECT_THAT(error_of([&] { deep.find(a_); }).what(), HasSubstr(path.string() + " belongs to another user"));
+        EXPECT_EQ(error_of([&] { deep.add(b_); }).code(), errc::bad_input);
+        ASSERT_EQ(::chown(path.c_str(), 0, 0), 0);
+    }
+    EXPECT_EQ(deep.find(a_), "");
+}
+
+TEST_F(authorized_keys_test, of_root_serves_every_user) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become another user";
+    constexpr uid_t user = 65534, other = 1234;
+    const authorized_keys deep(folder_ / "home" / "authorized_keys");
+    deep.add(a_);
+    ::chmod(folder_.path().c_str(), 0755);
+    ::chmod((folder_ / "home").c_str(), 0755);
+    ::chmod(deep.path().c_str(), 0644);
+    test::as_user(user, [&] { EXPECT_EQ(deep.find(a_), ""); });
+    ASSERT_EQ(::chown((folder_ / "home").c_str(), other, 0), 0);
+    test::as_user(
+        user, [&] { EXPECT_THAT(error_of([&] { deep.find(a_); }).what(), HasSubstr("home belongs to another user")); });
 }
 
 TEST_F(authorized_keys_test, that_is_huge_is_refused) {

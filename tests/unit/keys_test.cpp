@@ -17,6 +17,7 @@
 #include <sstream>
 #include <thread>
 
+#include "as_user.hpp"
 #include "encoding.hpp"
 #include "error_of.hpp"
 #include "temporary_folder.hpp"
@@ -494,6 +495,33 @@ TEST(private_key, that_others_can_read_is_refused) {
 void write(const std::filesystem::path& file, std::string_view text) {
     std::ofstream(file, std::ios::binary) << text;
     ::chmod(file.c_str(), 0600);
+}
+
+TEST(private_key, of_root_may_be_read_through_its_group) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become another user";
+    constexpr uid_t user = 65534, other = 1234;
+    const test::temporary_folder folder;
+    const auto file = folder / "identity";
+    test_key("ed25519-a.pem").save(file);
+    ::chmod(folder.path().c_str(), 0755);
+    const auto give = [&](uid_t owner, mode_t mode) {
+        EXPECT_EQ(::chown(file.c_str(), owner, user), 0);
+        EXPECT_EQ(::chmod(file.c_str(), mode), 0);
+    };
+    for (const mode_t mode : {0640u, 0440u, 0644u}) {
+        give(0, mode);
+        test::as_user(user, [&] { EXPECT_NO_THROW(private_key::load(file, {})); });
+        EXPECT_THAT(error_of([&] { private_key::load(file, {}); }).what(), HasSubstr("chmod 600"))
+            << "it is root's own";
+    }
+    give(user, 0640);
+    test::as_user(user,
+                  [&] { EXPECT_THAT(error_of([&] { private_key::load(file, {}); }).what(), HasSubstr("chmod 600")); });
+    EXPECT_THAT(error_of([&] { private_key::load(file, {}); }).what(), HasSubstr("chmod 600"));
+    give(other, 0640);
+    test::as_user(user, [&] {
+        EXPECT_THAT(error_of([&] { private_key::load(file, {}); }).what(), HasSubstr("belongs to another user"));
+    });
 }
 
 TEST(private_key, file_must_hold_one) {

@@ -22,10 +22,10 @@ enum class change { made, not_needed };
 
 // The keys that a receiver accepts: a text file with one OpenSSH line a key, where blank lines and lines that begin
 // with '#' are kept. It is read at each call, so that a change counts at once. A file that is not there has no keys.
-// Every function throws error: bad_input if the file is not regular, larger than 1 MiB, holds a NUL, or if group or
-// others may write to it or to its folder; exhausted without free descriptors or memory; io, also for a dangling
-// symbolic link.
-// Thread-safety: const functions from any thread. Changes are safe against those by other threads and processes.
+// Every function throws error: bad_input if the file is not regular, larger than 1 MiB, holds a NUL, or if it, its
+// folder or one above, up to $HOME, belongs to another user but root, or may be written by group or others; exhausted
+// without free descriptors or memory; io, also for a dangling symbolic link. Thread-safety: const functions from any
+// thread. Changes are safe against those by other threads and processes.
 class authorized_keys {
 public:
     explicit authorized_keys(std::filesystem::path path) : path_(std::move(path)) {}

@@ -40,7 +40,7 @@ public:
     // `rsa_bits` counts for RSA only. Throws error(errc::bad_input) for a size out of bounds.
     static private_key generate(key_type type, std::size_t rsa_bits = default_rsa_bits);
 
-    // PKCS#8 PEM, which must be regular, owned by this user and closed to group and others, at most 64 KiB.
+    // PKCS#8 PEM, which must be regular, at most 64 KiB, and this user's and closed to group and others, or root's.
     // Throws error: bad_input (no such file, wrong permissions, not such a key, wrong passphrase), io.
     static private_key load(const std::filesystem::path& path, const passphrase_source& ask);
     // The same from text; `path` is only named in errors.
