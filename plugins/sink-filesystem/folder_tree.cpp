@@ -318,11 +318,24 @@ std::optional<std::uint64_t> folder_tree::free_bytes() const noexcept {
     return std::uint64_t{blocks} * now.f_frsize;
 }
 
+bool folder_tree::is_out_of_inodes() const noexcept {
+    struct statvfs now {};
+    // A file system without a number of them says 0 of 0.
+    return ::fstatvfs(root_.get(), &now) == 0 && now.f_files != 0 && (is_root_ ? now.f_ffree : now.f_favail) == 0;
+}
+
 folder_tree::reason folder_tree::explain(int code) const {
     switch (code) {
-        case ENOSPC: return {errc::exhausted, fmt::format("the disk that holds {} is full; make space there", shown_)};
+        case ENOSPC:
+            if (is_out_of_inodes())
+                return {errc::exhausted,
+                        fmt::format("the disk that holds {} has room for no further file, whatever its size; remove "
+                                    "files there",
+                                    shown_)};
+            return {errc::exhausted, fmt::format("the disk that holds {} is full; make space there", shown_)};
         case EDQUOT:
-            return {errc::exhausted, fmt::format("the disk quota for {} is used up; make space there", shown_)};
+            return {errc::exhausted,
+                    fmt::format("the disk quota for {}, of bytes or of files, is used up; remove files there", shown_)};
         case EFBIG:
             return {
                 errc::exhausted,

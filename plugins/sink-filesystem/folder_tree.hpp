@@ -97,6 +97,7 @@ private:
     };
 
     reason explain(int code) const;
+    bool is_out_of_inodes() const noexcept;
     bool is_partial_area(const struct stat& folder) const;
     // In one step; not open where that fails.
     unique_fd open_at_once(std::span<const std::string> components, int flags) const;

@@ -1425,7 +1425,9 @@ TEST_F(filesystem_sink, a_disk_without_room_for_a_name_is_told) {
         test::mount_small_disk(folder_path(), "size=1m,nr_inodes=4");
         sink into(chosen);  // the root, the partial area, one partial file: one is left
         auto item = begin(into, file("a/b/c"));
-        EXPECT_EQ(error_of([&] { finish(*item); }).code(), errc::exhausted);
+        const auto told = error_of([&] { finish(*item); });
+        EXPECT_EQ(told.code(), errc::exhausted);
+        EXPECT_THAT(told.what(), HasSubstr("room for no further file, whatever its size; remove files there"));
         item.reset();
         EXPECT_THAT(partials(), IsEmpty());
     });
