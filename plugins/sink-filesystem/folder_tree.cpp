@@ -32,6 +32,8 @@ constexpr unsigned most_numbers_of_folder = 1000;
 // A delivery that has come whole waits so long for descriptors, and retries at this interval.
 constexpr std::chrono::seconds descriptor_timeout{10};
 constexpr std::chrono::milliseconds descriptor_retry_interval{10};
+constexpr int most_lock_tries = 100;
+constexpr std::chrono::milliseconds lock_retry_interval{10};
 
 // umask() itself can only be read by changing it, which other threads would feel.
 mode_t current_umask() {
@@ -388,7 +390,12 @@ int rename_if_free(int from_folder, const std::string& from_name, int to_folder,
     const mutex_lock one_at_a_time(placing);
     const unique_fd own(uninterrupted([&] { return ::openat(to_folder, ".", folder_flags); }));
     if (!own.is_open()) return -1;
-    if (uninterrupted([&] { return ::flock(own.get(), LOCK_EX); }) != 0 && !is_lack_of_locks(errno)) return -1;
+    // Not for ever, for any program that can read the folder can hold its lock.
+    for (int tries = 1; tries < most_lock_tries && ::flock(own.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
+        if (is_lack_of_locks(errno)) break;
+        if (errno != EWOULDBLOCK && errno != EINTR) return -1;
+        std::this_thread::sleep_for(lock_retry_interval);
+    }
     struct stat taken {};
     if (::fstatat(to_folder, to_name.c_str(), &taken, AT_SYMLINK_NOFOLLOW) == 0) {
         errno = EEXIST;

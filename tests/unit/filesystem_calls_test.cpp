@@ -28,6 +28,7 @@
 #include "open_descriptors.hpp"
 #include "temporary_folder.hpp"
 #include "wherry/text.hpp"
+#include "wherry/unique_fd.hpp"
 
 namespace {
 
@@ -280,6 +281,14 @@ TEST_F(filesystem_calls, nothing_is_kept_without_locks) {
     EXPECT_EQ(begin(into, resumable("a", 4))->offset(), 0u);
     judge = nullptr;
     EXPECT_EQ(content_of("a"), "xyz");
+}
+
+TEST_F(filesystem_calls, a_lock_that_another_program_holds_keeps_nothing_from_its_place) {
+    judge = lacking(exfat);
+    sink into(chosen, warn);
+    const unique_fd held(::openat(AT_FDCWD, chosen.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ASSERT_EQ(::flock(held.get(), LOCK_SH), 0);
+    EXPECT_EQ(deliver(into, file("a", 1), "x"), "stored as a");
 }
 
 TEST_F(filesystem_calls, a_name_that_the_file_system_does_not_take_is_told) {
