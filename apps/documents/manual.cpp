@@ -44,6 +44,7 @@ std::string escaped(std::string_view text, as what = as::prose) {
             case '^': safe += "\\(ha"; break;
             case '`': safe += "\\(ga"; break;
             case '\'': safe += "\\(aq"; break;
+            case '|': safe += "|\\:"; break;  // a line may break behind it
             case '-': safe += what == as::typed ? "\\-" : "-"; break;
             default: safe += c;
         }
@@ -99,7 +100,8 @@ std::string heading(const std::string& name, char section, const std::string& re
     std::string upper = name;
     for (char& c : upper)
         if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-    return ".TH " + escaped(upper, as::typed) + " " + section + " " + date + " \"" + release + "\" \"wherry\"\n";
+    return ".TH " + escaped(upper, as::typed) + " " + section + " " + date + " \"" + release + "\" \"wherry\"\n" +
+           ".ad l\n.nh\n";  // long words leave lines that cannot be filled to both margins
 }
 
 // The summary as whatis shows it: "sends files, folders and messages".

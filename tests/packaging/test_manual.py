@@ -9,14 +9,15 @@ def test_pages_are_well_formed_and_complete(place):
     prefix = place.folder / "prefix"
     install(prefix)
     program = prefix / "bin/wherry"
-    env = place.env(MANWIDTH="100")
     commands = re.findall(r"^  ([a-z][a-z-]*)  ", run(program, "--help"), re.MULTILINE)
     assert "send" in commands and "receive" in commands
     pages = {path.name: path for path in prefix.glob("share/man/man*/*")}
     assert sorted(pages) == sorted(["wherry.1", "wherry-plugins.7", *(f"wherry-{name}.1" for name in commands)])
     for path in pages.values():
         assert run("mandoc", "-T", "lint", "-W", "warning", path) == ""
-        assert run("man", "--warnings", "-E", "UTF-8", "-l", path, env=env).count("warning:") == 0
+        for width in ("40", "60", "80", "100"):
+            shown = run("man", "--warnings", "-E", "UTF-8", "-l", path, env=place.env(MANWIDTH=width))
+            assert shown.count("warning:") == 0, shown
 
     def typed(name):
         """A page's text without its marks."""
