@@ -53,6 +53,11 @@ function(wherry_install_package)
         cmake/wherry_plugin.cmake cmake/wherry_plugin.map
         DESTINATION ${WHERRY_PACKAGE_DIRECTORY} COMPONENT development)
 
+    cmake_path(RELATIVE_PATH WHERRY_PLUGIN_INSTALL_DIRECTORY BASE_DIRECTORY ${CMAKE_INSTALL_INCLUDEDIR}/wherry
+        OUTPUT_VARIABLE WHERRY_PLUGINS_FROM_HEADER)
+    configure_file(cmake/installed_plugins.hpp.in ${made}/installed_plugins.hpp @ONLY)
+    install(FILES ${made}/installed_plugins.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/wherry COMPONENT development)
+
     # Told from where they are, so that the installed tree can be moved, and a package's prefix be another one.
     cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE libdir)
     cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${libdir}/pkgconfig OUTPUT_VARIABLE up)
@@ -62,6 +67,8 @@ function(wherry_install_package)
     list(REVERSE libraries)
     list(TRANSFORM libraries PREPEND -l)
     list(JOIN libraries " " WHERRY_PC_LIBRARIES)
+    list(JOIN WHERRY_BOTAN_CFLAGS " " WHERRY_PC_BOTAN_CFLAGS)
+    list(JOIN WHERRY_BOTAN_LDFLAGS " " WHERRY_PC_BOTAN_LIBRARIES)
     foreach(file IN ITEMS wherry.pc wherry-plugin.pc)
         configure_file(cmake/${file}.in ${made}/${file} @ONLY)
         install(FILES ${made}/${file} DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)

@@ -16,6 +16,9 @@
 #include "wherry/program_file.hpp"
 #include "wherry/text.hpp"
 
+// Defined by the installed headers, see cmake/installed_plugins.hpp.in; by nothing in a program that is built here.
+extern "C" [[gnu::weak, gnu::visibility("hidden")]] const char* const wherry_installed_plugins;
+
 namespace wherry {
 
 namespace fs = std::filesystem;
@@ -278,6 +281,11 @@ std::vector<fs::path> default_search_path(std::span<const std::string> plugin_di
         folders.push_back(prefix / "lib" / "wherry");
         // Where libraries live in lib64 or lib/x86_64-linux-gnu.
         folders.push_back(prefix / WHERRY_PLUGINS_BELOW_PREFIX);
+    }
+    if (&wherry_installed_plugins != nullptr) {
+        // Relative where the compiler was given a relative folder of headers, which says nothing here.
+        if (const fs::path folder(wherry_installed_plugins); folder.is_absolute())
+            folders.push_back(folder.lexically_normal());
     }
     folders.emplace_back(WHERRY_INSTALLED_PLUGIN_DIRECTORY);
     // What was built on this machine goes there, also for a program that came as a package.

@@ -2,13 +2,14 @@
 """What `cmake --install` gives, as somebody uses it who has nothing but that."""
 import json
 import os
+import re
 import shutil
 
 import pytest
 
 import support
-from packaged import (BUILD, HIDING, LIBDIR, PLUGINS, deliver_to, files_below, install, run, traces_of_sources,
-                      without_sources)
+from packaged import (BUILD, HIDING, LIBDIR, PLUGINS, SOURCES, deliver_to, files_below, install, run,
+                      traces_of_sources, without_sources)
 
 
 def prefix_of(place):
@@ -63,6 +64,8 @@ def test_plugins_and_a_program_by_cmake(place):
     known = place.homes["sender"] / "known_hosts"
     said = run(build / "lister", prefix / "lib/wherry", known)
     assert "tally loaded\n" in said and "refused" not in said
+    assert f"installed: {prefix}/lib/wherry/sink-tally.so\n" in said
+    assert f"installed: {prefix / LIBDIR}/wherry/transport-tcp.so\n" in said
     assert said.endswith("2 receivers\n")
 
 
@@ -102,8 +105,9 @@ def test_plugins_and_a_program_by_pkg_config(place):
     without_sources("c++", "-std=c++20", "-shared", "-fPIC", *cflags, "-o", "sink-tally.so", "tally.cpp", *libs,
                     cwd=work, env=env)
     without_sources("cc", "-shared", "-fPIC", *cflags, "-o", "sink-weigh.so", "weigh.c", *libs, cwd=work, env=env)
-    without_sources("c++", "-std=c++20", *flags("wherry", "--cflags"), "-o", "lister", "lister.cpp",
-                    *flags("wherry", "--libs"), cwd=work, env=env)
+    for option in ([], ["--static"]):
+        without_sources("c++", "-std=c++20", *flags("wherry", "--cflags"), "-o", "lister", "lister.cpp",
+                        *flags("wherry", "--libs", *option), cwd=work, env=env)
     assert run("nm", "-D", "--defined-only", work / "sink-tally.so").split()[1:] == ["D", "wherry_plugin_v1"]
 
     where = flags("wherry-plugin", "--variable=plugindir")[0]
@@ -113,7 +117,33 @@ def test_plugins_and_a_program_by_pkg_config(place):
         run("install", "-m", "644", work / f"sink-{name}.so", where)
     assert deliver_to(place, program, "--sink", "tally") == ["tallied 70000 bytes", "tallied 4 bytes"]
     assert deliver_to(place, program, "--sink", "weigh") == ["weighed 70000 bytes", "weighed 4 bytes"]
-    assert "weigh loaded\n" in run(work / "lister", where, work / "none")
+    said = run(work / "lister", where, work / "none")
+    assert "weigh loaded\n" in said
+    assert f"installed: {prefix / LIBDIR}/wherry/sink-weigh.so\n" in said
+
+
+def test_quickstart_builds_all_that_is_installed():
+    """It does not build everything, and the README goes on with `cmake --install`."""
+    script = (SOURCES / "scripts/quickstart").read_text()
+    targets = re.search(r"^run cmake --build \S+ \S+ --target (.*)$", script, re.MULTILINE)[1].split()
+    targets.remove('"${plugins[@]}"')
+    targets += [list.parent.name for kind in ("transport", "cipher", "sink")
+                for list in SOURCES.glob(f"plugins/{kind}-*/CMakeLists.txt")]
+    # All that goes into the targets, and what they stand for themselves.
+    made = set(run("ninja", "-C", BUILD, "-t", "inputs", *targets).split("\n"))
+    made.update(line.strip() for line in run("ninja", "-C", BUILD, "-t", "query", *targets).split("\n"))
+    installed = set()
+    for file in BUILD.rglob("cmake_install.cmake"):
+        for part in file.read_text().split("if(CMAKE_INSTALL_COMPONENT STREQUAL ")[1:]:
+            if "OR NOT CMAKE_INSTALL_COMPONENT)" in part.split("\n")[0]:
+                files = re.findall(r'"(/[^"]*)"', part.split("\nendif()")[0])
+                installed.update(os.path.relpath(path, BUILD) for path in files
+                                 if path.startswith(f"{BUILD}/"))
+    # What configuring makes is there, and the target of the documents makes all of them.
+    built = {path for path in installed if path.split("/")[0] != "package" and "/Export/" not in path}
+    built = {"packaging/documents" if path.startswith("documents/") else path for path in built}
+    assert {"bin/wherry", "libexec/wherry-dev", "packaging/documents", "library/libwherry-library.a"} <= built
+    assert built - made == set()
 
 
 def test_destdir_gives_the_same_tree(place):

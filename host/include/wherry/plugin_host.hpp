@@ -14,6 +14,11 @@
 #include "wherry/sink.hpp"
 #include "wherry/transport.hpp"
 
+// Only installed headers have it beside them.
+#if __has_include("installed_plugins.hpp")
+#include "installed_plugins.hpp"
+#endif
+
 namespace wherry {
 
 // What the program does for its plugins. Its functions are called from any thread.
@@ -85,8 +90,9 @@ private:
 };
 
 // The folders of --plugin-dir, then those of WHERRY_PLUGIN_PATH (colons between them), then ../lib/wherry beside the
-// running program, then the folder that plugins are installed to (first below the program's own prefix, then where it
-// was at build time), then /usr/local/lib/wherry. Each once.
+// running program, then the folder that plugins are installed to (first below the program's own prefix, then below that
+// of the headers that a program was built with, then where it was at build time), then /usr/local/lib/wherry. Each
+// once.
 std::vector<std::filesystem::path> default_search_path(std::span<const std::string> plugin_dirs);
 
 }  // namespace wherry
