@@ -19,12 +19,9 @@ constexpr time_t coarsest_seconds = 3;  // FAT's times are even seconds
 
 }  // namespace
 
-mode_t mode_for(const folder_tree& tree, mode_t offered, mode_t always) noexcept {
-    return (offered & mode_mask & ~tree.masked()) | always;
-}
-
 bool set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t always, const std::string& attempt) {
-    if (what.mode && ::fchmod(fd, mode_for(tree, *what.mode, always)) != 0 && !is_beyond_file_system(errno))
+    if (what.mode && ::fchmod(fd, (*what.mode & mode_mask & ~tree.masked()) | always) != 0 &&
+        !is_beyond_file_system(errno))
         tree.fail(attempt, errno);
     if (!what.mtime) return true;
     const timespec written{static_cast<time_t>(what.mtime->seconds), static_cast<long>(what.mtime->nanoseconds)};

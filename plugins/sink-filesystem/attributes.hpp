@@ -10,9 +10,6 @@
 
 namespace wherry::filesystem {
 
-// Returns the mode that the offer's becomes here. `always` are bits that it has in any case.
-mode_t mode_for(const folder_tree& tree, mode_t offered, mode_t always) noexcept;
-
 // Gives an open file or folder the mode and the time of the offer, as far as the file system has such; returns false if
 // it holds another time. `always` are bits that the mode has in any case. Throws error that begins with `attempt`.
 bool set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t always, const std::string& attempt);

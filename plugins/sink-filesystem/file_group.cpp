@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <iterator>
 #include <new>
 #include <utility>
 
@@ -139,9 +138,7 @@ void file_group::place(file_delivery& file, std::size_t index) {
     });
     if (target == folders_.end()) {
         auto fd = open_next(file);
-        folder_writing writing(file.store_.tree, fd.get());
-        folders_.push_back({&file, std::move(fd), std::move(writing)});
-        target = std::prev(folders_.end());
+        target = folders_.insert(folders_.end(), {&file, std::move(fd)});
     }
     file.place(target->fd.get());
     files_[index].folder = &*target;

@@ -30,14 +30,10 @@ void folder_delivery::finish(response& answer) {
     const auto folder = tree_.make_folder_at_finish(components_);
     struct stat now {};
     if (::fstat(folder.get(), &now) != 0) tree_.fail(attempt_, errno);
-    // A folder that was there before keeps its attributes: others may have theirs in it. A new one can be read by this
-    // side in any case, for it compares what is there, and it hands its group on where the one above says so.
-    if (tree_.take_made(now)) {
-        const auto always = S_IRUSR | S_IXUSR | (now.st_mode & (S_ISGID | S_ISVTX));
-        set_attributes(tree_, folder.get(), what_, always | S_IWUSR, attempt_);
-        const auto mode = mode_for(tree_, what_.mode.value_or(S_IWUSR), always);
-        if (what_.mode && (mode & S_IWUSR) == 0) tree_.seal(folder.get(), mode);
-    }
+    // A folder that was there before keeps its attributes: others may have theirs in it. In a new one this side
+    // must be able to go on, and it hands its group on where the one above says so.
+    if (tree_.take_made(now))
+        set_attributes(tree_, folder.get(), what_, S_IRWXU | (now.st_mode & (S_ISGID | S_ISVTX)), attempt_);
     tree_.sync(folder.get(), attempt_);
     tree_.sync(parent.get(), attempt_);
     answer.append(fmt::format("stored as {}", joined(components_)));

@@ -89,43 +89,6 @@ bool folder_tree::take_made(const struct stat& folder) const {
     return made_.erase({folder.st_dev, folder.st_ino}) != 0;
 }
 
-void folder_tree::seal(int folder, mode_t mode) const {
-    struct stat now {};
-    if (::fstat(folder, &now) != 0) fail("cannot look at the folder", errno);
-    const mutex_lock lock(sealing_);
-    // One that nothing more comes for need not be remembered for ever.
-    if (sealed_.size() >= most_remembered)
-        std::erase_if(sealed_, [](const auto& one) { return one.second.writings == 0; });
-    auto& sealed = sealed_.try_emplace({now.st_dev, now.st_ino}).first->second;
-    sealed.mode = mode;
-    any_sealed_ = true;
-    // Where the file system has no modes, the folder is as good as any.
-    if (sealed.writings == 0) ::fchmod(folder, mode);
-}
-
-folder_writing::folder_writing(const folder_tree& tree, int folder) noexcept : folder_(folder) {
-    struct stat now {};
-    if (!tree.any_sealed_ || ::fstat(folder, &now) != 0) return;
-    const mutex_lock lock(tree.sealing_);
-    const auto sealed = tree.sealed_.find({now.st_dev, now.st_ino});
-    // A person may have changed the mode meanwhile, or the folder may be another with the number of one that is gone.
-    if (sealed == tree.sealed_.end()) return;
-    if (sealed->second.writings == 0 && (now.st_mode & 0777) != (sealed->second.mode & 0777)) return;
-    if (sealed->second.writings++ == 0) ::fchmod(folder, sealed->second.mode | S_IWUSR);
-    tree_ = &tree;
-    id_ = sealed->first;
-}
-
-folder_writing::folder_writing(folder_writing&& other) noexcept
-    : tree_(std::exchange(other.tree_, nullptr)), folder_(other.folder_), id_(other.id_) {}
-
-folder_writing::~folder_writing() {
-    if (tree_ == nullptr) return;
-    const mutex_lock lock(tree_->sealing_);
-    const auto sealed = tree_->sealed_.find(id_);
-    if (--sealed->second.writings == 0) ::fchmod(folder_, sealed->second.mode);
-}
-
 unique_fd open_component(int parent, const std::string& component) noexcept {
     return unique_fd(uninterrupted([&] { return ::openat(parent, component.c_str(), folder_flags | O_NOFOLLOW); }));
 }
@@ -238,7 +201,6 @@ unique_fd folder_tree::make_folder(int parent, const std::string& name) const {
         explicit count(std::atomic<int>& v) : value(v) { ++value; }
         ~count() { --value; }
     } const counted(being_made_);
-    const folder_writing writing(*this, parent);
     const bool made = ::mkdirat(parent, name.c_str(), private_folder) == 0;
     if (!made && errno != EEXIST) return {};
     auto folder = open_component(parent, name);

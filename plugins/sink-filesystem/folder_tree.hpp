@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -38,9 +37,6 @@ public:
 
     // True once for each folder that open_folder() has made: whose attributes are the sender's to set.
     bool take_made(const struct stat& folder) const;
-
-    // Gives a folder a mode in which its owner may not write. A folder_writing changes it for as long as it is there.
-    void seal(int folder, mode_t mode) const;
 
     // Permission bits that what arrives never has: those of the umask that the process began with.
     mode_t masked() const noexcept { return masked_; }
@@ -83,14 +79,6 @@ public:
     [[noreturn]] void fail_in(std::span<const std::string> folder, std::string_view attempt, int code) const;
 
 private:
-    friend class folder_writing;
-
-    using folder_id = std::pair<dev_t, ino_t>;
-    struct sealed_folder {
-        mode_t mode;
-        unsigned writings = 0;  // that are there now
-    };
-
     struct reason {
         errc what;
         std::string why;
@@ -113,28 +101,9 @@ private:
     dev_t device_ = 0;
     mutable mutex making_;
     mutable std::atomic<int> being_made_{0};
-    mutable std::set<folder_id> made_ WHERRY_GUARDED_BY(making_);
-    mutable mutex sealing_;
-    mutable std::atomic<bool> any_sealed_{false};
-    mutable std::map<folder_id, sealed_folder> sealed_ WHERRY_GUARDED_BY(sealing_);
+    mutable std::set<std::pair<dev_t, ino_t>> made_ WHERRY_GUARDED_BY(making_);
     bool is_root_;
     mode_t masked_;
-};
-
-// While it is there, this user may write in the folder, if it is one that this process has sealed: what belongs there
-// may come after the folder's own item. A folder that a person has made read-only stays so.
-class folder_writing {
-public:
-    // `tree` and the descriptor outlive it.
-    folder_writing(const folder_tree& tree, int folder) noexcept;
-    folder_writing(folder_writing&& other) noexcept;
-    folder_writing& operator=(folder_writing&&) = delete;
-    ~folder_writing();
-
-private:
-    const folder_tree* tree_ = nullptr;  // null: it is no sealed folder
-    int folder_;
-    folder_tree::folder_id id_;
 };
 
 // Whether the code says that the file system has no such call, or none of what it would set.
