@@ -141,6 +141,11 @@ std::optional<file_delivery::existing_file> file_delivery::find_equal_at(const s
     existing_file found{components, number, {}, {}};
     found.fd = when_descriptors_are_free([&] { return store_.tree.open_file(components); });
     if (!found.fd.is_open()) return std::nullopt;
+    // In a folder that is shared, another user's file is not this one's to rely on: it may be gone tomorrow.
+    struct stat theirs {
+    }, ours{};
+    if (::fstat(found.fd.get(), &theirs) != 0 || ::fstat(partial_.fd.get(), &ours) != 0 || theirs.st_uid != ours.st_uid)
+        return std::nullopt;
     const auto mark = mark_of(found.fd.get());
     if (!mark || mark->size != position_ || mark->modified != *what_.mtime || !has_content_of(found.fd.get()))
         return std::nullopt;
@@ -176,9 +181,8 @@ bool file_delivery::confirm_existing(const existing_file& existing, response& an
     store_.tree.sync(existing.fd.get(), attempt_);
     store_.tree.sync(folder.get(), attempt_);
     // A delivery holds the lock of its file as long as it may take it back; and the comparison may have taken long.
-    if (::flock(existing.fd.get(), LOCK_SH | LOCK_NB) != 0 ||
-        mark_of(folder.get(), existing.components.back()) != existing.mark)
-        return false;
+    const bool is_locked = ::flock(existing.fd.get(), LOCK_SH | LOCK_NB) != 0 && !is_lack_of_locks(errno);
+    if (is_locked || mark_of(folder.get(), existing.components.back()) != existing.mark) return false;
     answer.append(fmt::format("stored as {}", joined(existing.components)));
     answer.set_outcome(already_there);
     if (is_noted()) store_.journal->add_placed(entry_of(existing.mark), existing.number);

@@ -146,7 +146,6 @@ bool folder_tree::is_partial_area(const struct stat& folder) const {
         for (unsigned attempts = 0; attempts < most_partial_area_names; ++attempts) {
             const auto area = look_at(root_.get(), partial_area_name_for(user, attempts));
             if (area && area->st_ino == folder.st_ino && area->st_dev == folder.st_dev) return true;
-            if (!area && attempts != 0) break;
         }
     return false;
 }
@@ -376,8 +375,9 @@ int rename_exclusively(int from_folder, const std::string& from_name, int to_fol
     if (result == 0 || errno == EPERM || !is_beyond_file_system(errno)) return result;
     const int linked = link_exclusively(from_folder, from_name, to_folder, to_name);
     if (linked == 0 || !is_beyond_file_system(errno)) return linked;
-    is_exclusive = false;
-    return rename_if_free(from_folder, from_name, to_folder, to_name);
+    const int renamed = rename_if_free(from_folder, from_name, to_folder, to_name);
+    is_exclusive = renamed != 0;
+    return renamed;
 }
 
 int link_exclusively(int from_folder, const std::string& from_name, int to_folder,

@@ -142,13 +142,12 @@ unique_fd partial_area::open_area() {
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO)
             tree_.fail(fmt::format("cannot prepare {}/{}", tree_.shown(), name), errno);
     };
-    // One from before has parts and the journal. The first name may be free only because another user's is gone.
+    // One from before has parts and the journal. Names before it may be free only because those of others are gone.
     for (unsigned attempts = 0; attempts < most_partial_area_names; ++attempts) {
         auto name = partial_area_name_for(user, attempts);
         auto folder = open_component(root, name);
         if (!folder.is_open()) {
             require_means(name);
-            if (errno == ENOENT && attempts != 0) break;
         } else if (is_own(folder.get())) {
             name_ = std::move(name);
             return folder;
@@ -219,7 +218,7 @@ std::shared_ptr<const partial_area::held_lock> partial_area::hold() {
         held = held_.lock();
         if (held && held->is_of(area)) return {};
         auto own = lock_area(area->get(), LOCK_SH);
-        if (!own.is_open() && !is_lack_of_locks(errno))
+        if (!own.is_open() && (has_locks_ || !is_lack_of_locks(errno)))
             tree_.fail(fmt::format("cannot store in {}", tree_.shown()), errno);
         held_ = held = std::make_shared<const held_lock>(area, std::move(own));
         return {};
@@ -248,7 +247,7 @@ partial_file partial_area::open_file(const std::string& name, int flags) {
         struct stat now {};
         int code = 0;
         if (uninterrupted([&] { return ::flock(file.fd.get(), LOCK_EX | LOCK_NB); }) != 0) code = errno;
-        if (is_new && is_lack_of_locks(code)) code = 0;
+        if (is_new && !has_locks_ && is_lack_of_locks(code)) code = 0;
         if (code == 0 && ::fstat(file.fd.get(), &now) != 0) code = errno;
         // A part that cannot be had now may be had later.
         if (code != 0 && !is_new) return {};
