@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "process_state.hpp"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -10,8 +11,6 @@
 #include <cfenv>
 #include <clocale>
 #include <csignal>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <locale>
@@ -33,13 +32,16 @@ std::string name_of(int signal) {
 std::string action_of(int signal) {
     struct sigaction now {};
     if (::sigaction(signal, nullptr, &now) != 0) return "unknown";
-    if ((now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_DFL) return "the default";
-    if ((now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN) return "to be ignored";
-    std::array<char, 32> address{};
-    std::snprintf(address.data(), address.size(), "%p",
-                  (now.sa_flags & SA_SIGINFO) != 0 ? reinterpret_cast<void*>(now.sa_sigaction)
-                                                   : reinterpret_cast<void*>(now.sa_handler));
-    return std::string("the handler at ") + address.data();
+    const bool has_handler =
+        (now.sa_flags & SA_SIGINFO) != 0 || (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN);
+    std::string action = now.sa_handler == SIG_IGN ? "to be ignored" : "the default";
+    if (has_handler)
+        action = fmt::format("the handler at {}", (now.sa_flags & SA_SIGINFO) != 0
+                                                      ? reinterpret_cast<void*>(now.sa_sigaction)
+                                                      : reinterpret_cast<void*>(now.sa_handler));
+    // SA_NOCLDWAIT, say.
+    if (now.sa_flags != 0) action += fmt::format(", with the flags {:#x}", static_cast<unsigned>(now.sa_flags));
+    return action;
 }
 
 // umask() itself can only be asked by changing it.
