@@ -65,9 +65,23 @@ std::optional<std::string> take_quoted(std::string_view& rest) {
     return std::nullopt;
 }
 
+bool ends_within_quotes(std::string_view text) {
+    for (auto place = text.find_first_of("'\""); place != text.npos; place = text.find_first_of("'\"")) {
+        text.remove_prefix(place);
+        if (!take_quoted(text)) return true;
+    }
+    return false;
+}
+
 std::string parse_value(std::string_view text, std::size_t number) {
     auto rest = trimmed(text);
-    if (!rest.starts_with('"') && !rest.starts_with('\'')) return std::string(trimmed(without_comment(text)));
+    if (!rest.starts_with('"') && !rest.starts_with('\'')) {
+        const auto kept = without_comment(text);
+        // What its writer took for a part of the value.
+        if (kept.size() < text.size() && ends_within_quotes(kept))
+            fail(number, "has a '#' between quotes, so put quotes around the whole value");
+        return std::string(trimmed(kept));
+    }
     auto value = take_quoted(rest);
     if (!value) fail(number, "has a quote that is not closed");
     if (!trimmed(without_comment(rest)).empty())

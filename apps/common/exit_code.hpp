@@ -14,7 +14,7 @@ enum class exit_code : int {
     refused = 4,        // the receiver or its sink said no
     not_trusted = 5,    // not authorised, an unknown or a changed key
     link = 6,           // not reached, lost, or silent for too long
-    local_io = 7,       // a source or a key file cannot be read, nothing can be written, or listened on; no Bluetooth
+    local_io = 7,       // a source or a key file cannot be read, nothing can be written, listened on, or no Bluetooth
     integrity = 8,      // altered on the way, or not the protocol
     nonconforming = 9,  // a plugin fails its check
     plugin = 10,        // a plugin ended the program, or kept it from ending

@@ -199,7 +199,7 @@ std::string program_page(std::span<const command_syntax* const> commands, const 
         "[filesystem]\n"
         "directory = /srv/incoming\n"
         ".fi\n.in\n.PP\n"
-        "A comment begins with #, at the begin of a line or behind a blank. A value may stand in quotes, single or "
+        "A comment begins with #, at the beginning of a line or behind a blank. A value may stand in quotes, single or "
         "double.\n"
         "One file serves all commands. A file that belongs to another user, or that others can write, is not used.\n"
         ".SH ENVIRONMENT\n"

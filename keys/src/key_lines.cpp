@@ -51,7 +51,7 @@ std::string_view behind_options(std::string_view line) noexcept {
                     fmt::format("keys of the type {} are not supported; use ssh-ed25519 or ssh-rsa", word));
     if (line.starts_with(byte_order_mark))
         throw error(errc::bad_input,
-                    "it begins with a byte order mark, which may only be at the begin of a file; delete it");
+                    "it begins with a byte order mark, which may only be at the beginning of a file; delete it");
     auto behind = behind_options(line);
     if (is_key_type(take_word(behind)))
         throw error(errc::bad_input,

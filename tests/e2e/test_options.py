@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Options: where they come from, which wins, and what is said of those that are wrong."""
 import glob
+import json
 import os
 import re
 import shutil
 import socket
+import subprocess
 
 import pytest
 
@@ -234,3 +236,18 @@ def test_shared_object_that_is_no_plugin_is_refused_without_running_it(place):
 def test_names_of_plugins_are_names(place, name):
     refused = place.run("receive", "--home", place.home("receiver"), "--sink", name, "127.0.0.1:0", code=USAGE)
     assert b"null" in refused.err or b"filesystem" in refused.err or b"name" in refused.err
+
+
+def test_plugin_path_counts_before_the_configuration(place):
+    plugin = BIN.parents[1] / "lib/wherry/sink-null.so"
+    folders = {}
+    for where in ("config", "environment"):
+        folders[where] = place.folder / where
+        folders[where].mkdir()
+        shutil.copy(plugin, folders[where])
+    config = place.folder / "config.ini"
+    config.write_text(f"plugin-dir = {folders['config']}\n")
+    env = dict(place.env(), WHERRY_PLUGIN_PATH=str(folders["environment"]))
+    shown = subprocess.run([BIN, "plugins", "null", "--json", "--config", config], env=env, capture_output=True, check=True)
+    found = [row["path"] for row in json.loads(shown.stdout.splitlines()[0])["plugins"] if row["name"] == "null"]
+    assert found == [str(folders["environment"] / "sink-null.so")], shown
