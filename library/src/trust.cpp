@@ -45,7 +45,9 @@ auto when_not_exhausted(Call&& call) {
 
 // Whether the errno says that a folder or its file system cannot be written.
 bool says_unwritable(int code) noexcept {
-    return code == EACCES || code == EPERM || code == EROFS || code == ENOSPC || code == EDQUOT;
+    for (const int one : {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENOTDIR, ENOLCK, ENOSYS, EOPNOTSUPP})
+        if (code == one) return true;
+    return false;
 }
 
 std::string lower_case(std::string_view text) {
@@ -235,7 +237,12 @@ std::string without_blanks(std::string_view text) {
 
 std::string canonical_destination(std::string_view scheme, std::string_view address,
                                   const std::optional<std::string>& default_port) {
-    const auto lower = lower_case(address);
+    auto lower = lower_case(address);
+    // Of an IPv6 address "%25eth0" is what "%eth0" is; digits alone are an interface's number.
+    const auto mark = lower.find("%25");
+    if (default_port && mark != lower.npos && lower.find(':') < mark &&
+        lower.find_first_not_of("0123456789]:", mark + 1) != lower.npos)
+        lower.replace(mark, 3, "%");
     return std::string(scheme) + "://" + (default_port ? with_port(lower, *default_port) : without_blanks(lower));
 }
 

@@ -52,8 +52,8 @@ std::string parse_host(std::string_view text) {
     std::string host(text);
     constexpr std::string_view escaped = "%25";
     const auto mark = host.find(escaped);
-    // Behind "%25" alone stands nothing, so it is interface 25.
-    if (mark != host.npos && mark + escaped.size() < host.size() && ipv6_number(text))
+    // With digits alone behind the percent sign it is the number of an interface.
+    if (mark != host.npos && host.find_first_not_of("0123456789", mark + 1) != host.npos && ipv6_number(text))
         host.replace(mark, escaped.size(), "%");
     return host;
 }
@@ -80,7 +80,11 @@ void require_interface(const endpoint& where) {
         throw error(errc::bad_input,
                     fmt::format("the address {} is not link-local, so it has no interface; leave {} out",
                                 quoted(where.host), quoted("%" + name)));
-    if (::if_nametoindex(name.c_str()) != 0) return;
+    unsigned index = 0;
+    const auto [stop, code] = std::from_chars(name.data(), name.data() + name.size(), index);
+    const bool is_index = code == std::errc() && stop == name.data() + name.size();
+    std::array<char, IF_NAMESIZE> found{};
+    if (is_index ? ::if_indextoname(index, found.data()) != nullptr : ::if_nametoindex(name.c_str()) != 0) return;
     throw error(errc::bad_input,
                 fmt::format("there is no network interface {} for the address {}; this machine has: {}", quoted(name),
                             quoted(where.host), interface_names()));
@@ -207,6 +211,7 @@ std::vector<socket_address> resolve(const endpoint& where) {
 }
 
 std::vector<socket_address> with_interfaces(const endpoint& where, std::vector<socket_address> addresses) {
+    require_interface(where);
     const auto had_any = !addresses.empty();
     std::erase_if(addresses, lacks_interface);
     if (had_any && addresses.empty())

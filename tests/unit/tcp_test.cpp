@@ -108,6 +108,7 @@ INSTANTIATE_TEST_SUITE_P(tcp, address_forms,
                                          good_address{"[fe80::1%25eth0]:7", "fe80::1%eth0", 7},
                                          good_address{"fe80::1%25eth0", "fe80::1%eth0", 9417},
                                          good_address{"fe80::1%25", "fe80::1%25", 9417},
+                                         good_address{"fe80::1%251", "fe80::1%251", 9417},
                                          good_address{"fe80::1%2", "fe80::1%2", 9417}, good_address{"*", "", 9417},
                                          good_address{"*:80", "", 80}, good_address{"a%25b", "a%25b", 9417},
                                          good_address{"fe80::1%eth0", "fe80::1%eth0", 9417}));
@@ -290,6 +291,9 @@ TEST(tcp, names_the_interface_that_is_not_there) {
     }
     const auto global = error_of([&] { tcp.connect("[2001:db8::1%nothing]:7"); });
     EXPECT_THAT(global.what(), HasSubstr("not link-local, so it has no interface; leave '%nothing' out"));
+    // Numbers that the system takes without a look at them.
+    EXPECT_THAT(error_of([&] { tcp.connect("[fe80::1%4711]:7"); }).what(), HasSubstr("no network interface '4711'"));
+    EXPECT_THAT(error_of([&] { tcp.connect("[2001:db8::1%1]:7"); }).what(), HasSubstr("leave '%1' out"));
 }
 
 TEST(tcp, a_name_may_have_link_local_addresses_among_others) {

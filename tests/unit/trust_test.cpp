@@ -345,9 +345,8 @@ TEST_F(trust_test, first_contact_is_accepted_where_the_home_cannot_be_written) {
     EXPECT_FALSE(asked.remember());
 }
 
-TEST_F(trust_test, file_that_others_can_write_is_no_reason_to_accept) {
-    std::ofstream(home_ / "known_hosts") << "";
-    fs::permissions(home_ / "known_hosts", fs::perms::others_write, fs::perm_options::add);
+TEST_F(trust_test, home_that_others_can_write_is_no_reason_to_accept) {
+    fs::permissions(home_, fs::perms::others_write, fs::perm_options::add);
     auto first = check(first_contact::remember);
     EXPECT_THROW(first.verify(new_identity()), error);
     EXPECT_NE(first.found(), receiver_check::finding::accepted);
@@ -384,6 +383,8 @@ TEST(destination, canonical) {
     EXPECT_EQ(canonical_destination("tcp", "HOST:80", port), "tcp://host:80");
     EXPECT_EQ(canonical_destination("tcp", "[::1]", port), "tcp://[::1]:9417");
     EXPECT_EQ(canonical_destination("tcp", "[::1]:80", port), "tcp://[::1]:80");
+    EXPECT_EQ(canonical_destination("tcp", "[fe80::1%25eth0]", port), "tcp://[fe80::1%eth0]:9417");
+    EXPECT_EQ(canonical_destination("tcp", "[fe80::1%251]", port), "tcp://[fe80::1%251]:9417");
     EXPECT_EQ(canonical_destination("tcp", "FE80::1", port), "tcp://[fe80::1]:9417");
     EXPECT_EQ(canonical_destination("rfcomm", "AA:BB:CC:DD:EE:FF", std::nullopt), "rfcomm://aa:bb:cc:dd:ee:ff");
     EXPECT_EQ(canonical_destination("rfcomm", "Anna's 100% Scanner", std::nullopt),
