@@ -20,7 +20,10 @@ namespace fs = std::filesystem;
 // The first bytes of every key are the length of its type, which is "AAAA" in base64. No sensible name of a file has
 // that behind a blank.
 bool is_key_line(const std::string& argument) {
-    return argument.find(" AAAA") != argument.npos || argument.find("\tAAAA") != argument.npos;
+    const bool has_blank = argument.find_first_of(" \t") != argument.npos;
+    // A line that was damaged in copying shall be told as one.
+    return argument.find(" AAAA") != argument.npos || argument.find("\tAAAA") != argument.npos ||
+           (has_blank && (argument.starts_with("ssh-") || argument.starts_with("ecdsa-")));
 }
 
 // One after the other, so that one bad file does not keep the good ones out.

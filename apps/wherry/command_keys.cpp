@@ -77,6 +77,9 @@ public:
         }
     }
 
+    // That of this side's own key, if it could not be shown.
+    exit_code outcome() const { return own_failure_.value_or(exit_code::delivered); }
+
 private:
     void own() {
         const auto file = keys::identity_path(app_.home());
@@ -93,7 +96,8 @@ private:
             tell("own", line.key, line.comment, {}, line.comment);
             if (app_.style == output::lines) app_.terminal.result("  " + line.key.line(line.comment));
         } catch (const error& e) {
-            app_.log->warn("the key of this side is not shown: {}", printable(e.what()));
+            own_failure_ = exit_code_for(e.code(), side::here);
+            app_.terminal.note(fmt::format("the key of this side is not shown: {}", printable(e.what())));
         }
     }
 
@@ -120,6 +124,7 @@ private:
     }
 
     application& app_;
+    std::optional<exit_code> own_failure_;
     const keys::authorized_keys accepted_;
     const keys::known_hosts known_;
 };
@@ -136,7 +141,7 @@ exit_code run(application& app) {
         removes = true;
     }
     if (!removes) job.list();
-    return exit_code::delivered;
+    return job.outcome();
 }
 
 }  // namespace

@@ -199,10 +199,12 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
     bool was_connected = false, is_one_of_several = false;
     std::vector<std::string> unfinished;
     std::size_t failures_not_told = 0;
+    std::string who;
     {
         const mutex_lock lock(mutex_);
         const auto ended = peers_.extract(id);
         was_connected = !ended.empty();
+        if (was_connected) who = describe_peer(ended.mapped().who, address);
         if (was_connected && detail_ == detail::summary && ended.mapped().failures > most_failures_told)
             failures_not_told = ended.mapped().failures - most_failures_told;
         if (auto folders = folders_.extract(id); !folders.empty()) unfinished = folders.mapped().take_rest();
@@ -211,11 +213,10 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
                                               (failure && !ended.mapped().has_offered && !peers_.empty()));
     }
     if (app_.style == output::lines)
-        for (const auto& line : unfinished)
-            app_.terminal.result(fmt::format("received {} from {}", line, printable(address)));
+        for (const auto& line : unfinished) app_.terminal.result(fmt::format("received {} from {}", line, who));
     if (failures_not_told > 0)
-        app_.terminal.note(fmt::format("not received: {} more items from {}; --verbose tells of each",
-                                       failures_not_told, printable(address)));
+        app_.terminal.note(
+            fmt::format("not received: {} more items from {}; --verbose tells of each", failures_not_told, who));
     if (failure)
         app_.log->log(was_connected || is_raw_ ? spdlog::level::warn : spdlog::level::info,
                       "connection {} from {} failed: {}", id, printable(address), printable(failure->what()));

@@ -329,6 +329,18 @@ public:
     void abort(partial) noexcept override {}
 };
 
+namespace {
+
+// Of commands, which may have been given another one than this program's.
+std::string search_path(std::span<const std::string> environment) {
+    constexpr std::string_view name = "PATH=";
+    for (const auto& variable : environment)
+        if (variable.starts_with(name)) return variable.substr(name.size());
+    return "/usr/local/bin:/usr/bin:/bin";
+}
+
+}  // namespace
+
 sink::sink(options chosen, std::function<void(log_level, const std::string&)> log)
     : options_(std::move(chosen)),
       log_(std::move(log)),
@@ -340,24 +352,22 @@ sink::sink(options chosen, std::function<void(log_level, const std::string&)> lo
     if (!nothing_.is_open() || !stop_.is_open())
         throw error(errc::exhausted, "there is no descriptor left for commands", errno);
     try {
+        inherited_ = environment_of_commands(own_environment(), options_.environment);
+    } catch (const error& e) {
+        throw e.within("--exec.environment");
+    }
+    try {
         if (options_.use_shell) {
             program_ = "/bin/sh";
             words_ = {"sh", "-c", options_.command};
         } else {
             words_ = split_words(options_.command);
-            const char* const path = std::getenv("PATH");
-            if (!words_.empty())
-                program_ = find_program(words_.front(), path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
+            if (!words_.empty()) program_ = find_program(words_.front(), search_path(inherited_));
         }
         if (options_.command.find_first_not_of(" \t\r\n") == std::string::npos || words_.empty())
             throw error(errc::bad_input, "it is empty; name the program that deliveries go to, such as 'wc -c'");
     } catch (const error& e) {
         throw e.within("--exec.command");
-    }
-    try {
-        inherited_ = environment_of_commands(own_environment(), options_.environment);
-    } catch (const error& e) {
-        throw e.within("--exec.environment");
     }
     struct stat found {};
     if (!options_.directory.empty() && (::stat(options_.directory.c_str(), &found) != 0 || !S_ISDIR(found.st_mode)))

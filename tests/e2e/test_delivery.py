@@ -315,4 +315,4 @@ def test_what_is_refused_without_end_is_summed_up(place):
     assert receiver.stop() == OK
     told = receiver.err.decode()
     assert told.count("not received: file many/") == 50, told
-    assert "not received: 70 more items from 127.0.0.1:" in told, told
+    assert "not received: 70 more items from " in told, told

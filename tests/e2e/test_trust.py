@@ -387,3 +387,10 @@ def test_peer_without_a_key_cannot_offer(place):
     assert receiver.expect_event("disconnected")["ok"] is False
     assert receiver.told("offer") == []
     assert place.arrived() == [] and place.litter() == []
+
+
+def test_keys_says_that_it_cannot_show_its_own(place):
+    home = place.home("sender")
+    (home / "identity").chmod(0o644)
+    shown = place.run("keys", "--home", home, code=USAGE)
+    assert b"the key of this side is not shown" in shown.err

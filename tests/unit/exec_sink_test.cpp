@@ -125,6 +125,9 @@ protected:
         ::setenv("PGPORT", "5432", 1);
         ::setenv("WHERRY_HYBRID_PASSPHRASE", "p", 1);
     }
+    ~exec_environment_test() override {
+        for (const auto* name : {"TZ", "SECRET", "PGHOST", "PGPORT", "WHERRY_HYBRID_PASSPHRASE"}) ::unsetenv(name);
+    }
     std::string seen(const std::string& environment) {
         auto chosen = shell(
             "printf '%s|' \"$TZ\" \"${SECRET-}\" \"${PGHOST-}\" \"${PGPORT-}\" "
