@@ -270,7 +270,8 @@ def test_the_private_key_tells_the_own_key_without_its_public_file(place):
     (place.home("receiver") / "identity.pub").unlink()
     assert own.encode() in place.run("keys", "--home", place.home("receiver")).out
     receiver = place.receiver()
-    receiver.expect(own)
+    listening = receiver.wait_until(lambda: receiver.told("listening"), "listening")[0]
+    assert listening["fingerprint"] == own
 
 
 def test_encrypted_identity_is_asked_for_its_passphrase(place):
