@@ -7,7 +7,8 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
+#include <cstdint>
+#include <ctime>
 
 namespace wherry::filesystem {
 
@@ -15,7 +16,7 @@ namespace {
 
 constexpr mode_t mode_mask = 0777;  // no set-user-id, set-group-id or sticky bit from a peer
 
-constexpr time_t coarsest_seconds = 3;  // FAT's times are even seconds
+constexpr std::uint64_t coarsest_seconds = 2;  // of FAT's times
 
 }  // namespace
 
@@ -25,14 +26,23 @@ bool set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t a
         tree.fail(attempt, errno);
     if (!what.mtime) return true;
     const timespec written{static_cast<time_t>(what.mtime->seconds), static_cast<long>(what.mtime->nanoseconds)};
-    const std::array<timespec, 2> times = {{{0, UTIME_OMIT}, written}};
+    const auto has_time = [&] {
+        struct stat now {};
+        // A time beyond the file system's own is set to its first or last. A coarser one is no other time.
+        if (::fstat(fd, &now) != 0) return true;
+        // Without a sign, for a peer may say any time.
+        const auto later = static_cast<std::uint64_t>(now.st_mtim.tv_sec) - static_cast<std::uint64_t>(written.tv_sec);
+        return later + coarsest_seconds <= 2 * coarsest_seconds;
+    };
+    std::array<timespec, 2> times = {{{0, UTIME_OMIT}, written}};
     if (::futimens(fd, times.data()) != 0) {
         if (!is_beyond_file_system(errno)) tree.fail(attempt, errno);
         return false;
     }
-    // A time beyond the file system's own is set to its first or last. A coarser one is no other time.
-    struct stat now {};
-    return ::fstat(fd, &now) != 0 || std::abs(now.st_mtim.tv_sec - written.tv_sec) < coarsest_seconds;
+    if (has_time()) return true;
+    // Some of FUSE's set both times or none, and say nothing.
+    ::clock_gettime(CLOCK_REALTIME, &times[0]);
+    return ::futimens(fd, times.data()) == 0 && has_time();
 }
 
 void set_group(const folder_tree& tree, int fd, gid_t group, const std::string& attempt) {

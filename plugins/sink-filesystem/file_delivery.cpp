@@ -245,7 +245,7 @@ void file_delivery::refuse_anothers(int folder, int code) const {
         throw error(errc::refused,
                     fmt::format("{} belongs to another user here, and is not replaced", quoted(joined(components_))),
                     code);
-    store_.tree.fail_in(parents, attempt_, code);
+    store_.tree.fail_in(parents, folder, attempt_, code);
 }
 
 void file_delivery::expect_room() {
@@ -293,7 +293,7 @@ void file_delivery::place(int folder) {
         const int code = errno;
         if (code == EISDIR || code == EEXIST || code == ENOTEMPTY) refuse_folder();
         if (code == EACCES || code == EPERM) refuse_anothers(folder, code);
-        store_.tree.fail_in(parents_of(components_), attempt_, code);
+        store_.tree.fail_in(parents_of(components_), folder, attempt_, code);
     }
     if (try_place(folder, name)) return;
     if (policy_ == existing_policy::refuse) refuse_existing();
@@ -382,7 +382,12 @@ int file_delivery::rename_new(int folder, const std::string& name) {
 bool file_delivery::try_place(int folder, const std::string& name) {
     if (rename_new(folder, name) == 0) return true;
     if (errno == EEXIST) return false;
-    store_.tree.fail_in(parents_of(components_), attempt_, errno);
+    const int code = errno;
+    struct stat ours {};
+    // Somebody has removed the partial file.
+    if (code == ENOENT && ::fstat(partial_.fd.get(), &ours) == 0 && ours.st_nlink == 0)
+        store_.tree.fail(attempt_, code);
+    store_.tree.fail_in(parents_of(components_), folder, attempt_, code);
 }
 
 unsigned file_delivery::first_free_number(int folder, const std::string& wanted) const {

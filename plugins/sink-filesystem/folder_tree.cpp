@@ -48,6 +48,11 @@ bool was_removed(int fd) noexcept {
     return ::fstat(fd, &now) == 0 && now.st_nlink == 0;
 }
 
+// Returns the code that a failure to give a name means. FAT says EINVAL of one that it does not take, and exFAT ENOENT.
+int name_code(int folder, int code) noexcept {
+    return code == EINVAL || (code == ENOENT && !was_removed(folder)) ? EILSEQ : code;
+}
+
 }  // namespace
 
 folder_tree::folder_tree(const std::string& path, durability how)
@@ -236,7 +241,7 @@ void folder_tree::fail_component(int parent, std::span<const std::string> compon
                         code);
         throw error(errc::refused, fmt::format("{} is in {} already, and is not a folder", name, shown_), code);
     }
-    if (code == EINVAL) code = EILSEQ;  // FAT and its kin say so of a name that they do not take
+    code = name_code(parent, code);
     if (code == EXDEV)
         throw error(errc::unsupported,
                     fmt::format("{} is on another file system than {}; receive into that folder itself", name, shown_),
@@ -328,8 +333,8 @@ void folder_tree::fail(std::string_view attempt, int code) const {
     throw error(what, fmt::format("{}: {}", attempt, why), code);
 }
 
-void folder_tree::fail_in(std::span<const std::string> folder, std::string_view attempt, int code) const {
-    if (code == EINVAL) code = EILSEQ;  // as in fail_component()
+void folder_tree::fail_in(std::span<const std::string> folder, int fd, std::string_view attempt, int code) const {
+    code = name_code(fd, code);
     if (folder.empty() || (code != EACCES && code != EPERM)) fail(attempt, code);
     throw error(errc::io,
                 fmt::format("{}: there is no permission to write in {}", attempt,

@@ -75,8 +75,8 @@ public:
 
     // Throws the error that `code` means here: "ATTEMPT: why; what to do".
     [[noreturn]] void fail(std::string_view attempt, int code) const;
-    // The same, where the attempt was to give something a name in the folder with these components.
-    [[noreturn]] void fail_in(std::span<const std::string> folder, std::string_view attempt, int code) const;
+    // The same, where the attempt was to give something that is there a name in the folder `fd` with these components.
+    [[noreturn]] void fail_in(std::span<const std::string> folder, int fd, std::string_view attempt, int code) const;
 
 private:
     struct reason {

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdarg>
 #include <cstdio>
 #include <filesystem>
@@ -37,7 +38,8 @@ namespace {
 thread_local std::function<int(std::string_view call, std::string_view name)> judge;
 // What the file system shows as owner and mode of everything, as FAT does; none: what it has.
 thread_local std::optional<std::pair<uid_t, mode_t>> shown_owner;
-thread_local time_t last_time = 0;  // that the file system can hold; 0: any
+thread_local time_t last_time = 0;          // that the file system can hold; 0: any
+thread_local bool sets_both_times = false;  // or none
 
 bool is_failed(std::string_view call, std::string_view name = {}) {
     if (!judge) return false;
@@ -88,6 +90,7 @@ extern "C" int fchmod(int fd, mode_t mode) noexcept {
 }
 extern "C" int futimens(int fd, const struct timespec* times) noexcept {
     if (is_failed("futimens")) return -1;
+    if (sets_both_times && times[0].tv_nsec == UTIME_OMIT) return 0;
     struct timespec held[2] = {times[0], times[1]};
     if (last_time != 0 && held[1].tv_sec > last_time) held[1] = {last_time, 0};
     return system_call_result(::syscall(SYS_utimensat, fd, nullptr, held, 0));
@@ -142,6 +145,7 @@ protected:
         judge = nullptr;
         shown_owner.reset();
         last_time = 0;
+        sets_both_times = false;
     }
 
     struct collected final : response {
@@ -206,11 +210,12 @@ protected:
 // ---- File systems that lack something ----
 
 // Makes the calls fail in this way.
-std::function<int(std::string_view, std::string_view)> lacking(std::map<std::string_view, int> codes) {
-    return [codes](std::string_view call, std::string_view name) {
+std::function<int(std::string_view, std::string_view)> lacking(std::map<std::string_view, int> codes,
+                                                               int name_code = EINVAL) {
+    return [codes, name_code](std::string_view call, std::string_view name) {
         const auto found = codes.find(call);
         // FAT's own say in names.
-        if ((call == "renameat" || call == "mkdirat") && name.find(':') != name.npos) return EINVAL;
+        if ((call == "renameat" || call == "mkdirat") && name.find(':') != name.npos) return name_code;
         return found == codes.end() ? 0 : found->second;
     };
 }
@@ -292,14 +297,15 @@ TEST_F(filesystem_calls, a_lock_that_another_program_holds_keeps_nothing_from_it
 }
 
 TEST_F(filesystem_calls, a_name_that_the_file_system_does_not_take_is_told) {
-    judge = lacking(exfat);
     sink into(chosen, warn);
-    for (const auto* name : {"10:30", "sub/10:30", "10:30/a"}) {
-        const auto told = test::error_of([&] { deliver(into, file(name, 1), "x"); });
-        EXPECT_EQ(told.code(), errc::refused) << name;
-        EXPECT_THAT(told.what(), HasSubstr("10:30")) << name;
-        EXPECT_THAT(told.what(), HasSubstr("takes no such name; send it under another")) << name;
-    }
+    for (const int code : {EINVAL, ENOENT})
+        for (const auto* name : {"10:30", "sub/10:30", "10:30/a"}) {
+            judge = lacking(exfat, code);
+            const auto told = test::error_of([&] { deliver(into, file(name, 1), "x"); });
+            EXPECT_EQ(told.code(), errc::refused) << name;
+            EXPECT_THAT(told.what(), HasSubstr("10:30")) << name;
+            EXPECT_THAT(told.what(), HasSubstr("takes no such name; send it under another")) << name;
+        }
     EXPECT_THAT(leftovers(), IsEmpty());
 }
 
@@ -310,6 +316,13 @@ TEST_F(filesystem_calls, a_time_that_the_file_system_cannot_hold_is_told) {
     what.mtime = file_time{4'000'000'000, 0};
     EXPECT_EQ(deliver(into, what, "x"), "stored as a; the file system there cannot hold its time");
     EXPECT_EQ(deliver(into, file("b", 1), "x"), "stored as b");
+    // Some can set both times only.
+    last_time = 0;
+    sets_both_times = true;
+    EXPECT_EQ(deliver(into, file("both", 1), "x"), "stored as both");
+    EXPECT_EQ(std::chrono::file_clock::to_sys(std::filesystem::last_write_time(path_of("both"))).time_since_epoch(),
+              std::chrono::seconds(1'000'000'000));
+    sets_both_times = false;
     // One that is only coarser is no other time.
     what = file("c", 1);
     last_time = what.mtime->seconds - 1;
