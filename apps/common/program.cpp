@@ -19,6 +19,7 @@
 #include "standard_streams.hpp"
 #include "suggestions.hpp"
 #include "wherry/error.hpp"
+#include "wherry/failure_of.hpp"
 #include "wherry/plugin_calls.hpp"
 #include "wherry/text.hpp"
 
@@ -115,12 +116,8 @@ public:
             if (parts_.run_internal != nullptr)
                 if (const auto code = parts_.run_internal(words, terminal_)) return *code;
             return dispatch(take_apart(words));
-        } catch (const error& e) {
-            return fail(e);
-        } catch (const std::bad_alloc&) {
-            return fail(error(errc::exhausted, "out of memory"));
         } catch (const std::exception& e) {
-            return fail(error(errc::internal, fmt::format("this should not happen: {}", e.what())));
+            return fail(failure_of(e));
         }
     }
 
@@ -231,7 +228,9 @@ int run_program(const program_parts& parts, int argc, char** argv) {
         program running(parts);
         code = running.run({argv + std::min(argc, 1), argv + argc});
     } catch (const std::exception& e) {
-        const auto text = fmt::format("wherry: error: {}\n", e.what());
+        const auto why = failure_of(e);
+        code = exit_code_for(why.code(), side::here);
+        const auto text = fmt::format("wherry: error: {}\n", why.what());
         [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
     }
     end_exit_guard();

@@ -21,8 +21,8 @@ constexpr std::array<std::pair<exit_code, const char*>, 12> exit_codes = {{
      "Trust: not authorised, or a key that is unknown, changed or not proved; or a pairing that failed."},
     {exit_code::link, "Link: the peer is not reached, was lost, or was silent for too long."},
     {exit_code::local_io,
-     "This side's system: a source or key file cannot be read, nothing can be written, or listened on; or it has no "
-     "Bluetooth."},
+     "This side's system: a source or key file cannot be read, nothing can be written, or listened on; no thread "
+     "or memory can be had; or it has no Bluetooth."},
     {exit_code::integrity, "Integrity or protocol: altered on the way, or the peer does not follow the protocol."},
     {exit_code::nonconforming, "A plugin does not pass check-plugin."},
     {exit_code::plugin, "A plugin ended the program, or kept it from ending."},

@@ -15,6 +15,7 @@
 #include "line_editor.hpp"
 #include "send_report.hpp"
 #include "standard_streams.hpp"
+#include "wherry/failure_of.hpp"
 #include "wherry/sending.hpp"
 #include "wherry/text.hpp"
 
@@ -53,10 +54,8 @@ public:
                 converse();
             else
                 read_pipe();
-        } catch (const error& e) {
-            failure = e;
         } catch (const std::exception& e) {
-            failure = error(errc::internal, fmt::format("this should not happen: {}", e.what()));
+            failure = failure_of(e);
         }
         all_.close();
         return conclude(std::move(failure));

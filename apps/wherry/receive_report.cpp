@@ -95,6 +95,10 @@ void receive_report::message(const delivered_message& message) {
     }
 }
 
+void receive_report::must_wait(const error& why) {
+    app_.log->warn("the next sender has to wait: {}", printable(why.what()));
+}
+
 void receive_report::connected(connection_id id, std::string_view address, const identity& peer,
                                std::string_view cipher) {
     {
@@ -218,8 +222,10 @@ void receive_report::disconnected(connection_id id, std::string_view address, co
         app_.terminal.note(
             fmt::format("not received: {} more items from {}; --verbose tells of each", failures_not_told, who));
     if (failure)
-        app_.log->log(was_connected || is_raw_ ? spdlog::level::warn : spdlog::level::info,
-                      "connection {} from {} failed: {}", id, printable(address), printable(failure->what()));
+        // A stranger that fails the handshake is no news; that this side lacks something is.
+        app_.log->log(
+            was_connected || is_raw_ || failure->code() == errc::exhausted ? spdlog::level::warn : spdlog::level::info,
+            "connection {} from {} failed: {}", id, printable(address), printable(failure->what()));
     else
         app_.log->info("connection {} from {} has ended", id, printable(address));
     if (app_.style == output::json) app_.events.write("disconnected", disconnected_fields(id, address, failure));

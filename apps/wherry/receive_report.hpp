@@ -30,6 +30,7 @@ public:
     // At its durable end, before delivered() tells of it.
     void message(const delivered_message& message);
 
+    void must_wait(const error& why) override;
     void connected(connection_id id, std::string_view address, const identity& peer, std::string_view cipher) override;
     void joined(connection_id id, connection_id other) override;
     void receiving(connection_id id, transfer_id transfer, const offer& what, std::uint64_t resumed_from) override;

@@ -14,6 +14,7 @@
 #include "item_sender.hpp"
 #include "result_book.hpp"
 #include "wherry/clocks.hpp"
+#include "wherry/failure_of.hpp"
 #include "wherry/mutex.hpp"
 
 namespace wherry {
@@ -367,10 +368,8 @@ std::optional<error> sending::deliver_all() {
     std::optional<error> failure;
     try {
         if (has_anything_left()) deliver();
-    } catch (const error& e) {
-        failure = e;
     } catch (const std::exception& e) {
-        failure = error(errc::internal, fmt::format("this should not happen: {}", e.what()));
+        failure = failure_of(e);
     }
     if (failure) {
         implementation_->link.reset();  // no answer comes after this

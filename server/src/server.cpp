@@ -14,8 +14,8 @@
 #include "descriptor_reserve.hpp"
 #include "join_registry.hpp"
 #include "raw_receiver.hpp"
-#include "wherry/as_error.hpp"
 #include "wherry/engine/receiver.hpp"
+#include "wherry/failure_of.hpp"
 #include "wherry/mutex.hpp"
 
 namespace wherry {
@@ -95,6 +95,7 @@ struct server::implementation {
     void run() {
         // The connection that is accepted, but has no thread yet.
         std::shared_ptr<watched_connection> next;
+        bool is_short = false;
         for (;;) {
             join_ended();
             if (!(next ? door.wait_to_start() : door.wait_to_accept())) break;
@@ -102,16 +103,19 @@ struct server::implementation {
                 if (next) {
                     start(next);
                     next.reset();
+                    is_short = false;
                 } else {
                     next = std::make_shared<watched_connection>(listener.accept());
                 }
-            } catch (const error& e) {
-                if (e.code() == errc::cancelled) break;
-                if (e.code() != errc::exhausted) {
+            } catch (const std::exception& e) {
+                const auto failure = failure_of(e);
+                if (failure.code() == errc::cancelled) break;
+                if (failure.code() != errc::exhausted) {
                     stop(std::chrono::milliseconds(0));
                     end_all();
                     throw;
                 }
+                if (!std::exchange(is_short, true)) observer.must_wait(failure);
                 door.make_room();
             }
         }
@@ -140,10 +144,10 @@ struct server::implementation {
             door.arrive(peer.guest, peer.link);
             has_arrived = true;
             peer.thread = std::jthread([this, &peer] { serve(peer); });
-        } catch (const std::exception&) {
+        } catch (const std::exception& e) {
             if (has_arrived) door.leave(peer.guest);
             peers.pop_back();
-            throw error(errc::exhausted, "there is no thread or no memory for another connection");
+            throw failure_of(e);
         }
         // stop() may have come between accept() and here.
         if (is_stopping) drain(peer);
@@ -158,7 +162,7 @@ struct server::implementation {
             else
                 serve_raw(peer);
         } catch (const std::exception& e) {
-            failure = as_error(e);
+            failure = failure_of(e);
         }
         if (door.is_evicted(peer.guest))
             failure = error(errc::timed_out, "it had not proved itself, and others were waiting");

@@ -2,12 +2,14 @@
 """A receiver with few descriptors: it waits for its own deliveries, has a reserve, and evicts strangers. A sender retries
 when the receiver lacks room."""
 import os
+import re
 import resource
 import socket
 
 import pytest
 
-from support import BIN, LINK, OK, REFUSED, SOME, Sender, content, scaled, sha256, wait_for
+from support import (BIN, LINK, LOCAL, OK, REFUSED, SANITIZED, SOME, Process, Sender, content, scaled, sha256,
+                     wait_for)
 from test_sources import seen_by, small_disk
 
 MIB = 1 << 20
@@ -223,3 +225,51 @@ def test_chat_sends_the_line_again(place):
                      input=b"first\nsecond\n", code=SOME)
     assert b"exit status 75" in chat.err
     receiver.stop_well()
+
+
+# ---- Threads and memory ----
+
+MISSING = rb"no (further thread can be started|thread could be started|more memory can be had)"
+
+
+def little(megabytes):
+    """A wrapper that limits a program's memory, and so its threads, each of which has a stack of 8 MB."""
+    return ["prlimit", f"--as={megabytes * 1_000_000}", "--"]
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer reserves more memory than there is")
+def test_sender_without_memory_or_threads_says_so(place):
+    receiver = place.receiver()
+    place.send(receiver, "--accept-new-peer", "-m", "x")
+    told = 0
+    for megabytes in range(20, 140, 6):
+        sender = Process([*little(megabytes), BIN, "send", "--home", place.home("sender"), "--to",
+                          f"tcp://{receiver.address}", "-m", "x"], place.env())
+        place.closing.callback(sender.kill)
+        code = sender.wait()
+        if b"error while loading shared libraries" in sender.err:
+            continue
+        assert code in (OK, LOCAL), sender
+        if code == LOCAL:
+            assert re.search(MISSING, sender.err), sender
+            told += 1
+    assert code == OK and told > 0
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer reserves more memory than there is")
+def test_receiver_without_memory_or_threads_always_warns(place):
+    place.authorize()
+    told = []
+    for megabytes in range(20, 200, 3):
+        try:
+            receiver = place.receiver(wrapper=little(megabytes))
+        except AssertionError:
+            continue
+        sender = place.sender(receiver, "--handshake-timeout", "1s", "-m", "x")
+        code = sender.wait()
+        assert receiver.stop() == OK
+        if code == OK:
+            break
+        assert re.search(rb"warning: [^\n]*: " + MISSING, receiver.err), receiver
+        told.append(megabytes)
+    assert code == OK and told

@@ -26,6 +26,9 @@ class server_observer {
 public:
     virtual ~server_observer() = default;
 
+    // The next peer is not served yet, for there is no thread, memory or descriptor for it. Once for each such time.
+    virtual void must_wait(const error& why) { (void)why; }
+
     // The handshake is done. `cipher` describes what was agreed.
     virtual void connected(connection_id, std::string_view address, const identity& peer, std::string_view cipher) {
         (void)address, (void)peer, (void)cipher;
