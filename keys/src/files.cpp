@@ -100,7 +100,12 @@ void check_reading(const fs::path& path, const struct stat& status, std::string_
 }
 
 void check_access(const fs::path& path, const struct stat& status, const file_rules& rules) {
-    const bool may_be_pipe = rules.access == file_access::any;
+    // As `<(...)` gives one. A pipe with a name of its own may be another user's, who keeps its reader waiting.
+    const auto is_descriptor = [&] {
+        const auto& name = path.native();
+        return name == "/dev/stdin" || name.starts_with("/dev/fd/") || name.starts_with("/proc/self/fd/");
+    };
+    const bool may_be_pipe = rules.access == file_access::any && is_descriptor();
     if (!S_ISREG(status.st_mode) && !(may_be_pipe && S_ISFIFO(status.st_mode)))
         throw error(errc::bad_input, fmt::format("the {} {} is not a regular file", rules.what, text_of(path)));
     if (rules.access == file_access::any) return;

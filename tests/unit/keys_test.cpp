@@ -260,6 +260,11 @@ TEST(public_key, comes_through_a_pipe) {
     const auto read = read_public_key_file("/dev/fd/" + std::to_string(reading.get()));
     writer.join();
     EXPECT_EQ(read.key, parse_public_key_text(text).key);
+    const test::temporary_folder folder;
+    const auto named = folder / "pipe.pub";
+    ASSERT_EQ(::mkfifo(named.c_str(), 0600), 0);
+    const unique_fd silent(::open(named.c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_THAT(error_of([&] { read_public_key_file(named); }).what(), HasSubstr("is not a regular file"));
 }
 
 TEST(public_key, file_holds_exactly_one) {
