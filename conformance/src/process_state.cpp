@@ -39,8 +39,7 @@ std::string action_of(int signal) {
         action = fmt::format("the handler at {}", (now.sa_flags & SA_SIGINFO) != 0
                                                       ? reinterpret_cast<void*>(now.sa_sigaction)
                                                       : reinterpret_cast<void*>(now.sa_handler));
-    // SA_NOCLDWAIT, say.
-    if (now.sa_flags != 0) action += fmt::format(", with the flags {:#x}", static_cast<unsigned>(now.sa_flags));
+    if ((now.sa_flags & SA_NOCLDWAIT) != 0) action += ", with SA_NOCLDWAIT";
     return action;
 }
 

@@ -174,7 +174,7 @@ TEST(manual_page, has_every_option_of_its_command) {
         EXPECT_THAT(pages.at("wherry-take.1"),
                     HasSubstr(option.row.name == "files-sink" ? "\\-\\-files\\-sink" : "\\-\\-" + option.row.name));
     EXPECT_THAT(pages.at("wherry-plugins.7"),
-                HasSubstr("\\-\\-chest.lid\\fR \\fIWORD\\fR\nhow it is left (open|shut;"));
+                HasSubstr("\\-\\-chest.lid\\fR \\fIWORD\\fR\nhow it is left (open|\\:shut;"));
 }
 
 TEST(manual_page, keeps_details_from_being_taken_for_macros) {

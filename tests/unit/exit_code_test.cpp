@@ -16,7 +16,8 @@ std::string manual() {
 }
 
 TEST(exit_codes, are_those_of_the_manual_for_each_kind_of_failure) {
-    const auto text = manual();
+    const auto all = manual();
+    const auto text = all.substr(all.find("\n| `status` | | here | there |"));
     for (auto code = errc::bad_input; code <= errc::cancelled; code = static_cast<errc>(static_cast<int>(code) + 1)) {
         const auto begin = text.find("\n| `" + std::string(to_string(code)) + "` |");
         ASSERT_NE(begin, text.npos) << to_string(code);
