@@ -88,8 +88,11 @@ def test_unreadable_file(place):
     wrapper = []
     if AM_ROOT:
         nobody = 65534
-        for path in (place.folder, *place.folder.rglob("*")):
-            os.chown(path, nobody, nobody)
+        # The receiver's own folder stays root's, and so does what is above it.
+        place.folder.chmod(0o1777)
+        for top in (place.folder / "source", home):
+            for path in (top, *top.rglob("*")):
+                os.chown(path, nobody, nobody)
         wrapper = ["setpriv", "--reuid", str(nobody), "--regid", str(nobody), "--clear-groups", "--"]
         for needed in (["test", "-w", place.folder], [BIN, "--version"]):
             if subprocess.run([*wrapper, *needed], capture_output=True).returncode != OK:
