@@ -7,6 +7,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(WHERRY_LIBELF REQUIRED IMPORTED_TARGET libelf)
 pkg_check_modules(WHERRY_ZSTD REQUIRED IMPORTED_TARGET libzstd>=1.4.0)
+pkg_check_modules(WHERRY_XXHASH REQUIRED libxxhash>=0.8)  # its header; nothing is linked with it
 # The one that spdlog is built with; the program has it through both.
 pkg_check_modules(WHERRY_FMT REQUIRED IMPORTED_TARGET fmt)
 add_library(wherry::libelf ALIAS PkgConfig::WHERRY_LIBELF)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "quick_digest.hpp"
 
+// Compiled in here, so that programs which link this library need no other for it.
+#define XXH_INLINE_ALL
 #include <sys/random.h>
+#include <xxhash.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <cstddef>
 
 #include "wherry/error.hpp"
 
@@ -13,56 +15,41 @@ namespace wherry {
 
 namespace {
 
-__extension__ using wide = unsigned __int128;
+using secret = std::array<std::byte, XXH3_SECRET_DEFAULT_SIZE>;
 
-std::uint64_t multiplied(std::uint64_t a, std::uint64_t b) noexcept {
-    const auto product = static_cast<wide>(a) * b;
-    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+const secret& secret_of_this_process() {
+    static const secret made = [] {
+        secret bytes;
+        if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+            throw error(errc::internal, "the system gives no random bytes", errno);
+        return bytes;
+    }();
+    return made;
 }
 
 }  // namespace
 
-quick_digest::quick_digest() {
-    if (::getrandom(key_.data(), sizeof key_, 0) != static_cast<ssize_t>(sizeof key_))
-        throw error(errc::internal, "the system gives no random bytes", errno);
-    for (auto& one : key_) one |= 1;
-    lanes_ = key_;
+struct quick_digest::state {
+    XXH3_state_t xxh;
+};
+
+quick_digest::quick_digest() : state_(std::make_unique<state>()) {
+    secret_of_this_process();  // which may throw, as what follows may not
+    restart();
 }
 
-quick_digest quick_digest::begun_anew() const noexcept {
-    auto anew = *this;
-    anew.lanes_ = key_;
-    anew.count_ = 0;
-    return anew;
+quick_digest::~quick_digest() = default;
+
+void quick_digest::restart() noexcept {
+    const auto& bytes = secret_of_this_process();
+    XXH3_128bits_reset_withSecret(&state_->xxh, bytes.data(), bytes.size());
 }
 
-void quick_digest::mix(const std::byte* bytes) noexcept {
-    block words;
-    std::memcpy(words.data(), bytes, sizeof words);
-    for (std::size_t i = 0; i < words.size(); ++i) lanes_[i] = multiplied(lanes_[i] ^ words[i], key_[i]) + words[i];
-}
+void quick_digest::update(const_bytes bytes) noexcept { XXH3_128bits_update(&state_->xxh, bytes.data(), bytes.size()); }
 
-void quick_digest::update(const_bytes bytes) noexcept {
-    const auto waiting = static_cast<std::size_t>(count_ % sizeof(block));
-    count_ += bytes.size();
-    if (waiting != 0) {
-        const auto taken = std::min(bytes.size(), sizeof(block) - waiting);
-        std::memcpy(tail_.data() + waiting, bytes.data(), taken);
-        if (waiting + taken < sizeof(block)) return;
-        mix(tail_.data());
-        bytes = bytes.subspan(taken);
-    }
-    for (; bytes.size() >= sizeof(block); bytes = bytes.subspan(sizeof(block))) mix(bytes.data());
-    if (!bytes.empty()) std::memcpy(tail_.data(), bytes.data(), bytes.size());
-}
-
-std::array<std::uint64_t, 4> quick_digest::value() const noexcept {
-    auto last = *this;
-    const auto waiting = static_cast<std::size_t>(count_ % sizeof(block));
-    std::fill(last.tail_.begin() + static_cast<std::ptrdiff_t>(waiting), last.tail_.end(), std::byte{});
-    if (waiting != 0) last.mix(last.tail_.data());
-    for (auto& lane : last.lanes_) lane = multiplied(lane ^ count_, key_[0]);
-    return last.lanes_;
+std::array<std::uint64_t, 2> quick_digest::value() const noexcept {
+    const auto digest = XXH3_128bits_digest(&state_->xxh);
+    return {digest.low64, digest.high64};
 }
 
 }  // namespace wherry

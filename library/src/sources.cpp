@@ -305,7 +305,7 @@ timespec file_source::look() {
 
 // Reads again what was read, and tells whether it is the same.
 bool file_source::is_as_read() {
-    auto again = read_->begun_anew();
+    quick_digest again;
     std::vector<std::byte> piece(read_again_bytes);
     for (auto position = read_from_; position < position_;) {
         const auto wanted = std::min<std::uint64_t>(piece.size(), position_ - position);
@@ -365,7 +365,7 @@ void file_source::seek(std::uint64_t position) {
     is_checked_ = false;
     if (position == position_) return;
     position_ = read_from_ = position;
-    *read_ = read_->begun_anew();
+    read_->restart();
 }
 
 pipe_source::pipe_source(int fd, std::string name) : fd_(fd), stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
