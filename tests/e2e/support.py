@@ -597,6 +597,18 @@ class Link:
             each.close()
 
 
+class UnusedAddress(str):
+    """An address at which nobody listens, nor will until it is released: whoever connects is refused. A port that is only
+    free is soon another program's."""
+
+    def __new__(cls):
+        held = socket.socket()
+        held.bind(("127.0.0.1", 0))
+        self = super().__new__(cls, f"127.0.0.1:{held.getsockname()[1]}")
+        self.release = held.close
+        return self
+
+
 class Place:
     """Where one test takes place: its folder, its homes and its processes."""
 

@@ -9,7 +9,7 @@ import pytest
 
 import peer
 from peer import BYE, CRITICAL, DATA, END, FOLDER, OFFER, RESULT, Peer
-from support import INTEGRITY, LINK, NOT_TRUSTED, OK, USAGE, content, raw_control_bytes, wait_for
+from support import INTEGRITY, LINK, NOT_TRUSTED, OK, USAGE, UnusedAddress, content, raw_control_bytes, wait_for
 
 
 def bare_receiver(place, *options):
@@ -329,10 +329,9 @@ def test_peer_that_does_not_read_its_answers(place):
 
 
 def test_address_that_nobody_listens_on(place):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    sent = place.send(f"127.0.0.1:{port}", "--message", "anyone?", code=LINK)
-    assert b"refused" in sent.err.lower() and str(port).encode() in sent.err
+    address = UnusedAddress()
+    sent = place.send(address, "--message", "anyone?", code=LINK)
+    assert b"refused" in sent.err.lower() and address.encode() in sent.err
 
 
 def test_name_that_does_not_resolve(place):

@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 from support import (INTEGRITY, INTERRUPTED, LIMIT, LINK, NOT_TRUSTED, OK, REFUSED, SOME, CutAt, Flip, HoldAt, Pass,
-                     content, records_begin, scaled, sha256)
+                     UnusedAddress, content, records_begin, scaled, sha256)
 
 SIZE = scaled(32) << 20
 
@@ -17,12 +17,6 @@ def first(mangler, then=Pass):
     """Makes `mangler` for the first connection, and `then` for those after it."""
     makers = iter([mangler])
     return lambda: next(makers, then)()
-
-
-def unused_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 class Vanishing:
@@ -152,9 +146,10 @@ def test_sender_that_was_killed_and_is_run_again(place):
 
 def test_waits_for_a_receiver(place):
     file = place.file("note", b"ahoy")
-    address = f"127.0.0.1:{unused_port()}"
+    address = UnusedAddress()
     sender = place.sender(address, "--retry", "20", file)
     sender.expect_event("retry", attempt=1)
+    address.release()
     receiver = place.receiver(address=address)
     sender.ended(OK)
     assert place.arrived() == [b"note"]
@@ -162,19 +157,19 @@ def test_waits_for_a_receiver(place):
 
 
 def test_gives_up_in_the_end(place):
-    sent = place.send(f"127.0.0.1:{unused_port()}", "--retry", "2", place.file("note", b"ahoy"), code=LINK)
+    sent = place.send(UnusedAddress(), "--retry", "2", place.file("note", b"ahoy"), code=LINK)
     assert [(retry["attempt"], retry["of"]) for retry in sent.told("retry")] == [(1, 2), (2, 2)]
     assert [result["ok"] for result in sent.results] == [False]
 
 
 def test_says_what_failed_and_what_comes(place):
     place.home("sender")
-    sent = place.plain_send(f"127.0.0.1:{unused_port()}", "--retry", "1", place.file("note", b"ahoy"), code=LINK)
+    sent = place.plain_send(UnusedAddress(), "--retry", "1", place.file("note", b"ahoy"), code=LINK)
     assert b"refused" in sent.err and b"trying again in " in sent.err and b" (1 of 1)" in sent.err
 
 
 def test_interrupted_while_it_waits(place):
-    sender = place.sender(f"127.0.0.1:{unused_port()}", "--retry", "1000", place.file("note", b"ahoy"))
+    sender = place.sender(UnusedAddress(), "--retry", "1000", place.file("note", b"ahoy"))
     # Later waits are longer than a test.
     sender.expect_event("retry", attempt=3)
     sender.signal(signal.SIGINT)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Sinks that show, and several sinks at once."""
 import os
-import socket
 import subprocess
 
 import pytest
 
-from support import BIN, OK, REFUSED, SOME, USAGE, content, in_order, raw_control_bytes
+from support import BIN, OK, REFUSED, SOME, USAGE, UnusedAddress, content, in_order, raw_control_bytes
 
 
 def person(place, *options, **others):
@@ -94,11 +93,10 @@ def test_console_in_json(place):
 def test_console_speaks_even_if_the_program_is_quiet(place):
     """OK says that it was shown."""
     place.authorize()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    receiver = place.start("receive", "--home", place.home("receiver"), "--quiet", "--sink", "console",
-                           f"127.0.0.1:{port}")
-    place.send(f"127.0.0.1:{port}", "--retry", "10", "--message", "psst")
+    address = UnusedAddress()
+    address.release()
+    receiver = place.start("receive", "--home", place.home("receiver"), "--quiet", "--sink", "console", address)
+    place.send(address, "--retry", "10", "--message", "psst")
     receiver.stop()
     assert receiver.out.startswith(b"message from") and receiver.out.endswith(b"\n    psst\n"), receiver
 

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A program that is started with standard streams closed: no file that it opens gets the number of one of them."""
 import os
-import socket
 
 import pytest
 
-from support import BIN, LOCAL, OK, PLUGINS, REFUSED, Process, Sender, content
+from support import BIN, LOCAL, OK, PLUGINS, REFUSED, Process, Sender, UnusedAddress, content
 
 
 def redirected(redirections):
@@ -54,8 +53,8 @@ def test_receiver_without_input_and_errors(place):
 def test_message_for_a_closed_output_is_refused(place):
     """A message for a closed standard output is refused, as if the reader of the output had gone."""
     place.authorize()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = "127.0.0.1:%d" % free.getsockname()[1]
+    address = UnusedAddress()
+    address.release()
     receiver = start(place, ">&-", "receive", "--home", place.home("receiver"), "--sink", "console", address)
     sent = place.send(address, "--retry", "10", "--message", "is anybody there?", code=REFUSED)
     assert [result["status"] for result in sent.results] == ["io"], sent

@@ -18,6 +18,7 @@
 #include "error_of.hpp"
 #include "recording_sink.hpp"
 #include "temporary_folder.hpp"
+#include "unused_address.hpp"
 #include "wait_until.hpp"
 #include "wherry/keys/private_key.hpp"
 #include "wherry/sending.hpp"
@@ -568,15 +569,14 @@ TEST_F(library_test, reading_a_pipe_that_says_nothing_can_be_stopped) {
 }
 
 TEST_F(library_test, sender_tries_again_until_the_receiver_is_there) {
-    start(keep());
-    const auto address = inbox_->address();
-    inbox_.reset();
-    EXPECT_EQ(error_of([&] { wherry::send(alice_, address, {message("x")}); }).code(), errc::disconnected);
+    unused_address address;
+    EXPECT_EQ(error_of([&] { wherry::send(alice_, address.text(), {message("x")}); }).code(), errc::disconnected);
     send_options options;
     options.retry = 20;
-    auto sent =
-        std::async(std::launch::async, [&] { return wherry::send(alice_, address, {message("at last")}, options); });
-    start(keep(), {}, address);
+    auto sent = std::async(std::launch::async,
+                           [&] { return wherry::send(alice_, address.text(), {message("at last")}, options); });
+    address.release();
+    start(keep(), {}, address.text());
     EXPECT_TRUE(sent.get().ok());
     ASSERT_EQ(items_.size(), 1u);
     EXPECT_EQ(items_[0].text(), "at last");
@@ -740,20 +740,24 @@ TEST_F(library_test, plan_may_grow_and_outlives_its_connection) {
 }
 
 TEST_F(library_test, waiting_to_try_again_ends_when_told_to) {
-    start(keep());
-    const auto address = inbox_->address();
-    inbox_.reset();
+    class telling final : public send_observer {
+    public:
+        void retrying(const error&, const next_attempt&) override {
+            if (!std::exchange(has_told, true)) is_to_wait.set_value();
+        }
+        std::promise<void> is_to_wait;
+        bool has_told = false;
+    } observer;
+    const unused_address address;
     sending_plan plan;
     plan.add_message("x");
     send_options options;
     options.retry = 1'000'000;
-    sending all(alice_, address, plan, options, link_use::once);
+    options.observer = &observer;
+    sending all(alice_, address.text(), plan, options, link_use::once);
     auto sent = std::async(std::launch::async, [&] { return all.deliver_all(); });
-    bool is_waiting = false;
-    wait_until([&] {
-        all.stop([&](sending::phase phase) { return is_waiting = phase == sending::phase::waiting; });
-        return is_waiting;
-    });
+    observer.is_to_wait.get_future().wait();
+    all.stop([](sending::phase) { return true; });
     const auto why = sent.get();
     ASSERT_TRUE(why);
     EXPECT_EQ(why->code(), errc::cancelled);
@@ -761,15 +765,14 @@ TEST_F(library_test, waiting_to_try_again_ends_when_told_to) {
 }
 
 TEST_F(library_test, waiting_to_try_again_can_be_stopped) {
-    start(keep());
-    const auto address = inbox_->address();
-    inbox_.reset();
+    const unused_address address;
     std::stop_source stop;
     send_options options;
     options.retry = 1'000'000;
     options.stop = stop.get_token();
-    auto sent = std::async(std::launch::async,
-                           [&] { return error_of([&] { wherry::send(alice_, address, {message("x")}, options); }); });
+    auto sent = std::async(std::launch::async, [&] {
+        return error_of([&] { wherry::send(alice_, address.text(), {message("x")}, options); });
+    });
     stop.request_stop();
     EXPECT_EQ(sent.get().code(), errc::cancelled);
 }
