@@ -248,11 +248,13 @@ const command_syntax& plugins_syntax() {
 const command_syntax& new_plugin_syntax() {
     static const command_syntax syntax = {
         "new-plugin",
-        "sink NAME",
+        "transport|cipher|sink NAME",
         "Writes a folder with the beginning of a plugin: a source, a CMake file and a test.",
-        "It builds, passes check-plugin and receives as it is; docs/writing-plugins.md goes on from there.",
+        "It builds, passes check-plugin and carries deliveries as it is, though the cipher protects nothing;\n"
+        "docs/writing-plugins.md goes on from there.",
         {
-            command_line_only(choice_option("language", {"c++", "c"}, "c++", "what the source is written in")),
+            command_line_only(
+                choice_option("language", {"c++", "c"}, "c++", "what the source is written in; C for sinks only")),
             command_line_only(
                 text_option("directory", "DIR", "the folder to write (default: KIND-NAME); nothing is overwritten")),
         },

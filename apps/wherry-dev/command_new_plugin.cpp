@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "developer_commands.hpp"
@@ -24,6 +25,12 @@ namespace fs = std::filesystem;
     throw error(errc::io, fmt::format("cannot {} {}: {}", what, path.string(), std::strerror(why)), why);
 }
 
+std::optional<plugin_kind> to_plugin_kind(std::string_view word) {
+    for (const auto kind : {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink})
+        if (word == to_string(kind)) return kind;
+    return std::nullopt;
+}
+
 // ---- What is written ----
 
 struct new_file {
@@ -39,13 +46,28 @@ std::string replaced(std::string text, std::string_view what, std::string_view r
     return text;
 }
 
-std::vector<new_file> sink_files(const std::string& name, const std::string& language) {
+std::span<const embedded_file> templates_of(plugin_kind kind) {
+    switch (kind) {
+        case plugin_kind::transport: return transport_templates();
+        case plugin_kind::cipher: return cipher_templates();
+        case plugin_kind::sink: return sink_templates();
+    }
+    return {};
+}
+
+std::vector<new_file> files_for(plugin_kind kind, const std::string& name, const std::string& language) {
     const bool is_c = language == "c";
     const std::string extension = is_c ? ".c" : ".cpp";
+    const auto source = std::string(to_string(kind)) + extension;
+    const auto templates = templates_of(kind);
+    if (std::none_of(templates.begin(), templates.end(), [&](const auto& one) { return one.name == source; }))
+        throw error(
+            errc::bad_input,
+            fmt::format("there is no template of a {} in C; leave --language out for one in C++", to_string(kind)));
     std::vector<new_file> files;
-    for (const auto& [file, text] : sink_templates()) {
-        const bool is_source = file.starts_with("sink.");
-        if (is_source && file != "sink" + extension) continue;
+    for (const auto& [file, text] : templates) {
+        const bool is_source = file.starts_with(std::string(to_string(kind)) + ".");
+        if (is_source && file != source) continue;
         auto filled = replaced(std::string(text), "@NAME@", name);
         filled = replaced(std::move(filled), "@SOURCE@", name + extension);
         filled = replaced(std::move(filled), "@LANGUAGE@", is_c ? "C" : "CXX");
@@ -112,18 +134,44 @@ std::string quoted(const fs::path& path) {
     return "'" + replaced(text, "'", "'\\''") + "'";
 }
 
-std::vector<std::string> next_commands(const application& app, const fs::path& folder, const std::string& name) {
+// What a receiver and a sender are given, so that they use the new plugin.
+struct trial {
+    std::string receiver, sender, destination;
+};
+
+trial trial_of(plugin_kind kind, const std::string& name, const std::string& build) {
+    switch (kind) {
+        case plugin_kind::transport: {
+            const auto address = fmt::format("\"{0}://$PWD/{0}.socket\"", name);
+            return {fmt::format("--plugin-dir {} {}", build, address), fmt::format("--plugin-dir {} ", build), address};
+        }
+        case plugin_kind::cipher: {
+            const auto options = fmt::format("--plugin-dir {} --cipher {} --insecure", build, name);
+            return {options, options + " ", "tcp://localhost"};
+        }
+        case plugin_kind::sink: break;
+    }
+    return {fmt::format("--plugin-dir {} --sink {}", build, name), "", "tcp://localhost"};
+}
+
+std::vector<std::string> next_commands(const application& app, plugin_kind kind, const fs::path& folder,
+                                       const std::string& name) {
     const auto source = quoted(folder), build = quoted(folder / "build");
     std::vector<std::string> lines = {
         fmt::format("cmake -S {0} -B {1} && cmake --build {1}", source, build),
-        fmt::format("wherry check-plugin {}", quoted(folder / "build" / ("sink-" + name + ".so"))),
+        fmt::format("wherry check-plugin {}",
+                    quoted(folder / "build" / fmt::format("{}-{}.so", to_string(kind), name))),
     };
+    // A cipher from the template knows no keys.
     std::error_code none;
-    if (!fs::exists(keys::identity_path(app.home()), none)) lines.emplace_back("wherry keygen");
-    if (!fs::exists(keys::authorized_keys_path(app.home()), none))
+    if (kind != plugin_kind::cipher && !fs::exists(keys::identity_path(app.home()), none))
+        lines.emplace_back("wherry keygen");
+    if (kind != plugin_kind::cipher && !fs::exists(keys::authorized_keys_path(app.home()), none))
         lines.push_back(fmt::format("wherry authorize {}", quoted(keys::identity_public_path(app.home()))));
-    lines.push_back(fmt::format("wherry receive --plugin-dir {} --sink {}", build, name));
-    lines.emplace_back("wherry send --message hello --to tcp://localhost     # in another terminal");
+    const auto [receiver, sender, destination] = trial_of(kind, name, build);
+    lines.push_back(fmt::format("wherry receive {}", receiver));
+    lines.push_back(
+        fmt::format("wherry send {}--message hello --to {}     # in another terminal", sender, destination));
     return lines;
 }
 
@@ -132,25 +180,23 @@ exit_code run(application& app) {
     const auto given = plain_arguments(options);
     if (given.size() != 2)
         throw error(errc::bad_input, "new-plugin takes a kind and a name, such as: wherry new-plugin sink tally");
-    const auto &kind = given[0], &name = given[1];
-    if (kind == "transport" || kind == "cipher")
-        throw error(errc::bad_input, fmt::format("there is a template for sinks only; of a {}, core/doc/plugin-abi.md "
-                                                 "in wherry's sources has what it owes its host, and plugins/ examples",
-                                                 kind));
-    if (kind != "sink")
-        throw error(errc::bad_input,
-                    fmt::format("'{}' is no kind of plugin; write: wherry new-plugin sink NAME", printable(kind)));
+    const auto& name = given[1];
+    const auto kind = to_plugin_kind(given[0]);
+    if (!kind)
+        throw error(errc::bad_input, fmt::format("'{}' is no kind of plugin; the kinds are transport, cipher and sink",
+                                                 printable(given[0])));
     if (!is_plugin_name(name))
         throw error(
             errc::bad_input,
             fmt::format(
-                "'{}' is no name of a sink; names are 1 to 32 lower-case letters, digits and '-', which is not first",
-                printable(name)));
+                "'{}' is no name of a {}; names are 1 to 32 lower-case letters, digits and '-', which is not first",
+                printable(name), to_string(*kind)));
 
-    const fs::path folder = options.has("directory") ? options.text("directory") : "sink-" + name;
+    const auto files = files_for(*kind, name, options.text("language"));
+    const fs::path folder = options.has("directory") ? options.text("directory") : given[0] + "-" + name;
     new_folder target(folder);
     auto written = json::array();
-    for (const auto& file : sink_files(name, options.text("language"))) {
+    for (const auto& file : files) {
         target.write(file);
         written.push_back(as_utf8(file.name));
         if (app.style == output::lines)
@@ -158,9 +204,9 @@ exit_code run(application& app) {
     }
     target.keep();
 
-    const auto commands = next_commands(app, folder, name);
+    const auto commands = next_commands(app, *kind, folder, name);
     if (app.style == output::json) {
-        app.events.write("new-plugin", {{"kind", kind},
+        app.events.write("new-plugin", {{"kind", to_string(*kind)},
                                         {"name", name},
                                         {"folder", as_utf8(fs::absolute(folder).native())},
                                         {"files", std::move(written)}});
@@ -170,8 +216,8 @@ exit_code run(application& app) {
         app.terminal.note(text);
     }
     for (const auto& listing : app.plugins.list())
-        if (listing.kind == plugin_kind::sink && listing.name == name)
-            app.log->warn("there is a sink '{}' already, {}; --plugin-dir comes before it", name,
+        if (listing.kind == *kind && listing.name == name)
+            app.log->warn("there is a {} '{}' already, {}; --plugin-dir comes before it", to_string(*kind), name,
                           printable(listing.path.native()));
     return exit_code::delivered;
 }

@@ -13,5 +13,7 @@ struct embedded_file {
 };
 
 std::span<const embedded_file> sink_templates() noexcept;
+std::span<const embedded_file> transport_templates() noexcept;
+std::span<const embedded_file> cipher_templates() noexcept;
 
 }  // namespace wherry::app

@@ -45,6 +45,22 @@ def test_new_sink_in_c_builds_and_receives(place, wherry):
     try_out(place, wherry, "in-box-2", "c", ".c")
 
 
+@pytest.mark.parametrize("kind", ["transport", "cipher"])
+def test_new_transport_or_cipher_builds_and_carries_a_message(place, wherry, kind):
+    said = wherry.run(wherry.bin, "new-plugin", kind, "mine-2")
+    folder = place.folder / f"{kind}-mine-2"
+    assert sorted(os.listdir(folder)) == ["CMakeLists.txt", "mine-2.cpp", "test_delivery"]
+    assert f"wherry check-plugin {kind}-mine-2/build/{kind}-mine-2.so" in said
+    # Its own tests: conformance, and a message from a sender to a receiver.
+    tested = wherry.run("ctest", "--test-dir", wherry.build(folder), "--output-on-failure")
+    assert "100% tests passed, 0 tests failed out of 2" in tested
+    if kind == "cipher":  # nobody uses it by mistake
+        refused = wherry.run(wherry.bin, "receive", "--plugin-dir", folder / "build", "--cipher", "mine-2", "127.0.0.1:0",
+                             code=USAGE)
+        assert "protects nothing" in refused and "--insecure" in refused
+        assert "NO PROTECTION" in wherry.run(wherry.bin, "plugins", "mine-2", "--plugin-dir", folder / "build")
+
+
 def test_new_plugin_overwrites_nothing(place):
     mine = place.folder / "sink-mine"
     mine.mkdir()
@@ -66,11 +82,14 @@ def test_new_plugin_says_what_it_cannot_write(place):
     for name in ("../up", "Upper", "-dash", "", "a" * 33, "with space", "a/b", "a;b", "\u00fc"):
         refused = place.run("new-plugin", "--", "sink", name, code=USAGE)
         assert b"is no name of a sink" in refused.err
-    assert b"template for sinks only" in place.run("new-plugin", "transport", "x", code=USAGE).err
+    assert b"is no name of a cipher" in place.run("new-plugin", "cipher", "Upper", code=USAGE).err
+    for kind in ("transport", "cipher"):
+        refused = place.run("new-plugin", kind, "x", "--language", "c", code=USAGE)
+        assert f"no template of a {kind} in C; leave --language out".encode() in refused.err
     assert b"is no kind of plugin" in place.run("new-plugin", "snik", "x", code=USAGE).err
     assert b"a kind and a name" in place.run("new-plugin", "sink", code=USAGE).err
     assert b"language" in place.run("new-plugin", "sink", "x", "--language", "cobol", code=USAGE).err
-    assert not [name for name in os.listdir(place.folder) if name.startswith("sink")]
+    assert not [name for name in os.listdir(place.folder) if name.startswith(("transport", "cipher", "sink"))]
 
 
 def test_new_plugin_folder_can_be_written_by_nobody_else(place):
