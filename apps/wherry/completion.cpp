@@ -239,7 +239,9 @@ private:
             } else if (!word.empty() && !std::exchange(is_value, false)) {
                 if (const auto place = place_of(word); place && found.what != word_kind::files) found.what = *place;
                 const auto is_lower = [](char c) { return (c >= 'a' && c <= 'z') || c == '-'; };
-                if (word.size() > 1 && std::all_of(word.begin(), word.end(), is_lower)) offer(found, word, "");
+                // Words to choose from come first in a usage: "transport|cipher|sink NAME".
+                if (arguments_ == 0 && word.size() > 1 && std::all_of(word.begin(), word.end(), is_lower))
+                    offer(found, word, "");
             }
             word.clear();
         };

@@ -57,6 +57,7 @@ def test_bash(place, prefix):
     assert completed("wherry receive --sink nul") == ["null"]
     assert completed("wherry receive --filesystem.ex") == ["--filesystem.existing"]
     assert completed("wherry receive --filesystem.existing ov") == ["overwrite"]
+    assert completed("wherry new-plugin ") == ["transport", "cipher", "sink"]
     assert completed("wherry --home sa") == ["samples"]
     assert completed("wherry send --message se") == [""]
     assert completed("wherry nonsense ") == [""]

@@ -147,6 +147,7 @@ TEST(completion_of_a_word, is_left_to_the_shell_where_a_file_or_a_folder_stands)
     EXPECT_EQ(place({"take", "--chest.place", ""}), completion::word_kind::files);
     EXPECT_EQ(place({"--home", ""}), completion::word_kind::folders);
     EXPECT_THAT(words({"tell", "m"}), ElementsAre("morning"));
+    EXPECT_THAT(words({"tell", "morning", ""}), IsEmpty());
 }
 
 TEST(completion_of_a_word, looks_for_plugins_where_the_line_says) {
