@@ -17,10 +17,10 @@
 #include "last_resort.hpp"
 #include "log.hpp"
 #include "standard_streams.hpp"
-#include "suggestions.hpp"
 #include "wherry/error.hpp"
 #include "wherry/failure_of.hpp"
 #include "wherry/plugin_calls.hpp"
+#include "wherry/suggestions.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {

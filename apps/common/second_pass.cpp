@@ -9,8 +9,8 @@
 
 #include "line_parser.hpp"
 #include "options.hpp"
-#include "suggestions.hpp"
 #include "wherry/error.hpp"
+#include "wherry/suggestions.hpp"
 
 namespace wherry::app {
 

@@ -6,10 +6,10 @@
 #include <cstring>
 
 #include "developer_commands.hpp"
-#include "suggestions.hpp"
 #include "wherry/conformance.hpp"
 #include "wherry/keys/paths.hpp"
 #include "wherry/keys/private_key.hpp"
+#include "wherry/suggestions.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {

@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <system_error>
 
-#include "suggestions.hpp"
 #include "wherry/error.hpp"
+#include "wherry/suggestions.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "application.hpp"
-#include "suggestions.hpp"
 #include "wherry/program_file.hpp"
+#include "wherry/suggestions.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::app {

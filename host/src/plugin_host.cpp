@@ -14,6 +14,7 @@
 #include "plugin_file.hpp"
 #include "wherry/abi_guard.hpp"
 #include "wherry/program_file.hpp"
+#include "wherry/suggestions.hpp"
 #include "wherry/text.hpp"
 
 // Defined by the installed headers, see cmake/installed_plugins.hpp.in; by nothing in a program that is built here.
@@ -142,9 +143,7 @@ private:
         for (const auto& [key, value] : values) {
             const auto is_it = [&, &key = key](const plugin_option& option) { return option.name == key; };
             if (std::none_of(options_.begin(), options_.end(), is_it))
-                throw error(errc::bad_input,
-                            fmt::format("--{0}.{1}: {2} '{0}' has no such option; see: wherry plugins {0}", name_, key,
-                                        to_string(kind_)));
+                throw error(errc::bad_input, unknown_option(key));
         }
         void* handle = nullptr;
         checked(plugin_function::create,
@@ -155,6 +154,16 @@ private:
         checked(plugin_function::configure_done,
                 [&](wherry_error* e) { return lifecycle_.configure_done(instance->handle, e); });
         return instance;
+    }
+
+    // As the program says it of its command line.
+    std::string unknown_option(const std::string& key) const {
+        std::vector<std::string> known;
+        for (const auto& option : options_) known.push_back(option.name);
+        const auto meant = nearest(key, known);
+        return fmt::format(
+            "--{0}.{1}: the {2} {0} has no option '{1}'; {3}", name_, key, to_string(kind_),
+            meant.empty() ? fmt::format("see: wherry plugins {}", name_) : fmt::format("did you mean '{}'?", meant));
     }
 
     void configure(const plugin_instance& instance, const plugin_option& option, const option_values& values) const {

@@ -13,7 +13,7 @@
 #include "wherry/mutex.hpp"
 #include "wherry/sdk.hpp"
 #include "wherry/wrapped_group.hpp"
-#include "wrapped_plugin.hpp"
+#include "wherry/wrapped_plugin.hpp"
 
 namespace {
 
@@ -173,28 +173,13 @@ struct one_by_one final : wherry::group_commit {
     }
 };
 
-std::unique_ptr<wherry::sink> make_inner(const wherry::settings& given, const wherry::host_services& host) {
-    std::shared_ptr<const wherry::plugin> inner;
-    try {
-        inner = wherry::wrapping::load(wherry::plugin_kind::sink, given.text("sink"), "faulty",
-                                       given.has("plugin-dir") ? given.text("plugin-dir") : "", host);
-    } catch (const wherry::error& e) {
-        throw e.within("--faulty.sink");
-    }
-    try {
-        return inner->make_sink(wherry::wrapping::parse_options(given.text("sink-options")));
-    } catch (const wherry::error& e) {
-        throw e.within("--faulty.sink-options");
-    }
-}
-
 // Hands everything to another sink, but for the calls that are to fail. A table of functions is constant: it promises
 // groups whether the other sink has them or not.
 class faulty_sink final : public wherry::sink, public wherry::group_commit {
 public:
     faulty_sink(const wherry::settings& given, const wherry::host_services& host)
         : faults_{failing_calls(given), interruptible_delay(given.duration("finish-delay")), *this},
-          inner_(make_inner(given, host)) {}
+          inner_(wherry::wrapping::make_sink("faulty", given, host)) {}
     // An instance that only had its options checked is destroyed like any other.
     ~faulty_sink() override {
         if (was_used_) faults_.failing.hang_in("destroy");
@@ -239,10 +224,8 @@ constexpr std::int64_t many = std::int64_t{1} << 53;
 
 constexpr wherry_option options[] = {
     wherry::string_option("sink", "null", "the sink that gets the deliveries"),
-    wherry::string_option("sink-options", "",
-                          "its options, as \"name=value name=value\"; \"\\ \" is a blank in a value",
-                          WHERRY_OPTION_SECRET),
-    wherry::path_option("plugin-dir", nullptr, "a folder to look for it first"),
+    wherry::wrapping::values_option("sink-options"),
+    wherry::wrapping::folder_option("plugin-dir"),
     wherry::choice_option("fail", "none|begin|write|finish", "none", "which of the sink's functions fails"),
     wherry::integer_option("at", "1", "the first call of it that fails or hangs, counted over all deliveries", 1, many),
     wherry::integer_option("every", "0", "after it, every so many calls another one; 0: no other", 0, many),

@@ -7,7 +7,7 @@
 
 #include "faulty_transport.hpp"
 #include "wherry/sdk.hpp"
-#include "wrapped_plugin.hpp"
+#include "wherry/wrapped_plugin.hpp"
 
 namespace {
 
@@ -47,25 +47,11 @@ wherry::faulty::faults read(const wherry::settings& given) {
     return wanted;
 }
 
-std::unique_ptr<wherry::transport> make_inner(const wherry::settings& given, const wherry::host_services& host) {
-    std::shared_ptr<const wherry::plugin> inner;
-    try {
-        inner = wherry::wrapping::load(wherry::plugin_kind::transport, given.text("transport"), "faulty",
-                                       given.has("plugin-dir") ? given.text("plugin-dir") : "", host);
-    } catch (const wherry::error& e) {
-        throw e.within("--faulty.transport");
-    }
-    try {
-        return inner->make_transport(wherry::wrapping::parse_options(given.text("transport-options")));
-    } catch (const wherry::error& e) {
-        throw e.within("--faulty.transport-options");
-    }
-}
-
 class faulty_plugin final : public wherry::transport {
 public:
     faulty_plugin(const wherry::settings& given, const wherry::host_services& host)
-        : wanted_(read(given)), inner_(make_inner(given, host), wanted_, [host](const std::string& what) {
+        : wanted_(read(given)),
+          inner_(wherry::wrapping::make_transport("faulty", given, host), wanted_, [host](const std::string& what) {
               host.log(wherry::host_services::level::info, fmt::format("faulty: {}", what));
           }) {
         // Who has faults on by mistake is to notice.
@@ -101,10 +87,8 @@ constexpr std::int64_t million = 1'000'000;
 
 constexpr wherry_option options[] = {
     wherry::string_option("transport", "tcp", "the transport that carries the bytes"),
-    wherry::string_option("transport-options", "",
-                          "its options, as \"name=value name=value\"; \"\\ \" is a blank in a value",
-                          WHERRY_OPTION_SECRET),
-    wherry::path_option("plugin-dir", nullptr, "a folder to look for it first"),
+    wherry::wrapping::values_option("transport-options"),
+    wherry::wrapping::folder_option("plugin-dir"),
     wherry::duration_option("delay", wherry::as_number<defaults.delay.count()>,
                             "wait so long before each read and each write", 0, 3'600'000),
     wherry::size_option("rate", wherry::as_number<defaults.rate>, "bytes per second, each way; 0 for any number", 0,

@@ -33,10 +33,9 @@ FURTHER = {
     "apps/documents": ["apps/common"],
     "apps/wherry": ["apps/common"],
     "apps/wherry-dev": ["conformance/include"],
-    "plugins-common/wrapping": ["host/include"],
     "plugins/cipher-": ["keys/include"],
-    "plugins/transport-": ["plugins-common/socket", "plugins-common/wrapping"],
-    "plugins/sink-": ["plugins-common/wrapping"],
+    "plugins/transport-": ["plugins-common/socket", "host/include"],
+    "plugins/sink-": ["host/include"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

@@ -12,7 +12,7 @@ import struct
 import pytest
 
 from installed import SOURCE, Installed, answers
-from support import REFUSED, content
+from support import REFUSED, SOME, USAGE, content
 
 
 @pytest.fixture
@@ -170,6 +170,25 @@ def test_sink_index_keeps_deliveries_in_its_database(place, wherry):
         row, size, body, kind, sender = rows[result["name"]]
         assert (row, "indexed") == (result["response"], result["outcome"])
         assert (size, body, kind, sender) == (len(data), data, result["kind"], f"SHA256:{fingerprint}")
+
+
+def test_sink_only_hands_on_to_another_sink_what_it_lets_through(place, wherry):
+    plugins = built(wherry, "sink-only")
+    # The inner sink is checked elsewhere; what it can do is there through the filter, too.
+    checked = wherry.run(wherry.bin, "check-plugin", plugins / "sink-only.so", "--only.ending", ".csv", "--offer-name", ".csv",
+                         "--promise", "resumes", "--case", "resumes_after_each_byte_count", "--case",
+                         "any_value_of_an_option_is_taken_or_refused")
+    assert ": 3 passed, 0 failed, 0 skipped" in checked
+    folder = place.folder / "tables"
+    receiver = wherry.receiver(plugins, "only", "--only.ending", ".csv", "--only.sink-options", f"directory={folder}")
+    sent = place.send(receiver, place.file("people.csv", b"a,b"), place.file("people.txt", b"c"), code=SOME)
+    assert {result["name"]: result["status"] for result in sent.results} == {"people.csv": "ok", "people.txt": "refused"}
+    assert place.arrived(folder) == [b"people.csv"] and (folder / "people.csv").read_bytes() == b"a,b"
+    receiver.stop_well()
+    wrong = wherry.run(wherry.bin, "receive", "--home", place.home("receiver"), "--plugin-dir", plugins, "--sink", "only",
+                       "--only.ending", ".csv", "--only.sink-options", "existing=never", code=USAGE)
+    assert wrong == ("wherry: error: only: --only.sink-options: --filesystem.existing: 'never' is not one of rename, refuse, "
+                     "overwrite\n")
 
 
 def test_sink_maildir_makes_mails(place, wherry):

@@ -212,13 +212,27 @@ def test_a_seed_that_was_not_given_is_told(place):
     (["transport=carrier-pigeon"], "there is no transport 'carrier-pigeon'"),
     (["transport-options=port"], "--faulty.transport-options: is no list of NAME=VALUE"),
     (["transport-options=port=1 port=2"], "gives 'port' twice"),
-    (["transport-options=sails=3"], "has no such option"),
-    (["transport-options=port=many"], "--tcp.port"),
+    (["transport-options=sails=3"], "the transport tcp has no option 'sails'; see: wherry plugins tcp"),
+    (["transport-options=porth=3"], "the transport tcp has no option 'porth'; did you mean 'port'?"),
 ])
 def test_what_cannot_be_wrapped_is_told(place, options, sentence):
     sent = place.start("send", "--home", place.home("sender"), "--to", "faulty://127.0.0.1:1", *faulty(*options),
                        "--message", "x").ended(USAGE)
     assert sentence in sent.err.decode(), sent
+
+
+def test_a_wrong_option_of_the_wrapped_plugin_is_told_as_on_the_command_line(place):
+    def told(*options):
+        return place.start("receive", "--home", place.home("receiver"), *options, "127.0.0.1:0").ended(USAGE).err.decode()
+
+    for option, value, sentence in [
+        ("existing", "never", "--filesystem.existing{}: 'never' is not one of rename, refuse, overwrite\n"),
+        ("sails", "3", "--filesystem.sails: the sink filesystem has no option 'sails'; see: wherry plugins filesystem\n"),
+    ]:
+        outside = told(f"--filesystem.{option}", value)
+        inside = told("--sink", "faulty", *faulty("sink=filesystem", f"sink-options={option}={value}"))
+        assert outside.endswith(sentence.format(" on the command line")), outside
+        assert inside.endswith(": --faulty.sink-options: " + sentence.format("")), inside
 
 
 def test_options_reach_the_wrapped_sink(place):

@@ -15,9 +15,9 @@
 
 #include "error_of.hpp"
 #include "help.hpp"
-#include "suggestions.hpp"
 #include "temporary_folder.hpp"
 #include "wherry/error.hpp"
+#include "wherry/suggestions.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::app {

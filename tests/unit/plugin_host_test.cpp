@@ -922,7 +922,9 @@ TEST_F(plugin_options, a_bad_secret_is_not_repeated) {
 
 TEST_F(plugin_options, an_unknown_one_is_named_as_the_user_would_write_it) {
     EXPECT_STREQ(mistake({{"token", "t"}, {"colour", "red"}}).what(),
-                 "--options.colour: sink 'options' has no such option; see: wherry plugins options");
+                 "--options.colour: the sink options has no option 'colour'; see: wherry plugins options");
+    EXPECT_STREQ(mistake({{"token", "t"}, {"pni", "1"}}).what(),
+                 "--options.pni: the sink options has no option 'pni'; did you mean 'pin'?");
 }
 
 TEST_F(plugin_options, an_unknown_one_is_found_before_anything_is_made) {

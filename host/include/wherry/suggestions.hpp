@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace wherry::app {
+namespace wherry {
 
 // The words most like `word` that are near enough to be meant; empty if there is none. Best first.
 std::string nearest(std::string_view word, std::span<const std::string> known);
@@ -14,4 +14,4 @@ std::string nearest(std::string_view word, std::span<const std::string> known);
 // The number of characters to insert, delete, change or swap with a neighbour to make `a` into `b`.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-}  // namespace wherry::app
+}  // namespace wherry

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "wrapped_plugin.hpp"
+#include "wherry/wrapped_plugin.hpp"
 
 #include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "wherry/error.hpp"
+#include "wherry/plugin_host.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::wrapping {
@@ -58,8 +61,7 @@ std::filesystem::path own_folder() {
     return std::filesystem::path(about.dli_fname).parent_path();
 }
 
-}  // namespace
-
+// What values_option() describes. The text of what it throws holds no value, which may be secret.
 option_values parse_options(std::string_view text) {
     option_values values;
     for (const auto& word : words_of(text)) {
@@ -75,16 +77,47 @@ option_values parse_options(std::string_view text) {
     return values;
 }
 
-std::shared_ptr<const plugin> load(plugin_kind kind, const std::string& name, std::string_view own_name,
-                                   const std::string& plugin_dir, const host_services& host) {
+std::shared_ptr<const plugin> load(plugin_kind kind, std::string_view own_name, const settings& given,
+                                   const host_services& host) {
+    const auto& name = given.text(to_string(kind));
     if (name == own_name)
         throw error(errc::bad_input,
                     fmt::format("'{}' cannot wrap itself; name the {} beneath it", printable(name), to_string(kind)));
     std::vector<std::string> first;
-    if (!plugin_dir.empty()) first.push_back(plugin_dir);
+    if (given.has("plugin-dir")) first.push_back(given.text("plugin-dir"));
     auto folders = default_search_path(first);
     if (auto own = own_folder(); !own.empty()) folders.push_back(std::move(own));
     return plugin_host(std::move(folders), environment_from(host)).load(kind, name);
+}
+
+// Calls make(plugin, values) with the inner plugin and the values of its options; each failure names the option.
+template <class Make>
+auto made_from(plugin_kind kind, std::string_view own_name, const settings& given, const host_services& host,
+               const Make& make) {
+    const auto option = fmt::format("--{}.{}", own_name, to_string(kind));
+    std::shared_ptr<const plugin> inner;
+    try {
+        inner = load(kind, own_name, given, host);
+    } catch (const error& e) {
+        throw e.within(option);
+    }
+    try {
+        return make(*inner, parse_options(given.text(fmt::format("{}-options", to_string(kind)))));
+    } catch (const error& e) {
+        throw e.within(option + "-options");
+    }
+}
+
+}  // namespace
+
+std::unique_ptr<sink> make_sink(std::string_view own_name, const settings& given, const host_services& host) {
+    return made_from(plugin_kind::sink, own_name, given, host,
+                     [](const plugin& inner, const option_values& values) { return inner.make_sink(values); });
+}
+
+std::unique_ptr<transport> make_transport(std::string_view own_name, const settings& given, const host_services& host) {
+    return made_from(plugin_kind::transport, own_name, given, host,
+                     [](const plugin& inner, const option_values& values) { return inner.make_transport(values); });
 }
 
 }  // namespace wherry::wrapping

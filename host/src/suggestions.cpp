@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "suggestions.hpp"
+#include "wherry/suggestions.hpp"
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 #include <vector>
 
-namespace wherry::app {
+namespace wherry {
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
     // Three rows of the usual table; the oldest is for swapped neighbours.
@@ -40,4 +40,4 @@ std::string nearest(std::string_view word, std::span<const std::string> known) {
     return best;
 }
 
-}  // namespace wherry::app
+}  // namespace wherry
