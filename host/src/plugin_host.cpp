@@ -32,10 +32,14 @@ std::string file_name(plugin_kind kind, std::string_view name) {
 
 // What instances are given. Shared by all of them, and kept by each for as long as it lives.
 struct services {
-    explicit services(host_environment given) : environment(std::move(given)) {
+    services(host_environment given, const std::vector<fs::path>& search_path) : environment(std::move(given)) {
+        for (const auto& folder : search_path) folders.push_back(folder.native());
+        for (const auto& folder : folders) folder_list.push_back(folder.c_str());
+        folder_list.push_back(nullptr);
         table.struct_size = sizeof table;
         table.context = this;
         table.home = environment.home.c_str();
+        table.plugin_folders = folder_list.data();
         table.log = [](void* context, std::int32_t level, const char* text) {
             auto& self = *static_cast<services*>(context);
             wherry_error ignored;
@@ -63,6 +67,8 @@ struct services {
     services(const services&) = delete;
 
     host_environment environment;
+    std::vector<std::string> folders;
+    std::vector<const char*> folder_list;  // those, as C has them
     wherry_host table{};
 };
 
@@ -233,8 +239,8 @@ plugin_host::plugin_host(std::vector<fs::path> search_path, host_environment env
         if (folder.empty()) throw error(errc::bad_input, "a folder of plugins must have a name");
         folder = fs::absolute(folder).lexically_normal();
     }
+    implementation_->given = std::make_shared<services>(std::move(environment), search_path);
     implementation_->search_path = std::move(search_path);
-    implementation_->given = std::make_shared<services>(std::move(environment));
 }
 
 plugin_host::~plugin_host() = default;

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -83,10 +84,17 @@ std::shared_ptr<const plugin> load(plugin_kind kind, std::string_view own_name, 
     if (name == own_name)
         throw error(errc::bad_input,
                     fmt::format("'{}' cannot wrap itself; name the {} beneath it", printable(name), to_string(kind)));
-    std::vector<std::string> first;
-    if (given.has("plugin-dir")) first.push_back(given.text("plugin-dir"));
-    auto folders = default_search_path(first);
-    if (auto own = own_folder(); !own.empty()) folders.push_back(std::move(own));
+    std::vector<std::filesystem::path> folders;
+    const auto add = [&](const std::filesystem::path& folder) {
+        if (!folder.empty() && std::find(folders.begin(), folders.end(), folder) == folders.end())
+            folders.push_back(folder);
+    };
+    if (given.has("plugin-dir")) add(given.text("plugin-dir"));
+    const auto told = host.plugin_folders();
+    for (const auto& folder : told) add(folder);
+    if (told.empty())
+        for (const auto& folder : default_search_path({})) add(folder);
+    add(own_folder());
     return plugin_host(std::move(folders), environment_from(host)).load(kind, name);
 }
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support import INTEGRITY, LINK, OK, REFUSED, SOME, USAGE, Sender, content, scaled, sha256
+from support import BIN, INTEGRITY, LINK, OK, REFUSED, SOME, USAGE, Sender, content, scaled, sha256
 
 SIZE = scaled(4) << 20
 
@@ -233,6 +233,17 @@ def test_a_wrong_option_of_the_wrapped_plugin_is_told_as_on_the_command_line(pla
         inside = told("--sink", "faulty", *faulty("sink=filesystem", f"sink-options={option}={value}"))
         assert outside.endswith(sentence.format(" on the command line")), outside
         assert inside.endswith(": --faulty.sink-options: " + sentence.format("")), inside
+
+
+def test_the_wrapped_plugin_is_found_where_the_program_finds_plugins(place):
+    folder = BIN.parent.parent / "tests" / "plugins" / "ending"
+    receiver = place.receiver("--plugin-dir", folder, "--sink", "faulty", *faulty("sink=ending", "sink-options=how=fork"))
+    place.send(receiver, "--message", "x")
+    receiver.stop_well()
+    told = place.start("receive", "--home", place.home("receiver"), "--plugin-dir", folder, "--sink", "faulty",
+                       *faulty("sink=nobody"), "127.0.0.1:0").ended(USAGE).err.decode()
+    looked = told.split("looked in ")[1].split(")")[0].split(", ")
+    assert looked[0] == str(folder) and len(set(looked)) == len(looked)  # each once
 
 
 def test_options_reach_the_wrapped_sink(place):

@@ -34,7 +34,7 @@ extern "C" {
  * Counts what was appended, for #if: plugin-abi.md lists what each number brought. A header without it counts as 0, as
  * the preprocessor has it. At run time, struct_size says what the other side has.
  */
-#define WHERRY_ABI_MINOR 1u
+#define WHERRY_ABI_MINOR 2u
 #define WHERRY_PLUGIN_SYMBOL_PREFIX "wherry_plugin_v"
 #define WHERRY_PLUGIN_SYMBOL "wherry_plugin_v1"
 
@@ -122,6 +122,12 @@ typedef struct wherry_host {
      * Not there (see struct_size) in hosts of version 0.1.0 and before.
      */
     wherry_status (*show)(void* context, const char* text, wherry_error* error);
+
+    /*
+     * The absolute paths of the folders in which the host looks for plugins, in its order; a null pointer ends them.
+     * For a plugin that wraps another one. Null: the host does not tell. Not there (see struct_size) in older hosts.
+     */
+    const char* const* plugin_folders;
 } wherry_host;
 
 /* ---- Every plugin ----------------------------------------------------------------------------------------------- */

@@ -141,6 +141,15 @@ public:
     // The folder with the user's keys and settings; it may not exist yet.
     std::string home() const { return host_->home; }
 
+    // The folders in which the program looks for plugins, in its order; none where it does not tell.
+    std::vector<std::string> plugin_folders() const {
+        constexpr auto until_folders = offsetof(wherry_host, plugin_folders) + sizeof(wherry_host::plugin_folders);
+        std::vector<std::string> folders;
+        if (host_->struct_size < until_folders || !host_->plugin_folders) return folders;
+        for (auto folder = host_->plugin_folders; *folder; ++folder) folders.emplace_back(*folder);
+        return folders;
+    }
+
     enum class level {
         debug = WHERRY_LOG_DEBUG,
         info = WHERRY_LOG_INFO,
