@@ -51,7 +51,7 @@ std::optional<std::uint32_t> find_place(const folder_tree& tree, const journal_e
     try {
         const auto components = split(entry.path);
         const auto& wanted = components.back();
-        const auto folder = tree.open_folder(parents_of(components), folder_tree::missing::tell);
+        const auto folder = tree.open_folder(parents_of(components));
         if (!folder.is_open()) return std::nullopt;
         const auto is_there = [&](int parent, const std::string& name) {
             const auto found = mark_of(parent, name);

@@ -62,12 +62,15 @@ file_delivery::file_delivery(store& shared, group_commit& group, const offer& wh
     partial_ = resumable ? store_.partials.open_kept(resume_key(what_, peer), *what_.size) : store_.partials.make_new();
     offset_ = position_ = pushed_ = partial_.present;
     try {
-        share_.emplace(store_.ledger.reserve(what_.size.value_or(0), partial_.name, offset_));
+        const auto stored_before = offset_ != 0 ? std::optional(offset_) : std::nullopt;
+        share_.emplace(store_.ledger.reserve(what_.size.value_or(0), partial_.name, stored_before));
         expect_room();
     } catch (...) {
         // What was kept before stays for a better time.
-        if (offset_ == 0) partial_.remove();
-        if (share_) share_->store(offset_);
+        if (offset_ == 0)
+            partial_.remove();
+        else if (share_)
+            share_->store(offset_);
         throw;
     }
 }
@@ -175,8 +178,8 @@ bool file_delivery::has_content_of(int existing) const {
 }
 
 bool file_delivery::confirm_existing(const existing_file& existing, response& answer) {
-    const auto folder = when_descriptors_are_free(
-        [&] { return store_.tree.open_folder(parents_of(existing.components), folder_tree::missing::tell); });
+    const auto folder =
+        when_descriptors_are_free([&] { return store_.tree.open_folder(parents_of(existing.components)); });
     if (!folder.is_open()) return false;
     store_.tree.sync(existing.fd.get(), attempt_);
     store_.tree.sync(folder.get(), attempt_);
@@ -213,7 +216,7 @@ void file_delivery::confirm(response& answer) {
 
 void file_delivery::check_place() {
     const auto& tree = store_.tree;
-    const auto folder = tree.open_folder(parents_of(components_), folder_tree::missing::tell);
+    const auto folder = tree.open_folder(parents_of(components_));
     if (!folder.is_open() || policy_ == existing_policy::rename) return;
     const auto existing = tree.look_at(folder.get(), components_.back());
     if (!existing) return;

@@ -148,13 +148,13 @@ unique_fd file_group::open_next(const file_delivery& file) {
     const auto& tree = file.store_.tree;
     const auto parents = parents_of(file.components_);
     if (!folders_.empty() || lack_) try {
-            return tree.open_folder(parents, folder_tree::missing::make);
+            return tree.make_folders(parents, file.store_.ledger);
         } catch (const error& e) {
             if (!is_out_of_descriptors(e) || lack_) throw;
             // Releases this group's folders before it waits, so that no two groups wait for each other.
             end_placing();
         }
-    return waiting_once([&] { return tree.make_folder_at_finish(parents); });
+    return waiting_once([&] { return tree.make_folders_at_finish(parents, file.store_.ledger); });
 }
 
 // Syncs all folders into which files were placed so far, and closes them.

@@ -54,7 +54,7 @@ std::unique_ptr<delivery> sink::begin_as_named(const offer& what, const offering
         case item_kind::data:
             return std::make_unique<file_delivery>(store_, *this, what, split_name(what.name), store_.settings.existing,
                                                    peer.who);
-        case item_kind::folder: return std::make_unique<folder_delivery>(store_.tree, what, split_name(what.name));
+        case item_kind::folder: return std::make_unique<folder_delivery>(store_, what, split_name(what.name));
     }
     throw error(errc::unsupported, "the receiver does not know this kind of item");
 }

@@ -12,13 +12,13 @@
 
 namespace wherry::filesystem {
 
-folder_delivery::folder_delivery(const folder_tree& tree, const offer& what, std::vector<std::string> components)
-    : tree_(tree),
+folder_delivery::folder_delivery(store& shared, const offer& what, std::vector<std::string> components)
+    : store_(shared),
       what_(what),
       components_(std::move(components)),
       attempt_(fmt::format("cannot store the folder {}", quoted(joined(components_)))) {
     if (what_.size.value_or(0) != 0) fail_content();
-    tree_.open_folder(components_, folder_tree::missing::tell);
+    store_.tree.open_folder(components_);
 }
 
 void folder_delivery::write(const_bytes bytes) {
@@ -26,16 +26,17 @@ void folder_delivery::write(const_bytes bytes) {
 }
 
 void folder_delivery::finish(response& answer) {
-    const auto parent = tree_.make_folder_at_finish(parents_of(components_));
-    const auto folder = tree_.make_folder_at_finish(components_);
+    const auto& tree = store_.tree;
+    const auto parent = tree.make_folders_at_finish(parents_of(components_), store_.ledger);
+    const auto folder = tree.make_folders_at_finish(components_, store_.ledger);
     struct stat now {};
-    if (::fstat(folder.get(), &now) != 0) tree_.fail(attempt_, errno);
+    if (::fstat(folder.get(), &now) != 0) tree.fail(attempt_, errno);
     // A folder that was there before keeps its attributes: others may have theirs in it. In a new one this side
     // must be able to go on, and it hands its group on where the one above says so.
-    if (tree_.take_made(now))
-        set_attributes(tree_, folder.get(), what_, S_IRWXU | (now.st_mode & (S_ISGID | S_ISVTX)), attempt_);
-    tree_.sync(folder.get(), attempt_);
-    tree_.sync(parent.get(), attempt_);
+    if (tree.take_made(now))
+        set_attributes(tree, folder.get(), what_, S_IRWXU | (now.st_mode & (S_ISGID | S_ISVTX)), attempt_);
+    tree.sync(folder.get(), attempt_);
+    tree.sync(parent.get(), attempt_);
     answer.append(fmt::format("stored as {}", joined(components_)));
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "folder_tree.hpp"
+#include "store.hpp"
 #include "wherry/sink.hpp"
 
 namespace wherry::filesystem {
@@ -12,8 +12,8 @@ namespace wherry::filesystem {
 // Makes a folder, which has no content.
 class folder_delivery final : public delivery {
 public:
-    // `tree` outlives it. Throws error if the folder cannot be there.
-    folder_delivery(const folder_tree& tree, const offer& what, std::vector<std::string> components);
+    // `shared` outlives it. Throws error if the folder cannot be there.
+    folder_delivery(store& shared, const offer& what, std::vector<std::string> components);
 
     void write(const_bytes bytes) override;
     void finish(response& answer) override;
@@ -22,7 +22,7 @@ public:
 private:
     [[noreturn]] void fail_content() const;
 
-    const folder_tree& tree_;
+    store& store_;
     const offer what_;
     const std::vector<std::string> components_;
     const std::string attempt_;

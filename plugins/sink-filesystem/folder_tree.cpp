@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "item_name.hpp"
+#include "space_ledger.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::filesystem {
@@ -118,7 +119,13 @@ void folder_tree::await_making() const {
     }
 }
 
-unique_fd folder_tree::open_folder(std::span<const std::string> components, missing what_then) const {
+unique_fd folder_tree::open_folder(std::span<const std::string> components) const { return walk(components, nullptr); }
+
+unique_fd folder_tree::make_folders(std::span<const std::string> components, space_ledger& ledger) const {
+    return walk(components, &ledger);
+}
+
+unique_fd folder_tree::walk(std::span<const std::string> components, space_ledger* making) const {
     if (auto folder = open_at_once(components, folder_flags); folder.is_open()) {
         await_making();
         return folder;
@@ -129,8 +136,8 @@ unique_fd folder_tree::open_folder(std::span<const std::string> components, miss
     for (std::size_t i = 0; i < components.size(); ++i) {
         auto next = open_component(current.get(), components[i]);
         if (!next.is_open() && errno == ENOENT) {
-            if (what_then == missing::tell) return {};
-            next = make_folder(current.get(), components[i]);
+            if (making == nullptr) return {};
+            next = make_folder(current.get(), components[i], *making);
         }
         if (!next.is_open()) fail_component(current.get(), components, i, errno);
         struct stat now {};
@@ -157,7 +164,7 @@ bool folder_tree::is_partial_area(const struct stat& folder) const {
 
 std::vector<std::string> folder_tree::beside_files(std::vector<std::string> components, std::size_t folders) const {
     for (std::size_t i = 0; i < folders; ++i) {
-        const auto folder = open_folder(std::span(components).first(i), missing::tell);
+        const auto folder = open_folder(std::span(components).first(i));
         if (!folder.is_open()) return components;
         const auto wanted = components[i];
         const auto is_free = [&](const std::string& name) {
@@ -171,13 +178,13 @@ std::vector<std::string> folder_tree::beside_files(std::vector<std::string> comp
     return components;
 }
 
-unique_fd folder_tree::make_folder_at_finish(std::span<const std::string> components) const {
-    return when_descriptors_are_free([&] { return open_folder(components, missing::make); });
+unique_fd folder_tree::make_folders_at_finish(std::span<const std::string> components, space_ledger& ledger) const {
+    return when_descriptors_are_free([&] { return make_folders(components, ledger); });
 }
 
 std::optional<gid_t> folder_tree::group_given_by(std::span<const std::string> components) const {
     unique_fd folder;
-    while (!components.empty() && !(folder = open_folder(components, missing::tell)).is_open())
+    while (!components.empty() && !(folder = open_folder(components)).is_open())
         components = components.first(components.size() - 1);
     struct stat now {};
     if (::fstat(components.empty() ? root_.get() : folder.get(), &now) != 0 || (now.st_mode & S_ISGID) == 0)
@@ -198,13 +205,16 @@ unique_fd when_descriptors_are_free(const std::function<unique_fd()>& open) {
 
 bool is_out_of_descriptors(const error& e) noexcept { return e.system_error() == EMFILE || e.system_error() == ENFILE; }
 
-unique_fd folder_tree::make_folder(int parent, const std::string& name) const {
+unique_fd folder_tree::make_folder(int parent, const std::string& name, space_ledger& ledger) const {
     const mutex_lock one_at_a_time(making_);
     struct count {
         std::atomic<int>& value;
         explicit count(std::atomic<int>& v) : value(v) { ++value; }
         ~count() { --value; }
     } const counted(being_made_);
+    // Another thread may have made it while this one waited. It must not be refused for want of room then.
+    if (auto folder = open_component(parent, name); folder.is_open() || errno != ENOENT) return folder;
+    auto share = ledger.reserve_folder();
     const bool made = ::mkdirat(parent, name.c_str(), private_folder) == 0;
     if (!made && errno != EEXIST) return {};
     auto folder = open_component(parent, name);
@@ -222,6 +232,7 @@ unique_fd folder_tree::make_folder(int parent, const std::string& name) const {
         ::unlinkat(parent, name.c_str(), AT_REMOVEDIR);
         throw;
     }
+    share.store(0);
     struct stat now {};
     if (::fstat(folder.get(), &now) == 0) {
         // A folder whose own item never comes need not be remembered for ever.
@@ -255,7 +266,7 @@ unique_fd folder_tree::open_file(const std::vector<std::string>& components) con
     errno = 0;  // it may stay so, where open_at_once() does not try
     auto file = open_at_once(components, flags);
     if (!file.is_open() && errno != ENOENT) {
-        const auto folder = open_folder(parents_of(components), missing::tell);
+        const auto folder = open_folder(parents_of(components));
         if (!folder.is_open()) return {};
         file = unique_fd(uninterrupted([&] { return ::openat(folder.get(), components.back().c_str(), flags); }));
     }

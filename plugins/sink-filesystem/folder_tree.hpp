@@ -20,6 +20,8 @@
 
 namespace wherry::filesystem {
 
+class space_ledger;
+
 enum class durability { synced, lazy };
 
 // The folder that a sink fills, and the way to what is beneath it. Symbolic links beneath are never followed, by
@@ -35,23 +37,24 @@ public:
     // What the folder is called in messages. They go to senders, whose business its path is not.
     const std::string& shown() const noexcept { return shown_; }
 
-    // True once for each folder that open_folder() has made: whose attributes are the sender's to set.
+    // True once for each folder that make_folders() has made: whose attributes are the sender's to set.
     bool take_made(const struct stat& folder) const;
 
     // Permission bits that what arrives never has: those of the umask that the process began with.
     mode_t masked() const noexcept { return masked_; }
 
-    // Opens the folder with these components beneath the root. What is missing is made (durably, unless lazy), or told
-    // by a descriptor that is not open. Throws error(errc::refused) where something else has one of the names.
-    enum class missing { make, tell };
-    unique_fd open_folder(std::span<const std::string> components, missing what_then) const;
+    // Opens the folder with these components beneath the root; not open where one is missing. Throws
+    // error(errc::refused) where something else has one of the names.
+    unique_fd open_folder(std::span<const std::string> components) const;
+    // The same, but makes what is missing (durably, unless lazy). Throws error(errc::exhausted) where the quota does
+    // not allow it.
+    unique_fd make_folders(std::span<const std::string> components, space_ledger& ledger) const;
     // Returns the components with another name for each folder whose name something else has, which is no symbolic
     // link: the first numbered one that a folder has, or nothing. So all items of a folder come into one.
     std::vector<std::string> beside_files(std::vector<std::string> components, std::size_t folders) const;
 
-    // The same as open_folder() with missing::make, for a delivery that has come whole: waits up to 10 s for free
-    // descriptors.
-    unique_fd make_folder_at_finish(std::span<const std::string> components) const;
+    // The same as make_folders(), for a delivery that has come whole: waits up to 10 s for free descriptors.
+    unique_fd make_folders_at_finish(std::span<const std::string> components, space_ledger& ledger) const;
 
     // Returns the group that this folder gives to what is made in it, by its set-group-id bit; none without the bit. Of
     // a folder that is still to be made, it is what the nearest one above gives. Throws as open_folder().
@@ -91,7 +94,9 @@ private:
     unique_fd open_at_once(std::span<const std::string> components, int flags) const;
     // A folder that another thread is making is there for us, but not yet durable.
     void await_making() const;
-    unique_fd make_folder(int parent, const std::string& name) const;
+    // Makes what is missing, unless `making` is null.
+    unique_fd walk(std::span<const std::string> components, space_ledger* making) const;
+    unique_fd make_folder(int parent, const std::string& name, space_ledger& ledger) const;
     [[noreturn]] void fail_component(int parent, std::span<const std::string> components, std::size_t index,
                                      int code) const;
 

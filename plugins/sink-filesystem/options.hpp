@@ -28,7 +28,8 @@ struct options {
     existing_policy existing = defaults::existing;
     // The largest file, in bytes; 0: any.
     std::uint64_t max_size = defaults::max_size;
-    // Bytes that may lie beneath the folder, partial files included; 0: any number.
+    // Bytes that may lie beneath the folder, partial files included, and entry_bytes for each file and folder; 0: any
+    // number.
     std::uint64_t quota = defaults::quota;
     // Lazy leaves it to the system when data reach the disk: faster, but a power cut may lose what was acknowledged.
     durability sync = defaults::sync;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "item_name.hpp"
+#include "space_ledger.hpp"
 
 namespace wherry::filesystem {
 
@@ -338,7 +339,7 @@ std::uint64_t partial_area::kept_bytes(const std::multiset<std::string>& except)
         struct stat now {};
         if (!name.starts_with(kept_prefix) || except.contains(name)) return;
         if (::fstatat(area->get(), name.c_str(), &now, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(now.st_mode))
-            total += static_cast<std::uint64_t>(now.st_size);
+            total += static_cast<std::uint64_t>(now.st_size) + entry_bytes;
     });
     return total;
 }

@@ -72,7 +72,7 @@ public:
     // Gives the file a new name that no other delivery opens, and forbids keeping it. Throws error.
     void detach(partial_file& file);
 
-    // Returns the bytes of all kept files, except those of these names.
+    // Returns what the quota counts for all kept files, except those of these names.
     std::uint64_t kept_bytes(const std::multiset<std::string>& except);
 
     // Returns the area itself; makes it if it is missing. Throws error.

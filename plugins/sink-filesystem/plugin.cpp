@@ -43,7 +43,8 @@ constexpr wherry_option options[] = {
                           "what to do when a file's name is taken"),
     wherry::size_option("max-size", wherry::as_number<defaults::max_size>, "largest file to take; 0 for any"),
     wherry::size_option("quota", wherry::as_number<defaults::quota>,
-                        "bytes that may lie in the folder, partial files included; 0 for any number"),
+                        "bytes that may lie in the folder, partial files included, and 4 KiB for each file and folder; "
+                        "0 for any number"),
     wherry::boolean_option("sync", wherry::yes_or_no(defaults::sync == durability::synced),
                            "answer only when the disk has the data, so that a power cut loses nothing"),
     wherry::duration_option("partial-lifetime", wherry::in_hours<defaults::partial_lifetime.count()>,

@@ -4,11 +4,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "wherry/error.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::filesystem {
+
+namespace {
+
+std::uint64_t with_entry(std::uint64_t content_bytes) {
+    return content_bytes + std::min(entry_bytes, std::numeric_limits<std::uint64_t>::max() - content_bytes);
+}
+
+}  // namespace
 
 space_ledger::space_ledger(std::uint64_t quota, std::string shown_folder, counter count)
     : quota_(quota), shown_folder_(std::move(shown_folder)), count_(std::move(count)) {
@@ -30,15 +39,19 @@ void space_ledger::take(std::uint64_t bytes) {
     if (bytes > left() && std::chrono::steady_clock::now() >= next_count_) count_again();
     if (bytes > left())
         throw error(errc::exhausted,
-                    fmt::format("needs {} but only {} is left of the quota of {} for {}", human_bytes(bytes),
-                                human_bytes(left()), human_bytes(quota_), shown_folder_));
+                    fmt::format("needs {} but only {} is left of the quota of {} for {}, which counts {} for each file "
+                                "and folder besides its content",
+                                human_bytes(bytes), human_bytes(left()), human_bytes(quota_), shown_folder_,
+                                human_bytes(entry_bytes)));
     promised_ += bytes;
 }
 
-space_ledger::share space_ledger::reserve(std::uint64_t bytes, std::string partial, std::uint64_t stored_before) {
+space_ledger::share space_ledger::reserve(std::uint64_t content_bytes, std::string partial,
+                                          std::optional<std::uint64_t> stored_before) {
     if (quota_ == 0) return {};
+    const auto bytes = with_entry(content_bytes);
     const mutex_lock lock(mutex_);
-    const auto moved = std::min({stored_before, bytes, stored_});
+    const auto moved = stored_before ? std::min({with_entry(*stored_before), bytes, stored_}) : 0;
     const auto mine = under_way_.insert(partial);
     stored_ -= moved;
     promised_ += moved;
@@ -53,19 +66,22 @@ space_ledger::share space_ledger::reserve(std::uint64_t bytes, std::string parti
     return {*this, bytes, std::move(partial)};
 }
 
-void space_ledger::share::grow_to(std::uint64_t bytes) {
+void space_ledger::share::grow_to(std::uint64_t content_bytes) {
+    const auto bytes = with_entry(content_bytes);
     if (ledger_ == nullptr || bytes <= bytes_) return;
     const mutex_lock lock(ledger_->mutex_);
     ledger_->take(bytes - bytes_);
     bytes_ = bytes;
 }
 
-void space_ledger::share::store(std::uint64_t bytes) noexcept {
+void space_ledger::share::store(std::uint64_t content_bytes) noexcept { end(with_entry(content_bytes)); }
+
+void space_ledger::share::end(std::uint64_t stored_bytes) noexcept {
     if (ledger_ == nullptr) return;
     const mutex_lock lock(ledger_->mutex_);
     ledger_->under_way_.erase(ledger_->under_way_.find(partial_));
     ledger_->promised_ -= bytes_;
-    ledger_->stored_ += bytes;
+    ledger_->stored_ += stored_bytes;
     ledger_ = nullptr;
     bytes_ = 0;
 }

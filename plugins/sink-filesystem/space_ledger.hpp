@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,20 +13,26 @@
 
 namespace wherry::filesystem {
 
+// What the quota counts for each file and folder besides its content: about what a name and an inode take. Without it
+// a peer could use up a disk's inodes by empty files.
+constexpr std::uint64_t entry_bytes = 4096;
+
 // Keeps a sink's folder within its quota: what is stored plus what is promised to deliveries under way never exceeds
 // it. What is stored is counted on the disk at the start and again when it seems to be too much, so that room made by
 // hand counts, and added up in between.
 // Thread-safety: all functions from any thread.
 class space_ledger {
 public:
-    // Tells the bytes on the disk, without the partial files of these names, which deliveries under way account for.
-    // A name may occur twice: when a file is in its place, another delivery may use its partial name.
+    // Tells the bytes on the disk, those of the entries included, without the partial files of these names, which
+    // deliveries under way account for. A name may occur twice: when a file is in its place, another delivery may use
+    // its partial name.
     using counter = std::function<std::uint64_t(const std::multiset<std::string>& under_way)>;
 
     // A quota of 0 is none, and then nothing is counted. `count` is called under the lock.
     space_ledger(std::uint64_t quota, std::string shown_folder, counter count);
 
-    // A delivery's part of the quota; on destruction it goes back. Must not outlive the ledger.
+    // What the quota counts for a file or folder that is on its way; on destruction it goes back. Must not outlive the
+    // ledger.
     class share {
     public:
         share() noexcept = default;
@@ -34,26 +41,29 @@ public:
               bytes_(std::exchange(other.bytes_, 0)),
               partial_(std::move(other.partial_)) {}
         share& operator=(share&&) = delete;
-        ~share() { store(0); }
+        ~share() { end(0); }
 
         // Makes it at least that large. Throws error(errc::exhausted) where the quota does not allow it.
-        void grow_to(std::uint64_t bytes);
-        // The delivery is over, and this much of it stays on the disk.
-        void store(std::uint64_t bytes) noexcept;
+        void grow_to(std::uint64_t content_bytes);
+        // The delivery is over, and the file or folder stays on the disk with this much content.
+        void store(std::uint64_t content_bytes) noexcept;
 
     private:
         friend class space_ledger;
         share(space_ledger& ledger, std::uint64_t bytes, std::string partial) noexcept
             : ledger_(&ledger), bytes_(bytes), partial_(std::move(partial)) {}
+        void end(std::uint64_t stored_bytes) noexcept;
 
         space_ledger* ledger_ = nullptr;
         std::uint64_t bytes_ = 0;
         std::string partial_;
     };
 
-    // For a delivery that grows in the partial file of that name, of which so much was stored before and becomes part
-    // of the share. Throws error(errc::exhausted).
-    share reserve(std::uint64_t bytes, std::string partial, std::uint64_t stored_before);
+    // For a file that grows under that name in the partial area, where so much of its content was stored before and
+    // becomes part of the share; none if the file is new. Throws error(errc::exhausted).
+    share reserve(std::uint64_t content_bytes, std::string partial, std::optional<std::uint64_t> stored_before);
+    // For a folder. Throws error(errc::exhausted).
+    share reserve_folder() { return reserve(0, {}, std::nullopt); }
 
 private:
     void take(std::uint64_t bytes) WHERRY_REQUIRES(mutex_);

@@ -18,8 +18,8 @@ constexpr std::uint64_t little = std::uint64_t{1} << 20;
 constexpr std::uint64_t plenty = std::uint64_t{1} << 30;
 constexpr std::chrono::milliseconds asked_again_after{50};
 
-// Adds up the sizes of the files beneath, but for the partial area of that name. Folders are opened by their path, one
-// at a time, for a peer decides how deep they lie.
+// Adds up what the quota counts for the files and folders beneath, but for the partial area of that name. Folders are
+// opened by their path, one at a time, for a peer decides how deep they lie.
 std::uint64_t bytes_beneath(int root, const std::string& partial_area) {
     std::uint64_t total = 0;
     std::vector<std::string> left = {"."};
@@ -30,6 +30,7 @@ std::uint64_t bytes_beneath(int root, const std::string& partial_area) {
             if (path == "." && name == partial_area) return;
             struct stat now {};
             if (::fstatat(folder, name.c_str(), &now, AT_SYMLINK_NOFOLLOW) != 0) return;
+            total += entry_bytes;
             if (S_ISDIR(now.st_mode)) left.push_back(path == "." ? name : path + "/" + name);
             if (S_ISREG(now.st_mode)) total += static_cast<std::uint64_t>(now.st_size);
         });

@@ -52,8 +52,8 @@ void unchanged_delivery::write(const_bytes bytes) {
 
 void unchanged_delivery::finish(response& answer) {
     const auto attempt = fmt::format("cannot confirm {}", quoted(joined(where_.components)));
-    const auto folder = when_descriptors_are_free(
-        [&] { return store_.tree.open_folder(parents_of(where_.components), folder_tree::missing::tell); });
+    const auto folder =
+        when_descriptors_are_free([&] { return store_.tree.open_folder(parents_of(where_.components)); });
     // A person may have moved it away and back.
     store_.tree.sync(file_.get(), attempt);
     if (folder.is_open()) store_.tree.sync(folder.get(), attempt);

@@ -168,7 +168,7 @@ def test_each_sink_has_its_options(place):
 def test_one_sink_in_two_parts_is_one_instance(place):
     """A quota, say, counts messages and files together."""
     receiver = place.receiver("--messages-sink", "filesystem", "--files-sink", "filesystem", "--filesystem.quota",
-                              "1000")
+                              "9000")
     place.send(receiver, place.file("file", content(900)))
     full = place.send(receiver, "--message", "x" * 200, code=REFUSED)
     assert full.results[0]["status"] == "exhausted"

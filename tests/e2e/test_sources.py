@@ -181,7 +181,7 @@ def test_disk_fills_up_while_others_send(place):
 
 
 def test_quota(place):
-    receiver = place.receiver("--filesystem.quota", "100kB")
+    receiver = place.receiver("--filesystem.quota", "100kB")  # 4 KiB of it for each file
     place.send(receiver, place.file("a", content(60_000)))
     sent = place.send(receiver, place.file("b", content(60_000)), code=REFUSED)
     assert "quota" in sent.results[0]["error"]

@@ -379,7 +379,7 @@ TEST_F(filesystem_sink_fault, another_delivery_may_use_the_partial_name_of_a_pla
 }
 
 TEST_F(filesystem_sink_fault, the_quota_tells_two_deliveries_apart_that_have_one_key) {
-    chosen.quota = 100;
+    chosen.quota = 100 + 3 * entry_bytes;
     sink into(chosen);
     const auto what = resumable("a", 30);
     std::unique_ptr<delivery> second;
@@ -389,13 +389,13 @@ TEST_F(filesystem_sink_fault, the_quota_tells_two_deliveries_apart_that_have_one
     deliver(into, what, std::string(30, 'x'));
     watcher = nullptr;
     ASSERT_TRUE(second);
-    // 30 are stored and 30 promised. The sink finds one more byte at its next count, which it delays.
+    // 30 are stored and 30 promised. The sink finds one more file at its next count, which it delays.
     std::ofstream(path_of("by hand")) << "x";
     const auto refusal = [&] {
         return std::string(test::error_of([&] { begin(into, "b", std::string(41, 'x')); }).what());
     };
     auto told = refusal();
-    while (told.find("only 40 B") != told.npos) told = refusal();
+    while (told.find("only 4.04 KiB") != told.npos) told = refusal();
     EXPECT_THAT(told, testing::HasSubstr("only 39 B is left"));
 }
 

@@ -345,7 +345,7 @@ TEST_F(filesystem_sink, a_group_of_one_name_under_each_policy) {
 }
 
 TEST_F(filesystem_sink, groups_hold_the_quota_and_keep_no_descriptors) {
-    chosen.quota = 1000;
+    chosen.quota = 1000 + 10 * entry_bytes;
     sink into(chosen);
     deliver(into, file("first"), "x");
     const auto before = open_descriptors();
@@ -358,9 +358,9 @@ TEST_F(filesystem_sink, groups_hold_the_quota_and_keep_no_descriptors) {
         all.finish();
     }
     EXPECT_EQ(open_descriptors(), before);
-    // What failed gave its part back, and what is stored counts: 601 of 1000.
-    EXPECT_EQ(error_of([&] { begin(into, file("too-much", 400)); }).code(), errc::exhausted);
-    EXPECT_NO_THROW(begin(into, file("fits", 399)));
+    // What failed gave its part back, and what is stored counts: 601 of 1000, seven files and a folder.
+    EXPECT_EQ(error_of([&] { begin(into, file("too-much", 400 + entry_bytes)); }).code(), errc::exhausted);
+    EXPECT_NO_THROW(begin(into, file("fits", 399 + entry_bytes)));
 }
 
 TEST_F(filesystem_sink, groups_of_many_threads_do_not_disturb_each_other) {
@@ -1261,26 +1261,48 @@ TEST_F(filesystem_sink, takes_nothing_over_the_largest_size) {
 }
 
 TEST_F(filesystem_sink, holds_its_quota) {
-    chosen.quota = 10;
+    chosen.quota = 10 + 4 * entry_bytes;
     fs::create_directory(folder_path());
     fs::create_directory(in("sub"));
     put(in("sub/before"), "123");
     sink into(chosen);
     deliver(into, file("a", 4), "1234");
-    const auto failure = error_of([&] { begin(into, file("b", 4)); });
-    EXPECT_EQ(failure.code(), errc::exhausted);
-    EXPECT_STREQ(failure.what(), "needs 4 B but only 3 B is left of the quota of 10 B for the receiver's folder");
+    EXPECT_EQ(error_of([&] { begin(into, file("b", 4)); }).code(), errc::exhausted);
     deliver(into, file("c"), "123");
-    EXPECT_EQ(error_of([&] { deliver(into, file("d"), "1"); }).code(), errc::exhausted);
-    deliver(into, file("empty", 0));
+    for (const auto& what : {file("d"), file("empty", 0)}) {
+        const auto failure = error_of([&] { begin(into, what); });
+        EXPECT_EQ(failure.code(), errc::exhausted);
+        EXPECT_STREQ(failure.what(),
+                     "needs 4.00 KiB but only 0 B is left of the quota of 16.0 KiB for the receiver's folder, which "
+                     "counts 4.00 KiB for each file and folder besides its content");
+    }
     EXPECT_THAT(partials(), IsEmpty());
     std::this_thread::sleep_for(20ms);
     fs::remove(in("a"));
     EXPECT_EQ(deliver(into, file("e", 4), "1234"), "stored as e") << "room made by hand does not count";
 }
 
+TEST_F(filesystem_sink, counts_what_is_empty_against_its_quota) {
+    chosen.quota = 10 * entry_bytes;
+    sink into(chosen);
+    for (int i = 0; i < 4; ++i) deliver(into, file("file" + std::to_string(i), 0));
+    deliver(into, folder("a/b/c"));
+    deliver(into, folder("a/b"));
+    deliver(into, file("a/b/file", 0));
+    EXPECT_EQ(error_of([&] { deliver(into, folder("d/e/f")); }).code(), errc::exhausted);
+    EXPECT_THAT(stored(), ElementsAre("a", "a/b", "a/b/c", "a/b/file", "d", "d/e", "file0", "file1", "file2", "file3"));
+    // What is there still takes in what needs no room.
+    deliver(into, folder("d/e"));
+    EXPECT_EQ(error_of([&] { begin(into, file("d/file", 0)); }).code(), errc::exhausted);
+    sink again(chosen);
+    EXPECT_EQ(error_of([&] { begin(again, file("d/file", 0)); }).code(), errc::exhausted);
+    std::this_thread::sleep_for(20ms);
+    fs::remove(in("d/e"));
+    deliver(into, folder("again"));
+}
+
 TEST_F(filesystem_sink, promises_no_room_twice) {
-    chosen.quota = 10;
+    chosen.quota = 10 + entry_bytes;
     sink into(chosen);
     auto first = begin(into, file("a", 6));
     EXPECT_EQ(error_of([&] { begin(into, file("b", 6)); }).code(), errc::exhausted);
@@ -1290,7 +1312,7 @@ TEST_F(filesystem_sink, promises_no_room_twice) {
 }
 
 TEST_F(filesystem_sink, holds_its_quota_among_many) {
-    chosen.quota = 1000;
+    chosen.quota = 1000 + 33 * entry_bytes;
     chosen.sync = durability::lazy;
     sink into(chosen);
     std::atomic<int> stored_ones{0};
@@ -1299,7 +1321,7 @@ TEST_F(filesystem_sink, holds_its_quota_among_many) {
         crew.emplace_back([&, t] {
             for (int i = 0; i < 30; ++i) try {
                     const auto known = i % 2 == 0 ? std::optional<std::uint64_t>(30) : std::nullopt;
-                    deliver(into, file(std::to_string(t) + "/" + std::to_string(i), known), std::string(30, 'x'));
+                    deliver(into, file(std::to_string(t) + "-" + std::to_string(i), known), std::string(30, 'x'));
                     ++stored_ones;
                 } catch (const error& e) {
                     EXPECT_EQ(e.code(), errc::exhausted) << e.what();
@@ -1318,7 +1340,7 @@ TEST_F(filesystem_sink, holds_its_quota_among_many) {
 }
 
 TEST_F(filesystem_sink, what_is_kept_counts_once) {
-    chosen.quota = 10;
+    chosen.quota = 10 + 2 * entry_bytes;
     sink into(chosen);
     auto what = resumable("a", 8);
     {
@@ -1327,6 +1349,7 @@ TEST_F(filesystem_sink, what_is_kept_counts_once) {
         item->abort(delivery::partial::keep);
     }
     EXPECT_EQ(error_of([&] { begin(into, file("b", 6)); }).code(), errc::exhausted);
+    begin(into, file("b", 5));
     {
         const auto item = begin(into, what);
         EXPECT_EQ(item->offset(), 5u);
@@ -1669,7 +1692,7 @@ TEST_F(filesystem_sink, a_refusal_does_not_cost_what_was_kept) {
     cut->abort(delivery::partial::keep);
     cut.reset();
     auto small = chosen;
-    small.quota = 5;
+    small.quota = 5 + entry_bytes;
     {
         sink tight(small);
         EXPECT_EQ(error_of([&] { begin(tight, what); }).code(), errc::exhausted);
