@@ -20,10 +20,15 @@ constexpr std::uint64_t coarsest_seconds = 2;  // of FAT's times
 
 }  // namespace
 
-bool set_attributes(const folder_tree& tree, int fd, const offer& what, mode_t always, const std::string& attempt) {
-    if (what.mode && ::fchmod(fd, (*what.mode & mode_mask & ~tree.masked()) | always) != 0 &&
-        !is_beyond_file_system(errno))
+mode_t mode_for(const folder_tree& tree, mode_t offered) noexcept { return offered & mode_mask & ~tree.masked(); }
+
+bool set_attributes(const folder_tree& tree, int fd, const offer& what, const std::string& attempt) {
+    if (what.mode && ::fchmod(fd, mode_for(tree, *what.mode)) != 0 && !is_beyond_file_system(errno))
         tree.fail(attempt, errno);
+    return set_time(tree, fd, what, attempt);
+}
+
+bool set_time(const folder_tree& tree, int fd, const offer& what, const std::string& attempt) {
     if (!what.mtime) return true;
     const timespec written{static_cast<time_t>(what.mtime->seconds), static_cast<long>(what.mtime->nanoseconds)};
     const auto has_time = [&] {

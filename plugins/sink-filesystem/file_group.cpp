@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <exception>
+#include <iterator>
 #include <new>
 #include <utility>
 
@@ -63,7 +65,7 @@ void file_group::finish() noexcept {
         if (!held) held = waiting_once([&] { return file.store_.partials.hold(); });
         if (const auto group = group_for(file))
             set_group(file.store_.tree, file.partial_.fd.get(), *group, file.attempt_);
-        file.is_time_kept_ = set_attributes(file.store_.tree, file.partial_.fd.get(), file.what_, 0, file.attempt_);
+        file.is_time_kept_ = set_attributes(file.store_.tree, file.partial_.fd.get(), file.what_, file.attempt_);
     });
     each([](file_delivery& file, std::size_t) { file.store_.tree.sync(file.partial_.fd.get(), file.attempt_); });
     note();
@@ -138,9 +140,19 @@ void file_group::place(file_delivery& file, std::size_t index) {
     });
     if (target == folders_.end()) {
         auto fd = open_next(file);
-        target = folders_.insert(folders_.end(), {&file, std::move(fd)});
+        folder_writing writing(file.store_.tree, fd.get());
+        folders_.push_back({&file, std::move(fd), std::move(writing)});
+        target = std::prev(folders_.end());
     }
-    file.place(target->fd.get());
+    const auto wanted = file.components_.back();
+    for (bool is_placed = false; !is_placed;) try {
+            file.place(target->fd.get());
+            is_placed = true;
+        } catch (const error& e) {
+            if (e.system_error() != EACCES || !target->writing.lend()) throw;
+            file.components_.back() = wanted;
+            file.number_ = 0;
+        }
     files_[index].folder = &*target;
 }
 

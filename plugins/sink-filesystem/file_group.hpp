@@ -30,6 +30,7 @@ private:
     struct filled_folder {
         const file_delivery* first;  // that went there
         unique_fd fd;
+        folder_writing writing;
     };
     struct file_state {
         const filled_folder* folder = nullptr;  // where it was put and is not confirmed

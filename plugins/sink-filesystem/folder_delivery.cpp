@@ -31,10 +31,13 @@ void folder_delivery::finish(response& answer) {
     const auto folder = tree.make_folders_at_finish(components_, store_.ledger);
     struct stat now {};
     if (::fstat(folder.get(), &now) != 0) tree.fail(attempt_, errno);
-    // A folder that was there before keeps its attributes: others may have theirs in it. In a new one this side
-    // must be able to go on, and it hands its group on where the one above says so.
-    if (tree.take_made(now))
-        set_attributes(tree, folder.get(), what_, S_IRWXU | (now.st_mode & (S_ISGID | S_ISVTX)), attempt_);
+    // A folder that was there before keeps its attributes: others may have theirs in it. A new one can be read by this
+    // side in any case, which compares what is there, and it hands its group on where the one above says so.
+    if (tree.take_made(now)) {
+        const auto always = S_IRUSR | S_IXUSR | (now.st_mode & (S_ISGID | S_ISVTX));
+        if (what_.mode) tree.set_mode(folder.get(), mode_for(tree, *what_.mode) | always, attempt_);
+        set_time(tree, folder.get(), what_, attempt_);
+    }
     tree.sync(folder.get(), attempt_);
     tree.sync(parent.get(), attempt_);
     answer.append(fmt::format("stored as {}", joined(components_)));

@@ -79,6 +79,7 @@ folder_tree::folder_tree(const std::string& path, durability how)
     struct stat now {};
     if (::fstat(root_.get(), &now) != 0) fail(fmt::format("cannot look at the folder {}", shown_), errno);
     device_ = now.st_dev;
+    root_number_ = now.st_ino;
     // Told now and not with the first delivery, while someone is watching.
     if (::faccessat(root_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0)
         fail(fmt::format("cannot store in {}", shown_), errno);
@@ -93,6 +94,56 @@ folder_tree::folder_tree(const std::string& path, durability how)
 bool folder_tree::take_made(const struct stat& folder) const {
     const mutex_lock lock(making_);
     return made_.erase({folder.st_dev, folder.st_ino}) != 0;
+}
+
+void folder_tree::set_mode(int folder, mode_t mode, std::string_view attempt) const {
+    struct stat now {};
+    const mutex_lock lock(writing_);
+    if (::fstat(folder, &now) != 0) fail(attempt, errno);
+    const auto written = written_.find({now.st_dev, now.st_ino});
+    const bool is_lent = written != written_.end() && (mode & S_IWUSR) == 0;
+    if (::fchmod(folder, is_lent ? mode | S_IWUSR : mode) != 0 && !is_beyond_file_system(errno)) fail(attempt, errno);
+    if (written != written_.end()) written->second.lent_from = is_lent ? std::optional(mode) : std::nullopt;
+}
+
+folder_writing::folder_writing(const folder_tree& tree, int folder) : tree_(&tree), folder_(folder) {
+    struct stat now {};
+    if (::fstat(folder, &now) != 0) tree.fail("cannot look at a folder", errno);
+    id_ = {now.st_dev, now.st_ino};
+    {
+        const mutex_lock lock(tree.writing_);
+        ++tree.written_[id_].writings;
+    }
+    lend();
+}
+
+folder_writing::folder_writing(folder_writing&& other) noexcept
+    : tree_(std::exchange(other.tree_, nullptr)), folder_(other.folder_), id_(other.id_) {}
+
+bool folder_writing::lend() noexcept {
+    struct stat now {};
+    const mutex_lock lock(tree_->writing_);
+    // The root's mode is the person's who named it. Root itself can write anywhere.
+    if (::fstat(folder_, &now) != 0 || (now.st_mode & S_IWUSR) != 0 || now.st_uid != ::geteuid() || tree_->is_root_ ||
+        now.st_ino == tree_->root_number_)
+        return false;
+    const auto mode = now.st_mode & 07777;
+    if (::fchmod(folder_, mode | S_IWUSR) != 0) return false;
+    tree_->written_.find(id_)->second.lent_from = mode;
+    return true;
+}
+
+folder_writing::~folder_writing() {
+    if (tree_ == nullptr) return;
+    const mutex_lock lock(tree_->writing_);
+    const auto written = tree_->written_.find(id_);
+    if (--written->second.writings != 0) return;
+    struct stat now {};
+    // A person may have changed the mode meanwhile.
+    if (const auto mode = written->second.lent_from;
+        mode && ::fstat(folder_, &now) == 0 && (now.st_mode & 0777) == ((*mode | S_IWUSR) & 0777))
+        ::fchmod(folder_, *mode);
+    tree_->written_.erase(written);
 }
 
 unique_fd open_component(int parent, const std::string& component) noexcept {
@@ -215,7 +266,9 @@ unique_fd folder_tree::make_folder(int parent, const std::string& name, space_le
     // Another thread may have made it while this one waited. It must not be refused for want of room then.
     if (auto folder = open_component(parent, name); folder.is_open() || errno != ENOENT) return folder;
     auto share = ledger.reserve_folder();
-    const bool made = ::mkdirat(parent, name.c_str(), private_folder) == 0;
+    folder_writing writing(*this, parent);
+    bool made = ::mkdirat(parent, name.c_str(), private_folder) == 0;
+    while (!made && errno == EACCES && writing.lend()) made = ::mkdirat(parent, name.c_str(), private_folder) == 0;
     if (!made && errno != EEXIST) return {};
     auto folder = open_component(parent, name);
     if (!made) return folder;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -39,6 +40,10 @@ public:
 
     // True once for each folder that make_folders() has made: whose attributes are the sender's to set.
     bool take_made(const struct stat& folder) const;
+
+    // Gives a folder a mode. A folder_writing there lends its owner the right to write for as long as it is there.
+    // Throws error that begins with `attempt`.
+    void set_mode(int folder, mode_t mode, std::string_view attempt) const;
 
     // Permission bits that what arrives never has: those of the umask that the process began with.
     mode_t masked() const noexcept { return masked_; }
@@ -82,6 +87,14 @@ public:
     [[noreturn]] void fail_in(std::span<const std::string> folder, int fd, std::string_view attempt, int code) const;
 
 private:
+    friend class folder_writing;
+
+    using folder_id = std::pair<dev_t, ino_t>;
+    struct written_folder {
+        unsigned writings = 0;
+        std::optional<mode_t> lent_from;  // the mode that it gets back after the last of them
+    };
+
     struct reason {
         errc what;
         std::string why;
@@ -104,11 +117,33 @@ private:
     durability how_;
     unique_fd root_;
     dev_t device_ = 0;
+    ino_t root_number_ = 0;
     mutable mutex making_;
     mutable std::atomic<int> being_made_{0};
-    mutable std::set<std::pair<dev_t, ino_t>> made_ WHERRY_GUARDED_BY(making_);
+    mutable std::set<folder_id> made_ WHERRY_GUARDED_BY(making_);
+    mutable mutex writing_;  // taken behind making_
+    mutable std::map<folder_id, written_folder> written_ WHERRY_GUARDED_BY(writing_);
     bool is_root_;
     mode_t masked_;
+};
+
+// While it is there, this user may write in a folder of its own beneath the root: one that lacks only the right to
+// write gets it, and the last folder_writing there takes it away again.
+class folder_writing {
+public:
+    // `tree` and the descriptor outlive it.
+    folder_writing(const folder_tree& tree, int folder);
+    folder_writing(folder_writing&& other) noexcept;
+    folder_writing& operator=(folder_writing&&) = delete;
+    ~folder_writing();
+
+    // Whether the right was missing, and is lent now. Another receiver may take away the one that it had lent.
+    bool lend() noexcept;
+
+private:
+    const folder_tree* tree_;  // null: it was moved
+    int folder_;
+    folder_tree::folder_id id_;
 };
 
 // Whether the code says that the file system has no such call, or none of what it would set.

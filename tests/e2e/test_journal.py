@@ -140,6 +140,44 @@ def test_update_moves_only_the_rest(place):
     assert tree(place.received / "source") == tree(folder)
 
 
+def test_modes_of_read_only_folders_are_kept_and_updated(place):
+    folder = place.folder / "source"
+    modes = {"": 0o555, "private": 0o500, "private/deep": 0o555, "private/deep/empty": 0o500, "open": 0o755}
+    for name in modes:
+        (folder / name).mkdir()
+    for name in ("a", "private/b", "private/deep/c", "open/d"):
+        (folder / name).write_bytes(name.encode())
+
+    def set_modes(top, of):
+        for name in sorted(modes, reverse=True):
+            (top / name).chmod(of(name))
+
+    set_modes(folder, modes.get)
+    try:
+        receiver = place.receiver("--filesystem.existing", "overwrite")
+        place.send(receiver, folder)
+        assert tree(place.received / "source") == tree(folder)
+        assert (place.received / "source").stat().st_mode & 0o7777 == 0o555
+        sent = place.send(receiver, "--update", folder)
+        assert sum(result["bytes"] for result in sent.results) == 0
+        receiver.stop_well()
+        # The next receiver knows nothing of the folders.
+        set_modes(folder, lambda name: 0o755)
+        (folder / "private/b").write_bytes(b"changed")
+        (folder / "private/deep/new").mkdir(mode=0o755)
+        (folder / "private/deep/new/e").write_bytes(b"e")
+        set_modes(folder, modes.get)
+        receiver = place.receiver("--filesystem.existing", "overwrite")
+        place.send(receiver, "--update", folder)
+        receiver.stop_well()
+        assert tree(place.received / "source") == tree(folder)
+        assert (place.received / "source").stat().st_mode & 0o7777 == 0o555 and place.litter() == []
+    finally:
+        for top in (folder, place.received / "source"):
+            for name in [name for name in modes if (top / name).is_dir()]:
+                (top / name).chmod(0o755)
+
+
 def test_another_key_sends_everything_again(place):
     folder = place.folder / "source"
     folder.mkdir()

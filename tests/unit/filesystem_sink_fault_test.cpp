@@ -399,6 +399,23 @@ TEST_F(filesystem_sink_fault, the_quota_tells_two_deliveries_apart_that_have_one
     EXPECT_THAT(told, testing::HasSubstr("only 39 B is left"));
 }
 
+TEST_F(filesystem_sink_fault, another_receiver_may_take_back_the_right_to_write_that_it_had_lent) {
+    chosen.existing = existing_policy::overwrite;
+    sink into(chosen);
+    deliver(into, "a/x", "old");
+    const auto set_mode = [&] { ASSERT_EQ(::chmod(path_of("a").c_str(), 0500), 0); };
+    set_mode();
+    before_exchange = set_mode;
+    deliver(into, "a/x", "new");
+    std::string content;
+    std::ifstream(path_of("a/x")) >> content;
+    EXPECT_EQ(content, "new");
+    struct stat now {};
+    EXPECT_EQ(::stat(path_of("a").c_str(), &now), 0);
+    EXPECT_EQ(now.st_mode & 07777, 0500u);
+    ::chmod(path_of("a").c_str(), 0700);
+}
+
 // ---- Old files, while the new one is not synced ----
 
 void make_old(const std::string& path, int kind) {

@@ -197,6 +197,9 @@ protected:
         return {};
     }
 
+    // Its owner could not remove what is in a folder that is read-only.
+    void make_removable(const fs::path& name) const { ::chmod(in(name).c_str(), 0700); }
+
     std::string folder_path() const { return (home / "in").string(); }
     fs::path in(const fs::path& name) const { return home / "in" / name; }
 
@@ -451,11 +454,106 @@ TEST_F(filesystem_sink, a_folder_arrives_after_its_content_and_may_be_read_only)
     what.mode = 01555;
     what.mtime = file_time{1'000'000'000, 0};
     EXPECT_EQ(deliver(into, what), "stored as scans");
-    // Readable by all, as it was; this side must be able to add to it, though.
-    EXPECT_EQ(stat_of(in("scans")).st_mode & 07777, 0755u);
+    EXPECT_EQ(stat_of(in("scans")).st_mode & 07777, 0555u);
     EXPECT_EQ(stat_of(in("scans")).st_mtim.tv_sec, 1'000'000'000);
     deliver(into, folder("deep/er/empty"));
     EXPECT_THAT(stored(), ElementsAre("deep", "deep/er", "deep/er/empty", "scans", "scans/1.dcm"));
+    make_removable("scans");
+}
+
+TEST_F(filesystem_sink, what_comes_after_its_read_only_folder_is_stored) {
+    const auto early = std::make_unique<sink>(chosen);
+    const auto slow = begin(*early, file("a/slow", 1));
+    slow->write(as_bytes("x"));
+    for (const auto& [name, mode, stays] : {std::tuple("a", 0555u, 0555u), std::tuple("b", 0500u, 0500u),
+                                            std::tuple("c", 0000u, 0500u), std::tuple("d", 0277u, 0755u)}) {
+        auto what = folder(name);
+        what.mode = mode;
+        deliver(*early, what);
+        EXPECT_EQ(stat_of(in(name)).st_mode & 07777, stays) << name;
+    }
+    EXPECT_EQ(finish(*slow), "stored as a/slow");
+    // A receiver that knows nothing of them: a second sending, a folder beneath, a group, and an old file that goes.
+    auto overwriting = chosen;
+    overwriting.existing = existing_policy::overwrite;
+    sink into(overwriting);
+    deliver(into, file("b/later"), "x");
+    deliver(into, file("a/slow"), "new");
+    EXPECT_EQ(content_of(in("a/slow")), "new");
+    auto beneath = folder("a/new/er");
+    beneath.mode = 0500;
+    deliver(into, beneath);
+    deliver(into, file("a/new/er/x"), "x");
+    group all;
+    for (const auto* name : {"a/1", "c/2", "a/3"}) all.add(into, file(name, 1), "x");
+    EXPECT_THAT(all.finish(), ElementsAre("stored as a/1", "stored as c/2", "stored as a/3"));
+    EXPECT_EQ(stat_of(in("a")).st_mode & 07777, 0555u);
+    EXPECT_EQ(stat_of(in("a/new")).st_mode & 07777, 0700u);
+    EXPECT_EQ(stat_of(in("a/new/er")).st_mode & 07777, 0500u);
+    EXPECT_EQ(stat_of(in("b")).st_mode & 07777, 0500u);
+    EXPECT_EQ(stat_of(in("c")).st_mode & 07777, 0500u);
+    // The folder that a person named is the person's.
+    ::chmod(folder_path().c_str(), 0555);
+    if (::geteuid() != 0) {
+        EXPECT_THAT(error_of([&] { deliver(into, file("x"), "x"); }).what(), HasSubstr("permission"));
+    }
+    EXPECT_EQ(stat_of(folder_path()).st_mode & 07777, 0555u);
+    ::chmod(folder_path().c_str(), 0700);
+    for (const auto* name : {"a/new/er", "a", "b", "c"}) make_removable(name);
+}
+
+TEST_F(filesystem_sink, receivers_store_into_one_read_only_folder_at_once) {
+    chosen.sync = durability::lazy;
+    sink first(chosen), second(chosen);
+    deliver(first, file("a/x"), "x");
+    auto what = folder("a");
+    what.mode = 0500;
+    deliver(first, what);
+    constexpr int each = 100;
+    std::atomic<int> failed{0};
+    const auto fill = [&](sink& into, const std::string& name) {
+        for (int i = 0; i < each; ++i) try {
+                deliver(into, file("a/" + name + std::to_string(i) + (i % 10 == 0 ? "/sub" : ""), 1), "x");
+            } catch (const error& e) {
+                ++failed;
+                ADD_FAILURE() << e.what();
+            }
+    };
+    {
+        std::vector<std::jthread> crew;
+        for (const auto* name : {"1", "2"}) crew.emplace_back([&, name] { fill(first, name + "-"s); });
+        for (const auto* name : {"3", "4"}) crew.emplace_back([&, name] { fill(second, name + "-"s); });
+    }
+    EXPECT_EQ(stat_of(in("a")).st_mode & 07777, 0500u);
+    EXPECT_EQ(stored().size(), 2 + 4 * each + 4 * each / 10u);
+    make_removable("a");
+}
+
+TEST_F(filesystem_sink, the_mode_that_a_person_sets_meanwhile_stays) {
+    sink into(chosen);
+    deliver(into, file("a/x"), "x");
+    auto what = folder("a");
+    what.mode = 0500;
+    deliver(into, what);
+    const folder_tree tree(folder_path(), durability::lazy);
+    const unique_fd fd(::open(in("a").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const auto mode = [&] { return stat_of(in("a")).st_mode & 07777; };
+    const auto lent = ::geteuid() == 0 ? 0500u : 0700u;
+    {
+        const folder_writing one(tree, fd.get());
+        EXPECT_EQ(mode(), lent);
+        { const folder_writing another(tree, fd.get()); }
+        EXPECT_EQ(mode(), lent);
+        ::fchmod(fd.get(), 0750);
+    }
+    EXPECT_EQ(mode(), 0750u);
+    {
+        const folder_writing one(tree, fd.get());
+        tree.set_mode(fd.get(), 0550, "");
+        EXPECT_EQ(mode(), 0750u);
+    }
+    EXPECT_EQ(mode(), 0550u);
+    make_removable("a");
 }
 
 TEST_F(filesystem_sink, a_new_folder_keeps_the_bit_that_hands_on_its_group) {
@@ -1489,18 +1587,20 @@ TEST_F(filesystem_sink, says_that_it_may_not_write) {
 }
 
 TEST_F(filesystem_sink, says_that_a_sub_folder_may_not_be_written) {
-    const bool is_root = ::geteuid() == 0;
+    if (::geteuid() != 0) GTEST_SKIP() << "needs a folder of another user";
     ASSERT_EQ(::chmod(home.path().c_str(), 0755), 0);
     fs::create_directory(folder_path());
-    if (is_root) {
-        ASSERT_EQ(::chown(folder_path().c_str(), 65534, 65534), 0);
-        ASSERT_EQ(::seteuid(65534), 0);
-    }
+    ASSERT_EQ(::chown(folder_path().c_str(), 65534, 65534), 0);
+    ASSERT_EQ(::seteuid(65534), 0);
     std::string text, after;
     try {
         sink into(chosen);
         fs::create_directory(in("locked"));
-        ::chmod(in("locked").c_str(), 0555);
+        // Its owner could lend itself the right to write.
+        ASSERT_EQ(::seteuid(0), 0);
+        ASSERT_EQ(::chown(in("locked").c_str(), 0, 0), 0);
+        ASSERT_EQ(::chmod(in("locked").c_str(), 0755), 0);
+        ASSERT_EQ(::seteuid(65534), 0);
         try {
             deliver(into, file("locked/a"), "x");
         } catch (const error& e) {
@@ -1510,9 +1610,7 @@ TEST_F(filesystem_sink, says_that_a_sub_folder_may_not_be_written) {
     } catch (const error& e) {
         after = e.what();
     }
-    if (is_root) {
-        ASSERT_EQ(::seteuid(0), 0);
-    }
+    ASSERT_EQ(::seteuid(0), 0);
     EXPECT_THAT(text, HasSubstr("'locked/a'"));
     EXPECT_THAT(text, HasSubstr("no permission"));
     EXPECT_EQ(after, "stored as free");
