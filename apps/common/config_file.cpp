@@ -10,10 +10,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <optional>
 #include <system_error>
 
 #include "wherry/error.hpp"
+#include "wherry/quoted_text.hpp"
 #include "wherry/text.hpp"
 #include "wherry/unique_fd.hpp"
 
@@ -48,27 +48,11 @@ std::string_view without_comment(std::string_view text) noexcept {
     return text;
 }
 
-// Takes the text between the quotes off `rest`, as a shell does: a backslash means nothing between single quotes, and
-// between double quotes it makes the next quote or backslash an ordinary character. Nothing if a quote is missing.
-std::optional<std::string> take_quoted(std::string_view& rest) {
-    const char quote = rest.front();
-    std::string inner;
-    for (std::size_t i = 1; i < rest.size(); ++i) {
-        if (rest[i] == quote) {
-            rest.remove_prefix(i + 1);
-            return inner;
-        }
-        const bool is_escaped =
-            quote == '"' && rest[i] == '\\' && i + 1 < rest.size() && (rest[i + 1] == '"' || rest[i + 1] == '\\');
-        inner += rest[is_escaped ? ++i : i];
-    }
-    return std::nullopt;
-}
-
 bool ends_within_quotes(std::string_view text) {
     for (auto place = text.find_first_of("'\""); place != text.npos; place = text.find_first_of("'\"")) {
-        text.remove_prefix(place);
-        if (!take_quoted(text)) return true;
+        const auto read = read_quoted(text.substr(place));
+        if (!read.is_closed) return true;
+        text.remove_prefix(place + read.length);
     }
     return false;
 }
@@ -82,11 +66,12 @@ std::string parse_value(std::string_view text, std::size_t number) {
             fail(number, "has a '#' between quotes, so put quotes around the whole value");
         return std::string(trimmed(kept));
     }
-    auto value = take_quoted(rest);
-    if (!value) fail(number, "has a quote that is not closed");
+    auto value = read_quoted(rest);
+    if (!value.is_closed) fail(number, "has a quote that is not closed");
+    rest.remove_prefix(value.length);
     if (!trimmed(without_comment(rest)).empty())
         fail(number, "has text behind the closing quote, so put quotes around the whole value");
-    return *std::move(value);
+    return std::move(value.inner);
 }
 
 [[noreturn]] void refuse(const std::string& text) { throw error(errc::bad_input, text); }

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "wherry/error.hpp"
+#include "wherry/quoted_text.hpp"
 #include "wherry/suggestions.hpp"
 #include "wherry/text.hpp"
 
@@ -38,7 +39,7 @@ words_read read_words(std::string_view text) {
     words_read read;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
-        if (read.open_quote == 0 && is_blank(c)) {
+        if (is_blank(c)) {
             read.ends_in_word = false;
             continue;
         }
@@ -48,15 +49,17 @@ words_read read_words(std::string_view text) {
             read.ends_in_word = true;
         }
         auto& current = read.words.back().text;
-        if (c == '\\' && read.open_quote != '\'') {
+        if (c == '\\') {
             if (i + 1 == text.size())
                 read.ends_in_escape = true;
             else
                 current += text[++i];
-        } else if (read.open_quote == 0 && (c == '\'' || c == '"')) {
-            read.open_quote = c;
-        } else if (c == read.open_quote) {
-            read.open_quote = 0;
+        } else if (c == '\'' || c == '"') {
+            const auto inside = read_quoted(text.substr(i));
+            current += inside.inner;
+            i += inside.length - 1;
+            if (!inside.is_closed) read.open_quote = c;
+            read.ends_in_escape = inside.ends_in_escape;
         } else {
             current += c;
         }

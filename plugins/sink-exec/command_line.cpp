@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "wherry/error.hpp"
+#include "wherry/quoted_text.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::exec {
@@ -26,32 +27,28 @@ bool can_be_run(const std::filesystem::path& file) {
 std::vector<std::string> split_words(std::string_view line) {
     std::vector<std::string> words;
     bool is_inside = false;  // a word, which may be empty in quotes
-    char quote = 0;
     for (std::size_t index = 0; index < line.size(); ++index) {
         const char c = line[index];
-        const char next = index + 1 < line.size() ? line[index + 1] : '\0';
-        const bool is_escape =
-            c == '\\' && index + 1 < line.size() && (quote == 0 || (quote == '"' && (next == '"' || next == '\\')));
-        if (quote == 0 && is_blank(c)) {
+        if (is_blank(c)) {
             is_inside = false;
             continue;
         }
         if (!is_inside) words.emplace_back();
         is_inside = true;
-        if (is_escape) {
-            words.back() += next;
-            ++index;
-        } else if (quote == 0 && (c == '\'' || c == '"')) {
-            quote = c;
-        } else if (c == quote && quote != 0) {
-            quote = 0;
+        if (c == '\\' && index + 1 < line.size()) {
+            words.back() += line[++index];
+        } else if (c == '\'' || c == '"') {
+            const auto inside = read_quoted(line.substr(index));
+            if (!inside.is_closed)
+                throw error(
+                    errc::bad_input,
+                    fmt::format("a quote {0} is not closed; close it, or write \\{0} for the character itself", c));
+            words.back() += inside.inner;
+            index += inside.length - 1;
         } else {
             words.back() += c;
         }
     }
-    if (quote != 0)
-        throw error(errc::bad_input,
-                    fmt::format("a quote {0} is not closed; close it, or write \\{0} for the character itself", quote));
     return words;
 }
 

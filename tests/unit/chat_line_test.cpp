@@ -39,6 +39,7 @@ TEST(chat_line, paths_are_quoted_as_in_a_shell) {
     EXPECT_THAT(paths("/file a b\tc"), ElementsAre("a", "b", "c"));
     EXPECT_THAT(paths(R"(/file a\ b 'c d' "e f" g'h 'i"\"j")"), ElementsAre("a b", "c d", "e f", "gh i\"j"));
     EXPECT_THAT(paths(R"(/file 'a\b' a\\b a\'b)"), ElementsAre("a\\b", "a\\b", "a'b"));
+    EXPECT_THAT(paths(R"(/file "a\b" "a\\b" "a\ b" 'a"b' "a'b")"), ElementsAre("a\\b", "a\\b", "a\\ b", "a\"b", "a'b"));
     EXPECT_THAT(paths("/file '~/x' \\~/x"), ElementsAre("~/x", "~/x"));
     ::setenv("HOME", "/home/somebody", 1);
     EXPECT_THAT(paths("/file ~/x"), ElementsAre("/home/somebody/x"));
@@ -89,6 +90,7 @@ TEST_F(chat_completion, of_several) {
     EXPECT_EQ(complete(".h").insert, "idden ");
     EXPECT_EQ(complete("absent/x").insert, "");
     EXPECT_EQ(complete("no\\").insert, "");
+    EXPECT_EQ(complete("\"no\\").insert, "");
 }
 
 TEST_F(chat_completion, never_splits_a_character_and_never_shows_control_characters) {

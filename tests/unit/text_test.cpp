@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "wherry/quoted_text.hpp"
+
 namespace wherry {
 namespace {
 
@@ -15,6 +17,29 @@ std::string utf8(char32_t c) {
     utf8proc_uint8_t bytes[4];
     const auto length = ::utf8proc_encode_char(static_cast<utf8proc_int32_t>(c), bytes);
     return {reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(length)};
+}
+
+TEST(read_quoted, reads_as_a_shell_does) {
+    const auto inner = [](std::string_view text) {
+        const auto read = read_quoted(text);
+        EXPECT_TRUE(read.is_closed) << text;
+        EXPECT_EQ(text.substr(read.length), " rest") << text;
+        return read.inner;
+    };
+    EXPECT_EQ(inner(R"('' rest)"), "");
+    EXPECT_EQ(inner(R"("" rest)"), "");
+    EXPECT_EQ(inner(R"('a "b\" c\' rest)"), R"(a "b\" c\)");
+    EXPECT_EQ(inner(R"("a 'b' \"c\" \\ \d \'" rest)"), R"(a 'b' "c" \ \d \')");
+}
+
+TEST(read_quoted, tells_what_is_not_closed) {
+    for (const std::string_view text : {"'", "\"", "'a\"", "\"a\\\"", "'a\\", "\"a\\\\"}) {
+        EXPECT_FALSE(read_quoted(text).is_closed) << text;
+        EXPECT_FALSE(read_quoted(text).ends_in_escape) << text;
+        EXPECT_EQ(read_quoted(text).length, text.size()) << text;
+    }
+    EXPECT_TRUE(read_quoted("\"a\\").ends_in_escape);
+    EXPECT_FALSE(read_quoted("\"a\\").is_closed);
 }
 
 TEST(printable, keeps_ordinary_text) {
