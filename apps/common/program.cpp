@@ -6,9 +6,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <exception>
-#include <sstream>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -155,17 +154,11 @@ private:
         return run_command(find_command(parts_.commands, given.name), given.arguments);
     }
 
-    // In the order in which they count: WHERRY_PLUGIN_PATH before the configuration file.
-    static std::vector<std::string> plugin_dirs(const option_reader& options) {
-        auto given = options.early_all("plugin-dir");
-        const char* const listed = std::getenv("WHERRY_PLUGIN_PATH");
-        if (listed == nullptr || options.early_origin("plugin-dir") != origin::config_file) return given;
-        std::vector<std::string> all;
-        std::istringstream folders(listed);
-        for (std::string one; std::getline(folders, one, ':');)
-            if (!one.empty()) all.push_back(one);
-        all.insert(all.end(), given.begin(), given.end());
-        return all;
+    // The environment counts before the configuration file.
+    static std::vector<std::filesystem::path> search_path(const option_reader& options) {
+        const auto folders = options.early_all("plugin-dir");
+        if (options.early_origin("plugin-dir") == origin::config_file) return default_search_path({}, folders);
+        return default_search_path(folders);
     }
 
     exit_code run_command(const command& one, const std::vector<std::string>& arguments) {
@@ -177,7 +170,7 @@ private:
         log_ = make_log(terminal_, one.runs_for_long ? log_style::stamped : log_style::plain, level);
 
         const auto style = wants_json_ ? output::json : is_quiet ? output::nothing : output::lines;
-        const plugin_host plugins(default_search_path(plugin_dirs(options)),
+        const plugin_host plugins(search_path(options),
                                   make_environment(options, log_, [this](const std::string& lines) {
                                       // Even if it is to be quiet: this is what the plugin was chosen for.
                                       return wants_json_ ? events_.write("shown", {{"text", as_utf8(lines)}})

@@ -281,7 +281,8 @@ std::vector<plugin_listing> plugin_host::list() const {
 
 std::span<const fs::path> plugin_host::search_path() const noexcept { return implementation_->search_path; }
 
-std::vector<fs::path> default_search_path(std::span<const std::string> plugin_dirs) {
+std::vector<fs::path> default_search_path(std::span<const std::string> plugin_dirs,
+                                          std::span<const std::string> configured) {
     std::vector<fs::path> folders(plugin_dirs.begin(), plugin_dirs.end());
     if (const char* const listed = std::getenv("WHERRY_PLUGIN_PATH")) {
         std::string_view rest = listed;
@@ -291,6 +292,7 @@ std::vector<fs::path> default_search_path(std::span<const std::string> plugin_di
             rest.remove_prefix(std::min(colon + 1, rest.size()));
         }
     }
+    folders.insert(folders.end(), configured.begin(), configured.end());
     if (const auto program = program_file(); !program.empty()) {
         const auto prefix = program.parent_path().parent_path();
         folders.push_back(prefix / "lib" / "wherry");

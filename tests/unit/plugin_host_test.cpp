@@ -1268,18 +1268,21 @@ TEST_F(plugin_search, lists_what_is_refused_with_the_reason) {
                                   Pair("renamed", HasSubstr("holds the sink 'plain'"))));
 }
 
-TEST(default_search_path, is_flags_then_environment_then_program_then_installed) {
+TEST(default_search_path, is_flags_then_environment_then_configuration_then_program_then_installed) {
     const variable path("WHERRY_PLUGIN_PATH", "/env/one::/env/two:");
     const std::string dirs[] = {"/flag/one", "/flag/two"};
-    const auto folders = default_search_path(dirs);
-    ASSERT_GE(folders.size(), 6U);
+    const std::string configured[] = {"/file/one", "/file/two"};
+    const auto folders = default_search_path(dirs, configured);
+    ASSERT_GE(folders.size(), 8U);
     EXPECT_EQ(folders[0], "/flag/one");
     EXPECT_EQ(folders[1], "/flag/two");
     EXPECT_EQ(folders[2], "/env/one");
     EXPECT_EQ(folders[3], "/env/two");
-    EXPECT_EQ(folders[4], fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib" / "wherry");
+    EXPECT_EQ(folders[4], "/file/one");
+    EXPECT_EQ(folders[5], "/file/two");
+    EXPECT_EQ(folders[6], fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib" / "wherry");
     // What the build was configured with: one folder where that is /usr/local and lib, else up to three.
-    for (std::size_t i = 5; i < folders.size(); ++i) {
+    for (std::size_t i = 7; i < folders.size(); ++i) {
         EXPECT_TRUE(folders[i].is_absolute());
         EXPECT_EQ(folders[i].filename(), "wherry");
     }

@@ -89,10 +89,11 @@ private:
     std::shared_ptr<implementation> implementation_;
 };
 
-// The folders of --plugin-dir, then those of WHERRY_PLUGIN_PATH (colons between them), then ../lib/wherry beside the
-// running program, then the folder that plugins are installed to (first below the program's own prefix, then below that
-// of the headers that a program was built with, then where it was at build time), then /usr/local/lib/wherry. Each
-// once.
-std::vector<std::filesystem::path> default_search_path(std::span<const std::string> plugin_dirs);
+// The folders of --plugin-dir, then those of WHERRY_PLUGIN_PATH (colons between them), then those that a configuration
+// file names, then ../lib/wherry beside the running program, then the folder that plugins are installed to (first below
+// the program's own prefix, then below that of the headers that a program was built with, then where it was at build
+// time), then /usr/local/lib/wherry. Each once.
+std::vector<std::filesystem::path> default_search_path(std::span<const std::string> plugin_dirs,
+                                                       std::span<const std::string> configured = {});
 
 }  // namespace wherry
