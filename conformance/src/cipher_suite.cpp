@@ -168,14 +168,25 @@ public:
 
     // The buffer has room for the overhead, and not a byte more.
     std::vector<std::byte> seal(const_bytes plain) {
+        auto made = try_seal(plain);
+        if (made.failure) fail(made.failure->told());
+        return std::move(made.record);
+    }
+
+    struct sealed {
+        failed failure;
+        std::vector<std::byte> record;
+    };
+    sealed try_seal(const_bytes plain) {
         require(call_plain("overhead", [&] { return c_.cipher.overhead(handle_); }) == overhead_,
                 "overhead() is not the same all the time");
         const lent_memory room(plain.size() + overhead_);
         std::copy(plain.begin(), plain.end(), room.data());
-        if (const auto failure =
-                call("seal", [&](wherry_error* e) { return c_.cipher.seal(handle_, room.data(), plain.size(), e); }))
-            fail(failure->told());
-        return {room.data(), room.data() + room.size()};
+        sealed made;
+        made.failure =
+            call("seal", [&](wherry_error* e) { return c_.cipher.seal(handle_, room.data(), plain.size(), e); });
+        if (!made.failure) made.record.assign(room.data(), room.data() + room.size());
+        return made;
     }
 
     struct opened {
@@ -606,6 +617,36 @@ void an_altered_record_is_refused_for_good_and_shows_nothing(context& given) {
     }
 }
 
+// The peer can still be told that the connection ends, and why; or hears nothing. In no case anything wrong.
+void after_a_refused_record_the_other_direction_goes_on_or_fails(context& given) {
+    cipher_check c(given);
+    c.require_protection();
+    const auto both = c.agree();
+    auto &teller = *both.responder.session, &hearer = *both.initiator.session;
+    require_opens(hearer, teller.seal(noise(64)), noise(64));
+    auto record = hearer.seal(noise(64, 1));
+    const auto next = hearer.seal(noise(64, 2));
+    record.back() ^= std::byte{1};
+    require_refused(teller, record, "an altered record");
+    for (std::uint64_t i = 0; i < 3; ++i) {
+        const auto answer = noise(200, 10 + i);
+        const auto sealed = teller.try_seal(answer);
+        if (sealed.failure) {
+            note(
+                "seals nothing after a record that it refused: a sender is not told that its records were damaged, "
+                "only that the connection was closed");
+            break;
+        }
+        const auto heard = hearer.open(sealed.record);
+        if (heard.failure)
+            fail("seal() works after a record that was refused, but the peer does not open what it sealed: " +
+                 heard.failure->told() + "; it should go on, or fail");
+        require(heard.plain == answer,
+                "seal() works after a record that was refused, but the peer opens it to something else");
+    }
+    require_refused(teller, next, "a record after one that was refused, which has to be final,");
+}
+
 void a_record_of_another_length_is_refused(context& given) {
     cipher_check c(given);
     c.require_protection();
@@ -693,6 +734,8 @@ constexpr std::array suite = {
     check_case{"directions_differ", "a side does not open what it sealed itself", directions_differ},
     check_case{"an_altered_record_is_refused_for_good_and_shows_nothing", "at any byte",
                an_altered_record_is_refused_for_good_and_shows_nothing},
+    check_case{"after_a_refused_record_the_other_direction_goes_on_or_fails",
+               "what is sealed then opens, or nothing is", after_a_refused_record_the_other_direction_goes_on_or_fails},
     check_case{"a_record_of_another_length_is_refused", "cut, or with bytes behind it",
                a_record_of_another_length_is_refused},
     check_case{"a_record_comes_once_and_in_its_turn", "none is left out, and none comes again",

@@ -27,7 +27,7 @@ struct identity {
 // A receiver calls it again for every delivery, from many threads, so it must be cheap.
 using peer_verifier = std::function<std::string(const identity& peer)>;
 
-// What protects one connection after the handshake. Any failure of seal or open is final.
+// What protects one connection after the handshake. A failure of seal or open is final for its direction.
 // Thread-safety: one thread may seal while another opens.
 class cipher_session {
 public:
@@ -44,7 +44,7 @@ public:
     virtual void seal(mutable_bytes record, std::size_t length) = 0;
 
     // Opens in place; returns the plaintext, a prefix of `record`. Throws error(errc::integrity), and then nothing of
-    // the plaintext is in the buffer.
+    // the plaintext is in the buffer. seal() may still work after that, so that the peer can be told.
     virtual mutable_bytes open(mutable_bytes record) = 0;
 
     virtual const identity& peer() const noexcept = 0;

@@ -320,7 +320,7 @@ typedef struct wherry_handshake {
 } wherry_handshake;
 
 /*
- * One thread may seal while another opens. Any failure of seal or open is final for the session.
+ * One thread may seal while another opens. A failure of seal or open is final for that function.
  */
 typedef struct wherry_cipher_functions {
     uint32_t struct_size;
@@ -343,7 +343,7 @@ typedef struct wherry_cipher_functions {
     wherry_status (*seal)(void* session, void* record, size_t length, wherry_error* error);
     /*
      * Opens `length` bytes in place and stores the number of plaintext bytes, which begin at `record`. On failure
-     * (WHERRY_INTEGRITY) the buffer holds nothing of the plaintext.
+     * (WHERRY_INTEGRITY) the buffer holds nothing of the plaintext; seal should still work, to tell the peer.
      */
     wherry_status (*open)(void* session, void* record, size_t length, size_t* plain_length, wherry_error* error);
     /* The peer; strings live until session_close. */

@@ -67,7 +67,13 @@ public:
 
     void finish_handshake(stream& link) override {
         if (!awaits_answer_) return;
-        latched([&] { read_answer(link, algorithm_, answer_key_); });
+        try {
+            latched(opening_failed_, [&] { read_answer(link, algorithm_, answer_key_); });
+        } catch (...) {
+            // The peer did not accept: it may not be sent anything more either.
+            sealing_failed_.store(true, std::memory_order_relaxed);
+            throw;
+        }
         awaits_answer_ = false;
         Botan::secure_scrub_memory(answer_key_.data(), answer_key_.size());
     }
@@ -75,11 +81,11 @@ public:
     std::size_t overhead() const noexcept override { return tag_bytes; }
 
     void seal(mutable_bytes record, std::size_t length) override {
-        latched([&] { sealer_.seal(record, length); });
+        latched(sealing_failed_, [&] { sealer_.seal(record, length); });
     }
 
     mutable_bytes open(mutable_bytes record) override {
-        return latched([&] {
+        return latched(opening_failed_, [&] {
             if (awaits_answer_) throw error(errc::internal, "a record was read before the handshake was finished");
             return opener_.open(record);
         });
@@ -89,16 +95,18 @@ public:
     std::string_view describe() const noexcept override { return description_; }
 
 private:
-    // A session that failed once, in whichever direction, stays failed: after a record that was lost or altered there
-    // is no next one.
+    using latch = std::atomic<bool>;
+
+    // A direction that failed once stays failed: after a record that was lost or altered there is no next one. The
+    // other direction goes on, so that the peer can be told.
     template <class Work>
-    std::invoke_result_t<Work> latched(Work&& work) {
-        if (failed_.load(std::memory_order_relaxed))
+    static std::invoke_result_t<Work> latched(latch& has_failed, Work&& work) {
+        if (has_failed.load(std::memory_order_relaxed))
             throw error(errc::integrity, "this connection's encryption has failed before; begin a new connection");
         try {
             return std::forward<Work>(work)();
         } catch (...) {
-            failed_.store(true, std::memory_order_relaxed);
+            has_failed.store(true, std::memory_order_relaxed);
             throw;
         }
     }
@@ -109,7 +117,7 @@ private:
     identity peer_;
     std::string description_;
     record_chain sealer_, opener_;
-    std::atomic<bool> failed_{false};
+    latch sealing_failed_{false}, opening_failed_{false};
 };
 
 }  // namespace

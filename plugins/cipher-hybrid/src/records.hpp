@@ -26,7 +26,7 @@ struct rekey_limits {
 };
 
 // One direction of a session: a chain of keys, and a counter under each.
-// Thread-safety: lock outside. After a failure the object must not be used again.
+// Thread-safety: lock outside. After a failure the object must not be used again; that of the other direction may.
 class record_chain {
 public:
     using direction = hybrid::direction;

@@ -33,6 +33,7 @@ enum class fault {
     forgives,
     leaves_the_plaintext,
     calls_it_io,
+    begins_anew_after_a_failure,
     seals_both_ways_alike,
     has_one_key_for_all,
     writes_too_far,
@@ -249,6 +250,7 @@ void apply(std::uint64_t key, unsigned char* bytes, std::size_t length) {
 wherry_status seal(void* self, void* record, std::size_t length, wherry_error*) {
     auto& it = *static_cast<session*>(self);
     auto* const bytes = static_cast<unsigned char*>(record);
+    if (it.has_failed && here == fault::begins_anew_after_a_failure) it.sealed = 0;
     const auto tag = mix(record_key(it, it.is_initiator, it.sealed), bytes, length);
     apply(stream_key(it, it.is_initiator, it.sealed), bytes, length);
     ++it.sealed;
