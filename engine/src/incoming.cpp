@@ -412,17 +412,32 @@ void incoming_transfers::end_with(transfer_id id, const error& why) {
 }
 
 void incoming_transfers::drop_all(const error& why) noexcept {
-    for (auto& one : std::exchange(postponed_, {}))
+    std::vector<transfer_id> unanswered;
+    for (auto& one : std::exchange(postponed_, {})) {
+        unanswered.push_back(one.id);
         gate_.tell([&](auto& observer) { observer.delivered(one.id, one.item.what, failed(why)); });
+    }
     for (auto& [id, item] : std::exchange(open_, {})) {
         // Only what was verified has been written, so it is good to go on from.
         if (item.delivery)
             item.delivery->abort(item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);
         auto result = failed(why);
         put_counts(result, item);
+        unanswered.push_back(id);
         gate_.tell([&, id = id, &item = item](auto& observer) { observer.delivered(id, item.what, result); });
     }
+    if (why.code() == errc::integrity) tell_damage(unanswered);
     finisher_.wait();
+}
+
+// The cipher may refuse to seal after what it could not open; the sender then finds the connection closed.
+void incoming_transfers::tell_damage(std::span<const transfer_id> unanswered) {
+    try {
+        for (const auto id : unanswered) put_answer(writer_, answers_, id, failed(damaged_on_the_way()));
+        writer_.transmit(answers_);
+    } catch (const error&) {
+        // The reader's failure is the one to report.
+    }
 }
 
 }  // namespace wherry

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "claimed_delivery.hpp"
@@ -58,8 +59,8 @@ public:
 
     // Whether nothing is open, and nothing that has ended is still to be answered.
     bool empty() const noexcept { return open_.empty() && postponed_.empty() && finisher_.unanswered() == 0; }
-    // The link is gone: ends what is open, and keeps what a resume can go on from. Waits for what has come whole to be
-    // finished.
+    // The link is gone, or damages records: ends what is open, and keeps what a resume can go on from. Answers it with
+    // errc::integrity if that is the cause. Waits for what has come whole to be finished.
     void drop_all(const error& why) noexcept;
 
     // From any thread. Admits no more.
@@ -112,6 +113,7 @@ private:
     void start_over(transfer& item);
     void refuse(transfer_id id, const transfer& item, const error& why);
     void end_with(transfer_id id, const error& why);
+    void tell_damage(std::span<const transfer_id> unanswered);
 
     secure_channel& channel_;
     sink& sink_;

@@ -145,6 +145,15 @@ void incoming_records::await_close(bool has_peer_left) {
         wherry::await_close(channel_.link());
 }
 
+void incoming_records::drain() {
+    if (merged_) {
+        // Unless the first connection itself has failed, its own thread reads it.
+        merged_->drop_rest();
+        if (!merged_->wait_for_first(clocks::close_wait)) return;
+    }
+    wherry::await_close(channel_.link());
+}
+
 void incoming_records::close() noexcept {
     if (!merged_) return;
     joinable_->registry.withdraw(*merged_);

@@ -53,6 +53,9 @@ public:
     // Waits up to clocks::close_wait for the peer to close. Returns at once on a single connection whose peer has said
     // BYE.
     void await_close(bool has_peer_left);
+    // Reads and drops what comes, after a failure, until the peer closes, for up to clocks::close_wait: closing at once
+    // would take back what was written last.
+    void drain();
     // Cuts all connections if extra ones could join; otherwise does nothing. Called last, so that the peer learns of
     // the orderly end before.
     void close() noexcept;

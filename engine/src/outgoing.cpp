@@ -372,6 +372,7 @@ void outgoing_transfers::on_result(const frame& got) {
         response_bytes_ -= item.response.size();
         result.response = std::move(item.response);
     }
+    if (content.failure == errc::integrity) has_heard_of_damage_ = true;
     result.failure = content.failure;
     result.text = std::move(content.text);
     result.outcome = std::move(content.outcome);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -19,7 +20,8 @@ namespace wherry {
 
 // Turns sources into frames, and reports the answers to the observer.
 // Two threads: the one that sends (announce, send, flush, finish, wait_until_let_in, await_reader_end), and the one
-// that reads (let_in, on_..., peer_took_leave, reader_ended); fail(), cancel(), why_over() and empty() from any.
+// that reads (let_in, on_..., peer_took_leave, reader_ended); fail(), cancel(), why_over(), has_heard_of_damage() and
+// empty() from any.
 class outgoing_transfers {
 public:
     outgoing_transfers(secure_channel& channel, const sender_options& options, link_writer& writer, sending_gate& gate);
@@ -37,6 +39,8 @@ public:
     void wait_until_let_in();
     // The failure, or that the peer takes no more.
     std::optional<error> why_over();
+    // Whether the peer has answered that what arrived was damaged on the way; it then closes the connection.
+    bool has_heard_of_damage() const noexcept { return has_heard_of_damage_; }
     // Waits until the reader has ended. Returns false if that takes longer.
     bool await_reader_end(std::chrono::milliseconds time);
 
@@ -103,6 +107,7 @@ private:
     std::size_t being_told_ WHERRY_GUARDED_BY(mutex_) = 0;  // were unanswered, and the observer is about to know
     bool has_reader_ended_ WHERRY_GUARDED_BY(mutex_) = false;
     bool takes_no_more_ WHERRY_GUARDED_BY(mutex_) = false;  // the peer
+    std::atomic<bool> has_heard_of_damage_ = false;
 };
 
 }  // namespace wherry

@@ -38,6 +38,8 @@ struct receiver::implementation {
             const bool had_ended = writer.has_said_bye() && transfers.empty();
             transfers.drop_all(why);
             if (had_ended) return;
+            // The sender is still there, and has to hear of it.
+            if (why.code() == errc::integrity) take_leave();
             throw why;
         }
         try {
@@ -48,6 +50,15 @@ struct receiver::implementation {
         }
         has_left = true;
         records.close();
+    }
+
+    void take_leave() noexcept {
+        try {
+            writer.shut_down();
+            records.drain();
+        } catch (const error&) {
+            // The peer has closed already.
+        }
     }
 
     // Returns the cause to report. Before the peer's BYE, an earlier failed write explains a lost link; after it, the

@@ -76,6 +76,7 @@ void reorder_buffer::hold(lane& lane, const_bytes record) {
     const auto numbered = take_order(record);
     if (!numbered) return require_only_pings(record);
     mutex_lock lock(mutex_);
+    if (is_dropping_) return;
     if (numbered->number < std::max(lane.least_, next_) || find(numbered->number))
         throw error(errc::protocol, "the peer sent a record with a number that has been");
     lane.number_ = numbered->number;
@@ -83,7 +84,9 @@ void reorder_buffer::hold(lane& lane, const_bytes record) {
     lane.record_ = numbered->rest;
     lane.state_ = lane::state::holds;
     changed_.notify_all();
-    lane.changed_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) { return lane.state_ == lane::state::reads || is_closed_; });
+    lane.changed_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) {
+        return lane.state_ == lane::state::reads || is_dropping_ || is_closed_;
+    });
 }
 
 std::optional<const_bytes> reorder_buffer::next() {
@@ -133,6 +136,12 @@ void reorder_buffer::expect_end() noexcept {
     is_ending_ = true;
     // What was taken last was the BYE, and is dealt with: its connection may go on to its end.
     release_taken();
+}
+
+void reorder_buffer::drop_rest() noexcept {
+    const mutex_lock lock(mutex_);
+    is_dropping_ = true;
+    for (const auto& one : lanes_) one->changed_.notify_all();
 }
 
 bool reorder_buffer::wait_for_first(std::chrono::milliseconds time) {

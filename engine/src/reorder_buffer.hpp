@@ -41,6 +41,9 @@ public:
     // Stops treating the end of a connection as a failure: the peer has said BYE. Called by the thread of next();
     // invalidates the record that next() returned last.
     void expect_end() noexcept;
+    // Makes the readers read on and drop what comes. Called after a failure by the thread of next(); invalidates the
+    // record that it returned last.
+    void drop_rest() noexcept;
     // Waits until the first connection has ended; false if that takes longer.
     bool wait_for_first(std::chrono::milliseconds time);
     // Cuts the extra connections, and ends all readers' waits. Idempotent.
@@ -61,6 +64,7 @@ private:
     std::shared_ptr<lane> taken_ WHERRY_GUARDED_BY(mutex_);  // its record is being dealt with
     std::uint64_t next_ WHERRY_GUARDED_BY(mutex_) = 0;
     bool is_ending_ WHERRY_GUARDED_BY(mutex_) = false;
+    bool is_dropping_ WHERRY_GUARDED_BY(mutex_) = false;
     bool is_closed_ WHERRY_GUARDED_BY(mutex_) = false;
     std::optional<error> failure_ WHERRY_GUARDED_BY(mutex_);
 };

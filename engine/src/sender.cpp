@@ -152,9 +152,13 @@ struct sender::implementation {
         transfers.reader_ended();
     }
 
-    // Returns the cause to report. Before the peer's BYE, an earlier failed write explains a lost link; after it, the
-    // failure of the read itself is reported.
+    // Returns the cause to report. Before the peer's BYE, damage that the peer told of or an earlier failed write
+    // explains a lost link; after it, the failure of the read itself is reported.
     error cause_of(const error& read_failure) const {
+        if (!has_peer_left && read_failure.code() == errc::disconnected && transfers.has_heard_of_damage())
+            return error(errc::integrity,
+                         "the receiver closed the connection, because what arrived was damaged on the way; send the "
+                         "rest again");
         return has_peer_left ? read_failure : writer.cause_of(read_failure);
     }
 

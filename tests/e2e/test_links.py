@@ -6,7 +6,7 @@ import socket
 import threading
 
 from peer import Peer
-from support import (INTEGRITY, LINK, NOT_TRUSTED, OK, USAGE, CutAt, Flip, FlipAndCut, HoldAt, Records, content,
+from support import (INTEGRITY, LINK, NOT_TRUSTED, OK, USAGE, CutAt, Flip, FlipAndCut, HoldAt, Pass, Records, content,
                      records_begin, records_of, scaled)
 
 OLD = b"an old file of that name"
@@ -16,6 +16,7 @@ OLD = b"an old file of that name"
 # fails, or where they seem to have nothing in common.
 RECORD_CODES = (LINK, INTEGRITY)
 OPENING_CODES = (LINK, INTEGRITY, NOT_TRUSTED, USAGE)
+DAMAGED = "what arrived was damaged on the way; send it again"
 
 
 def no_harm_done(place, sent, codes=RECORD_CODES):
@@ -77,8 +78,11 @@ def test_one_flipped_bit_on_the_way_to_the_receiver(place):
     for number, offset in enumerate(offsets_of_every_kind(clean.from_sender[:clean.end], scaled(80))):
         link = place.link(receiver, lambda: FlipAndCut(offset, number % 8, clean.end))
         part = place_of(offset, clean)
-        no_harm_done(place, place.sender(link, file, "--handshake-timeout", "2s"),
-                     OPENING_CODES if part == "opening" else RECORD_CODES)
+        sent = place.sender(link, file, "--handshake-timeout", "2s")
+        no_harm_done(place, sent, OPENING_CODES if part == "opening" else RECORD_CODES)
+        if part == "body" and offset >= clean.start + len(clean.records[0]):
+            assert [(r["status"], r["remote"], r["error"]) for r in sent.results] == [("integrity", True, DAMAGED)], sent
+            assert sent.code == INTEGRITY
         link.close()
         ended = receiver.wait_until(lambda: receiver.told("disconnected")[before + number:], "the end of the connection")
         assert ended[0]["ok"] is False
@@ -91,6 +95,19 @@ def test_one_flipped_bit_on_the_way_to_the_receiver(place):
     assert (place.received / "cargo").read_bytes() == content(600_000)
     receiver.stop_well()
     assert place.litter() == []
+
+
+def test_damage_is_mended_by_another_attempt(place):
+    receiver = place.receiver()
+    file = place.file("cargo", content(4_000_000))
+    harms = iter([Flip(3_000_000)])
+    link = place.link(receiver, lambda: next(harms, None) or Pass())
+    sent = place.sender(link, "--retry", "1", file).ended(OK)
+    assert [e["status"] for e in sent.told("retry")] == ["integrity"], sent
+    assert DAMAGED in sent.told("retry")[0]["error"]
+    assert sent.results[0]["resumed_from"] > 0
+    assert (place.received / "cargo").read_bytes() == content(4_000_000)
+    receiver.stop_well()
 
 
 def test_length_that_promises_more_than_comes(place):

@@ -16,9 +16,11 @@ TEST(retry, failures_that_another_attempt_may_mend) {
     EXPECT_TRUE(is_cut_off(errc::timed_out, false));
     EXPECT_TRUE(is_cut_off(errc::disconnected, true));  // the receiver is about to end
     EXPECT_FALSE(is_cut_off(errc::timed_out, true));    // its sink waited in vain
+    EXPECT_TRUE(is_cut_off(errc::integrity, false));
+    EXPECT_TRUE(is_cut_off(errc::integrity, true));
     EXPECT_TRUE(is_out_of_room(errc::exhausted, true));
     EXPECT_FALSE(is_out_of_room(errc::exhausted, false));
-    for (const auto code : {errc::refused, errc::auth_failed, errc::io, errc::integrity, errc::unsupported}) {
+    for (const auto code : {errc::refused, errc::auth_failed, errc::io, errc::protocol, errc::unsupported}) {
         EXPECT_FALSE(is_cut_off(code, true) || is_cut_off(code, false));
         EXPECT_FALSE(is_out_of_room(code, true));
     }
@@ -67,9 +69,9 @@ TEST(retry_schedule, is_off_at_0) {
 }
 
 TEST(retry_schedule, only_what_happens_to_the_link_is_worth_another_attempt) {
-    for (const auto code : {errc::disconnected, errc::timed_out}) EXPECT_TRUE(is_link_failure(code));
+    for (const auto code : {errc::disconnected, errc::timed_out, errc::integrity}) EXPECT_TRUE(is_link_failure(code));
     for (const auto code : {errc::bad_input, errc::auth_failed, errc::exhausted, errc::unsupported, errc::io,
-                            errc::internal, errc::integrity, errc::protocol, errc::refused, errc::cancelled})
+                            errc::internal, errc::protocol, errc::refused, errc::cancelled})
         EXPECT_FALSE(is_link_failure(code)) << to_string(code);
 }
 

@@ -398,9 +398,10 @@ public:
 
     std::shared_ptr<connection> dial() override {
         if (refuses) throw error(errc::disconnected, "there is one channel only");
-        std::shared_ptr<connection> link = to_.connect();
+        memory_link fresh(harm);
+        to_.connect(std::move(fresh.responder));
         const std::lock_guard lock(mutex_);
-        return links_.emplace_back(std::move(link));
+        return links_.emplace_back(std::move(fresh.initiator));
     }
     std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link) override {
         return secure_channel::open(role::initiator, std::move(link), cipher_, "plain", nullptr, {});
@@ -411,6 +412,7 @@ public:
     }
 
     std::atomic<bool> refuses = false;
+    damage harm;  // of what is sent over each
 
 private:
     memory_listener& to_;
@@ -570,6 +572,30 @@ TEST_F(streams_test, one_that_is_lost_ends_the_exchange_as_a_lost_link_does) {
     if (kept.contains("large")) {
         EXPECT_TRUE(pattern(3'000'000).starts_with(kept.at("large"))) << "what is kept has no hole";
     }
+}
+
+TEST_F(streams_test, damage_on_one_of_them_is_answered_over_the_first) {
+    opener_.harm.flip_at = 300'000;
+    start();
+    connect(2);
+    text_source small("small", "x");
+    sender_->send(small);
+    sender_->flush();
+    at_sender_.wait_for_streams();
+    // It ends with an orderly finish() where the answer overtakes the end of the connection.
+    try {
+        text_source large("large", pattern(3'000'000), true);
+        sender_->send(large);
+        sender_->finish();
+    } catch (const error& e) {
+        EXPECT_EQ(e.code(), errc::integrity) << e.what();
+    }
+    EXPECT_EQ(at_sender_.answers.at("large").failure, errc::integrity);
+    EXPECT_TRUE(at_sender_.answers.at("large").is_remote);
+    EXPECT_TRUE(at_sender_.answers.at("small").ok());
+    sender_.reset();
+    observer_.wait_until([&] { return observer_.ends.size() == 2; });
+    EXPECT_FALSE(sink_.has_call("finish large"));
 }
 
 TEST_F(streams_test, can_be_cancelled) {

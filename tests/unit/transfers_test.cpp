@@ -113,10 +113,46 @@ struct noting_observer final : sending_observer, receiving_observer {
     std::function<void(std::uint64_t)> on_received;
 };
 
-std::unique_ptr<secure_channel> open_channel(role side, std::shared_ptr<connection> link, channel_options timing = {}) {
-    static plain_cipher cipher;
-    return secure_channel::open(side, std::move(link), cipher, "plain", nullptr, timing);
+std::unique_ptr<secure_channel> open_channel(role side, std::shared_ptr<connection> link, channel_options timing = {},
+                                             cipher* protection = nullptr) {
+    static plain_cipher plain;
+    return secure_channel::open(side, std::move(link), protection ? *protection : plain, "plain", nullptr, timing);
 }
+
+// As ciphers may: it seals nothing after a record that it refused.
+class speechless_cipher final : public cipher {
+public:
+    std::unique_ptr<cipher_session> handshake(role side, const_bytes prologue, stream& link,
+                                              const peer_verifier& verify) override {
+        return std::make_unique<session>(plain_cipher().handshake(side, prologue, link, verify));
+    }
+
+private:
+    class session final : public cipher_session {
+    public:
+        explicit session(std::unique_ptr<cipher_session> plain) : plain_(std::move(plain)) {}
+        void finish_handshake(stream& link) override { plain_->finish_handshake(link); }
+        std::size_t overhead() const noexcept override { return plain_->overhead(); }
+        void seal(mutable_bytes record, std::size_t length) override {
+            if (has_failed_) throw error(errc::integrity, "it has failed before");
+            plain_->seal(record, length);
+        }
+        mutable_bytes open(mutable_bytes record) override {
+            try {
+                return plain_->open(record);
+            } catch (const error&) {
+                has_failed_ = true;
+                throw;
+            }
+        }
+        const identity& peer() const noexcept override { return plain_->peer(); }
+        std::string_view describe() const noexcept override { return plain_->describe(); }
+
+    private:
+        const std::unique_ptr<cipher_session> plain_;
+        std::atomic<bool> has_failed_ = false;
+    };
+};
 
 // A sender on this thread, a receiver on another.
 class transfers_test : public testing::Test {
@@ -126,7 +162,7 @@ protected:
         link_.emplace(to_receiver, to_sender);
         receiver_done_ = std::async(std::launch::async, [this, verify, timing] {
             try {
-                auto channel = open_channel(role::responder, std::move(link_->responder), timing);
+                auto channel = open_channel(role::responder, std::move(link_->responder), timing, receiver_cipher_);
                 engine::receiver serving(std::move(channel), *into_, at_receiver_, {.verify = verify});
                 {
                     const std::lock_guard lock(mutex_);
@@ -177,6 +213,7 @@ protected:
     std::optional<memory_link> link_;
     recording_sink sink_;
     sink* into_ = &sink_;
+    cipher* receiver_cipher_ = nullptr;  // the plain one
     noting_observer at_sender_, at_receiver_;
     std::optional<engine::sender> sender_;
     std::future<std::optional<error>> receiver_done_;
@@ -740,6 +777,57 @@ TEST_F(transfers_test, damage_on_the_way_is_an_integrity_error_and_nothing_is_fi
         EXPECT_TRUE(sink_.finished().empty());
         EXPECT_FALSE(at_sender_.answers.at("x" + std::to_string(offset)).ok());
     }
+}
+
+TEST_F(transfers_test, damage_on_the_way_is_answered_for_what_is_open_and_gone_on_from) {
+    const auto content = pattern(200'000);
+    damage harm;
+    harm.flip_at = 150'000;
+    connect(harm);
+    text_source item("x", content);
+    try {
+        sender_->send(item.resumable());
+    } catch (const error&) {
+        // The answer may come while it is still being sent.
+    }
+    // Whether the sender has taken leave before the connection is closed is a matter of chance.
+    if (const auto failure = finish()) {
+        EXPECT_EQ(failure->code(), errc::integrity) << failure->what();
+    }
+    EXPECT_EQ(receiver_failure()->code(), errc::integrity);
+    const auto& told = at_sender_.answers.at("x");
+    EXPECT_EQ(told.failure, errc::integrity);
+    EXPECT_TRUE(told.is_remote);
+    EXPECT_FALSE(told.is_uncertain);
+    EXPECT_EQ(told.text, "what arrived was damaged on the way; send it again");
+    EXPECT_EQ(at_receiver_.deliveries.at("x").failure, errc::integrity);
+
+    const auto kept = sink_.partials().at("x");
+    ASSERT_GT(kept.size(), 0u);
+    connect();
+    text_source again("x", content);
+    sender_->send(again.resumable());
+    EXPECT_FALSE(finish());
+    EXPECT_TRUE(sink_.finished().at("x").content == content);
+    EXPECT_EQ(at_sender_.answers.at("x").resumed_from, kept.size());
+}
+
+TEST_F(transfers_test, a_cipher_that_refuses_to_seal_after_damage_closes_without_an_answer) {
+    speechless_cipher speechless;
+    receiver_cipher_ = &speechless;
+    damage harm;
+    harm.flip_at = 150'000;
+    connect(harm);
+    text_source item("x", pattern(200'000));
+    try {
+        sender_->send(item);
+    } catch (const error&) {
+    }
+    EXPECT_EQ(finish()->code(), errc::disconnected);
+    EXPECT_EQ(receiver_failure()->code(), errc::integrity);
+    EXPECT_EQ(at_sender_.answers.at("x").failure, errc::disconnected);
+    EXPECT_FALSE(at_sender_.answers.at("x").is_remote);
+    EXPECT_TRUE(sink_.has_call("drop x"));
 }
 
 TEST_F(transfers_test, a_cut_link_drops_what_came_and_is_told_on_both_sides) {

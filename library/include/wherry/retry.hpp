@@ -9,13 +9,17 @@
 
 namespace wherry {
 
-// True for a failure of the link, which another attempt may mend: it was lost, or there was none.
-constexpr bool is_link_failure(errc code) noexcept { return code == errc::disconnected || code == errc::timed_out; }
+// True for a failure of the link, which another attempt may mend: it was lost, it damaged what it carried, or there was
+// none.
+constexpr bool is_link_failure(errc code) noexcept {
+    return code == errc::disconnected || code == errc::timed_out || code == errc::integrity;
+}
 
-// True if an item was cut off with the link, or by a receiver that is shutting down. `is_remote`: the code is the
-// receiver's answer.
+// True if an item was cut off with the link, damaged on it, or cut off by a receiver that is shutting down.
+// `is_remote`: the code is the receiver's answer.
 constexpr bool is_cut_off(errc code, bool is_remote) noexcept {
-    return is_remote ? code == errc::disconnected : is_link_failure(code);
+    // What a receiver's sink waited for in vain is no failure of the link.
+    return is_link_failure(code) && !(is_remote && code == errc::timed_out);
 }
 
 // True if the receiver lacks room: disk, quota, memory or descriptors. Other refusals by a peer, a disk or a policy are

@@ -79,7 +79,7 @@ struct send_options {
     // Ask of every file, not only of a large one, whether the receiver has it, and send what it has not. Takes a digest
     // of what is there, on both sides. Of no effect without `resume`.
     updating update = updating::no;
-    // How many times in a row to try again when the link is lost or not there, or the receiver answers `exhausted`.
+    // How many times in a row to try again when the link is lost, not there or damages data, or there is no room.
     // See retry_schedule for the pauses.
     unsigned retry = 0;
     // Connections that carry it, 1 to limits::max_streams: more than one where the path has a long delay or loses
