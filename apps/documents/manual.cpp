@@ -19,7 +19,9 @@ constexpr std::array<std::pair<exit_code, const char*>, 12> exit_codes = {{
     {exit_code::refused, "Refused by the receiver or its sink; nothing was delivered. Or a pairing was declined."},
     {exit_code::not_trusted,
      "Trust: not authorised, or a key that is unknown, changed or not proved; or a pairing that failed."},
-    {exit_code::link, "Link: the peer is not reached, was lost, or was silent for too long."},
+    {exit_code::link,
+     "Link: the peer is not reached, was lost, was silent for too long, or has no version or algorithm in common with "
+     "this side."},
     {exit_code::local_io,
      "This side's system: a source or key file cannot be read, nothing can be written, or listened on; no thread "
      "or memory can be had; or it has no Bluetooth."},

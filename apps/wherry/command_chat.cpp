@@ -249,7 +249,7 @@ private:
         try {
             deliver();
         } catch (const error& e) {
-            if (!is_interactive_ || !is_link_failure(e.code())) throw;
+            if (!is_interactive_ || !is_link_failure(e)) throw;
             app_.terminal.note(
                 fmt::format("not sent yet: {}. Enter tries again, before anything else is sent; /quit gives it up",
                             printable(e.what())));

@@ -78,7 +78,7 @@ exit_code run(application& app) {
         }
         report.end_progress();
         if (failure) {
-            const bool may_be_mended = meeting.has_met() && is_link_failure(failure->code());
+            const bool may_be_mended = meeting.has_met() && is_link_failure(*failure);
             meeting.tell(*failure, !may_be_mended ? ""
                                    : how.resume == resuming::wanted
                                        ? "; send again, and large files go on where they stopped"

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -89,17 +90,24 @@ preface read_preface(stream& link) {
     return told;
 }
 
-void require_agreement(const preface& theirs, std::string_view our_cipher) {
+// A preface proves nothing. An initiator takes one that it cannot agree with for a link over which the peer is not
+// reached, and another attempt would find the same.
+[[noreturn]] void disagree(role side, const std::string& why) {
+    if (side == role::initiator) throw error(errc::disconnected, why, EPROTONOSUPPORT);
+    throw error(errc::protocol, why);
+}
+
+void require_agreement(role side, const preface& theirs, std::string_view our_cipher) {
     if (theirs.version != protocol_version)
-        throw error(errc::protocol,
-                    fmt::format("the peer speaks version {} of the protocol, this side version {}; use the same "
-                                "release of wherry on both sides",
-                                theirs.version, protocol_version));
+        disagree(side,
+                 fmt::format("the peer speaks version {} of the protocol, this side version {}, or the opening was "
+                             "altered on the way; use the same release of wherry on both sides",
+                             theirs.version, protocol_version));
     if (theirs.cipher_name != our_cipher)
-        throw error(errc::protocol,
-                    fmt::format("the peer uses the cipher '{}', this side '{}'; give --cipher the same name on both "
-                                "sides",
-                                printable(theirs.cipher_name), our_cipher));
+        disagree(side,
+                 fmt::format("the peer uses the cipher '{}', this side '{}', or the opening was altered on the way; "
+                             "give --cipher the same name on both sides",
+                             printable(theirs.cipher_name), our_cipher));
 }
 
 // Gives a peer that may still be sending the time to read why this side ends.
@@ -129,7 +137,7 @@ public:
     void take_preface() {
         if (!expected_cipher_) return;
         const auto expected = std::move(*std::exchange(expected_cipher_, std::nullopt));
-        require_agreement(read_preface(*this), expected);
+        require_agreement(role::initiator, read_preface(*this), expected);
     }
 
     std::size_t read_some(mutable_bytes buffer) override {
@@ -200,7 +208,7 @@ std::unique_ptr<secure_channel> secure_channel::open(role side, std::shared_ptr<
         } else {
             const auto theirs = read_preface(opening);
             opening.write_all(const_bytes(preface));
-            require_agreement(theirs, cipher_name);
+            require_agreement(role::responder, theirs, cipher_name);
         }
         opened->protection_ = protection.handshake(side, preface, opening, verify);
         opening.let_go();

@@ -295,7 +295,7 @@ struct sending::implementation {
             const auto failure = attempt(first);
             if (!failure) return;
             const auto& [why, has_no_room] = *failure;
-            if (!has_no_room && !is_link_failure(why.code())) throw why;
+            if (!has_no_room && !is_link_failure(why)) throw why;
             if (is_stopped) throw why;
             if (!items.has_anything_left(first)) {
                 if (use == link_use::kept) return;

@@ -6,16 +6,16 @@ import socket
 import threading
 
 from peer import Peer
-from support import (INTEGRITY, LINK, NOT_TRUSTED, OK, USAGE, CutAt, Flip, FlipAndCut, HoldAt, Pass, Records, content,
+from support import (INTEGRITY, LINK, NOT_TRUSTED, OK, CutAt, Flip, FlipAndCut, HoldAt, Pass, Records, content,
                      records_begin, records_of, scaled)
 
 OLD = b"an old file of that name"
 
 
 # What a sender may make of a link that cuts or alters records; or the handshake, where its own or the receiver's proof
-# fails, or where they seem to have nothing in common.
+# fails. Where they seem to have nothing in common, that is the link's.
 RECORD_CODES = (LINK, INTEGRITY)
-OPENING_CODES = (LINK, INTEGRITY, NOT_TRUSTED, USAGE)
+OPENING_CODES = (LINK, INTEGRITY, NOT_TRUSTED)
 DAMAGED = "what arrived was damaged on the way; send it again"
 
 
@@ -107,6 +107,14 @@ def test_damage_is_mended_by_another_attempt(place):
     assert DAMAGED in sent.told("retry")[0]["error"]
     assert sent.results[0]["resumed_from"] > 0
     assert (place.received / "cargo").read_bytes() == content(4_000_000)
+    receiver.stop_well()
+
+
+def test_nothing_in_common_is_not_tried_again(place):
+    receiver = place.receiver("--hybrid.aead", "chacha20-poly1305")
+    sent = place.sender(receiver, "--hybrid.aead", "aes-256-gcm", "--retry", "3", place.file("cargo", b"x")).ended(LINK)
+    assert sent.told("retry") == [], sent
+    assert "allows chacha20-poly1305, or the handshake was altered on the way" in sent.told("error")[0]["error"], sent
     receiver.stop_well()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import peer
 from peer import Peer
-from support import BUG, NOT_TRUSTED, OK, USAGE, HoldAt, content, in_namespace
+from support import BUG, LINK, NOT_TRUSTED, OK, USAGE, HoldAt, content, in_namespace
 
 
 def fingerprint(place, home):
@@ -347,8 +347,8 @@ def test_either_aead(place, aead):
 
 def test_ciphers_that_differ_are_told_on_both_sides(place):
     receiver = place.receiver()
-    sent = place.send(receiver, "--cipher", "none", "--insecure", "--message", "x", code=None)
-    assert sent.code != OK, sent
+    sent = place.send(receiver, "--cipher", "none", "--insecure", "--retry", "3", "--message", "x", code=LINK)
+    assert sent.told("retry") == [] and b"altered on the way" in sent.err, sent
     assert b"'none'" in sent.err and b"'hybrid'" in sent.err and b"--cipher" in sent.err
     failure = receiver.expect_event("disconnected")
     assert failure["status"] == "protocol" and "'none'" in failure["error"] and "'hybrid'" in failure["error"]

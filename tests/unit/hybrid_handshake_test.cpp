@@ -64,7 +64,7 @@ TEST_P(combinations, agree_and_carry_records) {
     initiator.allowed = {{chosen_kem}, {chosen_aead}};
     const auto result = run_pair(initiator, responder);
     if (chosen_kem == kem::rsa_oaep_sha256 && responder_type != rsa) {
-        EXPECT_EQ(result.initiator.code(), errc::unsupported);
+        EXPECT_EQ(result.initiator.code(), errc::disconnected);
         return;
     }
     ASSERT_TRUE(result.initiator.ok()) << result.initiator.text();
@@ -106,19 +106,20 @@ TEST(negotiation, without_a_key_exchange_in_common_says_what_the_receiver_allows
     initiator.allowed.kems = {kem::x25519};
     responder.allowed.kems = {kem::rsa_oaep_sha256};
     const auto result = run_pair(initiator, responder);
-    for (const auto* side : {&result.initiator, &result.responder}) {
-        EXPECT_EQ(side->code(), errc::unsupported);
+    for (const auto* side : {&result.initiator, &result.responder})
         EXPECT_EQ(side->text(),
-                  "no key exchange in common: the receiver allows rsa-oaep-sha256; choose with --hybrid.kem");
-    }
+                  "no key exchange in common: the receiver allows rsa-oaep-sha256, or the handshake was altered on the "
+                  "way; choose with --hybrid.kem");
+    EXPECT_EQ(result.initiator.code(), errc::disconnected);
+    EXPECT_EQ(result.responder.code(), errc::unsupported);
 }
 
 TEST(negotiation, does_not_offer_rsa_with_an_identity_that_is_not) {
     side_setup initiator, responder;
     initiator.allowed.kems = {kem::rsa_oaep_sha256};
-    EXPECT_THAT(run_pair(initiator, responder).initiator.text(), HasSubstr("the receiver allows x25519;"));
+    EXPECT_THAT(run_pair(initiator, responder).initiator.text(), HasSubstr("the receiver allows x25519, or "));
     responder.allowed.kems = {kem::rsa_oaep_sha256};
-    EXPECT_THAT(run_pair(initiator, responder).initiator.text(), HasSubstr("the receiver allows nothing;"));
+    EXPECT_THAT(run_pair(initiator, responder).initiator.text(), HasSubstr("the receiver allows nothing, or "));
 }
 
 TEST(negotiation, without_a_cipher_in_common_says_what_the_receiver_allows) {
@@ -126,7 +127,7 @@ TEST(negotiation, without_a_cipher_in_common_says_what_the_receiver_allows) {
     initiator.allowed.aeads = {aead::aes_256_gcm};
     responder.allowed.aeads = {aead::chacha20_poly1305};
     const auto result = run_pair(initiator, responder);
-    EXPECT_EQ(result.initiator.code(), errc::unsupported);
+    EXPECT_EQ(result.initiator.code(), errc::disconnected);
     EXPECT_THAT(result.initiator.text(), HasSubstr("the receiver allows chacha20-poly1305"));
     EXPECT_EQ(result.responder.code(), errc::unsupported);
 }
@@ -172,8 +173,10 @@ TEST(versions, without_one_in_common_are_told_to_the_initiator) {
     EXPECT_EQ(told.allowed, std::vector<std::uint16_t>{1});
 
     const auto initiator = initiator_hears(framed(message_type::alert, told.encode()));
-    EXPECT_EQ(initiator.result.code(), errc::unsupported);
-    EXPECT_THAT(initiator.result.text(), HasSubstr("the receiver speaks 1; use the same wherry on both sides"));
+    EXPECT_EQ(initiator.result.code(), errc::disconnected);
+    EXPECT_EQ(initiator.result.text(),
+              "no version of the hybrid cipher in common: the receiver, which is older or newer, speaks 1, or the "
+              "handshake was altered on the way; use the same wherry on both sides");
 }
 
 TEST(versions, of_a_newer_initiator_that_also_speaks_this_one_are_fine) {
@@ -213,13 +216,30 @@ TEST(choice, with_an_identity_that_is_too_weak_is_refused) {
 
 TEST(alerts, end_the_handshake_and_show_only_what_has_a_meaning) {
     const auto told = [](alert what) { return initiator_hears(framed(message_type::alert, what.encode())).result; };
-    EXPECT_THAT(told({alert::reason::no_kem, {1, 777}}).text(), HasSubstr("the receiver allows x25519, number 777;"));
+    EXPECT_THAT(told({alert::reason::no_kem, {1, 777}}).text(),
+                HasSubstr("the receiver allows x25519, number 777, or"));
     EXPECT_EQ(told({alert::reason::failed, {}}).code(), errc::protocol);
     EXPECT_EQ(told({static_cast<alert::reason>(4711), {}}).code(), errc::protocol);
     EXPECT_EQ(told({alert::reason::untrusted, {}}).code(), errc::auth_failed);
     const auto nonsense = initiator_hears(framed(message_type::alert, as_bytes("\x1b[2J")));
     EXPECT_EQ(nonsense.result.code(), errc::protocol);
     EXPECT_THAT(nonsense.result.text(), ::testing::Not(HasSubstr("\x1b")));
+}
+
+TEST(alerts, about_versions_and_algorithms_are_of_a_link_that_no_other_attempt_mends) {
+    for (const auto why : {alert::reason::no_version, alert::reason::no_kem, alert::reason::no_aead}) {
+        const auto heard_in_place_of = [&](message_type expected) {
+            memory_link link;
+            link.responder->write_all(framed(message_type::alert, alert{why, {2}}.encode()));
+            return test::error_of([&] { read_message(*link.initiator, expected); });
+        };
+        const auto heard = heard_in_place_of(message_type::choice);
+        EXPECT_EQ(heard.code(), errc::disconnected);
+        EXPECT_EQ(heard.system_error(), EPROTONOSUPPORT);
+        EXPECT_THAT(heard.what(), HasSubstr("or the handshake was altered on the way"));
+        // Once there was a choice, there was something in common.
+        EXPECT_EQ(heard_in_place_of(message_type::answer).code(), errc::protocol);
+    }
 }
 
 TEST(messages_on_the_stream, that_are_too_long_are_refused_before_they_are_read) {

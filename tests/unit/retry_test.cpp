@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <vector>
 
 namespace wherry {
@@ -73,6 +74,8 @@ TEST(retry_schedule, only_what_happens_to_the_link_is_worth_another_attempt) {
     for (const auto code : {errc::bad_input, errc::auth_failed, errc::exhausted, errc::unsupported, errc::io,
                             errc::internal, errc::protocol, errc::refused, errc::cancelled})
         EXPECT_FALSE(is_link_failure(code)) << to_string(code);
+    EXPECT_TRUE(is_link_failure(error(errc::disconnected, "it is gone", ECONNRESET)));
+    EXPECT_FALSE(is_link_failure(error(errc::disconnected, "there is nothing in common", EPROTONOSUPPORT)));
 }
 
 }  // namespace

@@ -327,7 +327,7 @@ typedef struct wherry_cipher_functions {
 
     /*
      * Runs the handshake up to the point where this side may send records. The stream is borrowed until it returns; it
-     * never reads beyond the last byte of the handshake.
+     * never reads beyond the last byte of it. WHERRY_DISCONNECTED with EPROTONOSUPPORT: no further attempt follows.
      */
     wherry_status (*handshake)(void* instance, const wherry_handshake* handshake, const wherry_stream* stream,
                                void** session, wherry_error* error);

@@ -28,8 +28,9 @@ struct channel_options {
 class secure_channel {
 public:
     // Opens `link` as initiator or responder. `cipher_name` goes into the preface, where two sides that disagree get a
-    // clear error. Throws error: protocol (no wherry there, another version or cipher), auth_failed, integrity,
-    // disconnected, timed_out. After a failure as responder the peer has been given the time to read why.
+    // clear error: disconnected with EPROTONOSUPPORT, or protocol as responder. Throws error: protocol (no wherry
+    // there), auth_failed, integrity, disconnected, timed_out. After a failure as responder the peer has had time to
+    // read why.
     static std::unique_ptr<secure_channel> open(role side, std::shared_ptr<connection> link, cipher& protection,
                                                 std::string_view cipher_name, const peer_verifier& verify,
                                                 const channel_options& options);

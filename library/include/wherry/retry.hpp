@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -13,6 +14,12 @@ namespace wherry {
 // none.
 constexpr bool is_link_failure(errc code) noexcept {
     return code == errc::disconnected || code == errc::timed_out || code == errc::integrity;
+}
+
+// The same of a failure to connect. EPROTONOSUPPORT: both sides have no version or algorithm in common, or so somebody
+// said who proved nothing; another attempt would hear the same.
+inline bool is_link_failure(const error& why) noexcept {
+    return is_link_failure(why.code()) && why.system_error() != EPROTONOSUPPORT;
 }
 
 // True if an item was cut off with the link, damaged on it, or cut off by a receiver that is shutting down.

@@ -187,7 +187,7 @@ private:
         alert refusal{without, {}};
         for (const auto number : allowed) refusal.allowed.push_back(static_cast<std::uint16_t>(number));
         send_alert(link_, refusal);
-        throw as_error(refusal);
+        throw error(errc::unsupported, nothing_in_common(refusal));
     }
 
     byte_vector make_choice() {

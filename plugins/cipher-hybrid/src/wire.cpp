@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 namespace wherry::hybrid {
 
 namespace {
@@ -28,6 +30,22 @@ std::string numbers_of(const std::vector<std::uint16_t>& list) {
     return text.empty() ? "none" : text;
 }
 
+// What a peer's alert means here. Its contents come from anybody: numbers with known meaning are shown, nothing else.
+error meaning_of(const alert& what, message_type in_place_of) {
+    switch (what.why) {
+        case alert::reason::no_version:
+        case alert::reason::no_kem:
+        case alert::reason::no_aead:
+            // Once there was a choice, there was something in common.
+            if (in_place_of != message_type::choice) break;
+            return error(errc::disconnected, nothing_in_common(what), EPROTONOSUPPORT);
+        case alert::reason::untrusted: return error(errc::auth_failed, "the peer does not trust the key of this side");
+        case alert::reason::failed: break;
+    }
+    return error(errc::protocol,
+                 "the peer could not verify the handshake: it was altered on the way, or one side is faulty");
+}
+
 }  // namespace
 
 byte_vector framed(message_type type, const_bytes body) {
@@ -46,7 +64,7 @@ byte_vector read_message(stream& link, message_type expected) {
         throw error(errc::protocol, "the peer sent a handshake message with a length out of bounds");
     message.resize(message_header_bytes + length);
     read_exactly(link, mutable_bytes(message).subspan(message_header_bytes));
-    if (type == message_type::alert) throw as_error(alert::parse(body_of(message)));
+    if (type == message_type::alert) throw meaning_of(alert::parse(body_of(message)), expected);
     return message;
 }
 
@@ -58,26 +76,24 @@ void send_alert(stream& link, const alert& what) noexcept {
     }
 }
 
-error as_error(const alert& what) {
+std::string nothing_in_common(const alert& what) {
     switch (what.why) {
         case alert::reason::no_version:
-            return error(errc::unsupported, fmt::format("no version of the hybrid cipher in common: the receiver "
-                                                        "speaks {}; use the same wherry on both sides",
-                                                        numbers_of(what.allowed)));
+            return fmt::format(
+                "no version of the hybrid cipher in common: the receiver, which is older or newer, speaks "
+                "{}, or the handshake was altered on the way; use the same wherry on both sides",
+                numbers_of(what.allowed));
         case alert::reason::no_kem:
-            return error(errc::unsupported,
-                         fmt::format("no key exchange in common: the receiver allows {}; choose with --hybrid.kem",
-                                     names_of<kem>(what.allowed)));
-        case alert::reason::no_aead:
-            return error(
-                errc::unsupported,
-                fmt::format("no cipher for records in common: the receiver allows {}; choose with --hybrid.aead",
-                            names_of<aead>(what.allowed)));
-        case alert::reason::untrusted: return error(errc::auth_failed, "the peer does not trust the key of this side");
-        case alert::reason::failed: break;
+            return fmt::format(
+                "no key exchange in common: the receiver allows {}, or the handshake was altered on the "
+                "way; choose with --hybrid.kem",
+                names_of<kem>(what.allowed));
+        default:
+            return fmt::format(
+                "no cipher for records in common: the receiver allows {}, or the handshake was altered on "
+                "the way; choose with --hybrid.aead",
+                names_of<aead>(what.allowed));
     }
-    return error(errc::protocol,
-                 "the peer could not verify the handshake: it was altered on the way, or one side is faulty");
 }
 
 }  // namespace wherry::hybrid

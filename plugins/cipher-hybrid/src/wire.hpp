@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <string>
+
 #include "messages.hpp"
 #include "wherry/transport.hpp"
 
@@ -11,7 +13,7 @@ namespace wherry::hybrid {
 byte_vector framed(message_type type, const_bytes body);
 
 // Reads one message of this type, header included, and not a byte more. Throws error: protocol for another type or a
-// length out of bounds, disconnected at the end of the stream, and what `as_error` makes of an alert.
+// length out of bounds, disconnected at the end of the stream, and what an alert in its place means.
 byte_vector read_message(stream& link, message_type expected);
 
 inline const_bytes body_of(const_bytes message) noexcept { return message.subspan(message_header_bytes); }
@@ -19,7 +21,7 @@ inline const_bytes body_of(const_bytes message) noexcept { return message.subspa
 // Best effort: this side fails already for a reason of its own.
 void send_alert(stream& link, const alert& what) noexcept;
 
-// What a peer's alert means here. Its contents come from anybody: numbers with known meaning are shown, nothing else.
-error as_error(const alert& what);
+// What both sides are told when they have no version, KEM or AEAD in common. REQUIRES: that is what the alert says.
+std::string nothing_in_common(const alert& what);
 
 }  // namespace wherry::hybrid
