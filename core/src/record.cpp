@@ -72,9 +72,10 @@ std::optional<std::size_t> record_reader::next_length(read_size how) {
     const std::size_t sealed = load_big_endian<std::uint32_t>({buffer_.get() + begin_, record_length_bytes});
     // A record without a frame says nothing; it would only keep us busy.
     if (sealed > limits::max_record_bytes || sealed < session_.overhead() + frame_header_bytes)
-        throw error(errc::protocol, fmt::format("the peer announced a record of {} bytes, which is out of bounds; the "
-                                                "stream is damaged or no wherry's",
-                                                sealed));
+        throw error(errc::integrity,
+                    fmt::format("a record announces {} bytes, which is out of bounds: it was damaged on "
+                                "the way, or the peer is faulty; send again over a new connection",
+                                sealed));
     return sealed;
 }
 

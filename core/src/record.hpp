@@ -89,8 +89,8 @@ public:
                   std::shared_ptr<last_heard> heard = nullptr) noexcept;
 
     // The next record's plaintext, valid until the next call; nothing if the stream ended between two records.
-    // Throws error: protocol for a length out of bounds, integrity, disconnected if the stream ended within a record,
-    // or what the link throws.
+    // Throws error: integrity, also for a length out of bounds, disconnected if the stream ended within a record, or
+    // what the link throws.
     std::optional<const_bytes> next();
 
     // Waits for the next record to begin, and tells whether its sealed body is no longer than that; then also for the

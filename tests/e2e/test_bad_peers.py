@@ -152,7 +152,8 @@ def test_what_breaks_the_protocol_ends_the_connection(place, data):
     bad.say(data)
     assert bad.is_closed()
     failure = receiver.wait_until(lambda: [e for e in receiver.told("disconnected") if not e["ok"]], "the failure")
-    assert failure[0]["status"] in ("protocol", "unsupported"), failure
+    # A length out of bounds may as well have been altered on the way.
+    assert failure[0]["status"] in ("protocol", "unsupported", "integrity"), failure
     still_serves(place, receiver)
 
 

@@ -285,9 +285,11 @@ TEST(record_reader, refuses_lengths_out_of_bounds_before_reading_on) {
     for (const std::uint32_t length : {0U, 1U, 8U, 17U, 0x00100001U, 0x7FFFFFFFU, 0xFFFFFFFFU}) {
         scripted_connection link;
         const auto thrown = refusal_of_length(length, 8, link);
-        EXPECT_EQ(thrown.code(), errc::protocol) << length;
-        EXPECT_EQ(thrown.what(), "the peer announced a record of " + std::to_string(length) +
-                                     " bytes, which is out of bounds; the stream is damaged or no wherry's");
+        EXPECT_EQ(thrown.code(), errc::integrity) << length;
+        EXPECT_EQ(thrown.what(),
+                  "a record announces " + std::to_string(length) +
+                      " bytes, which is out of bounds: it was damaged on the way, or the peer is faulty; "
+                      "send again over a new connection");
         EXPECT_EQ(link.reads(), 1U);
     }
 }
@@ -296,7 +298,7 @@ TEST(record_reader, the_shortest_record_depends_on_the_overhead) {
     for (const std::size_t overhead : {0, 8, 40}) {
         scripted_connection link;
         const auto shortest = static_cast<std::uint32_t>(overhead + frame_header_bytes);
-        EXPECT_EQ(refusal_of_length(shortest - 1, overhead, link).code(), errc::protocol);
+        EXPECT_EQ(refusal_of_length(shortest - 1, overhead, link).code(), errc::integrity);
     }
     sender from(40);
     from.data(0);
@@ -389,7 +391,7 @@ TEST(record_reader, a_flipped_bit_anywhere_is_found_out) {
             const auto code = test::error_of([&] { reader.next(); }).code();
             // A length that was changed leads to a record that is too long, too short, cut off, or of other bytes.
             const bool in_length = at - from.starts[hit] < 4;
-            const bool is_found_as_length = in_length && (code == errc::protocol || code == errc::disconnected);
+            const bool is_found_as_length = in_length && code == errc::disconnected;
             EXPECT_TRUE(is_found_as_length || code == errc::integrity) << at << ": " << to_string(code);
         }
     }
