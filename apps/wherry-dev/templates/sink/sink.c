@@ -105,18 +105,18 @@ static wherry_status finish(void* delivery, const wherry_response* response, whe
     incoming* const it = delivery;
     const char* const name = it->hidden + strlen(it->into->folder) + 2;
     wherry_status status = WHERRY_OK;
+    char text[64];
+    const int length = snprintf(text, sizeof text, "stored as %s", name);
     const int folder = open(it->into->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0 || fsync(it->file) != 0) {
         status = fail(error, WHERRY_IO, "it cannot be stored", errno);
+    } else if ((status = response->append(response->context, text, (size_t)length, error)) != WHERRY_OK) {
+        /* It has no name yet, and append has said why. */
     } else if (linkat(AT_FDCWD, it->hidden, folder, name, 0) != 0) {
         status = fail(error, WHERRY_IO, "it cannot be given its name", errno);
     } else if (fsync(folder) != 0) {
         status = fail(error, WHERRY_IO, "its name cannot be stored", errno);
         unlinkat(folder, name, 0);
-    } else {
-        char text[64];
-        const int length = snprintf(text, sizeof text, "stored as %s", name);
-        status = response->append(response->context, text, (size_t)length, error);
     }
     if (folder >= 0) close(folder);
     end(it);

@@ -18,9 +18,9 @@ struct incoming final : wherry::delivery {  // one delivery; one thread at a tim
     void finish(wherry::response& answer) override {  // to return is to promise that the disk has it
         const auto name = hidden.substr(folder.size() + 2), path = folder + "/" + name;
         const wherry::unique_fd names(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        answer.append("stored as " + name);  // first, for it can fail
         if (::fsync(file.get()) != 0 || ::link(hidden.c_str(), path.c_str()) != 0) fail("it cannot be stored");
         if (::fsync(names.get()) != 0) ::unlink(path.c_str()), fail("its name cannot be stored");
-        answer.append("stored as " + name);
     }
     void abort(partial) noexcept override {}  // the hidden file goes with this object
     std::string folder, hidden;
