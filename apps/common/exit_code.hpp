@@ -18,6 +18,7 @@ enum class exit_code : int {
     integrity = 8,      // altered on the way, or not the protocol
     nonconforming = 9,  // a plugin fails its check
     plugin = 10,        // a plugin ended the program, or kept it from ending
+    unchecked = 11,     // a plugin fails nothing, but not all that its kind has to do could be checked
     interrupted = 130   // SIGINT or SIGTERM ended it before it was done
 };
 

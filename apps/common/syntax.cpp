@@ -281,6 +281,10 @@ const command_syntax& check_plugin_syntax() {
             command_line_only(text_option("offer-name", "NAME", "sinks: the end of each name that is offered")),
             command_line_only(text_option("offer-kind", "WORD", "sinks: offer file, data or message")),
             command_line_only(text_option("content", "FILE", "sinks: content that the sink takes, if not any")),
+            command_line_only(text_option("read-back", "COMMAND",
+                                          "sinks: for the shell, writes what is stored under $WHERRY_NAME to its "
+                                          "standard output, and fails if nothing is")),
+            command_line_only(flag("allow-unchecked", "end with 0, not with 11, if something cannot be checked")),
             command_line_only(text_option("address", "ADDRESS", "transports: where to listen")),
             command_line_only(repeatable(text_option(
                 "bad-address", "ADDRESS", "transports: one of the wrong form, to be refused; may be repeated"))),

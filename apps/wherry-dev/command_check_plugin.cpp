@@ -67,7 +67,17 @@ fs::path make_home(const fs::path& home, keys::key_type type) {
 }
 
 struct tally {
-    std::size_t passed = 0, failed = 0, skipped = 0;
+    std::size_t passed = 0, failed = 0, unchecked = 0, skipped = 0;
+
+    std::size_t& of(verdict how) {
+        switch (how) {
+            case verdict::passed: return passed;
+            case verdict::failed: return failed;
+            case verdict::unchecked: return unchecked;
+            case verdict::skipped: break;
+        }
+        return skipped;
+    }
 };
 
 class check {
@@ -85,7 +95,7 @@ public:
     }
 
     void tell(std::string_view name, const conformance::outcome& made) {
-        (made.how == verdict::passed ? count_.passed : made.how == verdict::failed ? count_.failed : count_.skipped)++;
+        ++count_.of(made.how);
         if (app_.style == output::json) {
             json fields;
             fields["case"] = name;
@@ -99,12 +109,20 @@ public:
             app_.events.write("case", fields);
             return;
         }
-        if (app_.style == output::nothing && made.how != verdict::failed) return;
+        const bool is_wrong = made.how == verdict::failed || (made.how == verdict::unchecked && !allows_unchecked_);
+        if (app_.style == output::nothing && !is_wrong) return;
         std::string word(to_string(made.how));
-        word.resize(8, ' ');
+        word.resize(10, ' ');
         auto line = word + std::string(name) + (made.reason.empty() ? "" : ": " + made.reason);
-        for (const auto& note : made.notes) line += fmt::format("\n        note: {}", note);
+        for (const auto& note : made.notes) line += fmt::format("\n          note: {}", note);
         app_.terminal.result(line);
+    }
+
+    void allow_unchecked() noexcept { allows_unchecked_ = true; }
+
+    exit_code result() const noexcept {
+        if (count_.failed > 0) return exit_code::nonconforming;
+        return count_.unchecked > 0 && !allows_unchecked_ ? exit_code::unchecked : exit_code::delivered;
     }
 
     const tally& count() const noexcept { return count_; }
@@ -115,6 +133,7 @@ private:
     conformance::subject& what_;
     const scratch_folder scratch_;
     tally count_;
+    bool allows_unchecked_ = false;
 };
 
 fs::path absolute(const std::string& path) { return fs::absolute(path).lexically_normal(); }
@@ -185,6 +204,7 @@ void read_subject(conformance::subject& what, const effective_options& options, 
             throw error(errc::bad_input,
                         fmt::format("--content: there is no file {}", printable(what.content->string())));
     }
+    if (options.has("read-back")) what.read_back = options.text("read-back");
     if (options.has("address")) what.address = options.text("address");
     what.connections = static_cast<int>(options.integer("connections"));
     what.call_limit = options.duration("time-limit");
@@ -234,6 +254,7 @@ exit_code run(application& app) {
         const auto options = app.options.read({&kind, 1}, finder);
         for (const auto& doubt : options.doubts()) app.log->warn(doubt);
         read_subject(what, options, wanted);
+        if (options.boolean("allow-unchecked")) checking.allow_unchecked();
         for (const auto& one : conformance::cases(what.kind)) {
             const bool is_wanted = wanted.empty() || std::find(wanted.begin(), wanted.end(), one.name) != wanted.end();
             if (one.name == "loads" || !is_wanted || is_interrupted) continue;
@@ -250,12 +271,18 @@ exit_code run(application& app) {
         app.events.write("summary", {{"plugin", as_utf8(what.file.native())},
                                      {"passed", count.passed},
                                      {"failed", count.failed},
+                                     {"unchecked", count.unchecked},
                                      {"skipped", count.skipped}});
     else if (app.style == output::lines)
-        app.terminal.result(fmt::format("{}: {} passed, {} failed, {} skipped",
+        app.terminal.result(fmt::format("{}: {} passed, {} failed, {} unchecked, {} skipped",
                                         printable(what.file.filename().string()), count.passed, count.failed,
-                                        count.skipped));
-    return count.failed == 0 ? exit_code::delivered : exit_code::nonconforming;
+                                        count.unchecked, count.skipped));
+    if (checking.result() == exit_code::unchecked)
+        app.log->warn(
+            "not all of {} could be checked, for the reasons above; show the check more, such as by --promise or "
+            "--read-back, or accept it by --allow-unchecked",
+            printable(what.file.filename().string()));
+    return checking.result();
 }
 
 }  // namespace

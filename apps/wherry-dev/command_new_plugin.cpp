@@ -159,8 +159,9 @@ std::vector<std::string> next_commands(const application& app, plugin_kind kind,
     const auto source = quoted(folder), build = quoted(folder / "build");
     std::vector<std::string> lines = {
         fmt::format("cmake -S {0} -B {1} && cmake --build {1}", source, build),
-        fmt::format("wherry check-plugin {}",
-                    quoted(folder / "build" / fmt::format("{}-{}.so", to_string(kind), name))),
+        fmt::format("wherry check-plugin {}{}",
+                    quoted(folder / "build" / fmt::format("{}-{}.so", to_string(kind), name)),
+                    kind == plugin_kind::sink ? " --promise stores --promise syncs" : ""),
     };
     // A cipher from the template knows no keys.
     std::error_code none;

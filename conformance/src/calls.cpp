@@ -197,7 +197,8 @@ instance::made instance::try_make(const context& from, const option_values& valu
         if (given == nullptr && option.default_value) given = &*option.default_value;
         if (given == nullptr) {
             if (option.is_required)
-                skip("the option '" + option.name + "' is required; give --" + from.about.name + "." + option.name);
+                end_unchecked("the option '" + option.name + "' is required; give --" + from.about.name + "." +
+                              option.name);
             continue;
         }
         const lent_text name(option.name), value(canonical_value(option, *given));
@@ -213,7 +214,7 @@ instance::made instance::try_make(const context& from, const option_values& valu
 
 std::unique_ptr<instance> instance::make(const context& from, const option_values& values, std::size_t home) {
     auto tried = try_make(from, values, home);
-    if (!tried.it) skip("it does not become ready: " + tried.failure->told());
+    if (!tried.it) end_unchecked("it does not become ready: " + tried.failure->told());
     return std::move(tried.it);
 }
 

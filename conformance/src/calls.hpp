@@ -28,6 +28,10 @@ struct call_failure {
     errc code = errc::internal;
     std::string text;
 
+    // What plugin-abi.md has for what a sink does not want, cannot take, or has no room for.
+    bool is_refusal() const noexcept {
+        return code == errc::refused || code == errc::bad_input || code == errc::unsupported || code == errc::exhausted;
+    }
     // "begin() failed with refused: no room"
     std::string told() const { return function + "() failed with " + std::string(to_string(code)) + ": " + text; }
 };
@@ -123,7 +127,7 @@ public:
     };
     // With `values` over the author's over the defaults.
     static made try_make(const context& from, const option_values& values = {}, std::size_t home = 0);
-    // Skips the case if it cannot be configured.
+    // Ends the case unchecked if it cannot be configured.
     static std::unique_ptr<instance> make(const context& from, const option_values& values = {}, std::size_t home = 0);
     // Created, but not configured.
     static std::unique_ptr<instance> make_bare(const context& from);

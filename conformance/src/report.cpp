@@ -92,6 +92,13 @@ void fail(const std::string& sentence) { tell(verdict::failed, sentence); }
 
 void skip(const std::string& reason) { tell(verdict::skipped, reason); }
 
+void end_unchecked(const std::string& reason) { tell(verdict::unchecked, reason); }
+
+void leave_unchecked(const std::string& reason) {
+    const std::lock_guard lock(telling);
+    if (report->unchecked[0] == '\0') copy_text(report->unchecked, printable(reason));
+}
+
 void note(const std::string& sentence) {
     const std::lock_guard lock(telling);
     std::string all = report->notes;

@@ -25,7 +25,8 @@ struct call_slot {
 struct shared_report {
     std::atomic<int> how;  // -1 while it runs, then a verdict
     char reason[8192];
-    char notes[8192];  // with line ends between them
+    char notes[8192];      // with line ends between them
+    char unchecked[1024];  // why the case is that, if nothing fails
     std::atomic<int> signal;
     std::atomic<lending> touched;
     char crashed_in[40];
@@ -46,7 +47,10 @@ shared_report& current_report() noexcept;
 // End the case, and the process at once: other threads may be anywhere.
 [[noreturn]] void fail(const std::string& sentence);
 [[noreturn]] void skip(const std::string& reason);
+[[noreturn]] void end_unchecked(const std::string& reason);
 void note(const std::string& sentence);
+// The case goes on, and is unchecked at its end. The first reason counts.
+void leave_unchecked(const std::string& reason);
 
 inline void require(bool holds, const std::string& otherwise) {
     if (!holds) fail(otherwise);

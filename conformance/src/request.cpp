@@ -35,6 +35,7 @@ std::string to_text(const request& from) {
     if (what.offer_kind) all["offer_kind"] = static_cast<int>(*what.offer_kind);
     all["offer_name"] = bytes_of(what.offer_name);
     if (what.content) all["content"] = bytes_of(what.content->native());
+    if (what.read_back) all["read_back"] = bytes_of(*what.read_back);
     if (what.address) all["address"] = bytes_of(*what.address);
     all["bad_addresses"] = json::array();
     for (const auto& address : what.bad_addresses) all["bad_addresses"].push_back(bytes_of(address));
@@ -58,6 +59,7 @@ request request_from(std::string_view text) {
     if (all.contains("offer_kind")) what.offer_kind = static_cast<item_kind>(all.at("offer_kind").get<int>());
     what.offer_name = text_of(all.at("offer_name"));
     if (all.contains("content")) what.content = text_of(all.at("content"));
+    if (all.contains("read_back")) what.read_back = text_of(all.at("read_back"));
     if (all.contains("address")) what.address = text_of(all.at("address"));
     for (const auto& address : all.at("bad_addresses")) what.bad_addresses.push_back(text_of(address));
     what.connections = all.at("connections");

@@ -239,7 +239,7 @@ private:
         const auto errors = content_of(errors_.get());
         const auto last_words = errors.empty() ? std::string() : "; its last words: " + telling_line(errors);
         const int how = report_->how;
-        if (how > static_cast<int>(verdict::passed)) {
+        if (how == static_cast<int>(verdict::failed) || how == static_cast<int>(verdict::skipped)) {
             made.how = static_cast<verdict>(how);
             made.reason = report_->reason;
             return made;
@@ -284,7 +284,9 @@ private:
             return failed(
                 "ends a process that it forked by exit(), which runs what the host is to do at its own end; it "
                 "must end by exec or _exit()");
-        if (how == static_cast<int>(verdict::passed)) {
+        if (how >= 0) {
+            made.how = static_cast<verdict>(how);
+            if (made.how == verdict::unchecked) made.reason = report_->reason;
             if (code == 0) return made;
             return failed("does everything right, but the process then ends with status " + std::to_string(code) +
                           last_words);
@@ -305,6 +307,7 @@ std::string_view to_string(verdict how) noexcept {
     switch (how) {
         case verdict::passed: return "passed";
         case verdict::failed: return "failed";
+        case verdict::unchecked: return "unchecked";
         case verdict::skipped: return "skipped";
     }
     return "unknown";
@@ -353,7 +356,9 @@ int run_as_child(const char* descriptor) {
     } catch (const std::exception& e) {
         fail(std::string("the case itself met with a failure: ") + e.what());
     }
-    current_report().how = static_cast<int>(verdict::passed);
+    auto& report = current_report();
+    std::copy(std::begin(report.unchecked), std::end(report.unchecked), report.reason);
+    report.how = static_cast<int>(report.unchecked[0] == '\0' ? verdict::passed : verdict::unchecked);
     // In order, so that what the plugin does at the very end is seen, and a sanitizer has its say.
     return 0;
 }

@@ -145,7 +145,7 @@ private:
             failure = std::move(tried.failure);
         }
         if (c.about.address) fail("cannot listen at '" + *c.about.address + "': " + failure->told());
-        skip("it does not listen at its default address (" + failure->told() + "); give --address");
+        end_unchecked("it does not listen at its default address (" + failure->told() + "); give --address");
     }
 };
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from support import BIN, OK, USAGE
 
-NONCONFORMING = 9
+NONCONFORMING, UNCHECKED = 9, 11
 FIXTURES = BIN.parent.parent / "tests" / "plugins"
 # How a sanitizer, or the C library, puts it.
 CORRUPTED = r"(aborted the process|crashed with SIG\w+|ended the process with exit status \d+)"
@@ -57,6 +57,8 @@ ABORT = "abort_at_any_point_leaves_nothing"
 SIZES = "takes_any_size_in_any_steps"
 NAMES = "no_name_leads_out_of_its_place"
 RESUME = "resumes_after_each_byte_count"
+DISK = "what_is_finished_is_on_the_disk"
+READ_BACK = ("--read-back", 'cat ".items/$WHERRY_NAME"')
 PROCESS = "deliveries_leave_no_descriptor_thread_or_process"
 OPTIONS = "any_value_of_an_option_is_taken_or_refused"
 DESCRIPTOR = "descriptor_says_what_it_is"
@@ -71,7 +73,7 @@ SINK_FAULTS = [
     ("keeps_a_pointer", SIZES, r"crashed with SIGSEGV in write\(\), where it used memory that was lent to it for an earlier"),
     ("reads_too_far", SIZES, r"crashed with SIGSEGV in write\(\), where it went beyond the end of memory that was lent"),
     ("forgets_write_errors", "a_failed_write_is_not_a_delivery",
-     "said that '.*' is delivered, though its file could not be written to the end"),
+     "said that '.*' is delivered, but it holds other bytes than were written .*, where the disk took only half of it"),
     ("finishes_what_is_aborted", ABORT, "leaves 'cut', which looks finished, after its delivery was aborted"),
     ("finishes_too_early", "a_delivery_is_not_there_before_it_is_finished",
      "leaves 'a', which looks finished, before its delivery was finished"),
@@ -85,6 +87,15 @@ SINK_FAULTS = [
     ("fails_for_good", "a_failed_write_is_not_a_delivery", "refused a file 'after' .* out of order"),
     ("frees_twice", "a_failed_write_is_not_a_delivery", CORRUPTED + r" in abort\(\)"),
     ("escapes", NAMES, r"a name from the sender led out of the sink's folder, to '.*outside/x'"),
+    ("fails_every_begin", SIZES, r"fails with a file 'sample': begin\(\) failed with io: .*; that is no refusal"),
+    ("fails_every_finish", SIZES, r"fails with a file 'sample': finish\(\) failed with io: .*; that is no refusal"),
+    ("syncs_nothing", DISK, r"nothing asks the disk to keep the file of '.*' between the last write\(\) and the end", "--promise", "syncs"),
+    ("syncs_too_early", DISK, r"nothing asks the disk to keep the file of '.*' between the last write\(\)", "--promise", "syncs"),
+    ("syncs_no_folder", DISK, "nothing asks the disk to keep the folder of the file of '.*' between", "--promise", "syncs"),
+    ("names_and_loses_bytes", SIZES, "no file there holds what was delivered as 'sample'", "--promise", "stores"),
+    ("names_and_finishes_what_is_aborted", ABORT, "leaves 'own-.*', which looks finished, after its delivery was aborted"),
+    ("hides_and_loses_bytes", SIZES, "said that '.*' is delivered, but it holds other bytes than were written", *READ_BACK),
+    ("hides_and_finishes_what_is_aborted", ABORT, "leaves 'cut', which looks finished, after its delivery", *READ_BACK),
     ("forgets_one_of_a_group", "a_group_is_stored_and_answered",
      r"finish_group\(\) did not say how delivery 2 of 2 ended: its status is what it was before"),
     ("fails_as_a_group", "of_a_group_what_fails_fails_alone",
@@ -152,10 +163,11 @@ SINK_FAULTS = [
     ("ends_when_loaded", "loads", "ended the process with exit status 0 during the loading"),
     ("crashes_when_unloaded", "loads", "aborted the process"),
 ]
+NO_FAULTS = {"prints", "refuses_everything", "names_its_files", "hides_its_files"}
 
 
 def test_faults_of_sinks_are_all_tried():
-    assert {fault for fault, *_ in SINK_FAULTS} | {"none", "prints", "refuses_everything"} == faults_in_source("sink")
+    assert {fault for fault, *_ in SINK_FAULTS} | {"none", *NO_FAULTS} == faults_in_source("sink")
 
 
 # In parts, for the time that a test has.
@@ -270,15 +282,55 @@ def test_transport_and_cipher_without_fault_pass():
 
 def test_sink_without_fault_passes():
     code, cases, ran = check(fixture("faulty-sink-none", "sink"), "--promise", "stores", "--promise", "resumes",
-                             "--promise", "checks-sizes")
+                             "--promise", "checks-sizes", "--promise", "syncs")
     assert code == OK, ran
     assert {case["status"] for case in cases.values()} == {"passed"}, ran
 
 
-def test_sink_that_refuses_everything_is_skipped_with_a_reason():
-    code, cases, ran = check(fixture("faulty-sink-refuses_everything", "sink"))
+def only(*cases):
+    return [word for case in cases for word in ("--case", case)]
+
+
+# Those that look at what is stored, each in its way.
+STORING = (SIZES, ABORT, DISK, "eight_threads_deliver_the_same_name", "a_group_is_stored_and_answered",
+           "a_delivery_is_not_there_before_it_is_finished", "a_failed_write_is_not_a_delivery")
+
+
+def test_sink_with_names_of_its_own_is_checked_to_the_end():
+    code, cases, ran = check(fixture("faulty-sink-names_its_files", "sink"), "--promise", "stores", "--promise", "syncs",
+                             *only(*STORING))
     assert code == OK, ran
-    assert cases[SIZES]["status"] == "skipped"
+    assert {case["status"] for case in cases.values()} == {"passed"}, ran
+
+
+def test_what_is_not_seen_is_unchecked():
+    judges = only(SIZES, ABORT, DISK)  # of content, of abort, of durability
+    for fault in ("names_and_loses_bytes", "hides_and_loses_bytes"):
+        code, cases, ran = check(fixture(f"faulty-sink-{fault}", "sink"), *judges)
+        assert code == UNCHECKED and cases[SIZES]["status"] == cases[ABORT]["status"] == "unchecked", ran
+        assert cases[SIZES]["reason"] == "what it stored is not seen", ran
+        assert b"--read-back" in ran.stderr and b"--allow-unchecked" in ran.stderr, ran
+        assert json.loads(ran.stdout.splitlines()[-1])["unchecked"] >= 2, ran
+        code, cases, ran = check(fixture(f"faulty-sink-{fault}", "sink"), "--allow-unchecked", *judges)
+        assert code == OK and cases[SIZES]["status"] == "unchecked" and not ran.stderr, ran
+    code, cases, ran = check(fixture("faulty-sink-syncs_nothing", "sink"), *judges)
+    assert code == UNCHECKED and [case["status"] for case in cases.values()].count("unchecked") == 1, ran
+    assert "nothing asks the disk to keep" in cases[DISK]["reason"], ran
+    # That a failure is one, nothing allows.
+    code, cases, ran = check(fixture("faulty-sink-fails_every_finish", "sink"), "--allow-unchecked", *judges)
+    assert code == NONCONFORMING, ran
+
+
+def test_what_is_read_back_is_checked():
+    code, cases, ran = check(fixture("faulty-sink-hides_its_files", "sink"), *READ_BACK, "--promise", "syncs", *only(*STORING))
+    assert code == OK, ran
+    assert {case["status"] for case in cases.values()} == {"passed"}, ran
+
+
+def test_sink_that_refuses_everything_is_unchecked_with_a_reason():
+    code, cases, ran = check(fixture("faulty-sink-refuses_everything", "sink"))
+    assert code == UNCHECKED, ran
+    assert cases[SIZES]["status"] == "unchecked"
     assert "nothing is taken here" in cases[SIZES]["reason"] and "--content" in cases[SIZES]["reason"]
     assert cases["becomes_ready"]["status"] == "passed"
     # Unless its author knows better, or says what it takes.

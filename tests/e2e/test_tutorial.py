@@ -59,7 +59,8 @@ VARYING = [
     (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
     (r"SHA256:KEY \S+$", "SHA256:KEY USER@HOST"),
     (r"stored as [A-Za-z0-9]{6}$", "stored as NAME"),
-    (r": \d+ passed, 0 failed, \d+ skipped$", ": SOME passed, 0 failed, SOME skipped"),  # cases are added
+    # Cases are added.
+    (r": \d+ passed, 0 failed, 0 unchecked, \d+ skipped$", ": SOME passed, 0 failed, 0 unchecked, SOME skipped"),
     (r"in \d+\.\d\d s \(\d[\d.]* [KMG]?i?B/s\)", "in TIME (RATE)"),
 ]
 

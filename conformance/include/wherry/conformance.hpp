@@ -35,6 +35,8 @@ struct subject {
     std::optional<item_kind> offer_kind;
     std::string offer_name;                        // the end of every name
     std::optional<std::filesystem::path> content;  // a file with content that it takes
+    // For /bin/sh: writes what is stored under the name in WHERRY_NAME to standard output, or fails if nothing is.
+    std::optional<std::string> read_back;
 
     // Of transports.
     std::optional<std::string> address;      // to listen at; several listeners must be able to follow each other there
@@ -51,14 +53,15 @@ std::vector<described_word> cases(plugin_kind kind);
 // What may be promised of a plugin of that kind.
 std::vector<described_word> promises(plugin_kind kind);
 
-enum class verdict { passed, failed, skipped };
+// Unchecked: all that could be seen is right, but not all that matters could be seen.
+enum class verdict { passed, failed, unchecked, skipped };
 
-// "passed", "failed", "skipped".
+// "passed", "failed", "unchecked", "skipped".
 std::string_view to_string(verdict how) noexcept;
 
 struct outcome {
     verdict how = verdict::passed;
-    std::string reason;              // a sentence that names the fault, or why it was skipped; fit for a terminal
+    std::string reason;  // a sentence that names the fault, or why it was skipped or is unchecked; fit for a terminal
     std::vector<std::string> notes;  // what is no fault, but worth to know
     std::chrono::milliseconds took{0};
 };

@@ -47,6 +47,18 @@ enum class fault {
     fails_for_good,
     frees_twice,
     escapes,
+    fails_every_begin,
+    fails_every_finish,
+    // of the promise that the disk has it
+    syncs_nothing,
+    syncs_too_early,
+    syncs_no_folder,
+    // of one that gives its files names of its own
+    names_and_loses_bytes,
+    names_and_finishes_what_is_aborted,
+    // of one that stores where only its author finds it
+    hides_and_loses_bytes,
+    hides_and_finishes_what_is_aborted,
     // of a group
     forgets_one_of_a_group,
     fails_as_a_group,
@@ -121,6 +133,8 @@ enum class fault {
     // that are none
     prints,
     refuses_everything,
+    names_its_files,
+    hides_its_files,
 };
 
 // Each plugin is this file, compiled once for all, and a number of its own (CMakeLists.txt).
@@ -186,7 +200,22 @@ std::string* shared = nullptr;
 char buffer[1 << 20];
 const wherry_response* old_response = nullptr;
 
-std::string path_of(const std::string& name) { return "items/" + name; }
+constexpr bool has_own_names(fault one) {
+    return one == fault::names_its_files || one == fault::names_and_loses_bytes ||
+           one == fault::names_and_finishes_what_is_aborted;
+}
+constexpr bool is_hidden(fault one) {
+    return one == fault::hides_its_files || one == fault::hides_and_loses_bytes ||
+           one == fault::hides_and_finishes_what_is_aborted;
+}
+bool finishes_what_is_aborted() {
+    return here == fault::finishes_what_is_aborted || here == fault::names_and_finishes_what_is_aborted ||
+           here == fault::hides_and_finishes_what_is_aborted;
+}
+
+// The kit does not look into folders whose names begin with a dot.
+std::string folder() { return is_hidden(here) ? ".items" : "items"; }
+std::string path_of(const std::string& name) { return folder() + "/" + name; }
 
 wherry_status create(const wherry_host*, void** out, wherry_error*) {
     *out = new instance;
@@ -209,7 +238,7 @@ wherry_status configure(void* self, const char* name, const char* value, wherry_
 
 wherry_status configure_done(void*, wherry_error* error) {
     if (here == fault::does_not_become_ready) return fail(error, WHERRY_IO, "there is no such device");
-    if (::mkdir("items", 0755) != 0 && errno != EEXIST) return fail_with_errno(error, "cannot make a folder");
+    if (::mkdir(folder().c_str(), 0755) != 0 && errno != EEXIST) return fail_with_errno(error, "cannot make a folder");
     return WHERRY_OK;
 }
 
@@ -286,6 +315,7 @@ wherry_status begin(void* self, const wherry_offer* offer, void** delivery, std:
         const std::lock_guard lock(of.mutex);
         if (of.has_failed) return fail(error, WHERRY_REFUSED, "out of order");
     }
+    if (here == fault::fails_every_begin) return fail(error, WHERRY_IO, "the database is gone");
     if (offer->kind != WHERRY_FILE) return refuse(error, "only files are taken", delivery);
     if (!is_plain(name) && (here != fault::escapes || name.empty() || name.back() == '/'))
         return refuse(error, "the name is not plain", delivery);
@@ -309,15 +339,14 @@ wherry_status begin(void* self, const wherry_offer* offer, void** delivery, std:
 
     auto* const it = new item;
     it->of = &of;
-    it->name = name;
+    it->name = has_own_names(here) ? "own-" + std::to_string(++number) : name;
     it->has_size = (offer->flags & WHERRY_OFFER_HAS_SIZE) != 0;
     it->size = offer->size;
     it->is_kept = (offer->flags & WHERRY_OFFER_WANTS_RESUME) != 0 || here == fault::goes_on_unasked;
     it->part =
         path_of(it->is_kept ? ".kept-" + name : ".part-" + std::to_string(::getpid()) + "-" + std::to_string(++number));
-    if (here == fault::finishes_what_is_aborted || here == fault::finishes_too_early ||
-        here == fault::spoils_what_is_there)
-        it->part = path_of(name);
+    if (finishes_what_is_aborted() || here == fault::finishes_too_early || here == fault::spoils_what_is_there)
+        it->part = path_of(it->name);
     if (here == fault::shares_state) it->part = *shared + it->part.substr(5);
     it->fd = ::open(it->part.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | (it->is_kept ? 0 : O_TRUNC), 0644);
     if (it->fd < 0) {
@@ -370,6 +399,9 @@ wherry_status write_some(void* self, const void* data, std::size_t length, wherr
         from = buffer;
     }
     if (here == fault::loses_odd_writes && length % 2 == 1) --length;
+    const bool loses_bytes = here == fault::names_and_loses_bytes || here == fault::hides_and_loses_bytes;
+    if (loses_bytes && length > 0) --length;
+    if (here == fault::syncs_too_early && it->count == length) static_cast<void>(::fsync(it->fd));
     if (write_all(it->fd, from, length)) return WHERRY_OK;
     if (here == fault::forgets_write_errors) return WHERRY_OK;
     if (here == fault::fails_for_good) it->of->has_failed = true;
@@ -387,6 +419,10 @@ void close_item(item* it, bool is_kept) {
 wherry_status finish(void* self, const wherry_response* response, wherry_error* error) {
     auto* const it = static_cast<item*>(self);
     if (here == fault::aborts_the_process) std::abort();
+    if (here == fault::fails_every_finish) {
+        close_item(it, false);
+        return fail(error, WHERRY_IO, "the database is gone");
+    }
     while (here == fault::hangs_in_finish) ::sleep(1);
     if (it->has_size && it->count != it->size && here != fault::takes_any_length) {
         close_item(it, false);
@@ -407,13 +443,24 @@ wherry_status finish(void* self, const wherry_response* response, wherry_error* 
         const std::string much(3 << 20, 'x');
         response->append(response->context, much.data(), much.size(), error);
     }
+    const int names = ::open(folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool is_synced = here == fault::syncs_nothing || here == fault::syncs_too_early || ::fsync(it->fd) == 0;
+    if (names < 0 || !is_synced) {
+        const auto failed = fail_with_errno(error, "cannot keep it");
+        if (names >= 0) ::close(names);
+        close_item(it, false);
+        return failed;
+    }
     // Not if there is one of that name.
     if (it->part != path_of(it->name) && ::link(it->part.c_str(), path_of(it->name).c_str()) != 0) {
         const auto failed = errno == EEXIST ? fail(error, WHERRY_REFUSED, "there is one of that name")
                                             : fail_with_errno(error, "cannot name a file");
+        ::close(names);
         close_item(it, false);
         return failed;
     }
+    if (here != fault::syncs_nothing && here != fault::syncs_no_folder) static_cast<void>(::fsync(names));
+    ::close(names);
     close_item(it, it->part == path_of(it->name));
     return WHERRY_OK;
 }
@@ -444,7 +491,7 @@ void abort_item(void* self, std::int32_t keep) {
     bool is_kept = it->is_kept && keep != 0;
     if (here == fault::keeps_what_is_dropped) is_kept = it->is_kept;
     if (here == fault::forgets_what_came) is_kept = false;
-    close_item(it, is_kept || here == fault::finishes_what_is_aborted);
+    close_item(it, is_kept || finishes_what_is_aborted());
 }
 
 wherry_status read_back(void* self, std::uint64_t position, void* into, std::size_t capacity, std::size_t* length,
