@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 
-from support import (INTEGRITY, INTERRUPTED, LIMIT, LINK, NOT_TRUSTED, OK, REFUSED, SOME, CutAt, Flip, HoldAt, Pass,
+from support import (INTERRUPTED, LIMIT, LINK, NOT_TRUSTED, OK, REFUSED, SOME, CutAt, Flip, HoldAt, Pass,
                      UnusedAddress, content, records_begin, scaled, sha256)
 
 SIZE = scaled(32) << 20
@@ -196,15 +196,16 @@ def test_a_sender_that_is_not_authorised_is_told_once(place):
     assert sent.told("retry") == []
 
 
-def test_damage_is_final(place):
+def test_damage_that_the_sender_finds_is_mended_too(place):
     receiver = place.receiver()
     probe = place.link(receiver)
     place.send(probe, place.file("probe", b"x"))
     # In the first record that the receiver sends.
-    link = place.link(receiver, Pass, lambda: Flip(records_begin(probe.from_receiver[0]) + 20))
-    sent = place.send(link, "--retry", "3", place.file("cargo", content(SIZE)), code=INTEGRITY)
-    assert sent.told("retry") == []
-    assert place.arrived() == [b"probe"]
+    link = place.link(receiver, Pass, first(lambda: Flip(records_begin(probe.from_receiver[0]) + 20)))
+    file = place.file("cargo", content(SIZE))
+    sent = place.send(link, "--retry", "1", file)
+    assert [event["status"] for event in sent.told("retry")] == ["integrity"], sent
+    assert sha256(place.received / "cargo") == sha256(file) and place.litter() == []
 
 
 def test_standard_input_is_not_sent_by_halves(place):
