@@ -11,7 +11,7 @@ namespace wherry::app {
 
 namespace {
 
-constexpr std::array<std::pair<exit_code, const char*>, 12> exit_codes = {{
+constexpr std::array<std::pair<exit_code, const char*>, 13> exit_codes = {{
     {exit_code::delivered, "All was delivered, or done; or a receiver was told to end."},
     {exit_code::internal, "Unexpected: a bug."},
     {exit_code::usage, "Usage: an option, an argument, the configuration or a plugin is wrong, or not found."},
@@ -27,8 +27,8 @@ constexpr std::array<std::pair<exit_code, const char*>, 12> exit_codes = {{
      "or memory can be had; or it has no Bluetooth."},
     {exit_code::integrity, "Integrity or protocol: altered on the way, or the peer does not follow the protocol."},
     {exit_code::nonconforming, "A plugin does not pass check-plugin."},
-    {exit_code::unchecked, "A plugin fails nothing of check-plugin, but not all of it could be checked."},
     {exit_code::plugin, "A plugin ended the program, or kept it from ending."},
+    {exit_code::unchecked, "A plugin fails nothing of check-plugin, but not all of it could be checked."},
     {exit_code::interrupted, "A sender, a search or a pairing was interrupted."},
 }};
 
