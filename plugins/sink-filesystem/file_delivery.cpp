@@ -64,6 +64,7 @@ file_delivery::file_delivery(store& shared, group_commit& group, const offer& wh
     try {
         const auto stored_before = offset_ != 0 ? std::optional(offset_) : std::nullopt;
         share_.emplace(store_.ledger.reserve(what_.size.value_or(0), partial_.name, stored_before));
+        reserve_folders();
         expect_room();
     } catch (...) {
         // What was kept before stays for a better time.
@@ -76,6 +77,15 @@ file_delivery::file_delivery(store& shared, group_commit& group, const offer& wh
 }
 
 file_delivery::~file_delivery() { discard(); }
+
+// What comes whole must not be refused at its end for want of room for its folders.
+void file_delivery::reserve_folders() {
+    if (!store_.ledger.has_quota()) return;
+    const auto parents = parents_of(components_);
+    std::size_t present = 0;
+    while (present < parents.size() && store_.tree.open_folder(parents.first(present + 1)).is_open()) ++present;
+    if (present < parents.size()) folders_share_.emplace(store_.ledger.reserve_folders(parents.size() - present));
+}
 
 std::size_t file_delivery::read_back(std::uint64_t position, mutable_bytes buffer) {
     if (failure_) throw *failure_;
@@ -425,6 +435,7 @@ void file_delivery::keep_if_possible() noexcept {
 void file_delivery::discard() noexcept {
     partial_.remove();
     share_.reset();
+    folders_share_.reset();
     expect_less(still_expected_);
 }
 

@@ -44,6 +44,7 @@ private:
     [[noreturn]] void refuse_existing() const;
     [[noreturn]] void refuse_folder() const;
     [[noreturn]] void refuse_anothers(int folder, int code) const;
+    void reserve_folders();
     void expect_room();
     void expect_less(std::uint64_t bytes) noexcept;
     void check_size(std::size_t more) const;
@@ -108,6 +109,7 @@ private:
     const std::string attempt_;
     partial_file partial_;
     std::optional<space_ledger::share> share_;
+    std::optional<space_ledger::share> folders_share_;  // of those that are missing, until they are made
     std::uint64_t offset_ = 0;
     std::uint64_t position_ = 0;
     std::uint64_t pushed_ = 0;

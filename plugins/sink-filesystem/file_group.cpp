@@ -9,6 +9,7 @@
 #include <exception>
 #include <iterator>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "attributes.hpp"
@@ -135,6 +136,7 @@ void file_group::note() noexcept {
 
 void file_group::place(file_delivery& file, std::size_t index) {
     const auto parents = parents_of(file.components_);
+    file.folders_share_.reset();  // they take their own now
     auto target = std::find_if(folders_.begin(), folders_.end(), [&](const auto& known) {
         return std::ranges::equal(parents_of(known.first->components_), parents);
     });
@@ -145,14 +147,20 @@ void file_group::place(file_delivery& file, std::size_t index) {
         target = std::prev(folders_.end());
     }
     const auto wanted = file.components_.back();
-    for (bool is_placed = false; !is_placed;) try {
+    std::optional<error> why;
+    const bool is_placed = target->writing.lending([&] {
+        file.components_.back() = wanted;
+        file.number_ = 0;
+        try {
             file.place(target->fd.get());
-            is_placed = true;
+            return true;
         } catch (const error& e) {
-            if (e.system_error() != EACCES || !target->writing.lend()) throw;
-            file.components_.back() = wanted;
-            file.number_ = 0;
+            why = e;
+            errno = e.system_error();
+            return false;
         }
+    });
+    if (!is_placed) throw *why;
     files_[index].folder = &*target;
 }
 
@@ -188,9 +196,11 @@ void file_group::end_placing() noexcept {
     });
     // In reverse order, because a file may have replaced an earlier one.
     for (std::size_t i = all_.size(); i-- > 0;)
-        if (all_[i].failure && files_[i].folder)
+        if (all_[i].failure && files_[i].folder) {
+            files_[i].folder->writing.lend();  // another receiver may have taken the right away meanwhile
             all_[i].failure =
                 static_cast<file_delivery&>(*all_[i].of).taken_back(files_[i].folder->fd.get(), *all_[i].failure);
+        }
     for (auto& file : files_) file.folder = nullptr;
     folders_.clear();
     tell_journal();

@@ -33,8 +33,8 @@ private:
         folder_writing writing;
     };
     struct file_state {
-        const filled_folder* folder = nullptr;  // where it was put and is not confirmed
-        bool is_answered = false;               // no step is left
+        filled_folder* folder = nullptr;  // where it was put and is not confirmed
+        bool is_answered = false;         // no step is left
     };
 
     template <class Step>

@@ -121,16 +121,19 @@ folder_writing::folder_writing(folder_writing&& other) noexcept
     : tree_(std::exchange(other.tree_, nullptr)), folder_(other.folder_), id_(other.id_) {}
 
 bool folder_writing::lend() noexcept {
+    const int before = errno;
     struct stat now {};
     const mutex_lock lock(tree_->writing_);
     // The root's mode is the person's who named it. Root itself can write anywhere.
-    if (::fstat(folder_, &now) != 0 || (now.st_mode & S_IWUSR) != 0 || now.st_uid != ::geteuid() || tree_->is_root_ ||
-        now.st_ino == tree_->root_number_)
-        return false;
-    const auto mode = now.st_mode & 07777;
-    if (::fchmod(folder_, mode | S_IWUSR) != 0) return false;
-    tree_->written_.find(id_)->second.lent_from = mode;
-    return true;
+    bool has_right = ::fstat(folder_, &now) == 0 && now.st_uid == ::geteuid() && !tree_->is_root_ &&
+                     now.st_ino != tree_->root_number_;
+    if (has_right && (now.st_mode & S_IWUSR) == 0) {
+        const auto mode = now.st_mode & 07777;
+        has_right = ::fchmod(folder_, mode | S_IWUSR) == 0;
+        if (has_right) tree_->written_.find(id_)->second.lent_from = mode;
+    }
+    errno = before;
+    return has_right;
 }
 
 folder_writing::~folder_writing() {
@@ -265,10 +268,9 @@ unique_fd folder_tree::make_folder(int parent, const std::string& name, space_le
     } const counted(being_made_);
     // Another thread may have made it while this one waited. It must not be refused for want of room then.
     if (auto folder = open_component(parent, name); folder.is_open() || errno != ENOENT) return folder;
-    auto share = ledger.reserve_folder();
+    auto share = ledger.reserve_folders(1);
     folder_writing writing(*this, parent);
-    bool made = ::mkdirat(parent, name.c_str(), private_folder) == 0;
-    while (!made && errno == EACCES && writing.lend()) made = ::mkdirat(parent, name.c_str(), private_folder) == 0;
+    const bool made = writing.lending([&] { return ::mkdirat(parent, name.c_str(), private_folder) == 0; });
     if (!made && errno != EEXIST) return {};
     auto folder = open_component(parent, name);
     if (!made) return folder;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -137,10 +138,21 @@ public:
     folder_writing& operator=(folder_writing&&) = delete;
     ~folder_writing();
 
-    // Whether the right was missing, and is lent now. Another receiver may take away the one that it had lent.
+    // Calls put() again while it fails with EACCES and the right can be lent: another receiver may take away the one
+    // that it had lent. put() returns whether it is done; errno says why not.
+    template <class Put>
+    bool lending(Put&& put) {
+        for (int left = most_lendings; !put(); --left)
+            if (errno != EACCES || left == 0 || !lend()) return false;
+        return true;
+    }
+    // Returns whether the right is there now, as far as the mode tells. Keeps errno.
     bool lend() noexcept;
 
 private:
+    // A folder may refuse for another reason, and a file system may take a mode and not keep it.
+    static constexpr int most_lendings = 16;
+
     const folder_tree* tree_;  // null: it was moved
     int folder_;
     folder_tree::folder_id id_;

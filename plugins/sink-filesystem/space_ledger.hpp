@@ -62,8 +62,9 @@ public:
     // For a file that grows under that name in the partial area, where so much of its content was stored before and
     // becomes part of the share; none if the file is new. Throws error(errc::exhausted).
     share reserve(std::uint64_t content_bytes, std::string partial, std::optional<std::uint64_t> stored_before);
-    // For a folder. Throws error(errc::exhausted).
-    share reserve_folder() { return reserve(0, {}, std::nullopt); }
+    // For that many folders, at least one. Throws error(errc::exhausted).
+    share reserve_folders(std::size_t count) { return reserve((count - 1) * entry_bytes, {}, std::nullopt); }
+    bool has_quota() const noexcept { return quota_ != 0; }
 
 private:
     void take(std::uint64_t bytes) WHERRY_REQUIRES(mutex_);
