@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -412,30 +413,42 @@ void incoming_transfers::end_with(transfer_id id, const error& why) {
 }
 
 void incoming_transfers::drop_all(const error& why) noexcept {
-    std::vector<transfer_id> unanswered;
-    for (auto& one : std::exchange(postponed_, {})) {
-        unanswered.push_back(one.id);
+    std::vector<transfer_id> damaged;
+    if (why.code() == errc::integrity) damaged = unanswered();
+    for (auto& one : std::exchange(postponed_, {}))
         gate_.tell([&](auto& observer) { observer.delivered(one.id, one.item.what, failed(why)); });
-    }
     for (auto& [id, item] : std::exchange(open_, {})) {
         // Only what was verified has been written, so it is good to go on from.
         if (item.delivery)
             item.delivery->abort(item.what.wants_resume ? delivery::partial::keep : delivery::partial::drop);
         auto result = failed(why);
         put_counts(result, item);
-        unanswered.push_back(id);
         gate_.tell([&, id = id, &item = item](auto& observer) { observer.delivered(id, item.what, result); });
     }
-    if (why.code() == errc::integrity) tell_damage(unanswered);
     finisher_.wait();
+    // Behind the answers to what has come whole: the last one says why the connection ends.
+    tell_damage(damaged);
+}
+
+// Empty if there is no memory to tell more.
+std::vector<transfer_id> incoming_transfers::unanswered() const noexcept {
+    try {
+        std::vector<transfer_id> all;
+        for (const auto& one : postponed_) all.push_back(one.id);
+        for (const auto& one : open_) all.push_back(one.first);
+        return all;
+    } catch (const std::bad_alloc&) {
+        return {};
+    }
 }
 
 // The cipher may refuse to seal after what it could not open; the sender then finds the connection closed.
-void incoming_transfers::tell_damage(std::span<const transfer_id> unanswered) {
+void incoming_transfers::tell_damage(std::span<const transfer_id> damaged) noexcept {
+    if (damaged.empty()) return;
     try {
-        for (const auto id : unanswered) put_answer(writer_, answers_, id, failed(damaged_on_the_way()));
+        for (const auto id : damaged) put_answer(writer_, answers_, id, failed(damaged_on_the_way()));
         writer_.transmit(answers_);
-    } catch (const error&) {
+    } catch (const std::exception&) {
         // The reader's failure is the one to report.
     }
 }

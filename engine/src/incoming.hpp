@@ -113,7 +113,8 @@ private:
     void start_over(transfer& item);
     void refuse(transfer_id id, const transfer& item, const error& why);
     void end_with(transfer_id id, const error& why);
-    void tell_damage(std::span<const transfer_id> unanswered);
+    std::vector<transfer_id> unanswered() const noexcept;
+    void tell_damage(std::span<const transfer_id> damaged) noexcept;
 
     secure_channel& channel_;
     sink& sink_;

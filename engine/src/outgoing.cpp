@@ -372,7 +372,8 @@ void outgoing_transfers::on_result(const frame& got) {
         response_bytes_ -= item.response.size();
         result.response = std::move(item.response);
     }
-    if (content.failure == errc::integrity) has_heard_of_damage_ = true;
+    // The last answer says why the peer ends the connection; one before others is about its item alone.
+    has_heard_of_damage_ = content.failure == errc::integrity;
     result.failure = content.failure;
     result.text = std::move(content.text);
     result.outcome = std::move(content.outcome);

@@ -56,7 +56,7 @@ struct receiver::implementation {
         try {
             writer.shut_down();
             records.drain();
-        } catch (const error&) {
+        } catch (const std::exception&) {
             // The peer has closed already.
         }
     }

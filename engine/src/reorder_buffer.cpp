@@ -46,8 +46,9 @@ void reorder_buffer::read(lane& lane, record_reader& records) {
         {
             // The first one's reader still has a record that is being dealt with.
             mutex_lock lock(mutex_);
-            lane.changed_.wait(
-                lock, [&]() WHERRY_REQUIRES(mutex_) { return lane.state_ == lane::state::reads || is_closed_; });
+            lane.changed_.wait(lock, [&]() WHERRY_REQUIRES(mutex_) {
+                return lane.state_ == lane::state::reads || is_dropping_ || is_closed_;
+            });
         }
         while (const auto record = records.next()) {
             if (heard_) *heard_ = std::chrono::steady_clock::now();

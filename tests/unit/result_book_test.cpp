@@ -65,5 +65,18 @@ TEST(result_book, what_cannot_have_arrived_is_not_said_to) {
     EXPECT_FALSE(book.may_have_arrived(0));
 }
 
+TEST(result_book, what_is_damaged_is_held_back_for_another_attempt) {
+    sending_plan plan;
+    plan.add_message("hello");
+    send_observer nobody;
+    result_book book(plan, nobody, {}, result_book::attempts::several, nullptr);
+    book.plan_has_grown();
+    book.bind(1, 0, nullptr);
+    book.answered(1, {}, failed_as(errc::integrity, true, false));
+    EXPECT_FALSE(book.has_result(0)) << "the link may have damaged it";
+    ASSERT_TRUE(book.first_cut());
+    EXPECT_EQ(book.first_cut()->code(), errc::integrity);
+}
+
 }  // namespace
 }  // namespace wherry
