@@ -268,7 +268,7 @@ def test_receiver_of_another_version_is_told_to_the_sender(place):
     sender = place.sender("127.0.0.1:%d" % server.getsockname()[1], "--message", "hello?")
     near, _ = server.accept()
     near.sendall(peer.preface(b"hybrid", version=2))
-    sender.ended(INTEGRITY)
+    sender.ended(LINK)
     assert b"version 2" in sender.err and b"version 1" in sender.err
     near.close()
 

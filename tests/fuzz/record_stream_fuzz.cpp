@@ -46,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         }
         fuzz::require(at == wire.size());
     } catch (const error& e) {
-        fuzz::require(e.code() == errc::protocol || e.code() == errc::disconnected);
+        fuzz::require(e.code() == errc::integrity || e.code() == errc::disconnected);
     }
     return 0;
 }

@@ -43,7 +43,7 @@ protected:
     const std::string home_ = folder_.path().string();
     std::string passphrase_ = "ferry", prompt_;
     const wherry_host host_{
-        sizeof(wherry_host), this, home_.c_str(), [](void*, std::int32_t, const char*) {}, ask, nullptr};
+        sizeof(wherry_host), this, home_.c_str(), [](void*, std::int32_t, const char*) {}, ask, nullptr, nullptr};
     settings options_;
 };
 
