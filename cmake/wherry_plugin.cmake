@@ -49,9 +49,10 @@ function(wherry_add_plugin target)
     set_property(GLOBAL APPEND PROPERTY WHERRY_PLUGINS ${target})
 endfunction()
 
-# wherry_add_plugin_test(TARGET [ALLOW_UNCHECKED] [OPTION=VALUE...] [--WORD...]): a test, TARGET.conformance, that has `wherry check-plugin`
-# try the plugin out, with these of its options. What begins with the first word that has dashes goes to the command as it
-# is (--content FILE, --promise WORD), and files in it are sought from the folder of the CMakeLists.txt that calls this.
+# wherry_add_plugin_test(TARGET [ALLOW_UNCHECKED] [OPTION=VALUE...] [--WORD...]): a test, TARGET.conformance, that has
+# `wherry check-plugin` try the plugin out, with these of its options. What begins with the first word that has dashes goes
+# to the command as it is (--content FILE, --promise WORD), and files in it are sought from the folder of the
+# CMakeLists.txt that calls this.
 # With ALLOW_UNCHECKED it passes, too, if nothing fails but not all can be checked, as of a sink that keeps nothing.
 # CTest runs it where enable_testing() or include(CTest) was called.
 function(wherry_add_plugin_test target)

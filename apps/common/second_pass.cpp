@@ -207,10 +207,7 @@ private:
                 if (find_row(*listing.loaded, option) == nullptr) {
                     std::vector<std::string> known;
                     for (const auto& row : listing.loaded->options()) known.push_back(row.name);
-                    const auto meant = nearest(option, known);
-                    fail(fmt::format("{}: the {} {} has no option '{}'; {}", written, kind, plugin_name, option,
-                                     meant.empty() ? fmt::format("see: wherry plugins {}", plugin_name)
-                                                   : fmt::format("did you mean '{}'?", meant)));
+                    fail(fmt::format("{}: {}", written, no_such_option(kind, plugin_name, option, known)));
                 }
                 if (!is_used)
                     fail(fmt::format("{0} belongs to the {1} {2}, and wherry {3} uses no {1}", written, kind,

@@ -162,14 +162,10 @@ private:
         return instance;
     }
 
-    // As the program says it of its command line.
     std::string unknown_option(const std::string& key) const {
         std::vector<std::string> known;
         for (const auto& option : options_) known.push_back(option.name);
-        const auto meant = nearest(key, known);
-        return fmt::format(
-            "--{0}.{1}: the {2} {0} has no option '{1}'; {3}", name_, key, to_string(kind_),
-            meant.empty() ? fmt::format("see: wherry plugins {}", name_) : fmt::format("did you mean '{}'?", meant));
+        return fmt::format("--{}.{}: {}", name_, key, no_such_option(to_string(kind_), name_, key, known));
     }
 
     void configure(const plugin_instance& instance, const plugin_option& option, const option_values& values) const {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "wherry/suggestions.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 #include <utility>
@@ -38,6 +40,14 @@ std::string nearest(std::string_view word, std::span<const std::string> known) {
     for (const auto& candidate : known)
         if (candidate.starts_with(word) || candidate.ends_with("." + std::string(word))) return candidate;
     return best;
+}
+
+std::string no_such_option(std::string_view kind, std::string_view plugin, std::string_view option,
+                           std::span<const std::string> known) {
+    const auto meant = nearest(option, known);
+    return fmt::format(
+        "the {} {} has no option '{}'; {}", kind, plugin, option,
+        meant.empty() ? fmt::format("see: wherry plugins {}", plugin) : fmt::format("did you mean '{}'?", meant));
 }
 
 }  // namespace wherry
