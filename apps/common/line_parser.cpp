@@ -3,15 +3,13 @@
 
 #include <fmt/format.h>
 
-#include "wherry/error.hpp"
+#include "bad_input.hpp"
 
 namespace wherry::app {
 
 namespace po = boost::program_options;
 
 namespace {
-
-[[noreturn]] void fail(const std::string& text) { throw error(errc::bad_input, text); }
 
 po::option yes(const std::string& name, const std::string& as_written) {
     po::option option(name, {"true"});

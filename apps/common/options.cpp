@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "bad_input.hpp"
 #include "config_file.hpp"
 #include "last_resort.hpp"
 #include "line_parser.hpp"
@@ -19,8 +20,6 @@ namespace po = boost::program_options;
 namespace fs = std::filesystem;
 
 namespace {
-
-[[noreturn]] void fail(const std::string& text) { throw error(errc::bad_input, text); }
 
 // Renews the exit guard for a new plugin, which may call exit() from now on.
 template <class Made>

@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "bad_input.hpp"
 #include "line_parser.hpp"
 #include "options.hpp"
 #include "wherry/error.hpp"
@@ -15,8 +16,6 @@
 namespace wherry::app {
 
 namespace {
-
-[[noreturn]] void fail(const std::string& text) { throw error(errc::bad_input, text); }
 
 // "rfcomm.channel" taken apart; no plugin for a general option.
 struct split_name {

@@ -76,7 +76,7 @@ private:
 };
 
 // The address that was given, without its scheme, which must be the transport's.
-std::string read_address(const effective_options& options) {
+std::string read_device(const effective_options& options) {
     const auto arguments = plain_arguments(options);
     if (arguments.empty())
         throw error(errc::bad_input, "with whom to pair is not said; give the ADDRESS, which wherry devices shows");
@@ -102,7 +102,7 @@ exit_code run(application& app) {
     }
     const plugin_kind kinds[] = {plugin_kind::transport};
     const auto options = app.read_options(kinds);
-    const auto address = read_address(options);
+    const auto address = read_device(options);
     const auto& transport_name = options.chosen(plugin_kind::transport).name();
     const auto transport = options.make_transport();
 

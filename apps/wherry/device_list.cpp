@@ -18,7 +18,7 @@ namespace {
 // Longer ones are cut before anything is made of them: they come from strangers.
 constexpr std::size_t longest_name = 248;  // Bluetooth Core, Generic Access Profile, section 3.2.2
 
-std::string word(const std::optional<bool>& known) { return !known ? "?" : *known ? "yes" : "no"; }
+std::string yes_or_no(const std::optional<bool>& known) { return !known ? "?" : *known ? "yes" : "no"; }
 
 std::string padded(std::string text, std::size_t width) {
     const auto used = display_width(text);
@@ -70,8 +70,8 @@ std::string device_list::table(std::size_t columns, std::size_t rows) const {
     for (std::size_t i = 0; i < shown; ++i) {
         const auto& one = all[i];
         const auto signal = one.signal_dbm ? fmt::format("{} dBm", *one.signal_dbm) : "-";
-        text += "\n" +
-                line(signal, printable(one.address), word(one.is_paired), word(one.has_receiver), printable(one.name));
+        text += "\n" + line(signal, printable(one.address), yes_or_no(one.is_paired), yes_or_no(one.has_receiver),
+                            printable(one.name));
     }
     if (!all_fit) text += fmt::format("\nand {} more", all.size() - shown);
     return fitted(text, columns);

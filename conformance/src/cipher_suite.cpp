@@ -708,7 +708,7 @@ void sessions_leave_no_memory(context& given) {
     require_no_growth("session", [&] { some_sessions(c); });
 }
 
-constexpr std::array suite = {
+constexpr std::array cipher_cases = {
     check_case{"both_sides_agree", "a handshake succeeds, and both sides tell the same of it", both_sides_agree},
     check_case{"sides_learn_who_the_other_is", "verify_peer is asked once, and peer tells the same",
                sides_learn_who_the_other_is},
@@ -745,14 +745,14 @@ constexpr std::array suite = {
     check_case{"sessions_leave_no_memory", "the heap does not grow with each", sessions_leave_no_memory},
 };
 
-constexpr std::array promised = {
+constexpr std::array cipher_words = {
     described_word{"protects", "it encrypts and authenticates: it does not say that it is insecure"},
     described_word{"identities", "each side proves a key"},
 };
 
 }  // namespace
 
-std::span<const check_case> cipher_suite() { return suite; }
-std::span<const described_word> cipher_promises() { return promised; }
+std::span<const check_case> cipher_suite() { return cipher_cases; }
+std::span<const described_word> cipher_promises() { return cipher_words; }
 
 }  // namespace wherry::conformance

@@ -216,7 +216,7 @@ void instances_leave_nothing(context& c) {
     require_no_growth("instance", round);
 }
 
-constexpr std::array suite = {
+constexpr std::array plugin_cases = {
     check_case{"loads", "is a plugin that the host accepts: its file, descriptor, tables and options", loads},
     check_case{"descriptor_says_what_it_is", "has a version, a summary and help that can be shown",
                descriptor_says_what_it_is},
@@ -237,6 +237,6 @@ constexpr std::array suite = {
 
 }  // namespace
 
-std::span<const check_case> plugin_suite() { return suite; }
+std::span<const check_case> plugin_suite() { return plugin_cases; }
 
 }  // namespace wherry::conformance

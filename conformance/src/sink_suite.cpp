@@ -1191,7 +1191,7 @@ void deliveries_leave_no_memory(context& given) {
     });
 }
 
-constexpr std::array suite = {
+constexpr std::array sink_cases = {
     check_case{"takes_any_size_in_any_steps", "deliveries of 0 bytes and more, written in steps of every size",
                takes_any_size_in_any_steps},
     check_case{"takes_what_is_huge_or_refuses_it", "64 MiB, and offers of more than any disk holds",
@@ -1253,7 +1253,7 @@ constexpr std::array suite = {
     check_case{"deliveries_leave_no_memory", "the heap does not grow with each", deliveries_leave_no_memory},
 };
 
-constexpr std::array promised = {
+constexpr std::array sink_words = {
     described_word{"takes-anything", "no item is refused for its name, kind, size or content"},
     described_word{"stores", "each item becomes a file, of any name, beneath the folder that the plugin runs in"},
     described_word{"syncs", "what is finished is on the disk, and so is its name: fsync() or its like was called"},
@@ -1265,7 +1265,7 @@ constexpr std::array promised = {
 
 }  // namespace
 
-std::span<const check_case> sink_suite() { return suite; }
-std::span<const described_word> sink_promises() { return promised; }
+std::span<const check_case> sink_suite() { return sink_cases; }
+std::span<const described_word> sink_promises() { return sink_words; }
 
 }  // namespace wherry::conformance

@@ -732,7 +732,7 @@ void connections_leave_no_memory(context& given) {
     require_no_growth("connection", [&] { use_some(c); });
 }
 
-constexpr std::array suite = {
+constexpr std::array transport_cases = {
     check_case{"a_listener_tells_where_it_can_be_reached", "listener_address is what connect takes",
                a_listener_tells_where_it_can_be_reached},
     check_case{"connections_tell_their_peer_and_a_record_size", "and the protocol has records of that size",
@@ -789,13 +789,13 @@ constexpr std::array suite = {
     check_case{"connections_leave_no_memory", "the heap does not grow with each", connections_leave_no_memory},
 };
 
-constexpr std::array promised = {
+constexpr std::array transport_words = {
     described_word{"half-closes", "one direction of a connection can end before the other"},
 };
 
 }  // namespace
 
-std::span<const check_case> transport_suite() { return suite; }
-std::span<const described_word> transport_promises() { return promised; }
+std::span<const check_case> transport_suite() { return transport_cases; }
+std::span<const described_word> transport_promises() { return transport_words; }
 
 }  // namespace wherry::conformance

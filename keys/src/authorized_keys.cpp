@@ -12,7 +12,7 @@ namespace wherry::keys {
 
 namespace {
 
-constexpr file_rules rules{"list of authorised keys", 1024 * 1024, file_access::closed_writing};
+constexpr file_rules authorized_keys_rules{"list of authorised keys", 1024 * 1024, file_access::closed_writing};
 
 const authorized_keys::entry* find_in(const authorized_keys::listing& listing, const public_key& key) {
     const auto found =
@@ -20,7 +20,7 @@ const authorized_keys::entry* find_in(const authorized_keys::listing& listing, c
     return found == listing.entries.end() ? nullptr : &*found;
 }
 
-authorized_keys::listing parse_at(const std::filesystem::path& path, std::string_view text) {
+authorized_keys::listing parse_authorized_keys(const std::filesystem::path& path, std::string_view text) {
     try {
         return authorized_keys::parse(text);
     } catch (const error& e) {
@@ -40,8 +40,8 @@ std::size_t remove_if(const std::filesystem::path& path, const std::function<boo
         ++removed;
         return true;
     };
-    edit_file(path, rules, [&](std::string_view text) -> std::optional<std::string> {
-        parse_at(path, text);  // throws if it is not a text file
+    edit_file(path, authorized_keys_rules, [&](std::string_view text) -> std::optional<std::string> {
+        parse_authorized_keys(path, text);  // throws if it is not a text file
         auto kept = without_lines(text, drop);
         if (removed == 0) return std::nullopt;
         return kept;
@@ -69,8 +69,8 @@ authorized_keys::listing authorized_keys::parse(std::string_view text) {
 }
 
 authorized_keys::listing authorized_keys::read() const {
-    const auto content = read_file(path_, rules);
-    return content ? parse_at(path_, {content->data(), content->size()}) : listing{};
+    const auto content = read_file(path_, authorized_keys_rules);
+    return content ? parse_authorized_keys(path_, {content->data(), content->size()}) : listing{};
 }
 
 std::optional<std::string> authorized_keys::find(const public_key& key) const {
@@ -82,8 +82,8 @@ std::optional<std::string> authorized_keys::find(const public_key& key) const {
 change authorized_keys::add(const public_key& key, std::string_view comment) const {
     const auto line = key.line(comment);
     auto result = change::not_needed;
-    edit_file(path_, rules, [&](std::string_view text) -> std::optional<std::string> {
-        if (find_in(parse_at(path_, text), key)) return std::nullopt;
+    edit_file(path_, authorized_keys_rules, [&](std::string_view text) -> std::optional<std::string> {
+        if (find_in(parse_authorized_keys(path_, text), key)) return std::nullopt;
         result = change::made;
         return with_line(text, line);
     });

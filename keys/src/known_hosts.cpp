@@ -15,7 +15,7 @@ namespace wherry::keys {
 
 namespace {
 
-constexpr file_rules rules{"list of known receivers", 4 * 1024 * 1024, file_access::closed_writing};
+constexpr file_rules known_hosts_rules{"list of known receivers", 4 * 1024 * 1024, file_access::closed_writing};
 
 struct host_line {
     std::string address;
@@ -108,7 +108,7 @@ void require_no_doubt(const known_hosts::listing& all, std::string_view address,
             fail(entry.line, "has a character in the address that does not belong there; mend or delete the line");
 }
 
-known_hosts::listing parse_at(const std::filesystem::path& path, std::string_view text) {
+known_hosts::listing parse_known_hosts(const std::filesystem::path& path, std::string_view text) {
     try {
         return known_hosts::parse(text);
     } catch (const error& e) {
@@ -136,8 +136,8 @@ known_hosts::listing known_hosts::parse(std::string_view text) {
 }
 
 known_hosts::listing known_hosts::read() const {
-    const auto content = read_file(path_, rules);
-    return content ? parse_at(path_, {content->data(), content->size()}) : listing{};
+    const auto content = read_file(path_, known_hosts_rules);
+    return content ? parse_known_hosts(path_, {content->data(), content->size()}) : listing{};
 }
 
 std::vector<public_key> known_hosts::find(std::string_view address) const {
@@ -157,8 +157,8 @@ change known_hosts::remember(std::string_view address, const public_key& key, st
     check_address(address);
     const auto line = std::string(address) + ' ' + key.line(comment);
     auto result = change::not_needed;
-    edit_file(path_, rules, [&](std::string_view text) -> std::optional<std::string> {
-        const auto all = parse_at(path_, text);
+    edit_file(path_, known_hosts_rules, [&](std::string_view text) -> std::optional<std::string> {
+        const auto all = parse_known_hosts(path_, text);
         const auto now = judge(all, address, key);
         if (now == verdict::known) return std::nullopt;
         if (now == verdict::changed)
@@ -188,8 +188,8 @@ std::size_t known_hosts::remove(std::string_view address_or_fingerprint) const {
         ++removed;
         return true;
     };
-    edit_file(path_, rules, [&](std::string_view text) -> std::optional<std::string> {
-        parse_at(path_, text);  // throws if it is not a text file
+    edit_file(path_, known_hosts_rules, [&](std::string_view text) -> std::optional<std::string> {
+        parse_known_hosts(path_, text);  // throws if it is not a text file
         auto kept = without_lines(text, drop);
         if (removed == 0) return std::nullopt;
         return kept;

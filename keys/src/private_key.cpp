@@ -23,7 +23,7 @@ namespace wherry::keys {
 
 namespace {
 
-constexpr file_rules rules{"private key", 64 * 1024, file_access::closed_reading};
+constexpr file_rules private_key_rules{"private key", 64 * 1024, file_access::closed_reading};
 constexpr std::chrono::milliseconds passphrase_work{500};
 constexpr std::string_view plain_header = "-----BEGIN PRIVATE KEY-----";
 constexpr std::string_view sealed_header = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
@@ -79,7 +79,7 @@ private_key private_key::generate(key_type type, std::size_t rsa_bits) {
 }
 
 private_key private_key::load(const std::filesystem::path& path, const passphrase_source& ask) {
-    const auto pem = read_file(path, rules);
+    const auto pem = read_file(path, private_key_rules);
     if (!pem)
         throw error(errc::bad_input, fmt::format("no private key at {}; make one with: wherry keygen", path.string()),
                     ENOENT);
@@ -119,7 +119,7 @@ void private_key::save(const std::filesystem::path& path, const secret_text& pas
         pem.text = Botan::PKCS8::PEM_encode_encrypted_pbkdf_msec(*key_, Botan::system_rng(), phrase.text,
                                                                  passphrase_work, nullptr, "AES-256/CBC", "SHA-256");
     }
-    write_file(path, pem.text, rules, existing);
+    write_file(path, pem.text, private_key_rules, existing);
 }
 
 public_key_line read_own_public_key(const std::filesystem::path& identity, const passphrase_source& ask) {

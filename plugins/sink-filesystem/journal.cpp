@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* journal_name = "journal";
 constexpr const char* new_journal_name = "journal-new";
-constexpr mode_t own_mode = 0600;
+constexpr mode_t journal_mode = 0600;
 // A journal is written anew when half of it is outdated, but not a small one.
 constexpr std::uint64_t least_to_rewrite = std::uint64_t{1} << 20;
 // So much may wait for the next write.
@@ -305,7 +305,7 @@ void journal::rewrite(std::span<const entry_pointer> all) {
     const auto folder = folder_->get();
     const auto file = std::make_shared<const unique_fd>(uninterrupted([&] {
         return ::openat(folder, new_journal_name, O_CREAT | O_TRUNC | O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
-                        own_mode);
+                        journal_mode);
     }));
     // Tried again when it has grown further.
     rewrite_at_ = 2 * read_;
@@ -343,7 +343,7 @@ bool journal::open(int flags) {
         folder_ = area_.folder();
         const int folder = folder_->get();
         unique_fd file(uninterrupted([&] {
-            return ::openat(folder, journal_name, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC | flags, own_mode);
+            return ::openat(folder, journal_name, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC | flags, journal_mode);
         }));
         if (file.is_open()) {
             is_name_durable_ = false;

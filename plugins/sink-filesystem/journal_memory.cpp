@@ -13,7 +13,7 @@ namespace {
 
 // What the files that are remembered by their names may take in the journal, all keys together: some 60,000 files with
 // names of 50 bytes. Memory holds about twice as much.
-constexpr std::size_t most_path_bytes = std::size_t{16} << 20;
+constexpr std::size_t most_remembered_bytes = std::size_t{16} << 20;
 
 bool is_outdated(const journal_entry& entry, std::chrono::milliseconds lifetime) {
     return seconds_now() - entry.written >= std::chrono::ceil<std::chrono::seconds>(lifetime).count();
@@ -107,7 +107,7 @@ journal_memory::entry_pointer journal_memory::find_file(const offer& what, const
 
 // Forgets the oldest quarter of the files that are known by their names, as long as they take too much.
 void journal_memory::bound_paths() {
-    while (path_bytes_ > most_path_bytes) {
+    while (path_bytes_ > most_remembered_bytes) {
         std::vector<entry_pointer> all;
         for (const auto& peer : peers_)
             for (const auto& one : peer.second.by_path) all.push_back(one.second);

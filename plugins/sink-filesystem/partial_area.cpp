@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::string_view new_prefix = "new-";
 constexpr std::string_view kept_prefix = "keep-";
-constexpr mode_t own_mode = 0600;
+constexpr mode_t partial_mode = 0600;
 constexpr mode_t private_mode = 0700;
 constexpr std::chrono::milliseconds clear_at_most_every = std::chrono::seconds(1);
 constexpr std::chrono::milliseconds clear_at_least_every = std::chrono::hours(1);
@@ -61,7 +61,7 @@ std::chrono::system_clock::duration age_of(const struct stat& file) {
 
 // Whether a killed delivery left it with another mode, or the clock was set back, so that its age must start anew.
 bool is_to_be_mended(const struct stat& file, uid_t owner) {
-    return is_usable(file, owner) && ((file.st_mode & 07777) != own_mode || age_of(file).count() < 0);
+    return is_usable(file, owner) && ((file.st_mode & 07777) != partial_mode || age_of(file).count() < 0);
 }
 
 unique_fd open_to_lock(int folder, const std::string& name) noexcept {
@@ -124,8 +124,9 @@ bool partial_area::is_own(int folder) {
         return true;
     }
     const auto name = new_name();
-    const unique_fd file(uninterrupted(
-        [&] { return ::openat(folder, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, own_mode); }));
+    const unique_fd file(uninterrupted([&] {
+        return ::openat(folder, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, partial_mode);
+    }));
     if (!file.is_open()) return false;
     ::unlinkat(folder, name.c_str(), 0);
     struct stat made {};
@@ -234,7 +235,7 @@ partial_file partial_area::open_file(const std::string& name, int flags) {
         partial_file file{folder(), name, {}};
         file.fd = unique_fd(uninterrupted([&] {
             return ::openat(file.folder->get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags,
-                            own_mode);
+                            partial_mode);
         }));
         if (!file.fd.is_open()) {
             // The area was removed by hand, or by another receiver that ended.
@@ -286,7 +287,7 @@ bool partial_area::make_openable(const std::string& name) {
     if (!exclusive.is_open()) return false;
     struct stat found {};
     if (::fstatat(area->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT;
-    if (is_to_be_mended(found, owner_) && ::fchmodat(area->get(), name.c_str(), own_mode, AT_SYMLINK_NOFOLLOW) == 0)
+    if (is_to_be_mended(found, owner_) && ::fchmodat(area->get(), name.c_str(), partial_mode, AT_SYMLINK_NOFOLLOW) == 0)
         return true;
     return set_aside(area->get(), name);
 }
@@ -300,7 +301,7 @@ partial_file partial_area::open_usable(const std::string& name, int flags) {
             if (!file.fd.is_open() || ::fstat(file.fd.get(), &now) != 0) return {};
             if (is_usable(now, owner_)) {
                 // A failure is ignored: the file could be opened, and its file system may have no permission bits.
-                if (is_to_be_mended(now, owner_)) ::fchmod(file.fd.get(), own_mode);
+                if (is_to_be_mended(now, owner_)) ::fchmod(file.fd.get(), partial_mode);
                 return file;
             }
             if (!set_aside(file.folder->get(), name)) return {};

@@ -20,6 +20,7 @@ using bus_interfaces = std::map<std::string, bus_properties>;
 using bus_objects = std::map<sdbus::ObjectPath, bus_interfaces>;
 
 inline constexpr const char* bluez_name = "org.bluez";
+inline constexpr const char* device_interface = "org.bluez.Device1";
 
 // A connection to the bus on which bluetoothd answers. bluetoothd undoes what was asked of it over a connection
 // (discoveries, agents, profiles) when that ends, however it does.

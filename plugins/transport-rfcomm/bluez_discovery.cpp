@@ -17,10 +17,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* adapter_interface = "org.bluez.Adapter1";
-constexpr const char* device_interface = "org.bluez.Device1";
-
-// How often is_over() is asked.
-constexpr auto tick = 200ms;
 
 // bluetoothd's stand-in for a name: the address with dashes.
 bool is_stand_in(const std::string& alias, const bluetooth_address& address) {

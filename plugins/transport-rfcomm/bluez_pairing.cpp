@@ -25,7 +25,6 @@ using clock = std::chrono::steady_clock;
 constexpr const char* agent_path = "/org/wherry/agent";
 constexpr const char* agent_interface = "org.bluez.Agent1";
 constexpr const char* manager_interface = "org.bluez.AgentManager1";
-constexpr const char* device_interface = "org.bluez.Device1";
 
 // For bluetoothd to give up a pairing that was called off.
 constexpr auto time_to_give_up = 3s;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -12,6 +13,9 @@
 #include "wherry/transport.hpp"
 
 namespace wherry::rfcomm {
+
+// How often a search looks whether it is over.
+inline constexpr std::chrono::milliseconds tick{200};
 
 // What is known of a device, bit by bit.
 struct found_device {

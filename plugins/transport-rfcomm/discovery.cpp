@@ -26,8 +26,6 @@ using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
 using time_point = clock::time_point;
 
-constexpr auto tick = 200ms;
-
 // A device that is not there is given up by the adapter after 5.12 s.
 constexpr auto patience_with_one = 5500ms;
 

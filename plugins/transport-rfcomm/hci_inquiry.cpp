@@ -27,9 +27,6 @@ namespace {
 using namespace std::chrono_literals;
 using bytes = std::span<const std::uint8_t>;
 
-// How often is_over() is asked.
-constexpr auto tick = 200ms;
-
 template <class Struct>
 std::optional<Struct> read(bytes raw) {
     Struct value{};

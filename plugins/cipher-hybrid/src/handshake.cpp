@@ -39,8 +39,6 @@ random_value fresh_random(Botan::RandomNumberGenerator& rng) {
     return value;
 }
 
-byte_vector copy(const_bytes bytes) { return {bytes.begin(), bytes.end()}; }
-
 template <class Number>
 bool contains(const std::vector<Number>& list, Number wanted) noexcept {
     return std::find(list.begin(), list.end(), wanted) != list.end();

@@ -11,8 +11,6 @@ namespace {
 static_assert(max_hello_bytes == 131 && max_choice_bytes == 5388 && max_proof_bytes == 6198);
 static_assert(max_answer_bytes == 529 && max_alert_bytes == 35);
 
-byte_vector copy(const_bytes bytes) { return {bytes.begin(), bytes.end()}; }
-
 template <class Number>
 std::vector<Number> read_list(byte_reader& reader) {
     const auto count = reader.integer<std::uint8_t>();

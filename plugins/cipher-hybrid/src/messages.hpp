@@ -50,6 +50,8 @@ constexpr std::size_t max_body_bytes(message_type type) noexcept {
 using random_value = std::array<std::byte, random_bytes>;
 using byte_vector = std::vector<std::byte>;
 
+inline byte_vector copy(const_bytes bytes) { return {bytes.begin(), bytes.end()}; }
+
 // 1, initiator: what it can do, best first. Lists are not empty and hold nothing twice; unknown numbers stay.
 struct hello {
     std::vector<std::uint16_t> versions;
