@@ -39,6 +39,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LES
     # GCC 12 sees overlaps in "literal" + std::to_string(n) that are not there (GCC bug 105651).
     add_compile_options(-Wno-restrict)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_UNITY_BUILD)
+    # Takes a file of several for a header, whose types may not rest on what is in an anonymous namespace.
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
     # Checks what mutex.hpp says of members and functions.
     add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wthread-safety>)
