@@ -4,6 +4,7 @@
 #include <botan/kdf.h>
 
 #include <memory>
+#include <vector>
 
 namespace wherry::hybrid {
 
@@ -16,7 +17,14 @@ constexpr std::string_view transcript_label = "wherry hybrid v1 transcript";
 // threads may still open connections when the program ends.
 const Botan::KDF& find_kdf(const char* name) { return *Botan::KDF::create_or_throw(name).release(); }
 
-std::unique_ptr<Botan::KDF> copy_of(const Botan::KDF& unused) { return std::unique_ptr<Botan::KDF>(unused.clone()); }
+// Botan 2 and 3 have one way in common to derive a key: from vectors.
+secret_bytes derive(const Botan::KDF& unused, const secret_bytes& secret, const_bytes salt, const_bytes label) {
+    const std::unique_ptr<Botan::KDF> kdf(unused.clone());
+    const auto copy = [](const_bytes bytes) {
+        return std::vector<std::uint8_t>(octets(bytes), octets(bytes) + bytes.size());
+    };
+    return kdf->derive_key(key_bytes, secret, copy(salt), copy(label));
+}
 
 }  // namespace
 
@@ -44,16 +52,14 @@ std::vector<std::byte> signed_text(std::string_view label, const digest& said) {
 
 secret_bytes hkdf_extract(const digest& salt, const secret_bytes& secret) {
     static const auto& unused = find_kdf("HKDF-Extract(SHA-256)");
-    const auto kdf = copy_of(unused);
-    return kdf->derive_key(key_bytes, secret.data(), secret.size(), octets(const_bytes(salt)), salt.size(), nullptr, 0);
+    return derive(unused, secret, salt, {});
 }
 
 secret_bytes hkdf_expand(const secret_bytes& key, std::string_view info, const_bytes more_info) {
     byte_writer label;
     label.bytes(as_bytes(info)).bytes(more_info);
     static const auto& unused = find_kdf("HKDF-Expand(SHA-256)");
-    const auto kdf = copy_of(unused);
-    return kdf->derive_key(key_bytes, key.data(), key.size(), nullptr, 0, octets(label.view()), label.view().size());
+    return derive(unused, key, {}, label.view());
 }
 
 key_schedule::key_schedule(const secret_bytes& kem_secret, const digest& said)
