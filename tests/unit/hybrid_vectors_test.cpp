@@ -264,7 +264,7 @@ TEST_P(vectors, can_be_read_with_the_responders_secrets) {
     const auto verdict =
         answer::parse(open_once(schedule.algorithm, schedule.secrets.answer_key, body_of(messages[3])));
     EXPECT_EQ(verdict.says == answer::verdict::accepted, vector["verdict"] == "accepted");
-    EXPECT_EQ(verdict.reason, vector["reason"]);
+    EXPECT_EQ(verdict.reason, vector["reason"].get<std::string>());
 
     const std::map<std::string, const secret_bytes*> chains{
         {"records_from_initiator", &schedule.secrets.initiator_chain},
@@ -275,7 +275,7 @@ TEST_P(vectors, can_be_read_with_the_responders_secrets) {
                                 parse_provider(name_of(by)));
             for (std::size_t i = 0; i < record_texts().size(); ++i) {
                 auto record = from_hex(vector[name][i]["record"]);
-                EXPECT_EQ(hex(opener.open(record)), vector[name][i]["plain"]) << name_of(by);
+                EXPECT_EQ(hex(opener.open(record)), vector[name][i]["plain"].get<std::string>()) << name_of(by);
             }
         }
     }
