@@ -391,7 +391,7 @@ def test_result_for_people(place):
     process = place.run("bench", "--home", place.home("sender"), "--accept-new-peer", "--to",
                         f"tcp://{receiver.address}", "--bytes", "10MiB", "-P", "2")
     text = process.out.decode()
-    assert re.search(r"^tcp, x25519, .*, 2 senders: 20\.0 MiB in [\d.]+ s, [\d.]+ MiB/s$", text, re.M), text
+    assert re.search(r"^tcp, x25519(-mlkem768)?, .*, 2 senders: 20\.0 MiB in [\d.]+ s, [\d.]+ MiB/s$", text, re.M), text
     for stage in SENDER_STAGES | RECEIVER_STAGES:
         assert re.search(rf"^  {stage} .* %", text, re.M), text
     assert re.search(r"^limited by: the ", text, re.M) or "limited by: wherry's core" in text, text
