@@ -34,7 +34,7 @@ std::unique_ptr<bluez_bus> bluez_bus::try_open(std::string& why) {
         connection->setMethodCallTimeout(answer_time);
         // Asked first, for a call would have the bus start bluetoothd, which somebody may have stopped on purpose.
         bool is_there = false;
-        sdbus::createProxy(*connection, "org.freedesktop.DBus", "/org/freedesktop/DBus")
+        make_proxy(*connection, "org.freedesktop.DBus", "/org/freedesktop/DBus")
             ->callMethod("NameHasOwner")
             .onInterface("org.freedesktop.DBus")
             .withArguments(std::string(bluez_name))
@@ -53,8 +53,9 @@ std::unique_ptr<bluez_bus> bluez_bus::try_open(std::string& why) {
 }
 
 bluez_bus::bluez_bus(std::unique_ptr<sdbus::IConnection> connection)
-    : connection_(std::move(connection)), manager_(sdbus::createProxy(*connection_, bluez_name, "/")) {
-    end_of_bluetoothd_ = connection_->addMatch(
+    : connection_(std::move(connection)), manager_(make_proxy(*connection_, bluez_name, "/")) {
+    end_of_bluetoothd_ = add_match(
+        *connection_,
         "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',"
         "arg0='org.bluez'",
         [this](sdbus::Message& message) {
@@ -79,18 +80,18 @@ bus_objects bluez_bus::objects() {
 }
 
 std::unique_ptr<sdbus::IProxy> bluez_bus::proxy(const std::string& path) {
-    return sdbus::createProxy(*connection_, bluez_name, path);
+    return make_proxy(*connection_, bluez_name, path);
 }
 
 sdbus::Slot bluez_bus::subscribe(const std::string& match, std::function<void(sdbus::Message&)> handle) {
-    return connection_->addMatch("type='signal',sender='org.bluez'," + match,
-                                 [this, handle = std::move(handle)](sdbus::Message& message) {
-                                     try {
-                                         handle(message);
-                                     } catch (...) {
-                                         keep_failure(std::current_exception());
-                                     }
-                                 });
+    return add_match(*connection_, "type='signal',sender='org.bluez'," + match,
+                     [this, handle = std::move(handle)](sdbus::Message& message) {
+                         try {
+                             handle(message);
+                         } catch (...) {
+                             keep_failure(std::current_exception());
+                         }
+                     });
 }
 
 void bluez_bus::keep_failure(std::exception_ptr failure) noexcept {
@@ -102,7 +103,7 @@ bool bluez_bus::wait(const deadline& until, const std::function<bool()>& is_over
         // One message at a time: what is_over() waits for may make the rest unwelcome.
         bool has_more = false;
         try {
-            has_more = connection_->processPendingRequest();
+            has_more = process_message(*connection_);
         } catch (const sdbus::Error& e) {
             throw error(
                 errc::disconnected,
@@ -118,7 +119,8 @@ bool bluez_bus::wait(const deadline& until, const std::function<bool()>& is_over
         if (has_more) continue;
 
         const auto poll_data = connection_->getEventLoopPollData();
-        std::array<pollfd, 2> watched{{{poll_data.fd, poll_data.events, 0}, {wake, POLLIN, 0}}};
+        std::array<pollfd, 3> watched{
+            {{poll_data.fd, poll_data.events, 0}, {wake, POLLIN, 0}, {event_descriptor(poll_data), POLLIN, 0}}};
         int patience = poll_timeout(until);
         if (const int own = poll_data.getPollTimeout(); own >= 0)
             patience = patience < 0 ? own : std::min(patience, own);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
-#include <sdbus-c++/sdbus-c++.h>
-
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "sdbus_versions.hpp"
 #include "socket_connection.hpp"
 #include "wherry/error.hpp"
 

@@ -68,9 +68,9 @@ public:
 
 private:
     void offer() {
-        object_ = sdbus::createObject(bus_.connection(), agent_path);
-        const auto on = [this](const char* method, auto handler) {
-            object_->registerMethod(method).onInterface(agent_interface).implementedAs(std::move(handler));
+        object_maker object(bus_.connection(), agent_path);
+        const auto on = [&](const char* method, auto handler) {
+            object.method(agent_interface, method, std::move(handler));
         };
         using path = sdbus::ObjectPath;
         on("Release", [] {});
@@ -87,15 +87,15 @@ private:
         on("DisplayPasskey", [this](const path& who, const std::uint32_t& passkey, const std::uint16_t&) {
             show(who, six_digits(passkey));
         });
-        object_->finishRegistration();
+        object_ = object.publish();
     }
 
-    [[noreturn]] static void reject() { throw sdbus::Error("org.bluez.Error.Rejected", "declined"); }
+    [[noreturn]] static void reject() { throw bus_error("org.bluez.Error.Rejected", "declined"); }
 
     // The agent's own failure ends the pairing, and is what pair() throws.
     [[noreturn]] void fail(std::exception_ptr why) {
         bus_.keep_failure(std::move(why));
-        throw sdbus::Error("org.bluez.Error.Canceled", "called off");
+        throw bus_error("org.bluez.Error.Canceled", "called off");
     }
 
     // Asks the person; time does not count meanwhile.
@@ -160,7 +160,7 @@ public:
             .onInterface(device_interface)
             // bluetoothd has its own limits; ours is in wait().
             .withTimeout(24h)
-            .uponReplyInvoke([this](const sdbus::Error* e) {
+            .uponReplyInvoke([this](reply_error e) {
                 is_over_ = true;
                 if (e) failure_ = *e;
             });

@@ -105,17 +105,16 @@ private:
         made.bus = bluez_bus::try_open(why);
         if (!made.bus) throw error(errc::io, why);
         // bluetoothd wants somebody to hand connections to, but listens on no channel that it was not told of.
-        made.profile = sdbus::createObject(made.bus->connection(), profile_path);
-        made.profile->registerMethod("Release").onInterface(profile_interface).implementedAs([] {}).withNoReply();
-        made.profile->registerMethod("NewConnection")
-            .onInterface(profile_interface)
-            .implementedAs([](const sdbus::ObjectPath&, const sdbus::UnixFd&, const bus_properties&) {
-                throw sdbus::Error("org.bluez.Error.Rejected", "wherry accepts its connections itself");
-            });
-        made.profile->registerMethod("RequestDisconnection")
-            .onInterface(profile_interface)
-            .implementedAs([](const sdbus::ObjectPath&) {});
-        made.profile->finishRegistration();
+        made.profile =
+            object_maker(made.bus->connection(), profile_path)
+                .method(
+                    profile_interface, "Release", [] {}, reply::never)
+                .method(profile_interface, "NewConnection",
+                        [](const sdbus::ObjectPath&, const sdbus::UnixFd&, const bus_properties&) {
+                            throw bus_error("org.bluez.Error.Rejected", "wherry accepts its connections itself");
+                        })
+                .method(profile_interface, "RequestDisconnection", [](const sdbus::ObjectPath&) {})
+                .publish();
         const bus_properties options = {
             {"ServiceRecord", sdbus::Variant(service_record_xml(adapter_, channel_))},
             {"Name", sdbus::Variant(std::string("wherry receiver"))},

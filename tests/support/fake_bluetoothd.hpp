@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
-#include <sdbus-c++/sdbus-c++.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "sdbus_versions.hpp"
 #include "temporary_folder.hpp"
 
 namespace wherry::test {
@@ -75,46 +75,43 @@ public:
         std::optional<std::int16_t> rssi = std::nullopt;
     };
 
-    fake_bluetoothd() : connection_(sdbus::createSystemBusConnection("org.bluez")) {
-        root_ = sdbus::createObject(*connection_, "/");
+    fake_bluetoothd() : connection_(sdbus::createSystemBusConnection(rfcomm::service_name("org.bluez"))) {
+        root_ = rfcomm::object_maker(*connection_, "/").publish();
         root_->addObjectManager();
-        root_->finishRegistration();
 
-        manager_ = sdbus::createObject(*connection_, "/org/bluez");
-        manager_->registerMethod("RegisterAgent")
-            .onInterface("org.bluez.AgentManager1")
-            .implementedAs([this](const sdbus::ObjectPath& path, const std::string& capability) {
-                const std::lock_guard lock(mutex_);
-                calls_.push_back("RegisterAgent " + capability);
-                agent_path_ = path;
-                agent_owner_ = manager_->getCurrentlyProcessedMessage()->getSender();
-            });
-        manager_->registerMethod("UnregisterAgent")
-            .onInterface("org.bluez.AgentManager1")
-            .implementedAs([this](const sdbus::ObjectPath&) { note("UnregisterAgent"); });
-        manager_->registerMethod("RegisterProfile")
-            .onInterface("org.bluez.ProfileManager1")
-            .implementedAs([this](const sdbus::ObjectPath&, const std::string& uuid,
-                                  const std::map<std::string, sdbus::Variant>& options) {
-                const std::lock_guard lock(mutex_);
-                profiles_.emplace_back(uuid, options);
-            });
-        manager_->finishRegistration();
+        constexpr const char* agent_manager = "org.bluez.AgentManager1";
+        constexpr const char* profile_manager = "org.bluez.ProfileManager1";
+        manager_ =
+            rfcomm::object_maker(*connection_, "/org/bluez")
+                .method(agent_manager, "RegisterAgent",
+                        [this](const sdbus::ObjectPath& path, const std::string& capability) {
+                            const std::lock_guard lock(mutex_);
+                            calls_.push_back("RegisterAgent " + capability);
+                            agent_path_ = path;
+                            agent_owner_ = rfcomm::current_sender(*manager_);
+                        })
+                .method(agent_manager, "UnregisterAgent", [this](const sdbus::ObjectPath&) { note("UnregisterAgent"); })
+                .method(profile_manager, "RegisterProfile",
+                        [this](const sdbus::ObjectPath&, const std::string& uuid,
+                               const std::map<std::string, sdbus::Variant>& options) {
+                            const std::lock_guard lock(mutex_);
+                            profiles_.emplace_back(uuid, options);
+                        })
+                .publish();
 
-        adapter_ = sdbus::createObject(*connection_, "/org/bluez/hci0");
-        adapter_->registerMethod("SetDiscoveryFilter")
-            .onInterface("org.bluez.Adapter1")
-            .implementedAs([this](const std::map<std::string, sdbus::Variant>& filter) {
-                note("SetDiscoveryFilter " + filter.at("Transport").get<std::string>());
-            });
-        adapter_->registerMethod("StartDiscovery").onInterface("org.bluez.Adapter1").implementedAs([this] {
-            note("StartDiscovery");
-            if (on_start) on_start();
-        });
-        adapter_->registerMethod("StopDiscovery").onInterface("org.bluez.Adapter1").implementedAs([this] {
-            note("StopDiscovery");
-        });
-        adapter_->finishRegistration();
+        constexpr const char* adapter = "org.bluez.Adapter1";
+        adapter_ = rfcomm::object_maker(*connection_, "/org/bluez/hci0")
+                       .method(adapter, "SetDiscoveryFilter",
+                               [this](const std::map<std::string, sdbus::Variant>& filter) {
+                                   note("SetDiscoveryFilter " + filter.at("Transport").get<std::string>());
+                               })
+                       .method(adapter, "StartDiscovery",
+                               [this] {
+                                   note("StartDiscovery");
+                                   if (on_start) on_start();
+                               })
+                       .method(adapter, "StopDiscovery", [this] { note("StopDiscovery"); })
+                       .publish();
         connection_->enterEventLoopAsync();
     }
     ~fake_bluetoothd() {
@@ -132,32 +129,30 @@ public:
         devices_.push_back(std::make_unique<kept_device>());
         auto& kept = *devices_.back();
         kept.path = "/org/bluez/hci0/dev_" + shown;
-        kept.object = sdbus::createObject(*connection_, kept.path);
-        auto& object = *kept.object;
-        constexpr const char* interface_name = "org.bluez.Device1";
-        object.registerProperty("Address").onInterface(interface_name).withGetter([a = what.address] { return a; });
-        object.registerProperty("Alias").onInterface(interface_name).withGetter([a = what.alias] { return a; });
-        object.registerProperty("Paired").onInterface(interface_name).withGetter([p = what.is_paired] { return p; });
-        if (what.rssi)
-            object.registerProperty("RSSI").onInterface(interface_name).withGetter([r = *what.rssi] { return r; });
-        object.registerMethod("Pair")
-            .onInterface(interface_name)
-            .implementedAs([this, &kept](sdbus::Result<>&& result) { pair(kept, std::move(result)); });
-        object.registerMethod("CancelPairing").onInterface(interface_name).implementedAs([this] {
-            note("CancelPairing");
-            if (!unanswered_) throw sdbus::Error("org.bluez.Error.DoesNotExist", "");
-            unanswered_->returnError(sdbus::Error("org.bluez.Error.AuthenticationCanceled", "Authentication Canceled"));
-            unanswered_.reset();
-        });
-        object.finishRegistration();
-        object.emitInterfacesAddedSignal({interface_name});
+        constexpr const char* device1 = "org.bluez.Device1";
+        rfcomm::object_maker object(*connection_, kept.path);
+        object.property(device1, "Address", [a = what.address] { return a; })
+            .property(device1, "Alias", [a = what.alias] { return a; })
+            .property(device1, "Paired", [p = what.is_paired] { return p; });
+        if (what.rssi) object.property(device1, "RSSI", [r = *what.rssi] { return r; });
+        object.method(device1, "Pair", [this, &kept](sdbus::Result<>&& result) { pair(kept, std::move(result)); })
+            .method(device1, "CancelPairing", [this] {
+                note("CancelPairing");
+                if (!unanswered_) throw rfcomm::bus_error("org.bluez.Error.DoesNotExist", "");
+                unanswered_->returnError(
+                    rfcomm::bus_error("org.bluez.Error.AuthenticationCanceled", "Authentication Canceled"));
+                unanswered_.reset();
+            });
+        kept.object = object.publish();
+        kept.object->emitInterfacesAddedSignal({rfcomm::interface_name(device1)});
     }
 
     // A change of a device's that whoever listens is told of.
     void change(const std::string& path, const std::map<std::string, sdbus::Variant>& properties) {
         for (auto& one : devices_) {
             if (one->path != path) continue;
-            auto signal = one->object->createSignal("org.freedesktop.DBus.Properties", "PropertiesChanged");
+            auto signal = one->object->createSignal(rfcomm::interface_name("org.freedesktop.DBus.Properties"),
+                                                    rfcomm::signal_name("PropertiesChanged"));
             signal << std::string("org.bluez.Device1") << properties << std::vector<std::string>();
             one->object->emitSignal(signal);
         }
@@ -166,8 +161,8 @@ public:
     // Calls a method of the agent, as part of `pairing`; throws what it answers.
     template <class... Arguments>
     sdbus::MethodReply ask(const char* method, const Arguments&... arguments) {
-        const auto proxy = sdbus::createProxy(*connection_, agent_owner_, agent_path_);
-        auto call = proxy->createMethodCall("org.bluez.Agent1", method);
+        const auto proxy = rfcomm::make_proxy(*connection_, agent_owner_, agent_path_);
+        auto call = proxy->createMethodCall(rfcomm::interface_name("org.bluez.Agent1"), rfcomm::method_name(method));
         (call << ... << arguments);
         return proxy->callMethod(call);
     }

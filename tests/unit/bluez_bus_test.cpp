@@ -114,7 +114,7 @@ TEST_F(with_bluetoothd, a_no_here_is_a_refusal) {
             bluetoothd->ask("RequestConfirmation", path, std::uint32_t{42});
         } catch (const sdbus::Error& e) {
             told = e.getName();
-            throw sdbus::Error("org.bluez.Error.AuthenticationFailed", "Authentication Failed");
+            throw bus_error("org.bluez.Error.AuthenticationFailed", "Authentication Failed");
         }
     });
     person.agrees = false;
@@ -125,7 +125,7 @@ TEST_F(with_bluetoothd, a_no_here_is_a_refusal) {
 }
 
 TEST_F(with_bluetoothd, a_no_there_is_a_refusal) {
-    prepare([](const auto&) { throw sdbus::Error("org.bluez.Error.AuthenticationRejected", ""); });
+    prepare([](const auto&) { throw bus_error("org.bluez.Error.AuthenticationRejected", ""); });
     EXPECT_EQ(error_of([&] { run(); }).code(), errc::refused);
 }
 
@@ -192,12 +192,12 @@ TEST_F(with_bluetoothd, questions_about_another_device_or_its_services_are_refus
 }
 
 TEST_F(with_bluetoothd, one_that_is_paired_stays_so) {
-    prepare([](const auto&) { throw sdbus::Error("org.bluez.Error.AlreadyExists", "Already Exists"); });
+    prepare([](const auto&) { throw bus_error("org.bluez.Error.AlreadyExists", "Already Exists"); });
     run();
 }
 
 TEST_F(with_bluetoothd, codes_that_differ_are_told) {
-    prepare([](const auto&) { throw sdbus::Error("org.bluez.Error.AuthenticationFailed", ""); });
+    prepare([](const auto&) { throw bus_error("org.bluez.Error.AuthenticationFailed", ""); });
     EXPECT_EQ(error_of([&] { run(); }).code(), errc::auth_failed);
 }
 
@@ -272,7 +272,7 @@ TEST_F(with_bluetoothd, a_search_ends_when_what_was_found_is_enough) {
 }
 
 TEST_F(with_bluetoothd, an_adapter_that_is_off_is_told) {
-    bluetoothd->on_start = [] { throw sdbus::Error("org.bluez.Error.NotReady", "Resource Not Ready"); };
+    bluetoothd->on_start = [] { throw bus_error("org.bluez.Error.NotReady", "Resource Not Ready"); };
     device_table table([](const discovered_peer&) { return true; });
     std::string why;
     const auto connection = bluez_bus::try_open(why);
