@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <botan/base64.h>
+#include <botan/hex.h>
 
 #include <algorithm>
 #include <thread>
@@ -372,17 +373,115 @@ TEST(misbinding, a_responder_does_not_take_a_session_that_was_meant_for_another)
     EXPECT_EQ(initiator_result.code(), errc::disconnected);
 }
 
-TEST(key_exchange, that_gives_no_secret_is_refused) {
-    auto& rng = Botan::system_rng();
-    const auto identity = test_identity(ed25519).public_part();
-    byte_vector point(32);
-    for (const int first : {0, 1}) {  // of small order: the shared secret would be zeros
-        point[0] = static_cast<std::byte>(first);
-        EXPECT_EQ(test::error_of([&] { encapsulate(kem::x25519, point, identity, rng); }).code(), errc::protocol);
+// ---- Values of a key exchange that give no secret ----
+
+struct key_exchange_value {
+    kem which;
+    byte_vector bytes;
+};
+
+// The coordinates of small order, reduced and not: whatever they are multiplied with, the secret is zeros.
+std::vector<byte_vector> points_of_small_order() {
+    std::vector<byte_vector> points;
+    for (const auto* coordinate : {"0000000000000000000000000000000000000000000000000000000000000000",
+                                   "0100000000000000000000000000000000000000000000000000000000000000",
+                                   "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+                                   "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+                                   "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                   "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                   "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"}) {
+        const auto octets = Botan::hex_decode(coordinate);
+        const auto view = std::as_bytes(std::span(octets));
+        points.emplace_back(view.begin(), view.end());
     }
-    for (const auto length : {0, 31, 33})
-        EXPECT_EQ(test::error_of([&] { encapsulate(kem::x25519, byte_vector(length), identity, rng); }).code(),
-                  errc::protocol);
+    return points;
+}
+
+std::vector<key_exchange_value> wrong_public_keys() {
+    std::vector<key_exchange_value> wrong;
+    for (const auto& point : points_of_small_order()) wrong.push_back({kem::x25519, point});
+    for (const auto length : {0, 31, 33}) wrong.push_back({kem::x25519, byte_vector(static_cast<std::size_t>(length))});
+    const auto identity = test_identity(ed25519);
+    if (!can_respond(kem::x25519_mlkem768, identity.public_part())) return wrong;
+    const auto sound = make_kem_responder(kem::x25519_mlkem768, identity, Botan::system_rng())->public_key();
+    auto without_secret = sound;  // of its half that is X25519
+    std::fill(without_secret.end() - x25519_bytes, without_secret.end(), std::byte{0});
+    auto too_large = sound;  // a first coefficient of 4095, where 3328 is the largest
+    too_large[0] = too_large[1] = std::byte{0xff};
+    for (const auto& bytes : {without_secret, too_large, byte_vector(sound.size() - 1), byte_vector(sound.size() + 1)})
+        wrong.push_back({kem::x25519_mlkem768, bytes});
+    return wrong;
+}
+
+std::vector<key_exchange_value> wrong_ciphertexts() {
+    std::vector<key_exchange_value> wrong;
+    for (const auto& point : points_of_small_order()) wrong.push_back({kem::x25519, point});
+    for (const auto length : {0, 31, 33}) wrong.push_back({kem::x25519, byte_vector(static_cast<std::size_t>(length))});
+    if (!can_respond(kem::x25519_mlkem768, test_identity(ed25519).public_part())) return wrong;
+    for (const auto length :
+         {0, 1119, 1120, 1121})  // the right one of zeros, whose half that is X25519 gives no secret
+        wrong.push_back({kem::x25519_mlkem768, byte_vector(static_cast<std::size_t>(length))});
+    return wrong;
+}
+
+alert last_alert_in(const byte_vector& sent) {
+    const auto first = message_header_bytes + load_big_endian<std::uint16_t>(const_bytes(sent).subspan(1));
+    return alert_in({sent.begin() + static_cast<std::ptrdiff_t>(first), sent.end()});
+}
+
+// What a real initiator makes of a responder that proves its identity, with this for its half of the key exchange.
+heard initiator_meets(const key_exchange_value& value) {
+    side_setup initiator;
+    initiator.allowed.kems = {value.which};
+    memory_link link({}, {}, true);
+    test::side_result result;
+    std::thread thread([&] { result = run_side(role::initiator, initiator, link.initiator); });
+    const auto hello_message = read_message(*link.responder, message_type::hello);
+    const auto key = test_identity(ed25519, 1);
+    const auto blob = key.public_part().blob();
+    choice made{protocol_version, value.which, aead::aes_256_gcm, {}, value.bytes, {blob.begin(), blob.end()}, {}};
+    made.signature.resize(key.public_part().signature_bytes());
+    const auto message = framed(message_type::choice, made.encode());
+    transcript said(as_bytes(initiator.prologue));
+    said.update(hello_message).update(const_bytes(message).first(message.size() - made.signature_field_bytes()));
+    made.signature = key.sign(signed_text(responder_label, said.hash()), Botan::system_rng());
+    link.responder->write_all(framed(message_type::choice, made.encode()));
+    thread.join();
+    return {std::move(result), link.forward->record()};
+}
+
+TEST(key_exchange, with_a_wrong_public_key_is_refused_by_the_initiator) {
+    const auto identity = test_identity(ed25519).public_part();
+    for (const auto& wrong : wrong_public_keys()) {
+        const auto where = name_of(wrong.which) + ", " + std::to_string(wrong.bytes.size()) + " bytes";
+        const auto failure =
+            test::error_of([&] { encapsulate(wrong.which, wrong.bytes, identity, Botan::system_rng()); });
+        EXPECT_EQ(failure.code(), errc::protocol) << where;
+        EXPECT_THAT(failure.what(), HasSubstr("the peer sent a key exchange value")) << where;
+        // It may also be longer than a message can carry.
+        if (wrong.bytes.size() > max_kem_public_key_bytes) continue;
+        const auto heard = initiator_meets(wrong);
+        EXPECT_EQ(heard.result.code(), errc::protocol) << where;
+        EXPECT_EQ(heard.result.text(), failure.what()) << where;
+        EXPECT_EQ(last_alert_in(heard.sent).why, alert::reason::failed) << where;
+    }
+}
+
+TEST(key_exchange, with_a_wrong_ciphertext_is_refused_by_the_responder) {
+    for (const auto& wrong : wrong_ciphertexts()) {
+        const auto where = name_of(wrong.which) + ", " + std::to_string(wrong.bytes.size()) + " bytes";
+        side_setup responder;
+        responder.allowed.kems = {wrong.which};
+        auto offer = usual_hello();
+        offer.kems = {wrong.which};
+        auto said = framed(message_type::hello, offer.encode());
+        const auto proof_message = framed(message_type::proof, proof{wrong.bytes, byte_vector(100)}.encode());
+        said.insert(said.end(), proof_message.begin(), proof_message.end());
+        const auto heard = responder_hears(said, responder);
+        EXPECT_EQ(heard.result.code(), errc::protocol) << where;
+        EXPECT_THAT(heard.result.text(), HasSubstr("the peer sent a key exchange value")) << where;
+        EXPECT_EQ(last_alert_in(heard.sent).why, alert::reason::failed) << where;
+    }
 }
 
 TEST(key_exchange, with_rsa_wants_an_rsa_identity_and_no_other_key) {

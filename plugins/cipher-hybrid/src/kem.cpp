@@ -9,6 +9,7 @@
 #include <botan/curve25519.h>
 #endif
 
+#include "peer_value.hpp"
 #include "wherry/error.hpp"
 
 namespace wherry::hybrid {
@@ -65,7 +66,7 @@ encapsulation rsa_encapsulate(const_bytes kem_public_key, const keys::public_key
         throw error(errc::protocol, "the peer chose rsa-oaep-sha256 without an RSA key");
     secret_bytes secret(wrapped_secret_bytes);
     rng.randomize(secret.data(), secret.size());
-    auto ciphertext = identity.oaep_encrypt(std::as_bytes(std::span(secret)), rng);
+    auto ciphertext = with_peer_value([&] { return identity.oaep_encrypt(std::as_bytes(std::span(secret)), rng); });
     return {std::move(ciphertext), std::move(secret)};
 }
 
@@ -85,7 +86,9 @@ byte_vector x25519_key::public_key() const { return to_bytes(state_->key.public_
 secret_bytes x25519_key::agree(const_bytes peer_public_key, Botan::RandomNumberGenerator& rng) const {
     if (peer_public_key.size() != x25519_bytes) wrong_form();
     const Botan::PK_Key_Agreement agreement(state_->key, rng, "Raw");
-    auto secret = agreement.derive_key(x25519_bytes, octets(peer_public_key), peer_public_key.size(), nullptr, 0);
+    const auto secret = with_peer_value([&] {
+        return agreement.derive_key(x25519_bytes, octets(peer_public_key), peer_public_key.size(), nullptr, 0);
+    });
     auto bytes = secret.bits_of();
     unsigned any = 0;
     for (const auto byte : bytes) any |= byte;

@@ -9,6 +9,7 @@
 #include <botan/pubkey.h>
 #include <botan/rng.h>
 
+#include "peer_value.hpp"
 #include "wherry/error.hpp"
 
 namespace wherry::hybrid {
@@ -45,7 +46,9 @@ public:
     secret_bytes decapsulate(const_bytes ciphertext, Botan::RandomNumberGenerator& rng) const override {
         check_length(ciphertext, mlkem_ciphertext_bytes + x25519_bytes);
         Botan::PK_KEM_Decryptor decryptor(lattice_, rng, "Raw");
-        const auto first = decryptor.decrypt(std::span(octets(ciphertext), mlkem_ciphertext_bytes), mlkem_secret_bytes);
+        const auto first = with_peer_value([&] {
+            return decryptor.decrypt(std::span(octets(ciphertext), mlkem_ciphertext_bytes), mlkem_secret_bytes);
+        });
         return joined_secret(first, curve_.agree(ciphertext.subspan(mlkem_ciphertext_bytes), rng));
     }
 
@@ -62,10 +65,11 @@ std::unique_ptr<kem_responder> make_mlkem_responder(Botan::RandomNumberGenerator
 
 encapsulation mlkem_encapsulate(const_bytes kem_public_key, Botan::RandomNumberGenerator& rng) {
     check_length(kem_public_key, mlkem_public_key_bytes + x25519_bytes);
-    const Botan::ML_KEM_PublicKey lattice(std::span(octets(kem_public_key), mlkem_public_key_bytes),
-                                          Botan::ML_KEM_Mode::ML_KEM_768);
-    Botan::PK_KEM_Encryptor encryptor(lattice, "Raw");
-    const auto first = encryptor.encrypt(rng, mlkem_secret_bytes);
+    const auto first = with_peer_value([&] {
+        const Botan::ML_KEM_PublicKey lattice(std::span(octets(kem_public_key), mlkem_public_key_bytes),
+                                              Botan::ML_KEM_Mode::ML_KEM_768);
+        return Botan::PK_KEM_Encryptor(lattice, "Raw").encrypt(rng, mlkem_secret_bytes);
+    });
     const x25519_key curve(rng);
     return {joined(first.encapsulated_shared_key(), curve.public_key()),
             joined_secret(first.shared_key(), curve.agree(kem_public_key.subspan(mlkem_public_key_bytes), rng))};
