@@ -219,6 +219,10 @@ TEST(alerts, end_the_handshake_and_show_only_what_has_a_meaning) {
     const auto told = [](alert what) { return initiator_hears(framed(message_type::alert, what.encode())).result; };
     EXPECT_THAT(told({alert::reason::no_kem, {1, 777}}).text(),
                 HasSubstr("the receiver allows x25519, number 777, or"));
+    EXPECT_THAT(
+        told({alert::reason::no_kem, {3}}).text(),
+        HasSubstr(WHERRY_HYBRID_HAS_MLKEM ? "allows x25519-mlkem768, or"
+                                          : "allows x25519-mlkem768 (which this build has not: it wants Botan 3)"));
     EXPECT_EQ(told({alert::reason::failed, {}}).code(), errc::protocol);
     EXPECT_EQ(told({static_cast<alert::reason>(4711), {}}).code(), errc::protocol);
     EXPECT_EQ(told({alert::reason::untrusted, {}}).code(), errc::auth_failed);

@@ -17,10 +17,17 @@ void read_exactly(stream& link, mutable_bytes buffer) {
     }
 }
 
+std::string shown(aead which) { return name_of(which); }
+std::string shown(kem which) {
+    if (which == kem::x25519_mlkem768 && !WHERRY_HYBRID_HAS_MLKEM)
+        return fmt::format("{} (which this build has not: it wants Botan 3)", name_of(which));
+    return name_of(which);
+}
+
 template <class Number>
 std::string names_of(const std::vector<std::uint16_t>& list) {
     std::string text;
-    for (const auto number : list) text += (text.empty() ? "" : ", ") + name_of(static_cast<Number>(number));
+    for (const auto number : list) text += (text.empty() ? "" : ", ") + shown(static_cast<Number>(number));
     return text.empty() ? "nothing" : text;
 }
 
