@@ -80,7 +80,7 @@ TEST_P(combinations, agree_and_carry_records) {
 
 INSTANTIATE_TEST_SUITE_P(all, combinations,
                          ::testing::Combine(::testing::Values(ed25519, rsa), ::testing::Values(ed25519, rsa),
-                                            ::testing::Values(kem::x25519, kem::rsa_oaep_sha256),
+                                            ::testing::ValuesIn(parse_kems(default_kems)),  // all of this build
                                             ::testing::Values(aead::aes_256_gcm, aead::chacha20_poly1305)));
 
 // ---- Negotiation ----
@@ -561,6 +561,14 @@ TEST(damage_on_the_way, flipped_bits_are_noticed_rsa) {
     setup.allowed.kems = {kem::rsa_oaep_sha256};
     flip_everywhere(setup, setup, 23);
 }
+
+#if WHERRY_HYBRID_HAS_MLKEM
+TEST(damage_on_the_way, flipped_bits_are_noticed_mlkem) {
+    side_setup setup;
+    setup.allowed.kems = {kem::x25519_mlkem768};
+    flip_everywhere(setup, setup, 41);
+}
+#endif
 
 TEST(damage_on_the_way, a_cut_anywhere_is_noticed_ed25519) { cut_everywhere({}, {}, 1); }
 

@@ -44,6 +44,9 @@ encapsulation encapsulate(kem which, const_bytes kem_public_key, const keys::pub
 // ---- The parts that x25519-mlkem768 is put together from ----
 
 inline constexpr std::size_t x25519_bytes = 32;
+inline constexpr std::size_t mlkem_public_key_bytes = 1184;
+inline constexpr std::size_t mlkem_ciphertext_bytes = 1088;
+inline constexpr std::size_t mlkem_secret_bytes = 32;
 
 class x25519_key {
 public:

@@ -16,9 +16,6 @@ namespace wherry::hybrid {
 
 namespace {
 
-constexpr std::size_t mlkem_public_key_bytes = 1184;
-constexpr std::size_t mlkem_ciphertext_bytes = 1088;
-constexpr std::size_t mlkem_secret_bytes = 32;
 static_assert(mlkem_public_key_bytes + x25519_bytes == max_kem_public_key_bytes);
 
 byte_vector joined(std::span<const std::uint8_t> first, const_bytes second) {

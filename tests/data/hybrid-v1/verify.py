@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reads the connections in this folder with another implementation of everything (python3-cryptography).
+"""Reads the connections in this folder with another implementation of everything (python3-cryptography; mlkem768.py).
 
 Written from plugins/cipher-hybrid/doc/hybrid-v1.md alone; shares no code with the cipher. Exits with 77 (skipped) where
 the library is missing.
@@ -13,6 +13,8 @@ import json
 import pathlib
 import struct
 import sys
+
+import mlkem768
 
 try:
     from cryptography.exceptions import InvalidTag
@@ -102,12 +104,29 @@ def seeded(seed, count):
     return b"".join(blocks)[:count]
 
 
+def x25519_secret(vector, public_key, ciphertext):
+    own = X25519PrivateKey.from_private_bytes(bytes.fromhex(vector["responder_x25519_secret"]))
+    raw = own.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    assert raw == public_key
+    return own.exchange(X25519PublicKey.from_public_bytes(ciphertext))
+
+
+def mlkem_secret(vector, public_key, ciphertext):
+    seed = bytes.fromhex(vector["responder_mlkem768_seed"])
+    assert len(seed) == 64 and mlkem768.encapsulation_key(seed[:32]) == public_key
+    m = seeded(vector["initiator_seed"], 64)[32:]
+    secret, made = mlkem768.encapsulate(public_key, m)
+    assert made == ciphertext
+    return secret
+
+
 def kem_secret(vector, kem, kem_public_key, ciphertext):
     if kem == 1:
-        own = X25519PrivateKey.from_private_bytes(bytes.fromhex(vector["responder_x25519_secret"]))
-        raw = own.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        assert raw == kem_public_key
-        return own.exchange(X25519PublicKey.from_public_bytes(ciphertext))
+        return x25519_secret(vector, kem_public_key, ciphertext)
+    if kem == 3:
+        key, sent = mlkem768.KEY_BYTES, mlkem768.CIPHERTEXT_BYTES
+        return (mlkem_secret(vector, kem_public_key[:key], ciphertext[:sent])
+                + x25519_secret(vector, kem_public_key[key:], ciphertext[sent:]))
     assert kem == 2 and kem_public_key == b""
     oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
     return private_key(vector["responder_key"]).decrypt(ciphertext, oaep)
