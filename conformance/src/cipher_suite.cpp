@@ -227,6 +227,12 @@ public:
         return returned_text("describe", call_plain("describe", [&] { return c_.cipher.describe(handle_); }));
     }
 
+    // WHERRY_KEY_EXCHANGE_UNKNOWN from a cipher without the function.
+    std::uint32_t key_exchange() {
+        if (c_.cipher.key_exchange == nullptr) return WHERRY_KEY_EXCHANGE_UNKNOWN;
+        return call_plain("key_exchange", [&] { return c_.cipher.key_exchange(handle_); });
+    }
+
 private:
     const context& c_;
     void* const handle_;
@@ -367,6 +373,8 @@ void both_sides_agree(context& given) {
     const auto said = both.initiator.session->describe();
     require_presentable("what describe() tells", said);
     require(said == both.responder.session->describe(), "the sides differ in describe()");
+    require(both.initiator.session->key_exchange() == both.responder.session->key_exchange(),
+            "the sides differ in key_exchange()");
 }
 
 void sides_learn_who_the_other_is(context& given) {

@@ -53,6 +53,7 @@ constexpr std::array<described_function, static_cast<std::size_t>(plugin_functio
     {"open", false},
     {"peer", false},
     {"describe", false},
+    {"key_exchange", false},
     {"session_close", false},
     {"begin", false},
     {"already", false},

@@ -45,6 +45,7 @@ enum class plugin_function : std::size_t {
     open,
     peer,
     describe,
+    key_exchange,
     session_close,
     begin,
     already,

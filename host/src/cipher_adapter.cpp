@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,13 @@ identity as_cpp(const wherry_identity& c) {
             text_or_empty(c.label)};
 }
 
+// A number that is not known may come from a later cipher.
+std::optional<key_exchange> as_key_exchange(std::uint32_t c) noexcept {
+    if (c == WHERRY_KEY_EXCHANGE_CLASSICAL) return key_exchange::classical;
+    if (c == WHERRY_KEY_EXCHANGE_POST_QUANTUM) return key_exchange::post_quantum;
+    return std::nullopt;
+}
+
 class adapted_session final : public cipher_session {
 public:
     adapted_session(std::shared_ptr<plugin_instance> instance, void* handle)
@@ -55,6 +63,9 @@ public:
         peer_ = as_cpp(peer);
         description_ =
             noted(*instance_, plugin_function::describe, [&] { return text_or_empty(table_.describe(handle_)); });
+        if (table_.key_exchange)
+            exchanged_ = as_key_exchange(
+                noted(*instance_, plugin_function::key_exchange, [&] { return table_.key_exchange(handle_); }));
     }
     ~adapted_session() override {
         noted(*instance_, plugin_function::session_close, [&] { table_.session_close(handle_); });
@@ -80,6 +91,7 @@ public:
     }
     const identity& peer() const noexcept override { return peer_; }
     std::string_view describe() const noexcept override { return description_; }
+    std::optional<key_exchange> exchanged() const noexcept override { return exchanged_; }
 
 private:
     const std::shared_ptr<plugin_instance> instance_;
@@ -88,6 +100,7 @@ private:
     const std::size_t overhead_;
     identity peer_;
     std::string description_;
+    std::optional<key_exchange> exchanged_;
 };
 
 class adapted_cipher final : public cipher {

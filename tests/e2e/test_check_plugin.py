@@ -244,6 +244,7 @@ CIPHER_FAULTS = [
     ("reads_too_far", "reads_nothing_beyond_the_handshake", "beyond the last byte|failed with timed_out"),
     ("shares_a_key", "sessions_differ", "seal the same plaintext to the same record"),
     ("has_no_name", "both_sides_agree", r"describe\(\) tells is empty"),
+    ("differs_in_its_exchange", "both_sides_agree", r"the sides differ in key_exchange\(\)"),
     ("forgets_the_label", PEERS, "tells the label '' where verify_peer"),
     ("throws", "both_sides_agree", r"handshake\(\) let a C\+\+ exception out.* of type int"),
     ("hides_nothing", "nothing_of_the_plaintext_shows", "a sealed record shows its plaintext"),

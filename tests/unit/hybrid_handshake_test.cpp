@@ -72,6 +72,8 @@ TEST_P(combinations, agree_and_carry_records) {
     ASSERT_TRUE(result.responder.ok()) << result.responder.text();
     EXPECT_EQ(result.initiator.session->describe(), name_of(chosen_kem) + ", " + name_of(chosen_aead));
     EXPECT_EQ(result.responder.session->describe(), result.initiator.session->describe());
+    for (const auto* side : {&result.initiator, &result.responder})
+        EXPECT_EQ(side->session->exchanged(), kind_of(chosen_kem));
     EXPECT_EQ(result.initiator.session->peer().fingerprint, responder.identity.public_part().fingerprint());
     EXPECT_EQ(result.responder.session->peer().public_key, initiator.identity.public_part().line());
     EXPECT_EQ(result.responder.session->peer().label, "a friend");

@@ -87,6 +87,9 @@ TEST(choice_message, has_bounds) {
 
 TEST(options, of_key_exchanges_are_read_in_order) {
     EXPECT_EQ(parse_kems("x25519"), std::vector{kem::x25519});
+    EXPECT_EQ(kind_of(kem::x25519), key_exchange::classical);
+    EXPECT_EQ(kind_of(kem::rsa_oaep_sha256), key_exchange::classical);
+    EXPECT_EQ(kind_of(kem::x25519_mlkem768), key_exchange::post_quantum);
     EXPECT_EQ(parse_kems("rsa-oaep-sha256,x25519"), (std::vector{kem::rsa_oaep_sha256, kem::x25519}));
     for (const auto* list : {"", ",", "x25519,", "x25519,x25519", "x448", "x25519, rsa-oaep-sha256"})
         EXPECT_EQ(error_of([&] { parse_kems(list); }).code(), errc::bad_input) << list;

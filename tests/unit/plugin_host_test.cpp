@@ -659,6 +659,7 @@ TEST_F(plugin_host_of, a_cipher_without_manners_does_no_harm) {
     no_stream link;
     const auto session = protection->handshake(role::initiator, {}, link, {});
     EXPECT_EQ(session->describe(), "");
+    EXPECT_EQ(session->exchanged(), std::nullopt) << "of a number that is not known";
     EXPECT_EQ(session->peer().public_key, "");
     std::array<std::byte, 8> record;
     const auto thrown = test::error_of([&] { session->open(record); });

@@ -51,6 +51,7 @@ public:
     mutable_bytes open(mutable_bytes record) override;
     const identity& peer() const noexcept override { return inner_->peer(); }
     std::string_view describe() const noexcept override { return inner_->describe(); }
+    std::optional<key_exchange> exchanged() const noexcept override { return inner_->exchanged(); }
 
 private:
     const std::unique_ptr<cipher_session> inner_;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,17 @@ struct identity {
 // error(errc::auth_failed) with the reason, which a responder's cipher sends to the peer.
 // A receiver calls it again for every delivery, from many threads, so it must be cheap.
 using peer_verifier = std::function<std::string(const identity& peer)>;
+
+// How the two sides of a connection came to share a secret.
+enum class key_exchange {
+    classical = WHERRY_KEY_EXCHANGE_CLASSICAL,  // a quantum computer could read a recording of the connection later
+    post_quantum = WHERRY_KEY_EXCHANGE_POST_QUANTUM,  // as far as is known, it could not
+};
+
+// "classical", "post-quantum": what people read, and known_hosts has.
+constexpr std::string_view to_string(key_exchange kind) noexcept {
+    return kind == key_exchange::post_quantum ? "post-quantum" : "classical";
+}
 
 // What protects one connection after the handshake. A failure of seal or open is final for its direction.
 // Thread-safety: one thread may seal while another opens.
@@ -51,6 +63,9 @@ public:
 
     // What was agreed, for people: "x25519, aes-256-gcm".
     virtual std::string_view describe() const noexcept = 0;
+
+    // What of that concerns later readers of a recording; nothing from a cipher that does not tell.
+    virtual std::optional<key_exchange> exchanged() const noexcept { return std::nullopt; }
 };
 
 // Thread-safety: all functions from any thread.

@@ -34,7 +34,7 @@ extern "C" {
  * Counts what was appended, for #if: plugin-abi.md lists what each number brought. A header without it counts as 0, as
  * the preprocessor has it. At run time, struct_size says what the other side has.
  */
-#define WHERRY_ABI_MINOR 2u
+#define WHERRY_ABI_MINOR 3u
 #define WHERRY_PLUGIN_SYMBOL_PREFIX "wherry_plugin_v"
 #define WHERRY_PLUGIN_SYMBOL "wherry_plugin_v1"
 
@@ -319,6 +319,12 @@ typedef struct wherry_handshake {
                                  wherry_error* error);
 } wherry_handshake;
 
+enum {
+    WHERRY_KEY_EXCHANGE_UNKNOWN = 0,
+    WHERRY_KEY_EXCHANGE_CLASSICAL = 1,   /* a quantum computer could read a recording of the connection later */
+    WHERRY_KEY_EXCHANGE_POST_QUANTUM = 2 /* as far as is known, it could not */
+};
+
 /*
  * One thread may seal while another opens. A failure of seal or open is final for that function.
  */
@@ -354,6 +360,8 @@ typedef struct wherry_cipher_functions {
 
     /* OPTIONAL. Non-zero: the cipher protects nothing, and the program must be told --insecure before it is used. */
     int32_t (*is_insecure)(void* instance);
+    /* OPTIONAL. WHERRY_KEY_EXCHANGE_...: what was agreed, for programs. */
+    uint32_t (*key_exchange)(void* session);
 } wherry_cipher_functions;
 
 /* ---- sink ------------------------------------------------------------------------------------------------------- */

@@ -471,6 +471,10 @@ constexpr wherry_cipher_functions cipher_functions = {
     .describe = [](void* self) -> const char* { return static_cast<held_session*>(self)->description.c_str(); },
     .session_close = [](void* self) { delete static_cast<held_session*>(self); },
     .is_insecure = [](void* self) -> std::int32_t { return plugin_of<Plugin>(self).is_insecure() ? 1 : 0; },
+    .key_exchange = [](void* self) -> std::uint32_t {
+        if (const auto kind = session_of(self).exchanged()) return static_cast<std::uint32_t>(*kind);
+        return WHERRY_KEY_EXCHANGE_UNKNOWN;
+    },
 };
 
 // ---- sink ----

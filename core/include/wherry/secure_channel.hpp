@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -49,6 +50,7 @@ public:
     const identity& peer() const noexcept { return protection_->peer(); }
     std::string_view peer_address() const noexcept { return link_->peer_address(); }
     std::string_view describe() const noexcept { return protection_->describe(); }
+    std::optional<key_exchange> exchanged() const noexcept { return protection_->exchanged(); }
 
 private:
     class opening_stream;

@@ -56,6 +56,10 @@ std::string name_of(aead which) {
     return fmt::format("number {}", static_cast<unsigned>(which));
 }
 
+key_exchange kind_of(kem which) noexcept {
+    return which == kem::x25519_mlkem768 ? key_exchange::post_quantum : key_exchange::classical;
+}
+
 std::vector<kem> parse_kems(std::string_view list) {
     std::vector<kem> kems;
     for (auto rest = list;;) {

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "wherry/cipher.hpp"
+
 #if BOTAN_VERSION_MAJOR >= 3 && defined(BOTAN_HAS_ML_KEM)
 #define WHERRY_HYBRID_HAS_MLKEM 1
 #else
@@ -36,6 +38,7 @@ inline constexpr const char* default_provider = "auto";
 // "x25519", ...; "number 7" for one that is not known.
 std::string name_of(kem which);
 std::string name_of(aead which);
+key_exchange kind_of(kem which) noexcept;
 
 // From the options: "x25519,rsa-oaep-sha256" and "auto" or a name. Throw error: bad_input, unsupported.
 std::vector<kem> parse_kems(std::string_view list);

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -58,6 +59,7 @@ public:
           answer_key_(std::move(agreed.secrets.answer_key)),
           peer_(std::move(agreed.peer)),
           description_(name_of(agreed.chosen_kem) + ", " + name_of(agreed.chosen_aead)),
+          exchanged_(kind_of(agreed.chosen_kem)),
           sealer_(algorithm_, record_chain::direction::sealing,
                   side == role::initiator ? agreed.secrets.initiator_chain : agreed.secrets.responder_chain, limits,
                   choice),
@@ -93,6 +95,7 @@ public:
 
     const identity& peer() const noexcept override { return peer_; }
     std::string_view describe() const noexcept override { return description_; }
+    std::optional<key_exchange> exchanged() const noexcept override { return exchanged_; }
 
 private:
     using latch = std::atomic<bool>;
@@ -116,6 +119,7 @@ private:
     secret_bytes answer_key_;
     identity peer_;
     std::string description_;
+    key_exchange exchanged_;
     record_chain sealer_, opener_;
     latch sealing_failed_{false}, opening_failed_{false};
 };

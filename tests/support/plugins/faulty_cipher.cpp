@@ -22,6 +22,7 @@ enum class fault {
     reads_too_far,
     shares_a_key,
     has_no_name,
+    differs_in_its_exchange,
     forgets_the_label,
     throws,
     // of records
@@ -290,6 +291,11 @@ void peer(void* self, wherry_identity* out) {
 
 const char* describe(void*) { return here == fault::has_no_name ? "" : "a toy"; }
 
+std::uint32_t exchanged(void* self) {
+    const bool is_other = here == fault::differs_in_its_exchange && static_cast<session*>(self)->is_initiator;
+    return is_other ? WHERRY_KEY_EXCHANGE_POST_QUANTUM : WHERRY_KEY_EXCHANGE_CLASSICAL;
+}
+
 void close_session(void* self) {
     if (here != fault::leaks_sessions) delete static_cast<session*>(self);
 }
@@ -313,6 +319,7 @@ const wherry_cipher_functions cipher_functions = {
     .describe = describe,
     .session_close = close_session,
     .is_insecure = nullptr,
+    .key_exchange = exchanged,
 };
 
 }  // namespace

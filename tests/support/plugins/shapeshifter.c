@@ -124,6 +124,11 @@ static uint32_t record_bytes(void* handle) {
     return 0;
 }
 
+static uint32_t unknown_exchange(void* handle) {
+    (void)handle;
+    return 7;
+}
+
 static void close_connection(void* handle) {
     (void)handle;
     host->log(host->context, WHERRY_LOG_INFO, "close");
@@ -222,6 +227,7 @@ static wherry_cipher_functions cipher_functions = {
     .peer = no_peer,
     .describe = no_address,
     .session_close = close_connection,
+    .key_exchange = unknown_exchange,
 };
 
 static wherry_option options[2] = {
