@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "wherry/error.hpp"
+#include "wherry/file_format.hpp"
 #include "wherry/text.hpp"
 #include "wherry/unique_fd.hpp"
 
@@ -18,6 +19,10 @@ namespace wherry::app {
 namespace {
 
 constexpr std::size_t most_bytes = std::size_t{4} << 20;
+
+// Before the format. Versions that know no formats take that line for one of the history; as a command that does not
+// exist it is never sent as a message.
+constexpr char format_mark = '/';
 
 std::string quoted(const std::filesystem::path& file) { return fmt::format("'{}'", printable(file.native())); }
 
@@ -73,6 +78,16 @@ std::vector<std::string> read_chat_history(const std::filesystem::path& file) {
         if (end > 0) lines.emplace_back(rest.substr(0, end));
         rest.remove_prefix(std::min(end + 1, rest.size()));
     }
+    if (!lines.empty() && lines.front().front() == format_mark) {
+        const auto first = std::string_view(lines.front()).substr(1);
+        if (const auto other = unknown_format(first))
+            throw error(
+                errc::unsupported,
+                fmt::format("the history {} was written by a newer wherry, in format {}; chat with that one, or "
+                            "remove the file",
+                            quoted(file), printable(*other)));
+        if (first == format_line) lines.erase(lines.begin());
+    }
     if (lines.size() > chat_history_lines)
         lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(chat_history_lines));
     return lines;
@@ -83,9 +98,9 @@ void add_chat_history(const std::filesystem::path& file, const std::vector<std::
     // Read anew: another chat may have ended meanwhile.
     auto all = read_chat_history(file);
     all.insert(all.end(), lines.begin(), lines.end());
-    std::string content;
+    auto content = fmt::format("{}{}\n", format_mark, format_line);
     std::size_t first = all.size() > chat_history_lines ? all.size() - chat_history_lines : 0;
-    std::size_t bytes = 0;
+    std::size_t bytes = content.size();
     for (auto i = first; i < all.size(); ++i) bytes += all[i].size() + 1;
     for (; bytes > most_bytes; ++first) bytes -= all[first].size() + 1;
     for (auto i = first; i < all.size(); ++i) content += all[i] + "\n";

@@ -54,6 +54,7 @@ std::size_t remove_if(const std::filesystem::path& path, const std::function<boo
 authorized_keys::listing authorized_keys::parse(std::string_view text) {
     // Another control character only makes its line invalid, which lets nobody in. A NUL shows another encoding.
     if (const auto place = text.find('\0'); place != text.npos) throw no_text(errc::bad_input, text, place);
+    require_known_format(text);
     authorized_keys::listing found;
     each_line(text, [&](std::size_t number, std::string_view line) {
         const auto inner = trimmed(line);

@@ -9,6 +9,7 @@
 #include "encoding.hpp"
 #include "files.hpp"
 #include "wherry/error.hpp"
+#include "wherry/file_format.hpp"
 
 namespace wherry::keys {
 
@@ -108,8 +109,24 @@ void each_line(std::string_view text, const std::function<void(std::size_t, std:
     }
 }
 
+void require_known_format(std::string_view text) {
+    bool is_head = true;
+    each_line(text, [&](std::size_t number, std::string_view line) {
+        auto inner = trimmed(line);
+        is_head = is_head && is_remark(inner);
+        if (!is_head || inner.empty()) return;
+        inner.remove_prefix(1);
+        if (const auto other = unknown_format(trimmed(inner)))
+            throw error(errc::unsupported,
+                        fmt::format("line {} says that a newer wherry wrote this, in format {}; use that one, or "
+                                    "restore the file of before it",
+                                    number, *other));
+    });
+}
+
 std::string with_line(std::string_view text, std::string_view line) {
     std::string content(text);
+    if (content.empty()) content = fmt::format("# {}\n", format_line);
     if (!content.empty() && content.back() != '\n') content += '\n';
     return content.append(line).append(1, '\n');
 }

@@ -120,6 +120,7 @@ known_hosts::listing parse_known_hosts(const std::filesystem::path& path, std::s
 
 known_hosts::listing known_hosts::parse(std::string_view text) {
     require_text(text);
+    require_known_format(text);
     known_hosts::listing found;
     each_line(text, [&](std::size_t number, std::string_view line) {
         const auto inner = trimmed(line);

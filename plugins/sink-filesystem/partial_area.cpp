@@ -17,6 +17,8 @@
 
 #include "item_name.hpp"
 #include "space_ledger.hpp"
+#include "wherry/file_format.hpp"
+#include "wherry/text.hpp"
 
 namespace wherry::filesystem {
 
@@ -25,6 +27,7 @@ namespace {
 constexpr std::string_view new_prefix = "new-";
 constexpr std::string_view kept_prefix = "keep-";
 constexpr mode_t partial_mode = 0600;
+constexpr const char* format_name = "format";
 constexpr mode_t private_mode = 0700;
 constexpr std::chrono::milliseconds clear_at_most_every = std::chrono::seconds(1);
 constexpr std::chrono::milliseconds clear_at_least_every = std::chrono::hours(1);
@@ -81,6 +84,16 @@ unique_fd lock_area(int area, int how) noexcept {
     return own;
 }
 
+// No delivery fails for want of it: without a line the format is 1.
+void write_format(int area) noexcept {
+    constexpr auto flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
+    const unique_fd file(uninterrupted([&] { return ::openat(area, format_name, flags, partial_mode); }));
+    if (!file.is_open()) return;
+    ::fchmod(file.get(), partial_mode);  // the umask may have taken bits of the user's own
+    const auto text = std::string(format_line) + "\n";
+    [[maybe_unused]] const auto written = uninterrupted([&] { return ::write(file.get(), text.data(), text.size()); });
+}
+
 }  // namespace
 
 void partial_file::remove() noexcept {
@@ -110,7 +123,34 @@ partial_area::~partial_area() {
         stopped_.notify_one();
     }
     clearing_.join();
-    if (folder_) ::unlinkat(tree_.root(), name_.c_str(), AT_REMOVEDIR);
+    if (!folder_) return;
+    bool is_empty = true;
+    try {
+        for_each_entry(folder_->get(), ".", [&](int, const std::string& name) { is_empty &= name == format_name; });
+    } catch (const std::exception&) {
+        return;
+    }
+    if (!is_empty) return;
+    ::unlinkat(folder_->get(), format_name, 0);
+    // Another receiver may have begun a file meanwhile.
+    if (::unlinkat(tree_.root(), name_.c_str(), AT_REMOVEDIR) != 0) write_format(folder_->get());
+}
+
+// Has an area without a format name it.
+void partial_area::require_known_format(int folder, const std::string& name) const {
+    const unique_fd file(
+        uninterrupted([&] { return ::openat(folder, format_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC); }));
+    if (!file.is_open() && errno == ENOENT) return write_format(folder);
+    std::array<char, 64> bytes;
+    const auto count =
+        file.is_open() ? uninterrupted([&] { return ::read(file.get(), bytes.data(), bytes.size()); }) : -1;
+    if (count < 0) tree_.fail(fmt::format("cannot read {}/{}/{}", tree_.shown(), name, format_name), errno);
+    const std::string_view text(bytes.data(), static_cast<std::size_t>(count));
+    if (const auto other = unknown_format(text.substr(0, text.find('\n'))))
+        throw error(errc::unsupported,
+                    fmt::format("the partial area {} was left by a newer wherry (format {}); receive with that one, or "
+                                "remove that folder",
+                                name, printable(*other)));
 }
 
 // Whether nobody else can have put anything into the folder. A file system without owners or modes shows its own for
@@ -151,6 +191,7 @@ unique_fd partial_area::open_area() {
         if (!folder.is_open()) {
             require_means(name);
         } else if (is_own(folder.get())) {
+            require_known_format(folder.get(), name);
             name_ = std::move(name);
             return folder;
         }
@@ -166,6 +207,7 @@ unique_fd partial_area::open_area() {
         if (is_made && folder.is_open() && ::fstat(folder.get(), &made) == 0 && (made.st_mode & 0777) != private_mode)
             ::fchmod(folder.get(), private_mode | (made.st_mode & S_ISGID));
         if (folder.is_open() && is_own(folder.get())) {
+            require_known_format(folder.get(), name);
             name_ = std::move(name);
             return folder;
         }

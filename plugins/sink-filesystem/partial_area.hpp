@@ -34,6 +34,8 @@ struct partial_file {
 // named "keep-..." can be resumed. Their mode is 0600 until their delivery ends. A receiver that is killed at that
 // moment leaves them with the sender's mode and time; open_kept(), or the next clearing, mends these.
 //
+// Its file "format" has one line, wherry::format_line, for the whole area. Versions without formats pass it over.
+//
 // Each file has a lock, and so has the area. A delivery takes the area's lock shared while it ends: see hold(). Mending
 // a file that cannot be opened, and clearing entries that no file's lock protects, take it exclusively.
 // Thread-safety: all functions from any thread.
@@ -43,7 +45,8 @@ public:
     // delivery, and kept files last changed `lifetime` ago by this machine's clock (zero: nothing is kept). It clears
     // again every `clear_every`, on a thread of its own, and never touches the files of a delivery under way, here or
     // in another process. A removed file may be an old one that was replaced, so the disk is synced first, unless lazy;
-    // if that fails, nothing is removed.
+    // if that fails, nothing is removed. Throws error(errc::unsupported) for an area of a newer format, here and
+    // wherever the area is opened again.
     partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime);
     partial_area(const folder_tree& tree, std::chrono::milliseconds lifetime, std::chrono::milliseconds clear_every);
     // Removes the area if it is empty.
@@ -84,6 +87,7 @@ public:
 
 private:
     unique_fd open_area() WHERRY_REQUIRES(mutex_);
+    void require_known_format(int folder, const std::string& name) const;
     bool is_own(int folder);
     std::string new_name();
     partial_file open_file(const std::string& name, int flags);

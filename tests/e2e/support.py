@@ -745,7 +745,9 @@ class Place:
         return sorted(name for name in names if not name.startswith(PARTIAL + b"/"))
 
     def litter(self, folder=None):
-        """What lies in the receiver's folder for deliveries that are not finished; not the journal of those that are."""
+        """What lies in the receiver's folder for deliveries that are not finished; not the journal of those that are, nor
+        the area's format."""
         area = os.path.join(os.fsencode(folder or self.received), PARTIAL)
         return sorted(os.path.relpath(os.path.join(at, name), area)
-                      for at, _, files in os.walk(area) for name in files if name != b"journal")
+                      for at, _, files in os.walk(area) for name in files
+                      if name not in (b"journal", b"format"))

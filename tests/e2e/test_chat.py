@@ -244,13 +244,13 @@ def test_history(place):
     chat = Chat(place, receiver.address, "--history")
     chat.say("kept words", "stored as")
     chat.quit(by=CTRL_D)
-    assert kept.read_text() == "kept words\n"
+    assert kept.read_text() == "/wherry-format 1\nkept words\n"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     chat = Chat(place, receiver.address, "--history")
     chat.type(UP, "kept words")
     chat.say(" again", "stored as")
     chat.quit(by=CTRL_D)
-    assert kept.read_text() == "kept words\nkept words again\n"
+    assert kept.read_text() == "/wherry-format 1\nkept words\nkept words again\n"
     chat = Chat(place, receiver.address, "--no-history", "--history")
     chat.say("secret", "stored as")
     begin = len(chat.terminal.output)
@@ -258,7 +258,7 @@ def test_history(place):
     assert "secret" not in shown(chat.terminal, begin)
     chat.say("", "stored as")
     chat.quit()
-    assert kept.read_text() == "kept words\nkept words again\n"
+    assert kept.read_text() == "/wherry-format 1\nkept words\nkept words again\n"
     assert texts(place).count("first words") == 2
 
 
@@ -272,6 +272,24 @@ def test_history_that_others_can_read_is_not_used(place):
     chat.say("new", "stored as")
     chat.quit()
     assert kept.read_text() == "old\n"
+
+
+def test_history_of_another_version(place):
+    receiver = place.receiver()
+    kept = place.home("sender") / "chat_history"
+    kept.write_text("/wherry-format 2\nnewer\n")
+    kept.chmod(0o600)
+    chat = Chat(place, receiver.address, "--history")
+    assert "was written by a newer wherry, in format 2" in shown(chat.terminal)
+    chat.say("one", "stored as")
+    chat.quit()
+    assert kept.read_text() == "/wherry-format 2\nnewer\n"
+    kept.write_text("older\n")  # without a number
+    chat = Chat(place, receiver.address, "--history")
+    chat.type(UP, "older")
+    chat.say(" words", "stored as")
+    chat.quit()
+    assert kept.read_text() == "/wherry-format 1\nolder\nolder words\n"
 
 
 # ---- In a pipe ----

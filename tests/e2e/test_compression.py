@@ -253,7 +253,8 @@ def partial_bytes(place):
     area = os.path.join(place.received, ".wherry-partial")
     if not os.path.isdir(area):
         return 0
-    return sum(os.path.getsize(os.path.join(at, name)) for at, _, files in os.walk(area) for name in files)
+    return sum(os.path.getsize(os.path.join(at, name)) for at, _, files in os.walk(area) for name in files
+               if name != "format")
 
 
 def test_a_sender_is_told_how_to_do_without(place):

@@ -147,7 +147,7 @@ def test_line_that_cannot_be_parsed_is_told_once_by_the_receiver(place):
     place.send(receiver, "--message", "two")
     place.send(receiver, "--message", "three")
     receiver.stop_well()
-    for line in (b"line 2", b"line 3"):
+    for line in (b"line 3", b"line 4"):  # line 1 names the format
         assert receiver.err.count(b"authorized_keys " + line + b" is passed over") == 1, receiver
 
 
@@ -334,6 +334,27 @@ def test_receiver_may_forbid_a_kem(place):
     sent = place.send(receiver, "--hybrid.kem", "rsa-oaep-sha256", "--message", "x", code=None)
     assert sent.code != OK, sent
     assert place.arrived() == []
+
+
+@pytest.mark.parametrize("name", ["known_hosts", "authorized_keys"])
+def test_files_of_keys_in_a_newer_format_are_refused(place, name):
+    receiver = place.receiver()
+    place.send(receiver, "--message", "one")
+    file = place.home("sender" if name == "known_hosts" else "receiver") / name
+    assert file.read_text().startswith("# wherry-format 1\n")
+    newer = file.read_text().replace("format 1", "format 2", 1)
+    file.write_text(newer)
+    sent = place.send(receiver, "--message", "two", code=None)
+    assert sent.code != OK
+    said = b"line 1 says that a newer wherry wrote this, in format 2; use that one, or restore"
+    if name == "known_hosts":
+        assert said in sent.err and sent.code == USAGE
+    else:
+        receiver.stop_well()
+        assert said in receiver.err
+        assert b"cannot check keys" in sent.err
+    assert file.read_text() == newer
+    assert len(place.arrived()) == 1
 
 
 @pytest.mark.parametrize("aead", ["aes-256-gcm", "chacha20-poly1305"])

@@ -20,14 +20,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         for (const auto& entry : keys::authorized_keys::parse(text).entries)
             require_in(text, entry.key.line(entry.comment));
     } catch (const error& e) {
-        fuzz::require(e.code() == errc::bad_input);
+        fuzz::require(e.code() == errc::bad_input || e.code() == errc::unsupported);
     }
     try {
         const auto all = keys::known_hosts::parse(text);
         for (const auto& entry : all.entries) require_in(text, entry.address + ' ' + entry.key.line(entry.comment));
         fuzz::require(all.unread.size() == all.skipped.size());
     } catch (const error& e) {
-        fuzz::require(e.code() == errc::auth_failed);
+        fuzz::require(e.code() == errc::auth_failed || e.code() == errc::unsupported);
     }
     try {
         const auto [key, comment] = keys::parse_public_key_text(text);

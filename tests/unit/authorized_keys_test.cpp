@@ -61,7 +61,30 @@ TEST_F(authorized_keys_test, finds_what_was_added) {
     EXPECT_EQ(keys_.find(a_), "alice's laptop");
     EXPECT_EQ(keys_.find(r_), "");
     EXPECT_EQ(keys_.find(b_), std::nullopt);
-    EXPECT_EQ(content(), a_.line("alice's laptop") + "\n" + r_.line() + "\n");
+    EXPECT_EQ(content(), "# wherry-format 1\n" + a_.line("alice's laptop") + "\n" + r_.line() + "\n");
+}
+
+TEST_F(authorized_keys_test, of_a_newer_format_are_refused) {
+    for (const std::string head :
+         {"# wherry-format 2\n", "# my keys\n\n#wherry-format 2\r\n", "\xef\xbb\xbf# wherry-format 2\n"}) {
+        const auto text = head + a_.line() + "\n";
+        write(text);
+        for (const auto& failure : {error_of([&] { keys_.find(a_); }), error_of([&] { keys_.add(b_); }),
+                                    error_of([&] { keys_.remove(a_); })}) {
+            EXPECT_EQ(failure.code(), errc::unsupported) << head;
+            EXPECT_THAT(failure.what(), HasSubstr(file_.string() + ": line "));
+            EXPECT_THAT(failure.what(),
+                        HasSubstr("says that a newer wherry wrote this, in format 2; use that one, or"));
+        }
+        EXPECT_EQ(content(), text);
+    }
+}
+
+TEST_F(authorized_keys_test, name_their_format_only_before_the_keys) {
+    for (const std::string head : {"# wherry-format 1\n", "# about wherry-format 2\n", ""}) {
+        write(head + a_.line() + "\n# wherry-format 2\n");
+        EXPECT_EQ(keys_.find(a_), "") << head;
+    }
 }
 
 TEST_F(authorized_keys_test, adds_a_key_once) {

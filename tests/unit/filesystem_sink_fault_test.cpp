@@ -202,11 +202,12 @@ protected:
         EXPECT_EQ(::stat((chosen.directory + "/" + name).c_str(), &now), 0);
         return now.st_ino;
     }
-    // In the partial area, without the journal.
+    // In the partial area, without the journal and the format.
     std::size_t partial_count() const {
         const std::filesystem::directory_iterator all(chosen.directory + "/.wherry-partial"), end;
-        return static_cast<std::size_t>(
-            std::count_if(all, end, [](const auto& entry) { return entry.path().filename() != "journal"; }));
+        return static_cast<std::size_t>(std::count_if(all, end, [](const auto& entry) {
+            return entry.path().filename() != "journal" && entry.path().filename() != "format";
+        }));
     }
     std::string content_of(const std::string& name) const {
         std::ifstream file(chosen.directory + "/" + name);

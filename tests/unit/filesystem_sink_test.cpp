@@ -221,7 +221,8 @@ protected:
         std::vector<std::string> names;
         if (!fs::exists(in(partial_area_name))) return names;
         for (const auto& entry : fs::directory_iterator(in(partial_area_name)))
-            if (entry.path().filename() != "journal") names.push_back(entry.path().filename());
+            if (entry.path().filename() != "journal" && entry.path().filename() != "format")
+                names.push_back(entry.path().filename());
         return names;
     }
 
@@ -748,6 +749,39 @@ TEST_F(filesystem_sink, takes_back_what_it_cannot_answer) {
 TEST_F(filesystem_sink, removes_its_partial_area_when_it_ends) {
     { sink into(chosen); }
     EXPECT_TRUE(fs::is_empty(folder_path()));
+}
+
+TEST_F(filesystem_sink, its_partial_area_names_its_format) {
+    const auto format = in(partial_area_name) / "format";
+    {
+        sink into(chosen);
+        EXPECT_EQ(content_of(format), "wherry-format 1\n");
+        cut(into, resumable("a", 3), "ab");
+    }
+    EXPECT_EQ(content_of(format), "wherry-format 1\n") << "beside what is kept";
+    fs::remove(format);
+    sink into(chosen);
+    EXPECT_EQ(begin(into, resumable("a", 3))->offset(), 2u) << "without it the format is the first";
+    EXPECT_EQ(content_of(format), "wherry-format 1\n");
+}
+
+TEST_F(filesystem_sink, refuses_a_partial_area_of_a_newer_format) {
+    const auto area = in(partial_area_name);
+    {
+        sink into(chosen);
+        cut(into, resumable("a", 3), "ab");
+    }
+    put(area / "format", "wherry-format 2\n");
+    const auto before = partials();
+    const auto refusal = error_of([&] { sink into(chosen); });
+    EXPECT_EQ(refusal.code(), errc::unsupported);
+    EXPECT_STREQ(refusal.what(),
+                 "the partial area .wherry-partial was left by a newer wherry (format 2); receive with that one, or "
+                 "remove that folder");
+    EXPECT_EQ(partials(), before);
+    EXPECT_EQ(content_of(area / "format"), "wherry-format 2\n");
+    put(area / "format", "");  // its maker was killed
+    EXPECT_NO_THROW(sink into(chosen));
 }
 
 TEST_F(filesystem_sink, clears_what_a_crash_left_but_nothing_of_the_living) {

@@ -54,7 +54,22 @@ TEST_F(known_hosts_test, recognises_the_key_and_a_change_of_it) {
     EXPECT_EQ(hosts_.check(tcp_, b_), verdict::changed);
     EXPECT_EQ(hosts_.check(rfcomm_, a_), verdict::unknown);
     EXPECT_THAT(hosts_.find(tcp_), ElementsAre(a_));
-    EXPECT_EQ(content(), tcp_ + " " + a_.line("lab") + "\n");
+    EXPECT_EQ(content(), "# wherry-format 1\n" + tcp_ + " " + a_.line("lab") + "\n");
+}
+
+TEST_F(known_hosts_test, of_a_newer_format_is_refused) {
+    const auto text = "# wherry-format 2\n" + tcp_ + " " + a_.line() + "\n";
+    write(text);
+    for (const auto& failure :
+         {error_of([&] { hosts_.check(tcp_, a_); }), error_of([&] { hosts_.remember(rfcomm_, b_); }),
+          error_of([&] { hosts_.remove(tcp_); })}) {
+        EXPECT_EQ(failure.code(), errc::unsupported);
+        EXPECT_STREQ(failure.what(),
+                     (file_.string() + ": line 1 says that a newer wherry wrote this, in format 2; use that "
+                                       "one, or restore the file of before it")
+                         .c_str());
+    }
+    EXPECT_EQ(content(), text);
 }
 
 TEST_F(known_hosts_test, remembers_once) {

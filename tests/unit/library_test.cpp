@@ -295,7 +295,7 @@ TEST_F(library_test, lines_of_key_files_that_are_not_understood_are_told_once) {
     inbox_->stop();
     inbox_->wait();
     EXPECT_THAT(warnings_, testing::UnorderedElementsAre(HasSubstr("known_hosts line 1 is passed over"),
-                                                         HasSubstr("authorized_keys line 2 is passed over")));
+                                                         HasSubstr("authorized_keys line 3 is passed over")));
 }
 
 TEST_F(library_test, senders_are_let_in_by_their_keys) {

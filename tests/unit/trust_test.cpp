@@ -212,10 +212,10 @@ TEST_F(trust_test, gate_tells_a_line_that_is_not_understood_once) {
     one.verify(known);
     EXPECT_EQ(one.count_keys(), 1u);
     EXPECT_THAT(skipped_lines_,
-                testing::ElementsAre(HasSubstr("authorized_keys line 2 is passed over: it is no line")));
+                testing::ElementsAre(HasSubstr("authorized_keys line 3 is passed over: it is no line")));
     std::ofstream(file.path(), std::ios::app) << "nor this\n";
     one.verify(known);
-    EXPECT_THAT(skipped_lines_, testing::ElementsAre(HasSubstr("line 2"), HasSubstr("line 3")));
+    EXPECT_THAT(skipped_lines_, testing::ElementsAre(HasSubstr("line 3"), HasSubstr("line 4")));
 }
 
 TEST_F(trust_test, lines_of_known_hosts_that_are_not_understood_are_told_once) {
