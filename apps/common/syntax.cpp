@@ -137,7 +137,7 @@ const command_syntax& receive_syntax() {
         "Receives what authorised senders send, until it is interrupted.",
         "ADDRESS is where to listen: [HOST][:PORT] for tcp, all addresses without HOST or with *; without ADDRESS, at "
         "the\n"
-        "transport's default.",
+        "transport's default. --hybrid.kem x25519-mlkem768 refuses senders without a post-quantum key exchange.",
         {
             transport_option(),
             cipher_option(),
@@ -172,7 +172,8 @@ const command_syntax& send_syntax() {
         "send",
         "[FILE | FOLDER | -]... [--message TEXT]... --to ADDRESS",
         "Sends files, folders, messages and standard input ('-'), in the order given.",
-        "ADDRESS is tcp://HOST[:PORT], rfcomm://DEVICE[/CHANNEL], or what the transport named by --transport takes.",
+        "ADDRESS is tcp://HOST[:PORT], rfcomm://DEVICE[/CHANNEL], or what the transport named by --transport takes.\n"
+        "--hybrid.kem x25519-mlkem768 insists on a post-quantum key exchange, which takes Botan 3 on both sides.",
         dialer_options({
             letter('m',
                    repeatable(command_line_only(text_option("message", "TEXT", "send this text; may be repeated")))),

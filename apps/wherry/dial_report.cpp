@@ -24,6 +24,8 @@ void dial_report::connected(const secure_channel& opened, const receiver_check& 
     fields["destination"] = as_utf8(check.destination());
     put_identity(fields, opened.peer());
     fields["cipher"] = opened.describe();
+    if (const auto kind = opened.exchanged()) fields["key_exchange"] = to_string(*kind);
+    if (const auto before = check.exchange_before()) fields["key_exchange_before"] = to_string(*before);
     app_.events.write("connected", fields);
 }
 
@@ -50,6 +52,17 @@ void dial_report::not_remembered(const receiver_check& check) {
         "first contact with {}: its key {} is accepted, but cannot be remembered ({}); the next contact is a first one "
         "again, unless that is mended",
         printable(check.destination()), check.peer().fingerprint, printable(check.why_not_remembered()));
+}
+
+bool dial_report::exchange_is_classical(const secure_channel& opened, const receiver_check& check) {
+    if (check.exchange_finding() == receiver_check::exchange_news::fallen)
+        app_.terminal.note(check.fallen_warning(opened.describe()));
+    else
+        app_.note(
+            fmt::format("the key exchange with {} is classical ({}): who records this connection may read it once "
+                        "there are quantum computers for that; with Botan 3 on both sides it is post-quantum",
+                        printable(check.destination()), opened.describe()));
+    return true;
 }
 
 void dial_report::key_changed(const receiver_check& check) { app_.terminal.note(check.changed_warning()); }

@@ -22,6 +22,7 @@ public:
     void connected(const secure_channel& opened, const receiver_check& check) override;
     bool accepts(const receiver_check& check) override;
     void not_remembered(const receiver_check& check) override;
+    bool exchange_is_classical(const secure_channel& opened, const receiver_check& check) override;
     void key_changed(const receiver_check& check) override;
 
     // A channel was open once, so the receiver has been recognised.

@@ -22,6 +22,17 @@ struct host_line {
     public_key_line key;
 };
 
+constexpr std::string_view exchange_label = "key-exchange=";
+
+// Returns what one word of a comment says; nothing for any other word.
+std::optional<key_exchange> exchange_in(std::string_view word) noexcept {
+    if (!word.starts_with(exchange_label)) return std::nullopt;
+    word.remove_prefix(exchange_label.size());
+    for (const auto kind : {key_exchange::classical, key_exchange::post_quantum})
+        if (word == to_string(kind)) return kind;
+    return std::nullopt;
+}
+
 bool may_stand_in_an_address(char c) noexcept {
     const auto code = static_cast<unsigned char>(c);
     return code > 0x20 && code != 0x7f;
@@ -89,6 +100,29 @@ known_hosts::verdict judge(const known_hosts::listing& all, std::string_view add
         verdict = known_hosts::verdict::changed;
     }
     return verdict;
+}
+
+// Returns the line, which can be parsed, with the word for this key exchange in its comment, instead of an older one.
+// Returns nothing if the comment has no room for it.
+std::optional<std::string> with_exchange(std::string_view line, key_exchange used) {
+    auto comment = line;
+    take_word(comment);  // the address
+    take_word(comment);  // the type
+    take_word(comment);  // the key
+    const auto before = line.substr(0, line.size() - comment.size());
+    auto changed = fmt::format("{}{}", exchange_label, to_string(used));
+    auto rest = comment;
+    bool is_replaced = false;
+    while (!rest.empty() && !is_replaced) {
+        const auto begin = comment.size() - rest.size();
+        const auto word = take_word(rest);
+        if (!exchange_in(word)) continue;
+        changed = fmt::format("{}{}{}", comment.substr(0, begin), changed, comment.substr(begin + word.size()));
+        is_replaced = true;
+    }
+    if (!is_replaced && !comment.empty()) changed = fmt::format("{} {}", comment, changed);
+    if (changed.size() > max_comment_bytes) return std::nullopt;
+    return fmt::format("{}{}{}", before, comment.empty() ? " " : "", changed);
 }
 
 // Throws if a line may be about this address, before the receiver counts as never met.
@@ -169,6 +203,38 @@ change known_hosts::remember(std::string_view address, const public_key& key, st
         require_no_doubt(all, address, path_);
         result = change::made;
         return with_line(text, line);
+    });
+    return result;
+}
+
+std::optional<key_exchange> known_hosts::best_exchange(const listing& all, std::string_view address,
+                                                       const public_key& key) {
+    std::optional<key_exchange> best;
+    for (const auto& entry : all.entries) {
+        if (!is_same_address(entry.address, address) || !(entry.key == key)) continue;
+        for (std::string_view rest = entry.comment; !rest.empty();) best = std::max(best, exchange_in(take_word(rest)));
+    }
+    return best;
+}
+
+change known_hosts::note_exchange(std::string_view address, const public_key& key, key_exchange used) const {
+    auto result = change::not_needed;
+    edit_file(path_, rules, [&](std::string_view text) -> std::optional<std::string> {
+        const auto all = parse_at(path_, text);
+        if (best_exchange(all, address, key) >= used) return std::nullopt;
+        const auto entry = std::find_if(all.entries.begin(), all.entries.end(), [&](const auto& one) {
+            return is_same_address(one.address, address) && one.key == key;
+        });
+        if (entry == all.entries.end()) return std::nullopt;
+        std::string_view line;
+        each_line(text, [&](std::size_t number, std::string_view one) {
+            if (number == entry->line) line = trimmed(one);
+        });
+        const auto changed = with_exchange(line, used);
+        if (!changed) return std::nullopt;
+        result = change::made;
+        const auto begin = static_cast<std::size_t>(line.data() - text.data());
+        return fmt::format("{}{}{}", text.substr(0, begin), *changed, text.substr(begin + line.size()));
     });
     return result;
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "wherry/keys/known_hosts.hpp"
@@ -38,7 +39,7 @@ receiver_check dialer::make_check(first_contact policy) const {
     const mutex_lock lock(mutex_);
     return receiver_check(keys::known_hosts(keys::known_hosts_path(here_.home())), route_.canonical,
                           cipher_->is_insecure() ? keyless_peers::accept : keyless_peers::refuse, policy,
-                          here_.skipped(), accepted_);
+                          here_.skipped(), accepted_, met_);
 }
 
 // Extra connections and further attempts must meet the same key.
@@ -48,6 +49,29 @@ void dialer::keep_accepted(const receiver_check& check) {
         accepted_ = check.peer_key();
     }
     observer_.not_remembered(check);
+}
+
+void dialer::tell_exchange(const secure_channel& opened, const receiver_check& check) {
+    if (observer_.exchange_is_classical(opened, check) || !here_.options().log) return;
+    if (check.exchange_finding() == receiver_check::exchange_news::fallen)
+        here_.options().log(host_environment::level::warning, check.fallen_warning(opened.describe()));
+}
+
+// Returns true if it is to be told.
+bool dialer::note_exchange(const secure_channel& opened, receiver_check& check) {
+    check.note_exchange(opened.exchanged());
+    if (const auto& why = check.why_exchange_not_remembered(); !why.empty() && here_.options().log)
+        here_.options().log(host_environment::level::info,
+                            fmt::format("which key exchange {} has used is not remembered: {}",
+                                        printable(route_.canonical), printable(why)));
+    const mutex_lock lock(mutex_);
+    met_ = std::max({met_, check.exchange_before(), opened.exchanged()});
+    switch (check.exchange_finding()) {
+        case receiver_check::exchange_news::nothing: return false;
+        case receiver_check::exchange_news::classical: return true;
+        case receiver_check::exchange_news::fallen: return !std::exchange(is_fall_told_, true);
+    }
+    return false;
 }
 
 // Tells abort() what connect() is at. Throws errc::cancelled if abort() was called before.
@@ -105,7 +129,9 @@ std::unique_ptr<secure_channel> dialer::meet(receiver_check& check) {
         return open(made, check);
     }();
     if (check.found() == receiver_check::finding::accepted) keep_accepted(check);
+    const bool is_news = note_exchange(*opened, check);
     observer_.connected(*opened, check);
+    if (is_news) tell_exchange(*opened, check);
     return opened;
 }
 
@@ -146,7 +172,9 @@ void dialer::renew() {
 
 std::unique_ptr<secure_channel> dialer::open(std::shared_ptr<connection> link) {
     auto check = make_check(first_contact::report);
-    return open(std::move(link), check);
+    auto opened = open(std::move(link), check);
+    if (note_exchange(*opened, check)) tell_exchange(*opened, check);
+    return opened;
 }
 
 std::unique_ptr<secure_channel> dialer::open(std::shared_ptr<connection> link, receiver_check& check) const {

@@ -153,6 +153,7 @@ std::string receiver_check::verify(const identity& peer) {
     }
     const auto all = known_.read();
     skipped_.tell(known_.path(), all.skipped);
+    exchange_before_ = std::max(exchange_before_, keys::known_hosts::best_exchange(all, destination_, peer_key()));
     switch (known_.check(all, destination_, peer_key())) {
         case keys::known_hosts::verdict::known: found_ = finding::known; return destination_;
         case keys::known_hosts::verdict::unknown:
@@ -184,6 +185,33 @@ bool receiver_check::remember() {
         why_not_remembered_ = e.what();
         return false;
     }
+}
+
+void receiver_check::note_exchange(std::optional<key_exchange> used) {
+    if (!used || !peer_ || peer_->public_key.empty()) return;
+    if (used == key_exchange::classical && !exchange_before_) news_ = exchange_news::classical;
+    if (used == key_exchange::classical && exchange_before_ == key_exchange::post_quantum)
+        news_ = exchange_news::fallen;
+    // A key that could not be remembered has no line.
+    if (exchange_before_ >= used || found_ == finding::accepted) return;
+    try {
+        known_.note_exchange(destination_, peer_key(), *used);
+    } catch (const error& e) {
+        why_exchange_not_remembered_ = e.what();
+    }
+}
+
+std::string receiver_check::fallen_warning(std::string_view agreed) const {
+    return fmt::format(
+        "@@@ THE KEY EXCHANGE WITH {} IS NO LONGER POST-QUANTUM @@@\n"
+        "  agreed on just now:  {}\n"
+        "It was post-quantum before. One of the two sides runs a wherry that was built with Botan 2, or was told to "
+        "do\n"
+        "without; or someone who has the receiver's key answers in its place. Who records this connection may read it\n"
+        "once there are quantum computers for that.\n"
+        "To send nothing in such a case: --hybrid.kem x25519-mlkem768. If it is to stay so, forget what was before:\n"
+        "  wherry keys --remove {}",
+        destination_, agreed, shell_quoted(destination_));
 }
 
 std::string receiver_check::changed_warning() const {

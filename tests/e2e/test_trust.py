@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Who may send, and to whom: keys decide, and a person decides on keys."""
+import re
 import shutil
 import subprocess
 
@@ -334,6 +335,65 @@ def test_receiver_may_forbid_a_kem(place):
     sent = place.send(receiver, "--hybrid.kem", "rsa-oaep-sha256", "--message", "x", code=None)
     assert sent.code != OK, sent
     assert place.arrived() == []
+
+
+def known(place, home="sender"):
+    """The line of known_hosts in a sender's home."""
+    (line,) = [line for line in (place.home(home) / "known_hosts").read_text().splitlines() if not line.startswith("#")]
+    return line
+
+
+def test_a_classical_key_exchange_is_told_once_at_first_contact(place):
+    receiver = place.receiver("--hybrid.kem", "x25519", "--log-level", "info")
+    sent = place.plain_send(receiver, "--accept-new-peer", "--streams", "3", "--message", "one")
+    assert sent.err.count(b"is classical (x25519, ") == 1, sent
+    assert b"quantum computers" in sent.err and b"Botan 3" in sent.err
+    assert known(place).endswith(" key-exchange=classical")
+    remembered = (place.home("sender") / "known_hosts").stat()
+    for items in (["--message", "two"], ["--streams", "2", "--message", "three"]):
+        assert b"classical" not in place.plain_send(receiver, *items).err
+    after = (place.home("sender") / "known_hosts").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (remembered.st_ino, remembered.st_mtime_ns), "it is written once"
+    # The receiver logs what was agreed.
+    receiver.stop_well()
+    assert re.search(rb"connection 1 from .* x25519, ", receiver.err), receiver
+    assert receiver.told("connected")[0]["cipher"].startswith("x25519, ")
+
+
+def test_a_fall_from_post_quantum_to_classical_is_told_loudly_every_time(place):
+    receiver = place.receiver("--hybrid.kem", "x25519")
+    place.send(receiver, "--message", "one")
+    book = place.home("sender") / "known_hosts"
+    book.write_text(book.read_text().replace("key-exchange=classical", "lab key-exchange=post-quantum"))
+    before = book.read_bytes()
+    for attempt in ("two", "three"):
+        sent = place.plain_send(receiver, "--streams", "3", "--message", attempt)
+        assert sent.err.count(b"@@@ THE KEY EXCHANGE WITH tcp://" + receiver.address.encode() +
+                              b" IS NO LONGER POST-QUANTUM @@@") == 1, sent
+        assert b"x25519, " in sent.err and b"--hybrid.kem x25519-mlkem768" in sent.err
+    sent = place.send(receiver, "--message", "four")
+    (connected,) = sent.told("connected")
+    assert (connected["key_exchange"], connected["key_exchange_before"]) == ("classical", "post-quantum")
+    assert b"IS NO LONGER POST-QUANTUM" in sent.err
+    assert book.read_bytes() == before
+    # As the warning says: who forgets it begins anew.
+    line = next(line for line in sent.err.decode().splitlines() if "keys --remove" in line)
+    place.run("keys", "--home", place.home("sender"), "--remove", line.split("--remove", 1)[1].strip().strip("'"))
+    place.send(receiver, "--message", "five")
+    assert b"POST-QUANTUM" not in place.send(receiver, "--message", "six").err
+
+
+def test_what_both_sides_can_do_is_remembered(place):
+    """With Botan 3 on both sides that is a post-quantum key exchange."""
+    has_both = "mlkem" in place.run("plugins", "hybrid").out.decode()
+    kind = "post-quantum" if has_both else "classical"
+    receiver = place.receiver()
+    sent = place.send(receiver, "--message", "x")
+    assert sent.told("connected")[0]["key_exchange"] == kind
+    assert "key_exchange_before" not in sent.told("connected")[0]
+    assert known(place).endswith(f" key-exchange={kind}")
+    listed = place.run("keys", "--json", "--home", place.home("sender")).told("key", role="known")
+    assert listed[0]["comment"] == f"key-exchange={kind}"
 
 
 @pytest.mark.parametrize("name", ["known_hosts", "authorized_keys"])

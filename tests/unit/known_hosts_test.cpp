@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <fstream>
 #include <iterator>
 #include <thread>
@@ -62,6 +63,7 @@ TEST_F(known_hosts_test, of_a_newer_format_is_refused) {
     write(text);
     for (const auto& failure :
          {error_of([&] { hosts_.check(tcp_, a_); }), error_of([&] { hosts_.remember(rfcomm_, b_); }),
+          error_of([&] { hosts_.note_exchange(tcp_, a_, key_exchange::classical); }),
           error_of([&] { hosts_.remove(tcp_); })}) {
         EXPECT_EQ(failure.code(), errc::unsupported);
         EXPECT_STREQ(failure.what(),
@@ -70,6 +72,60 @@ TEST_F(known_hosts_test, of_a_newer_format_is_refused) {
                          .c_str());
     }
     EXPECT_EQ(content(), text);
+}
+
+TEST_F(known_hosts_test, tells_the_best_key_exchange_of_a_line) {
+    const auto told = [&](const std::string& comment, const public_key& key) {
+        return known_hosts::best_exchange(known_hosts::parse(tcp_ + " " + a_.line(comment)), tcp_, key);
+    };
+    EXPECT_EQ(told("", a_), std::nullopt);
+    EXPECT_EQ(told("lab of classical post-quantum music key-exchange=other", a_), std::nullopt);
+    EXPECT_EQ(told("key-exchange=classical", a_), key_exchange::classical);
+    EXPECT_EQ(told("lab  key-exchange=post-quantum key-exchange=classical", a_), key_exchange::post_quantum);
+    EXPECT_EQ(told("key-exchange=post-quantum", b_), std::nullopt) << "of another key";
+}
+
+TEST_F(known_hosts_test, notes_the_best_key_exchange_once) {
+    // As people write them: the rest of each line stays as it is, and so do the others.
+    const auto other = rfcomm_ + " " + a_.line() + "\n";
+    for (const std::string comment : {"", " lab", "  two  words\t"}) {
+        const auto before = "\xef\xbb\xbf# seen\r\n" + other + "\tTCP://192.168.1.5:9417  " + a_.line() + comment;
+        write(before + "\r\nlast");
+        EXPECT_EQ(hosts_.note_exchange(tcp_, a_, key_exchange::classical), change::made);
+        const auto kept = before.substr(0, before.find_last_not_of(" \t") + 1);
+        const auto blanks = before.substr(kept.size());
+        EXPECT_EQ(content(), kept + " key-exchange=classical" + blanks + "\r\nlast");
+        EXPECT_EQ(hosts_.note_exchange(tcp_, a_, key_exchange::classical), change::not_needed);
+        EXPECT_EQ(hosts_.note_exchange(tcp_, a_, key_exchange::post_quantum), change::made);
+        EXPECT_EQ(content(), kept + " key-exchange=post-quantum" + blanks + "\r\nlast");
+        for (const auto used : {key_exchange::classical, key_exchange::post_quantum})
+            EXPECT_EQ(hosts_.note_exchange(tcp_, a_, used), change::not_needed);
+        EXPECT_EQ(hosts_.check(tcp_, a_), verdict::known);
+        EXPECT_EQ(hosts_.check(tcp_, b_), verdict::changed);
+    }
+    EXPECT_EQ(hosts_.note_exchange(tcp_, b_, key_exchange::post_quantum), change::not_needed)
+        << "there is no such line";
+}
+
+TEST_F(known_hosts_test, a_comment_without_room_for_the_key_exchange_stays) {
+    const auto text = tcp_ + " " + a_.line(std::string(max_comment_bytes - 22, 'x')) + "\n";
+    write(text);
+    EXPECT_EQ(hosts_.note_exchange(tcp_, a_, key_exchange::classical), change::not_needed);
+    EXPECT_EQ(content(), text);
+    EXPECT_EQ(hosts_.check(tcp_, a_), verdict::known);
+}
+
+TEST_F(known_hosts_test, of_many_that_note_the_same_key_exchange_one_writes) {
+    hosts_.remember(tcp_, a_);
+    std::atomic<int> written = 0;
+    std::vector<std::thread> running;
+    for (int i = 0; i < 8; ++i)
+        running.emplace_back([&] {
+            if (known_hosts(file_).note_exchange(tcp_, a_, key_exchange::post_quantum) == change::made) ++written;
+        });
+    for (auto& thread : running) thread.join();
+    EXPECT_EQ(written, 1);
+    EXPECT_EQ(content(), "# wherry-format 1\n" + tcp_ + " " + a_.line("key-exchange=post-quantum") + "\n");
 }
 
 TEST_F(known_hosts_test, remembers_once) {

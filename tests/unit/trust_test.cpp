@@ -345,6 +345,91 @@ TEST_F(trust_test, first_contact_is_accepted_where_the_home_cannot_be_written) {
     EXPECT_FALSE(asked.remember());
 }
 
+class exchange_test : public trust_test {
+protected:
+    // A contact with the receiver, and what is to be told of its key exchange.
+    receiver_check::exchange_news contact(key_exchange used, first_contact policy = first_contact::report) {
+        auto one = check(policy);
+        one.verify(peer_);
+        one.note_exchange(used);
+        EXPECT_EQ(one.why_exchange_not_remembered(), "");
+        return one.exchange_finding();
+    }
+    void write_known(const std::string& comment) const {
+        keys::known_hosts(home_ / "known_hosts").remember("tcp://host:9417", key_of(peer_), comment);
+    }
+    std::string comment() const {
+        const auto entries = keys::known_hosts(home_ / "known_hosts").read().entries;
+        return entries.size() == 1 ? entries[0].comment : "(no line)";
+    }
+
+    const identity peer_ = new_identity();
+    using news = receiver_check::exchange_news;
+};
+
+TEST_F(exchange_test, classical_is_told_at_first_contact_and_remembered) {
+    EXPECT_EQ(contact(key_exchange::classical, first_contact::remember), news::classical);
+    EXPECT_EQ(comment(), "key-exchange=classical");
+    EXPECT_EQ(contact(key_exchange::classical), news::nothing);
+}
+
+TEST_F(exchange_test, post_quantum_is_remembered_and_no_news) {
+    EXPECT_EQ(contact(key_exchange::post_quantum, first_contact::remember), news::nothing);
+    EXPECT_EQ(comment(), "key-exchange=post-quantum");
+    EXPECT_EQ(contact(key_exchange::post_quantum), news::nothing);
+}
+
+TEST_F(exchange_test, a_fall_to_classical_is_told_whenever_it_is_met) {
+    write_known("lab key-exchange=post-quantum");
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(contact(key_exchange::classical), news::fallen);
+    EXPECT_EQ(comment(), "lab key-exchange=post-quantum");
+    auto fallen = check();
+    fallen.verify(peer_);
+    EXPECT_EQ(fallen.exchange_before(), key_exchange::post_quantum);
+    const auto warning = fallen.fallen_warning("x25519, aes-256-gcm");
+    for (const auto* part : {"tcp://host:9417 IS NO LONGER POST-QUANTUM", "x25519, aes-256-gcm",
+                             "--hybrid.kem x25519-mlkem768", "wherry keys --remove 'tcp://host:9417'"})
+        EXPECT_THAT(warning, HasSubstr(part));
+}
+
+TEST_F(exchange_test, a_rise_to_post_quantum_is_remembered) {
+    for (const auto* before : {"key-exchange=classical", ""}) {
+        fs::remove(home_ / "known_hosts");
+        write_known(before);
+        EXPECT_EQ(contact(key_exchange::post_quantum), news::nothing);
+        EXPECT_EQ(comment(), "key-exchange=post-quantum");
+    }
+}
+
+TEST_F(exchange_test, of_a_cipher_that_does_not_tell_is_no_matter) {
+    write_known("key-exchange=post-quantum");
+    auto one = check();
+    one.verify(peer_);
+    one.note_exchange(std::nullopt);
+    EXPECT_EQ(one.exchange_finding(), news::nothing);
+}
+
+TEST_F(exchange_test, is_compared_with_what_was_met_where_the_file_does_not_tell) {
+    write_known("");
+    receiver_check one(keys::known_hosts(home_ / "known_hosts"), "tcp://host:9417", keyless_peers::refuse,
+                       first_contact::report, skipped_, std::nullopt, key_exchange::post_quantum);
+    one.verify(peer_);
+    one.note_exchange(key_exchange::classical);
+    EXPECT_EQ(one.exchange_finding(), news::fallen);
+}
+
+TEST_F(exchange_test, that_cannot_be_remembered_fails_no_contact) {
+    write_known("");
+    fs::remove(home_ / "known_hosts.lock");
+    fs::create_directory(home_ / "known_hosts.lock");
+    auto one = check();
+    one.verify(peer_);
+    EXPECT_NO_THROW(one.note_exchange(key_exchange::classical));
+    EXPECT_EQ(one.exchange_finding(), news::classical);
+    EXPECT_THAT(one.why_exchange_not_remembered(), HasSubstr("cannot lock"));
+    EXPECT_EQ(comment(), "");
+}
+
 TEST_F(trust_test, home_that_others_can_write_is_no_reason_to_accept) {
     fs::permissions(home_, fs::perms::others_write, fs::perm_options::add);
     auto first = check(first_contact::remember);

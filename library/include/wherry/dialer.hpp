@@ -30,6 +30,14 @@ public:
     // The key of an unknown receiver was accepted, but check.why_not_remembered() says why that is not written down. It
     // counts until the dialer ends.
     virtual void not_remembered(const receiver_check& check) { (void)check; }
+    // The key exchange was classical: check.exchange_finding() says that this is the first that is known of it, or that
+    // it was post-quantum before, which is told once in the life of a dialer. After connected(), or by the thread of an
+    // extra connection while others send. Returns true if a person was told; otherwise the log has the second as a
+    // warning.
+    virtual bool exchange_is_classical(const secure_channel& opened, const receiver_check& check) {
+        (void)opened, (void)check;
+        return false;
+    }
     // Another key is known for the receiver; an error follows.
     virtual void key_changed(const receiver_check& check) { (void)check; }
     // The receiver has let this side in. Only a sending that keeps its connection waits for that.
@@ -67,6 +75,8 @@ private:
     receiver_check make_check(first_contact policy) const;
     std::unique_ptr<secure_channel> meet(receiver_check& check);
     void keep_accepted(const receiver_check& check);
+    bool note_exchange(const secure_channel& opened, receiver_check& check);
+    void tell_exchange(const secure_channel& opened, const receiver_check& check);
     std::unique_ptr<secure_channel> open(std::shared_ptr<connection> link, receiver_check& check) const;
     [[noreturn]] void fail_changed(const receiver_check& check);
     std::shared_ptr<transport> link() const;
@@ -89,6 +99,8 @@ private:
     step step_ WHERRY_GUARDED_BY(mutex_);
     bool is_aborted_ WHERRY_GUARDED_BY(mutex_) = false;
     std::optional<keys::public_key> accepted_ WHERRY_GUARDED_BY(mutex_);  // that could not be remembered
+    std::optional<key_exchange> met_ WHERRY_GUARDED_BY(mutex_);           // the best key exchange
+    bool is_fall_told_ WHERRY_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace wherry

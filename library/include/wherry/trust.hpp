@@ -94,15 +94,18 @@ enum class first_contact { report, remember };
 class receiver_check {
 public:
     // `destination` is as canonical_destination returns it. `skipped` reports lines that cannot be parsed, and outlives
-    // this. `accepted` is the key that was accepted at the first contact, where the file could not take it.
+    // this. `accepted` is the key that was accepted at the first contact, where the file could not take it. `met` is
+    // the best key exchange that there was with the receiver, where the file may not tell.
     receiver_check(keys::known_hosts known, std::string destination, keyless_peers keyless, first_contact policy,
-                   skipped_lines& skipped, std::optional<keys::public_key> accepted = std::nullopt)
+                   skipped_lines& skipped, std::optional<keys::public_key> accepted = std::nullopt,
+                   std::optional<key_exchange> met = std::nullopt)
         : known_(std::move(known)),
           destination_(std::move(destination)),
           keyless_(keyless),
           policy_(policy),
           skipped_(skipped),
-          accepted_(std::move(accepted)) {}
+          accepted_(std::move(accepted)),
+          exchange_before_(met) {}
 
     // For a secure channel; borrows this.
     peer_verifier verifier() {
@@ -129,10 +132,26 @@ public:
     bool remember();
     // The reason for that; else empty.
     const std::string& why_not_remembered() const noexcept { return why_not_remembered_; }
+    // Compares the key exchange of the open channel with the best one before, and has the file remember a better one.
+    // A failure of that fails no connection: why_exchange_not_remembered() says more. For a peer without a key it does
+    // nothing.
+    void note_exchange(std::optional<key_exchange> used);
+    // The best one before this connection; nothing if none is known.
+    std::optional<key_exchange> exchange_before() const noexcept { return exchange_before_; }
+    enum class exchange_news {
+        nothing,
+        classical,  // and of no key exchange before anything is known
+        fallen,     // it is classical, and was post-quantum before
+    };
+    exchange_news exchange_finding() const noexcept { return news_; }
+    const std::string& why_exchange_not_remembered() const noexcept { return why_exchange_not_remembered_; }
+
     keys::public_key peer_key() const { return keys::parse_public_key_line(peer_->public_key).key; }
 
     // The warning for a changed key, over several lines, and how to mend it.
     std::string changed_warning() const;
+    // The warning for a key exchange that has fallen, with what the channel describes, over several lines.
+    std::string fallen_warning(std::string_view agreed) const;
 
 private:
     const keys::known_hosts known_;
@@ -144,6 +163,9 @@ private:
     finding found_ = finding::nothing;
     std::optional<identity> peer_;
     std::string why_not_remembered_;
+    std::optional<key_exchange> exchange_before_;
+    exchange_news news_ = exchange_news::nothing;
+    std::string why_exchange_not_remembered_;
 };
 
 // Returns "the cipher NAME protects nothing: WHY", for people.

@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "wherry/cipher.hpp"
 #include "wherry/keys/authorized_keys.hpp"
 #include "wherry/keys/public_key.hpp"
 
@@ -16,8 +18,9 @@ inline constexpr std::size_t max_address_bytes = 1024;
 
 // The receivers' keys that a sender has seen: a text file with lines "ADDRESS TYPE BASE64 [COMMENT]", separated by
 // blanks or tabs. ADDRESS is a destination in its canonical form, "tcp://192.168.1.5:9417", in letters of either case.
-// The rest is as for authorized_keys, but the file may have 4 MiB. Every function that reads it throws
-// error(errc::auth_failed) if it has a control character other than tabs and line ends.
+// The word "key-exchange=post-quantum" or "key-exchange=classical" in the comment says what the best key exchange with
+// the receiver was. The rest is as for authorized_keys, but the file may have 4 MiB. Every function that reads it
+// throws error(errc::auth_failed) if it has a control character other than tabs and line ends.
 // Thread-safety: const functions from any thread. Changes are safe against those by other threads and processes.
 class known_hosts {
 public:
@@ -60,6 +63,14 @@ public:
     // known for it by now (remove that one first), or where check() does; bad_input for an address with blanks or
     // control characters, or without "://".
     change remember(std::string_view address, const public_key& key, std::string_view comment = {}) const;
+
+    // Returns the best key exchange that lines with this address and key tell of.
+    static std::optional<key_exchange> best_exchange(const listing& all, std::string_view address,
+                                                     const public_key& key);
+
+    // Writes into the comment of the key's line that this key exchange was used; not needed where lines tell of it, or
+    // of a better one, and where there is no such line, or no room in its comment. Throws error.
+    change note_exchange(std::string_view address, const public_key& key, key_exchange used) const;
 
     // Removes every line with this address, one that cannot be read included, or this fingerprint; returns how many.
     std::size_t remove(std::string_view address_or_fingerprint) const;
