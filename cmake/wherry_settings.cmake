@@ -59,6 +59,29 @@ else()
     add_compile_options(-fstack-protector-strong $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
     add_link_options(-Wl,-z,relro,-z,now)
 endif()
-add_compile_definitions(BOOST_DLL_USE_STD_FS _FILE_OFFSET_BITS=64)
+# Files beyond 2 GiB and times beyond 2038 on 32 bits, too.
+add_compile_definitions(BOOST_DLL_USE_STD_FS _FILE_OFFSET_BITS=64 _TIME_BITS=64)
 find_package(Threads REQUIRED)
 link_libraries(Threads::Threads)
+
+# Some processors have no 64-bit atomics of their own; a library of GCC's has them there.
+include(CheckCXXSourceCompiles)
+set(atomics "#include <atomic>
+#include <chrono>
+#include <cstdint>
+std::atomic<std::uint64_t> count{0};
+std::atomic<std::chrono::steady_clock::time_point> last{};
+int main() { last = std::chrono::steady_clock::now(); return static_cast<int>(count++ + count.load()); }")
+set(WHERRY_ATOMIC_LIBRARY "")
+check_cxx_source_compiles("${atomics}" WHERRY_HAS_ATOMICS)
+if(NOT WHERRY_HAS_ATOMICS)
+    set(CMAKE_REQUIRED_LIBRARIES atomic)
+    check_cxx_source_compiles("${atomics}" WHERRY_HAS_ATOMICS_OF_LIBRARY)
+    unset(CMAKE_REQUIRED_LIBRARIES)
+    if(NOT WHERRY_HAS_ATOMICS_OF_LIBRARY)
+        message(FATAL_ERROR "This compiler has no 64-bit atomics, and libatomic (GCC's, package libatomic1) has none either; "
+            "install that")
+    endif()
+    set(WHERRY_ATOMIC_LIBRARY -latomic)
+    link_libraries(atomic)
+endif()

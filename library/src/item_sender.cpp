@@ -71,13 +71,12 @@ delivery_attempt item_sender::attempt_at(std::size_t index, const source& conten
     if (repeat_ == repeats::no) return {};
     if (deliveries_.size() <= index) deliveries_.resize(plan_.items.size());
     auto& delivery = deliveries_[index];
-    timespec changed{};
+    file_time changed;
     if (const auto* const file = dynamic_cast<const file_source*>(&content)) changed = file->changed();
     // Whether it is to be resumed makes no other delivery of it.
     auto what = content.what();
     what.wants_resume = false;
-    const bool is_same = delivery.id && delivery.what == what && delivery.changed.tv_sec == changed.tv_sec &&
-                         delivery.changed.tv_nsec == changed.tv_nsec;
+    const bool is_same = delivery.id && delivery.what == what && delivery.changed == changed;
     // What has changed since is another delivery, even if the one before has arrived.
     if (!is_same) delivery = {make_delivery_id(), std::move(what), changed};
     return {delivery.id, is_same && results_.may_have_arrived(index)};

@@ -45,7 +45,7 @@ private:
     struct offered_delivery {
         std::optional<delivery_id> id;
         offer what;
-        timespec changed{};
+        file_time changed;
     };
 
     bool wants_resume(const planned_item& item) const;

@@ -143,16 +143,14 @@ std::string origin_of(const planned_item& one) {
     return one.kind == item_kind::data ? std::string("standard input") : quoted(one.path);
 }
 
-bool is_same_moment(const timespec& a, const timespec& b) noexcept {
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
+file_time time_of(const timespec& time) noexcept { return {time.tv_sec, static_cast<std::uint32_t>(time.tv_nsec)}; }
 
 offer describe(item_kind kind, std::string name, const struct stat& found) {
     offer what;
     what.kind = kind;
     what.name = std::move(name);
     what.mode = found.st_mode & 07777;
-    what.mtime = file_time{found.st_mtim.tv_sec, static_cast<std::uint32_t>(found.st_mtim.tv_nsec)};
+    what.mtime = time_of(found.st_mtim);
     return what;
 }
 
@@ -282,7 +280,7 @@ file_source::file_source(const fs::path& path, std::string name, resuming resume
     if (!S_ISREG(found.st_mode)) throw error(errc::io, fmt::format("{} is no regular file any more", quoted(path)));
     what_ = describe(item_kind::file, std::move(name), found);
     what_.size = static_cast<std::uint64_t>(found.st_size);
-    changed_ = found.st_ctim;
+    changed_ = time_of(found.st_ctim);
     what_.wants_resume = resume == resuming::wanted;
     if (*what_.size >= least_read_ahead_bytes) ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
 }
@@ -295,12 +293,12 @@ void file_source::fail_changed() const {
 }
 
 // Returns when the inode changed last. Throws error if the file has another size or time of modification.
-timespec file_source::look() {
+file_time file_source::look() {
     struct stat now {};
     if (::fstat(fd_.get(), &now) != 0 || static_cast<std::uint64_t>(now.st_size) != *what_.size ||
-        file_time{now.st_mtim.tv_sec, static_cast<std::uint32_t>(now.st_mtim.tv_nsec)} != *what_.mtime)
+        time_of(now.st_mtim) != *what_.mtime)
         fail_changed();
-    return now.st_ctim;
+    return time_of(now.st_ctim);
 }
 
 // Reads again what was read, and tells whether it is the same.
@@ -322,7 +320,7 @@ void file_source::check_unchanged() {
     auto before = changed_;
     for (int tries = 0;; ++tries) {
         const auto now = look();
-        if (is_same_moment(now, before)) break;
+        if (now == before) break;
         if (tries == most_readings_again || !is_as_read()) fail_changed();
         before = now;
     }

@@ -95,18 +95,18 @@ public:
     void seek(std::uint64_t position) override;
 
     // When anything about the file last changed: who writes can put the other time back, but not this one.
-    const timespec& changed() const noexcept { return changed_; }
+    const file_time& changed() const noexcept { return changed_; }
 
 private:
     void check_unchanged();
-    timespec look();
+    file_time look();
     bool is_as_read();
     [[noreturn]] void fail_changed() const;
     std::size_t read_at(std::uint64_t position, mutable_bytes buffer);
 
     offer what_;
     unique_fd fd_;
-    timespec changed_{};
+    file_time changed_;
     std::uint64_t position_ = 0;
     bool is_checked_ = false;  // that nothing has changed, behind the last byte
     std::uint64_t read_from_ = 0;
