@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What `cmake --install` gives beside the program and its plugins: headers, libraries, the CMake package, pkg-config
-# files. In two components, which cpack makes a package of each: runtime (what is not said to be anything else) and
+# files. In components, each of which a Debian package has: runtime (what is not said to be anything else), bluetooth and
 # development.
 include(CMakePackageConfigHelpers)
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME runtime)
+set(WHERRY_PACKAGE_OF_runtime wherry)
+set(WHERRY_PACKAGE_OF_bluetooth wherry-bluetooth)
+set(WHERRY_PACKAGE_OF_development wherry-dev)
 # Plugins that a group can write are refused, so that no umask may let it.
 set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
     OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
@@ -35,6 +38,25 @@ function(wherry_install_library target name)
     endif()
     # A linker wants a library before those that it uses.
     set_property(GLOBAL APPEND_STRING PROPERTY WHERRY_LIBRARIES "${file};")
+endfunction()
+
+# Sets WHERRY_COMPONENTS to the components that there are, and lets the host say which package has a plugin that the
+# package `wherry` has not; when all plugins are known.
+function(wherry_divide_plugins)
+    set(components runtime development)
+    set(rows "")
+    get_property(plugins GLOBAL PROPERTY WHERRY_PLUGINS)
+    foreach(plugin IN LISTS plugins)
+        get_target_property(component ${plugin} WHERRY_COMPONENT)
+        if(NOT component STREQUAL runtime)
+            list(APPEND components ${component})
+            string(APPEND rows "{\"${plugin}\", \"${WHERRY_PACKAGE_OF_${component}}\", \"${component}\"},")
+        endif()
+    endforeach()
+    set_property(SOURCE host/src/suggestions.cpp DIRECTORY host APPEND PROPERTY
+        COMPILE_DEFINITIONS "WHERRY_PLUGINS_OF_OTHER_PACKAGES=${rows}")
+    list(REMOVE_DUPLICATES components)
+    set(WHERRY_COMPONENTS ${components} PARENT_SCOPE)
 endfunction()
 
 # The package itself, when everything that belongs to it is known.

@@ -33,7 +33,8 @@ function(wherry_add_plugin target)
         C_VISIBILITY_PRESET hidden
         CXX_VISIBILITY_PRESET hidden
         VISIBILITY_INLINES_HIDDEN ON
-        WHERRY_PLUGIN_NAME ${name})
+        WHERRY_PLUGIN_NAME ${name}
+        WHERRY_COMPONENT "${CMAKE_INSTALL_DEFAULT_COMPONENT_NAME}")
     if(WHERRY_PLUGIN_OUTPUT_DIRECTORY)
         set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${WHERRY_PLUGIN_OUTPUT_DIRECTORY})
     endif()

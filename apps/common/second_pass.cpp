@@ -230,6 +230,11 @@ private:
                 if (!on_command_line) add(option);
             }
 
+        if (!reader_.command_.kinds.empty())
+            for (const auto kind : {plugin_kind::transport, plugin_kind::cipher, plugin_kind::sink})
+                if (const auto advice = how_to_install(to_string(kind), plugin_name); !advice.empty())
+                    fail(fmt::format("{}: no plugin '{}' is found, so there is no such option; {}", written,
+                                     plugin_name, advice));
         const auto meant = nearest(name, known);
         const std::string what =
             plugin_name.empty()

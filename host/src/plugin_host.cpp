@@ -256,8 +256,9 @@ std::shared_ptr<const plugin> plugin_host::load(plugin_kind kind, std::string_vi
     for (const auto& [key, path] : implementation_->candidates())
         if (key.first == kind) known += (known.empty() ? "" : ", ") + key.second;
     for (const auto& folder : implementation_->search_path) places += (places.empty() ? "" : ", ") + folder.string();
-    throw error(errc::bad_input, fmt::format("there is no {} '{}'; {} (looked in {}{})", to_string(kind), name,
-                                             known.empty() ? "none was found" : fmt::format("there is: {}", known),
+    auto advice = how_to_install(to_string(kind), name);
+    if (advice.empty()) advice = known.empty() ? "none was found" : fmt::format("there is: {}", known);
+    throw error(errc::bad_input, fmt::format("there is no {} '{}'; {} (looked in {}{})", to_string(kind), name, advice,
                                              places, note_unknown_program()));
 }
 

@@ -4,11 +4,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <numeric>
 #include <utility>
 #include <vector>
 
 namespace wherry {
+
+namespace {
+
+struct packaged_plugin {
+    std::string_view file, package, component;
+};
+
+}  // namespace
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
     // Three rows of the usual table; the oldest is for swapped neighbours.
@@ -48,6 +57,15 @@ std::string no_such_option(std::string_view kind, std::string_view plugin, std::
     return fmt::format(
         "the {} {} has no option '{}'; {}", kind, plugin, option,
         meant.empty() ? fmt::format("see: wherry plugins {}", plugin) : fmt::format("did you mean '{}'?", meant));
+}
+
+std::string how_to_install(std::string_view kind, std::string_view plugin) {
+    for (const auto& [file, package, component] :
+         std::initializer_list<packaged_plugin>{WHERRY_PLUGINS_OF_OTHER_PACKAGES})
+        if (file == fmt::format("{}-{}", kind, plugin))
+            return fmt::format("install the package {}, or the component '{}' into the same prefix", package,
+                               component);
+    return "";
 }
 
 }  // namespace wherry

@@ -13,6 +13,7 @@ import support  # noqa: E402
 BUILD = Path(os.environ.get("WHERRY_BUILD", SOURCES / "build/release")).resolve()
 # Where the build puts libraries below a prefix.
 LIBDIR = os.environ.get("WHERRY_LIBDIR", "lib")
+HAS_BLUETOOTH = (BUILD / "lib/wherry/transport-rfcomm.so").exists()
 PLUGINS = Path(__file__).parent / "plugins"
 
 
@@ -55,12 +56,12 @@ def files_below(folder):
 
 
 def traces_of_sources(folder):
-    """The text files below a folder that name the source tree or the build."""
+    """The files below a folder that name the source tree or the build."""
     found = []
     for path in Path(folder).rglob("*"):
         if path.is_file() and not path.is_symlink():
             data = path.read_bytes()
-            if b"\0" not in data and (os.fsencode(SOURCES) in data or os.fsencode(BUILD) in data):
+            if os.fsencode(SOURCES) in data or os.fsencode(BUILD) in data:
                 found.append(path)
     return found
 

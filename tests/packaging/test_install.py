@@ -8,13 +8,15 @@ import shutil
 import pytest
 
 import support
-from packaged import (BUILD, HIDING, LIBDIR, PLUGINS, SOURCES, deliver_to, files_below, install, run,
+from packaged import (BUILD, HAS_BLUETOOTH, HIDING, LIBDIR, PLUGINS, SOURCES, deliver_to, files_below, install, run,
                       traces_of_sources, without_sources)
 
 
 def prefix_of(place):
+    """An installed tree that is not where it was installed."""
     prefix = place.folder / "prefix"
-    install(prefix)
+    install(place.folder / "elsewhere/once")
+    (place.folder / "elsewhere/once").rename(prefix)
     return prefix
 
 
@@ -67,6 +69,17 @@ def test_plugins_and_a_program_by_cmake(place):
     assert f"installed: {prefix}/lib/wherry/sink-tally.so\n" in said
     assert f"installed: {prefix / LIBDIR}/wherry/transport-tcp.so\n" in said
     assert said.endswith("2 receivers\n")
+
+    # Moved again, with what was installed into it: all find each other where they are now.
+    (prefix / "bin/lister").write_bytes((build / "lister").read_bytes())
+    (prefix / "bin/lister").chmod(0o755)
+    moved = prefix.rename(place.folder / "moved")
+    assert listed(place, moved / "bin/wherry")["tally"]["path"] == str(moved / "lib/wherry/sink-tally.so")
+    assert deliver_to(place, moved / "bin/wherry", "--sink", "tally") == ["tallied 70000 bytes", "tallied 4 bytes"]
+    said = run(moved / "bin/lister", moved / "lib/wherry", known)
+    assert f"installed: {moved}/lib/wherry/sink-tally.so\n" in said
+    assert f"installed: {moved / LIBDIR}/wherry/transport-tcp.so\n" in said
+    assert f"{prefix}/" not in said
 
 
 def test_plugin_of_a_project_without_cxx(place):
@@ -184,6 +197,19 @@ def test_program_alone_says_what_authors_of_plugins_have_to_install(place):
     said = run(program, "--json", "check-plugin", null, env=env, cwd=work, code=support.USAGE)
     assert json.loads(said.splitlines()[-1])["status"] == "unsupported", said
     assert sorted(os.listdir(work)) == ["libexec", "wherry-dev"] and not marker.exists()
+    # So it is with plugins of other packages.
+    send = [program, "send", "--home", place.folder / "home", "--message", "x"]
+    run(program, "keygen", "--home", place.folder / "home")
+    for name, package, component, *words in (
+            ("transport 'faulty'", "wherry-dev", "development", "--to", "faulty://127.0.0.1:9"),
+            ("cipher 'none'", "wherry-dev", "development", "--to", "tcp://127.0.0.1:9", "--cipher", "none", "--insecure"),
+            ("transport 'rfcomm'", "wherry-bluetooth", "bluetooth", "--to", "rfcomm://AA:BB:CC:DD:EE:FF")):
+        if component != "bluetooth" or HAS_BLUETOOTH:
+            said = run(*send, *words, env=env, cwd=work, code=support.USAGE)
+            assert said.count("\n") == 1 and f"there is no {name}; install the package {package}, or the component " \
+                f"'{component}' into the same prefix (looked in {prefix}/lib/wherry, " in said, said
+    said = run(program, "receive", "--faulty.rate", "1KB", env=env, cwd=work, code=support.USAGE)
+    assert "there is no such option; install the package wherry-dev, or " in said
     # The help is that of the whole.
     overview = run(program, "--help")
     assert "  new-plugin " in overview and "  check-plugin " in overview

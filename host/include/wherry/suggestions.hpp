@@ -15,6 +15,9 @@ std::string nearest(std::string_view word, std::span<const std::string> known);
 std::string no_such_option(std::string_view kind, std::string_view plugin, std::string_view option,
                            std::span<const std::string> known);
 
+// Says how to install a plugin that the package `wherry` comes without; empty for every other plugin.
+std::string how_to_install(std::string_view kind, std::string_view plugin);
+
 // The number of characters to insert, delete, change or swap with a neighbour to make `a` into `b`.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
