@@ -57,6 +57,13 @@ if(WHERRY_SANITIZE)
     add_compile_definitions(WHERRY_SANITIZED)
 else()
     include(wherry_hardening)
+    # The same bytes, wherever it is built: no file tells the folder of the sources. ccache hits none the less, since it
+    # takes one folder here for another.
+    add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
+    cmake_path(IS_PREFIX CMAKE_SOURCE_DIR ${CMAKE_BINARY_DIR} is_inside)
+    if(NOT is_inside)
+        add_compile_options(-ffile-prefix-map=${CMAKE_BINARY_DIR}=build)
+    endif()
 endif()
 # Files beyond 2 GiB and times beyond 2038 on 32 bits, too.
 add_compile_definitions(BOOST_DLL_USE_STD_FS _FILE_OFFSET_BITS=64 _TIME_BITS=64)
