@@ -49,14 +49,18 @@ std::set<int> child_processes() {
     return all;
 }
 
-std::size_t allocated_bytes() {
+std::optional<std::size_t> allocated_bytes() {
     // A sanitizer has an allocator of its own.
     using count = std::size_t();
     static auto* const sanitized =
         reinterpret_cast<count*>(::dlsym(RTLD_DEFAULT, "__sanitizer_get_current_allocated_bytes"));
     if (sanitized != nullptr) return sanitized();
+#if WHERRY_HAS_MALLINFO2
     const auto all = ::mallinfo2();
     return all.uordblks + all.hblkhd;
+#else
+    return std::nullopt;
+#endif
 }
 
 std::map<std::string, std::string> files_beneath(const fs::path& folder) {

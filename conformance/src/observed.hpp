@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -20,8 +21,8 @@ std::size_t thread_count();
 // Processes that were started from this one and neither ended nor were waited for.
 std::set<int> child_processes();
 
-// Bytes of the heap in use, as far as the allocator can tell.
-std::size_t allocated_bytes();
+// Bytes of the heap in use; none where the allocator does not tell.
+std::optional<std::size_t> allocated_bytes();
 
 // The content of every file beneath, by its relative name; what begins with a dot is left out, and all in it.
 std::map<std::string, std::string> files_beneath(const std::filesystem::path& folder);

@@ -15,6 +15,8 @@
 #include <fstream>
 #include <locale>
 
+#include "wherry/system_calls.hpp"
+
 extern char** environ;
 
 namespace wherry::conformance {
@@ -25,7 +27,7 @@ namespace {
 bool is_usual(int signal) { return signal <= 31 || (signal >= SIGRTMIN && signal <= SIGRTMAX); }
 
 std::string name_of(int signal) {
-    const auto* const name = ::sigabbrev_np(signal);
+    const auto* const name = signal_abbreviation(signal);
     return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
 }
 

@@ -22,6 +22,7 @@
 #include "request.hpp"
 #include "suites.hpp"
 #include "wherry/error.hpp"
+#include "wherry/system_calls.hpp"
 #include "wherry/text.hpp"
 #include "wherry/unique_fd.hpp"
 
@@ -262,7 +263,7 @@ private:
             place = " while it was unloaded";
         if (const int signal = report_->signal; signal != 0 || WIFSIGNALED(status)) {
             const int number = signal != 0 ? signal : WTERMSIG(status);
-            const auto* const name = ::sigabbrev_np(number);
+            const auto* const name = signal_abbreviation(number);
             std::string sentence =
                 number == SIGABRT ? "aborted the process" : "crashed with SIG" + std::string(name ? name : "?");
             sentence += place;

@@ -55,7 +55,7 @@ static wherry_status fail_by_system(wherry_error* error, const char* what) {
     const int is_full = why == ENOSPC || why == EDQUOT || why == EMFILE || why == ENFILE;
     error->status = is_full ? WHERRY_EXHAUSTED : WHERRY_IO;
     error->system_error = why;
-    snprintf(error->text, sizeof error->text, "%s: %s", what, strerrordesc_np(why));
+    snprintf(error->text, sizeof error->text, "%s: %s", what, strerror(why));
     return error->status;
 }
 

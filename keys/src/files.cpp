@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "wherry/error.hpp"
+#include "wherry/system_calls.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::keys {
@@ -182,7 +183,7 @@ public:
 
     // False if there is such a file. Decided by the file system, not by looking first.
     bool move_to_new(const fs::path& target) {
-        if (::renameat2(AT_FDCWD, name_.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) == 0) {
+        if (rename_in_mode(AT_FDCWD, name_.c_str(), AT_FDCWD, target.c_str(), rename_mode::exclusive) == 0) {
             moved_ = true;
             return true;
         }

@@ -22,6 +22,7 @@
 
 #include "command_line.hpp"
 #include "environment.hpp"
+#include "wherry/system_calls.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::exec {
@@ -54,7 +55,7 @@ std::string seconds(std::chrono::milliseconds time) {
 
 // "SIGSEGV", or a number for one that has no name.
 std::string signal_name(int number) {
-    const char* const name = ::sigabbrev_np(number);
+    const char* const name = signal_abbreviation(number);
     return name ? std::string("SIG") + name : std::to_string(number);
 }
 

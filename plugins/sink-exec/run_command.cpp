@@ -20,6 +20,7 @@
 #include <thread>
 
 #include "wherry/error.hpp"
+#include "wherry/system_calls.hpp"
 #include "wherry/unique_fd.hpp"
 
 namespace wherry::exec {
@@ -118,7 +119,7 @@ pid_t spawn(const command_call& call, const unique_fd& out, const unique_fd& err
     check(::posix_spawn_file_actions_adddup2(actions.get(), out.get(), STDOUT_FILENO));
     check(::posix_spawn_file_actions_adddup2(actions.get(), err.get(), STDERR_FILENO));
     // Those of other deliveries, too, whether they are marked to be closed or not.
-    check(::posix_spawn_file_actions_addclosefrom_np(actions.get(), STDERR_FILENO + 1));
+    check(add_close_from(actions.get(), STDERR_FILENO + 1));
     if (!call.directory.empty()) check(::posix_spawn_file_actions_addchdir_np(actions.get(), call.directory.c_str()));
 
     spawn_attributes attributes;

@@ -17,6 +17,7 @@
 #include "attributes.hpp"
 #include "item_name.hpp"
 #include "stored_delivery.hpp"
+#include "wherry/system_calls.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::filesystem {
@@ -329,16 +330,16 @@ bool file_delivery::replace(int folder, const std::string& name) {
         }
         // The old file gets the partial file's name, so that name must not be one that a resume opens.
         if (existing) store_.partials.detach(partial_);
-        const int result = existing
-                               ? ::renameat2(own_folder, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE)
-                               : rename_new(folder, name);
+        const int result =
+            existing ? rename_in_mode(own_folder, partial_.name.c_str(), folder, name.c_str(), rename_mode::exchange)
+                     : rename_new(folder, name);
         displaces_ = existing && result == 0;
         struct stat old {};
         if (displaces_ && ::fstatat(own_folder, partial_.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISDIR(old.st_mode)) {
             // A folder has taken the name meanwhile: it goes back, because its content must not be lost.
             displaces_ = false;
-            ::renameat2(own_folder, partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE);
+            rename_in_mode(own_folder, partial_.name.c_str(), folder, name.c_str(), rename_mode::exchange);
             errno = EISDIR;
             return false;
         }
@@ -374,7 +375,8 @@ bool file_delivery::take_back(int folder) noexcept {
         is_away = true;
     else if (displaces_) {
         // The new file is the partial one again, and is removed as such.
-        if (::renameat2(partial_.folder->get(), partial_.name.c_str(), folder, name.c_str(), RENAME_EXCHANGE) == 0)
+        if (rename_in_mode(partial_.folder->get(), partial_.name.c_str(), folder, name.c_str(),
+                           rename_mode::exchange) == 0)
             return true;
     } else if (!is_all_there_is_)
         is_away = ::unlinkat(folder, name.c_str(), 0) == 0;

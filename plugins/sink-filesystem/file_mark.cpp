@@ -5,14 +5,30 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <cerrno>
+
 namespace wherry::filesystem {
 
 namespace {
 
+// Where the C library or the system has no statx(), nothing tells when a file was made.
+std::optional<file_mark> look_without_birth(int folder, const char* name, int flags) noexcept {
+    struct stat now {};
+    if (::fstatat(folder, name, &now, flags) != 0 || !S_ISREG(now.st_mode)) return std::nullopt;
+    file_mark mark;
+    mark.device = now.st_dev;
+    mark.inode = now.st_ino;
+    mark.size = static_cast<std::uint64_t>(now.st_size);
+    mark.modified = {now.st_mtim.tv_sec, static_cast<std::uint32_t>(now.st_mtim.tv_nsec)};
+    return mark;
+}
+
 std::optional<file_mark> look(int folder, const char* name, int flags) noexcept {
+#ifdef STATX_BTIME
     struct statx now {};
-    if (::statx(folder, name, flags, STATX_BASIC_STATS | STATX_BTIME, &now) != 0 || !S_ISREG(now.stx_mode))
-        return std::nullopt;
+    if (::statx(folder, name, flags, STATX_BASIC_STATS | STATX_BTIME, &now) != 0)
+        return errno == ENOSYS ? look_without_birth(folder, name, flags) : std::nullopt;
+    if (!S_ISREG(now.stx_mode)) return std::nullopt;
     file_mark mark;
     mark.device = makedev(now.stx_dev_major, now.stx_dev_minor);
     mark.inode = now.stx_ino;
@@ -20,6 +36,9 @@ std::optional<file_mark> look(int folder, const char* name, int flags) noexcept 
     mark.size = now.stx_size;
     mark.modified = {now.stx_mtime.tv_sec, now.stx_mtime.tv_nsec};
     return mark;
+#else
+    return look_without_birth(folder, name, flags);
+#endif
 }
 
 }  // namespace

@@ -20,6 +20,7 @@
 
 #include "item_name.hpp"
 #include "space_ledger.hpp"
+#include "wherry/system_calls.hpp"
 #include "wherry/text.hpp"
 
 namespace wherry::filesystem {
@@ -442,7 +443,8 @@ int rename_if_free(int from_folder, const std::string& from_name, int to_folder,
 int rename_exclusively(int from_folder, const std::string& from_name, int to_folder, const std::string& to_name,
                        bool& is_exclusive) noexcept {
     is_exclusive = true;
-    const int result = ::renameat2(from_folder, from_name.c_str(), to_folder, to_name.c_str(), RENAME_NOREPLACE);
+    const int result =
+        rename_in_mode(from_folder, from_name.c_str(), to_folder, to_name.c_str(), rename_mode::exclusive);
     if (result == 0 || errno == EPERM || !is_beyond_file_system(errno)) return result;
     const int linked = link_exclusively(from_folder, from_name, to_folder, to_name);
     if (linked == 0 || !is_beyond_file_system(errno)) return linked;

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "error_of.hpp"
+#include "file_mark.hpp"
 #include "filesystem_sink.hpp"
 #include "open_descriptors.hpp"
 #include "temporary_folder.hpp"
@@ -254,6 +255,23 @@ TEST_F(filesystem_calls, stores_where_the_file_system_has_little) {
     EXPECT_THAT(warnings, testing::Contains(HasSubstr("can neither rename without replacing nor make hard links")));
     EXPECT_THAT(warnings, testing::Contains(HasSubstr("cannot exchange two files")));
     EXPECT_THAT(warnings, testing::Contains(HasSubstr("has no locks")));
+}
+
+TEST_F(filesystem_calls, knows_a_file_without_its_birth_where_there_is_no_statx) {
+    const auto name = folder.path() / "a";
+    std::ofstream(name) << "abc";
+    const auto whole = mark_of(AT_FDCWD, name.string());
+    judge = lacking({{"statx", ENOSYS}});
+    const auto lesser = mark_of(AT_FDCWD, name.string());
+    const unique_fd opened(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
+    EXPECT_EQ(mark_of(opened.get()), lesser);
+    EXPECT_EQ(mark_of(AT_FDCWD, folder.path().string()), std::nullopt);
+    judge = nullptr;
+    ASSERT_TRUE(whole && lesser);
+    EXPECT_EQ(lesser->birth, std::nullopt);
+    auto expected = *whole;
+    expected.birth.reset();
+    EXPECT_EQ(*lesser, expected);
 }
 
 TEST_F(filesystem_calls, goes_on_where_it_was_cut_on_a_file_system_without_owners) {

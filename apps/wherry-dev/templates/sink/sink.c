@@ -27,7 +27,7 @@ static wherry_status fail(wherry_error* error, wherry_status status, const char*
     error->status = status;
     error->system_error = why;
     if (why != 0)
-        snprintf(error->text, sizeof error->text, "%s: %s", what, strerrordesc_np(why));
+        snprintf(error->text, sizeof error->text, "%s: %s", what, strerror(why));
     else
         snprintf(error->text, sizeof error->text, "%s", what);
     return status;
