@@ -288,7 +288,7 @@ def test_history_of_another_version(place):
     chat = Chat(place, receiver.address, "--history")
     chat.type(UP, "older")
     chat.say(" words", "stored as")
-    chat.quit()
+    chat.quit(by=CTRL_D)
     assert kept.read_text() == "/wherry-format 1\nolder\nolder words\n"
 
 
