@@ -24,10 +24,8 @@ constexpr std::size_t most_bytes = std::size_t{4} << 20;
 // exist it is never sent as a message.
 constexpr char format_mark = '/';
 
-std::string quoted(const std::filesystem::path& file) { return fmt::format("'{}'", printable(file.native())); }
-
 [[noreturn]] void fail_writing(const std::filesystem::path& file, int number) {
-    throw error(errc::io, fmt::format("the history {} cannot be written", quoted(file)), number);
+    throw error(errc::io, fmt::format("the history {} cannot be written", in_quotes(file.native())), number);
 }
 
 // Removes a file that was not finished.
@@ -51,26 +49,28 @@ std::vector<std::string> read_chat_history(const std::filesystem::path& file) {
     const unique_fd input(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!input.is_open()) {
         if (errno == ENOENT) return {};
-        throw error(errc::io, fmt::format("the history {} cannot be opened", quoted(file)), errno);
+        throw error(errc::io, fmt::format("the history {} cannot be opened", in_quotes(file.native())), errno);
     }
     struct stat status {};
     if (::fstat(input.get(), &status) != 0)
-        throw error(errc::io, fmt::format("the history {} cannot be read", quoted(file)), errno);
+        throw error(errc::io, fmt::format("the history {} cannot be read", in_quotes(file.native())), errno);
     if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 077) != 0)
         throw error(errc::bad_input,
                     fmt::format("the history {} is not a file that only you can read and change; chmod 600 it, or "
                                 "remove it",
-                                quoted(file)));
+                                in_quotes(file.native())));
     std::string content;
     char piece[65536];
     for (;;) {
         const auto got = ::read(input.get(), piece, sizeof piece);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) throw error(errc::io, fmt::format("the history {} cannot be read", quoted(file)), errno);
+        if (got < 0)
+            throw error(errc::io, fmt::format("the history {} cannot be read", in_quotes(file.native())), errno);
         if (got == 0) break;
         content.append(piece, static_cast<std::size_t>(got));
         if (content.size() > most_bytes)
-            throw error(errc::bad_input, fmt::format("the history {} is too long; remove it", quoted(file)));
+            throw error(errc::bad_input,
+                        fmt::format("the history {} is too long; remove it", in_quotes(file.native())));
     }
     std::vector<std::string> lines;
     for (std::string_view rest = content; !rest.empty();) {
@@ -85,7 +85,7 @@ std::vector<std::string> read_chat_history(const std::filesystem::path& file) {
                 errc::unsupported,
                 fmt::format("the history {} was written by a newer wherry, in format {}; chat with that one, or "
                             "remove the file",
-                            quoted(file), printable(*other)));
+                            in_quotes(file.native()), printable(*other)));
         if (first == format_line) lines.erase(lines.begin());
     }
     if (lines.size() > chat_history_lines)

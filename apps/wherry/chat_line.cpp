@@ -74,7 +74,7 @@ std::string path_of(const word& given) {
 }
 
 // `text`, so that read_words takes it as it is behind what has this quote open.
-std::string quoted(std::string_view text, char open_quote) {
+std::string escaped(std::string_view text, char open_quote) {
     std::string written;
     for (const char c : text) {
         if (open_quote == '\'') {
@@ -105,7 +105,7 @@ line_completion agree(std::vector<std::string> found, std::size_t typed, char op
     std::sort(found.begin(), found.end());
     auto agreed = found.front();
     for (const auto& one : found) agreed.resize(common_length(agreed, one));
-    completion.insert = quoted(std::string_view(agreed).substr(std::min(typed, agreed.size())), open_quote);
+    completion.insert = escaped(std::string_view(agreed).substr(std::min(typed, agreed.size())), open_quote);
     if (found.size() > 1)
         completion.candidates = std::move(found);
     else if (!agreed.ends_with('/'))

@@ -35,19 +35,16 @@ public:
         if (is_key_line(given)) return one("the line", [&] { return keys::parse_public_key_text(given); });
         std::error_code none;
         if (!fs::is_directory(given, none))
-            return one(fmt::format("'{}'", printable(given)), [&] { return keys::read_public_key_file(given); });
+            return one(in_quotes(given), [&] { return keys::read_public_key_file(given); });
         std::vector<fs::path> files;
         std::error_code failure;
         for (fs::directory_iterator entry(given, failure), end; !failure && entry != end; entry.increment(failure))
             if (entry->path().extension() == ".pub") files.push_back(entry->path());
         if (failure)
-            return fail(fmt::format("'{}'", printable(given)),
-                        error(errc::io, fmt::format("it cannot be read: {}", failure.message())));
-        if (files.empty())
-            return fail(fmt::format("'{}'", printable(given)), error(errc::bad_input, "it has no *.pub in it"));
+            return fail(in_quotes(given), error(errc::io, fmt::format("it cannot be read: {}", failure.message())));
+        if (files.empty()) return fail(in_quotes(given), error(errc::bad_input, "it has no *.pub in it"));
         std::sort(files.begin(), files.end());
-        for (const auto& file : files)
-            one(fmt::format("'{}'", printable(file.native())), [&] { return keys::read_public_key_file(file); });
+        for (const auto& file : files) one(in_quotes(file.native()), [&] { return keys::read_public_key_file(file); });
     }
 
     exit_code outcome() const { return outcome_; }

@@ -79,6 +79,8 @@ std::string printable(std::string_view untrusted) {
     return shown;
 }
 
+std::string in_quotes(std::string_view untrusted) { return '\'' + printable(untrusted) + '\''; }
+
 bool is_utf8(std::string_view bytes) noexcept {
     while (!bytes.empty()) {
         const auto length = first_character(bytes).length;

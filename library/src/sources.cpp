@@ -32,10 +32,9 @@ constexpr std::uint64_t least_read_ahead_bytes = std::uint64_t{128} << 10;
 constexpr int most_readings_again = 3;
 constexpr std::size_t read_again_bytes = std::size_t{256} << 10;
 
-std::string quoted(const fs::path& path) { return fmt::format("'{}'", printable(path.native())); }
-
 [[noreturn]] void fail_reading(const fs::path& path, int code) {
-    throw error(errc::io, fmt::format("{} cannot be read: {}", quoted(path), std::generic_category().message(code)),
+    throw error(errc::io,
+                fmt::format("{} cannot be read: {}", in_quotes(path.native()), std::generic_category().message(code)),
                 code);
 }
 
@@ -73,7 +72,8 @@ private:
         for (fs::directory_iterator entry(path, failure), end; !failure && entry != end; entry.increment(failure))
             names.push_back(entry->path().filename().native());
         if (failure)
-            return error(errc::io, fmt::format("the folder {} cannot be read: {}", quoted(path), failure.message()),
+            return error(errc::io,
+                         fmt::format("the folder {} cannot be read: {}", in_quotes(path.native()), failure.message()),
                          failure.value());
         std::sort(names.begin(), names.end());
         for (const auto& entry : names) one(path / entry, name + '/' + entry);
@@ -105,14 +105,15 @@ private:
     }
 
     void fail(const fs::path& path, const std::string& name, int code) {
-        plan_.items.push_back(
-            {item_kind::file,
-             name,
-             path,
-             {},
-             0,
-             error(errc::io, fmt::format("{} cannot be read: {}", quoted(path), std::generic_category().message(code)),
-                   code)});
+        plan_.items.push_back({item_kind::file,
+                               name,
+                               path,
+                               {},
+                               0,
+                               error(errc::io,
+                                     fmt::format("{} cannot be read: {}", in_quotes(path.native()),
+                                                 std::generic_category().message(code)),
+                                     code)});
     }
 
     sending_plan& plan_;
@@ -140,7 +141,7 @@ bool is_same_entry(const planned_item& a, const planned_item& b) {
 
 std::string origin_of(const planned_item& one) {
     if (one.open) return "data";
-    return one.kind == item_kind::data ? std::string("standard input") : quoted(one.path);
+    return one.kind == item_kind::data ? std::string("standard input") : in_quotes(one.path.native());
 }
 
 file_time time_of(const timespec& time) noexcept { return {time.tv_sec, static_cast<std::uint32_t>(time.tv_nsec)}; }
@@ -166,8 +167,8 @@ std::string name_to_send(const fs::path& given) {
         last = path.filename();
     }
     if (last.empty() || last == "/")
-        throw error(errc::bad_input,
-                    fmt::format("{} has no name to send it under; name what is in it instead", quoted(given)));
+        throw error(errc::bad_input, fmt::format("{} has no name to send it under; name what is in it instead",
+                                                 in_quotes(given.native())));
     return last.native();
 }
 
@@ -195,7 +196,7 @@ void sending_plan::add_path(const fs::path& given, symlinks links) {
         } else {
             throw error(errc::io, fmt::format("{} is a {}, neither a file nor a folder; to send what comes out of it, "
                                               "pipe it in and give '-'",
-                                              quoted(given), describe_kind(found.st_mode)));
+                                              in_quotes(given.native()), describe_kind(found.st_mode)));
         }
     } catch (const error& e) {
         items.push_back({item_kind::file, name, given, {}, 0, e});
@@ -247,7 +248,7 @@ std::unique_ptr<source> open_item(const planned_item& item, resuming resume) {
             struct stat found {};
             if (::stat(item.path.c_str(), &found) != 0) fail_reading(item.path, errno);
             if (!S_ISDIR(found.st_mode))
-                throw error(errc::io, fmt::format("{} is no folder any more", quoted(item.path)));
+                throw error(errc::io, fmt::format("{} is no folder any more", in_quotes(item.path.native())));
             auto what = describe(item_kind::folder, item.name, found);
             what.size = 0;
             return std::make_unique<text_source>(std::move(what), std::string());
@@ -277,7 +278,8 @@ file_source::file_source(const fs::path& path, std::string name, resuming resume
     if (!fd_.is_open()) fail_reading(path, errno);
     struct stat found {};
     if (::fstat(fd_.get(), &found) != 0) fail_reading(path, errno);
-    if (!S_ISREG(found.st_mode)) throw error(errc::io, fmt::format("{} is no regular file any more", quoted(path)));
+    if (!S_ISREG(found.st_mode))
+        throw error(errc::io, fmt::format("{} is no regular file any more", in_quotes(path.native())));
     what_ = describe(item_kind::file, std::move(name), found);
     what_.size = static_cast<std::uint64_t>(found.st_size);
     changed_ = time_of(found.st_ctim);

@@ -51,11 +51,11 @@ file_delivery::file_delivery(store& shared, group_commit& group, const offer& wh
       components_(std::move(components)),
       policy_(policy),
       fingerprint_(peer.fingerprint),
-      attempt_(fmt::format("cannot store {}", quoted(joined(components_)))) {
+      attempt_(fmt::format("cannot store {}", in_quotes(joined(components_)))) {
     const auto limit = store_.settings.max_size;
     if (limit != 0 && what_.size && *what_.size > limit)
         throw error(errc::refused,
-                    fmt::format("{} has {}, and files over {} are not taken", quoted(joined(components_)),
+                    fmt::format("{} has {}, and files over {} are not taken", in_quotes(joined(components_)),
                                 human_bytes(*what_.size), human_bytes(limit)));
     check_place();
     const bool resumable = what_.wants_resume && what_.size && *what_.size >= store_.settings.least_kept &&
@@ -94,7 +94,8 @@ std::size_t file_delivery::read_back(std::uint64_t position, mutable_bytes buffe
     const auto wanted = std::min<std::uint64_t>(buffer.size(), offset_ - position);
     const auto got =
         uninterrupted([&] { return ::pread(partial_.fd.get(), buffer.data(), wanted, static_cast<off_t>(position)); });
-    if (got < 0) store_.tree.fail(fmt::format("cannot read back what came of {}", quoted(joined(components_))), errno);
+    if (got < 0)
+        store_.tree.fail(fmt::format("cannot read back what came of {}", in_quotes(joined(components_))), errno);
     return static_cast<std::size_t>(got);
 }
 
@@ -241,12 +242,12 @@ void file_delivery::check_place() {
 }
 
 void file_delivery::refuse_existing() const {
-    throw error(errc::refused, fmt::format("{} exists already, and is not replaced", quoted(joined(components_))),
+    throw error(errc::refused, fmt::format("{} exists already, and is not replaced", in_quotes(joined(components_))),
                 EEXIST);
 }
 
 void file_delivery::refuse_folder() const {
-    throw error(errc::refused, fmt::format("{} is a folder here, and is not replaced", quoted(joined(components_))),
+    throw error(errc::refused, fmt::format("{} is a folder here, and is not replaced", in_quotes(joined(components_))),
                 EISDIR);
 }
 
@@ -257,7 +258,7 @@ void file_delivery::refuse_anothers(int folder, int code) const {
     // In a folder with the sticky bit, as /tmp, a file can be replaced by its owner only, or by the folder's.
     if (existing && existing->st_uid != ::geteuid() && ::fstat(folder, &above) == 0 && (above.st_mode & S_ISVTX) != 0)
         throw error(errc::refused,
-                    fmt::format("{} belongs to another user here, and is not replaced", quoted(joined(components_))),
+                    fmt::format("{} belongs to another user here, and is not replaced", in_quotes(joined(components_))),
                     code);
     store_.tree.fail_in(parents, folder, attempt_, code);
 }

@@ -9,6 +9,7 @@
 
 #include "attributes.hpp"
 #include "item_name.hpp"
+#include "wherry/text.hpp"
 
 namespace wherry::filesystem {
 
@@ -16,7 +17,7 @@ folder_delivery::folder_delivery(store& shared, const offer& what, std::vector<s
     : store_(shared),
       what_(what),
       components_(std::move(components)),
-      attempt_(fmt::format("cannot store the folder {}", quoted(joined(components_)))) {
+      attempt_(fmt::format("cannot store the folder {}", in_quotes(joined(components_)))) {
     if (what_.size.value_or(0) != 0) fail_content();
     store_.tree.open_folder(components_);
 }

@@ -200,7 +200,8 @@ unique_fd folder_tree::walk(std::span<const std::string> components, space_ledge
         if (now.st_dev != device_) fail_component(current.get(), components, i, EXDEV);
         // split_name() refused the name as it is written; a file system that folds letters may know it by others.
         if (i == 0 && !is_surely_not_reserved(components[0]) && is_partial_area(now))
-            throw error(errc::refused, fmt::format("the name {} is one of the receiver's own", quoted(components[0])));
+            throw error(errc::refused,
+                        fmt::format("the name {} is one of the receiver's own", in_quotes(components[0])));
         current = std::move(next);
     }
     await_making();
@@ -300,7 +301,8 @@ unique_fd folder_tree::make_folder(int parent, const std::string& name, space_le
 
 void folder_tree::fail_component(int parent, std::span<const std::string> components, std::size_t index,
                                  int code) const {
-    const auto name = quoted(joined({components.begin(), components.begin() + static_cast<std::ptrdiff_t>(index) + 1}));
+    const auto name =
+        in_quotes(joined({components.begin(), components.begin() + static_cast<std::ptrdiff_t>(index) + 1}));
     if (code == ENOTDIR || code == ELOOP) {
         const auto entry = look_at(parent, components[index]);
         if (entry && S_ISLNK(entry->st_mode))
@@ -334,7 +336,7 @@ std::optional<struct stat> folder_tree::look_at(int folder, const std::string& n
     struct stat now {};
     if (::fstatat(folder, name.c_str(), &now, AT_SYMLINK_NOFOLLOW) == 0) return now;
     if (errno == ENOENT) return std::nullopt;
-    fail(fmt::format("cannot look at {}", quoted(name)), errno == EINVAL ? EILSEQ : errno);
+    fail(fmt::format("cannot look at {}", in_quotes(name)), errno == EINVAL ? EILSEQ : errno);
 }
 
 void folder_tree::sync(int fd, std::string_view attempt) const {
@@ -405,7 +407,7 @@ void folder_tree::fail_in(std::span<const std::string> folder, int fd, std::stri
     if (folder.empty() || (code != EACCES && code != EPERM)) fail(attempt, code);
     throw error(errc::io,
                 fmt::format("{}: there is no permission to write in {}", attempt,
-                            quoted(joined({folder.begin(), folder.end()}))),
+                            in_quotes(joined({folder.begin(), folder.end()}))),
                 code);
 }
 

@@ -53,17 +53,11 @@ std::size_t extension_at(std::string_view component) noexcept {
 
 }  // namespace
 
-std::string quoted(std::string_view untrusted) {
-    std::string all = "'";
-    all += printable(untrusted);
-    return all += '\'';
-}
-
 std::vector<std::string> split_name(std::string_view untrusted) {
     const auto refuse = [&](const char* why) {
         // A name that is too long would only fill the screen.
         throw error(errc::refused,
-                    fmt::format("the name {} {}", quoted(untrusted.substr(0, max_component_bytes)), why));
+                    fmt::format("the name {} {}", in_quotes(untrusted.substr(0, max_component_bytes)), why));
     };
     if (untrusted.empty()) throw error(errc::refused, "a name is missing");
     if (untrusted.size() > limits::max_item_name_bytes) refuse("is longer than 4096 bytes");

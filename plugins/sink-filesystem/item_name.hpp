@@ -39,7 +39,4 @@ std::string numbered(std::string_view component, unsigned number);
 // "message-20240229T235959Z.txt"
 std::string message_name(std::time_t when);
 
-// For messages to people: 'name', with what a terminal would act on escaped.
-std::string quoted(std::string_view untrusted);
-
 }  // namespace wherry::filesystem

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "item_name.hpp"
+#include "wherry/text.hpp"
 
 namespace wherry::filesystem {
 
@@ -40,18 +41,18 @@ std::size_t unchanged_delivery::read_back(std::uint64_t position, mutable_bytes 
     const auto wanted = std::min<std::uint64_t>(buffer.size(), where_.file.size - position);
     const auto got =
         uninterrupted([&] { return ::pread(file_.get(), buffer.data(), wanted, static_cast<off_t>(position)); });
-    if (got < 0) store_.tree.fail(fmt::format("cannot read {}", quoted(joined(where_.components))), errno);
+    if (got < 0) store_.tree.fail(fmt::format("cannot read {}", in_quotes(joined(where_.components))), errno);
     return static_cast<std::size_t>(got);
 }
 
 void unchanged_delivery::write(const_bytes bytes) {
     if (!bytes.empty())
         throw error(errc::protocol, fmt::format("{}: more came than the {} bytes announced",
-                                                quoted(joined(where_.components)), where_.file.size));
+                                                in_quotes(joined(where_.components)), where_.file.size));
 }
 
 void unchanged_delivery::finish(response& answer) {
-    const auto attempt = fmt::format("cannot confirm {}", quoted(joined(where_.components)));
+    const auto attempt = fmt::format("cannot confirm {}", in_quotes(joined(where_.components)));
     const auto folder =
         when_descriptors_are_free([&] { return store_.tree.open_folder(parents_of(where_.components)); });
     // A person may have moved it away and back.

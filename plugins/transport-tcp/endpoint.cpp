@@ -20,15 +20,9 @@ namespace wherry::tcp {
 
 namespace {
 
-std::string quoted(std::string_view text) {
-    std::string all = "'";
-    all += printable(text);
-    return all += '\'';
-}
-
 [[noreturn]] void fail_form(std::string_view text, const std::string& why) {
-    throw error(errc::bad_input,
-                fmt::format("{} is not a TCP address: {}; write host:port, host, or [IPv6]:port", quoted(text), why));
+    throw error(errc::bad_input, fmt::format("{} is not a TCP address: {}; write host:port, host, or [IPv6]:port",
+                                             in_quotes(text), why));
 }
 
 std::uint16_t parse_port(std::string_view whole, std::string_view digits) {
@@ -36,7 +30,7 @@ std::uint16_t parse_port(std::string_view whole, std::string_view digits) {
     const auto* const end = digits.data() + digits.size();
     const auto [stop, code] = std::from_chars(digits.data(), end, port);
     if (digits.empty() || code != std::errc() || stop != end)
-        fail_form(whole, fmt::format("the port {} is not a number from 0 to 65535", quoted(digits)));
+        fail_form(whole, fmt::format("the port {} is not a number from 0 to 65535", in_quotes(digits)));
     return port;
 }
 
@@ -79,15 +73,15 @@ void require_interface(const endpoint& where) {
     if (!IN6_IS_ADDR_LINKLOCAL(&*number) && !IN6_IS_ADDR_MC_LINKLOCAL(&*number))
         throw error(errc::bad_input,
                     fmt::format("the address {} is not link-local, so it has no interface; leave {} out",
-                                quoted(where.host), quoted("%" + name)));
+                                in_quotes(where.host), in_quotes("%" + name)));
     unsigned index = 0;
     const auto [stop, code] = std::from_chars(name.data(), name.data() + name.size(), index);
     const bool is_index = code == std::errc() && stop == name.data() + name.size();
     std::array<char, IF_NAMESIZE> found{};
     if (is_index ? ::if_indextoname(index, found.data()) != nullptr : ::if_nametoindex(name.c_str()) != 0) return;
     throw error(errc::bad_input,
-                fmt::format("there is no network interface {} for the address {}; this machine has: {}", quoted(name),
-                            quoted(where.host), interface_names()));
+                fmt::format("there is no network interface {} for the address {}; this machine has: {}",
+                            in_quotes(name), in_quotes(where.host), interface_names()));
 }
 
 bool lacks_interface(const socket_address& address) {
@@ -186,7 +180,7 @@ std::optional<socket_address> numeric_address(const endpoint& where) {
 
 std::vector<socket_address> resolve(const endpoint& where) {
     const auto answer = ask_system(where, 0);
-    const auto name = quoted(where.host);
+    const auto name = in_quotes(where.host);
     switch (answer.result) {
         case 0: break;
         case EAI_NONAME:
@@ -218,7 +212,7 @@ std::vector<socket_address> with_interfaces(const endpoint& where, std::vector<s
         throw error(errc::bad_input,
                     fmt::format("the address {0} is link-local, so it needs the interface that leads there; write "
                                 "[ADDRESS%INTERFACE]:PORT, with one of this machine's interfaces: {1}",
-                                quoted(where.host), interface_names()));
+                                in_quotes(where.host), interface_names()));
     return addresses;
 }
 

@@ -53,6 +53,12 @@ TEST(printable, escapes_what_a_terminal_would_act_on) {
     EXPECT_EQ(printable("\xC2\x9B"), "\\u{9B}");  // the one-character form of ESC [
 }
 
+TEST(printable, stands_in_quotes_where_a_name_is_told) {
+    EXPECT_EQ(in_quotes("skull (2).stl"), "'skull (2).stl'");
+    EXPECT_EQ(in_quotes("a\nb"), "'a\\x0Ab'");
+    EXPECT_EQ(in_quotes(""), "''");
+}
+
 TEST(printable, escapes_what_reorders_or_hides_text) {
     EXPECT_EQ(printable("invoice\u202Efdp.exe"), "invoice\\u{202E}fdp.exe");
     EXPECT_EQ(printable("a\u200Bb\uFEFF"), "a\\u{200B}b\\u{FEFF}");

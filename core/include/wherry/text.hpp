@@ -13,6 +13,9 @@ namespace wherry {
 // backslash stays a backslash: this is for reading, not for parsing back.
 std::string printable(std::string_view untrusted);
 
+// The same between quotes, for messages to people: 'skull.stl'.
+std::string in_quotes(std::string_view untrusted);
+
 // True for well-formed UTF-8 (Unicode 15, table 3-7: no overlong forms, no surrogates).
 bool is_utf8(std::string_view bytes) noexcept;
 
