@@ -220,7 +220,7 @@ std::optional<key_exchange> known_hosts::best_exchange(const listing& all, std::
 change known_hosts::note_exchange(std::string_view address, const public_key& key, key_exchange used) const {
     auto result = change::not_needed;
     edit_file(path_, known_hosts_rules, [&](std::string_view text) -> std::optional<std::string> {
-        const auto all = parse_at(path_, text);
+        const auto all = parse_known_hosts(path_, text);
         if (best_exchange(all, address, key) >= used) return std::nullopt;
         const auto entry = std::find_if(all.entries.begin(), all.entries.end(), [&](const auto& one) {
             return is_same_address(one.address, address) && one.key == key;
