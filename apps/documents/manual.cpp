@@ -222,7 +222,7 @@ std::string program_page(std::span<const command_syntax* const> commands, const 
         "each.\n"
         ".TP\n.I config\nThe configuration, if there is one.\n"
         ".TP\n.I chat_history\nWhat was typed in wherry chat \\-\\-history.\n"
-        ".PP\nFiles in a format of a newer wherry are refused, with the sentence what to do.\n"
+        ".PP\nFiles in a format of a newer wherry are refused, with a sentence that says what to do.\n"
         ".SH EXIT STATUS\n";
     for (const auto& [code, meaning] : exit_codes)
         text += ".TP\n.B " + std::to_string(to_status(code)) + "\n" + escaped(meaning) + "\n";

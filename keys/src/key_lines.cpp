@@ -110,16 +110,14 @@ void each_line(std::string_view text, const std::function<void(std::size_t, std:
 }
 
 void require_known_format(std::string_view text) {
-    bool is_head = true;
     each_line(text, [&](std::size_t number, std::string_view line) {
         auto inner = trimmed(line);
-        is_head = is_head && is_remark(inner);
-        if (!is_head || inner.empty()) return;
+        if (inner.empty() || !is_remark(inner)) return;
         inner.remove_prefix(1);
         if (const auto other = unknown_format(trimmed(inner)))
             throw error(errc::unsupported,
-                        fmt::format("line {} says that a newer wherry wrote this, in format {}; use that one, or "
-                                    "restore the file of before it",
+                        fmt::format("line {} says that a newer wherry wrote this, in format {}; use the newer wherry, "
+                                    "or put back a copy of this file from before the upgrade",
                                     number, *other));
     });
 }

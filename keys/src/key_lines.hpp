@@ -33,7 +33,7 @@ error no_text(errc code, std::string_view text, std::size_t place);
 // Calls visit(number from 1, line without its line end) for each line. A byte order mark at the beginning is skipped.
 void each_line(std::string_view text, const std::function<void(std::size_t number, std::string_view line)>& visit);
 
-// Throws error(errc::unsupported) if a remark before the first line that is none names a format of a newer version.
+// Throws error(errc::unsupported) if a remark names a format of a newer version; a key may have been put before it.
 void require_known_format(std::string_view text);
 
 // Appends a line; one that lacks its line end before it gets it. A text without a line begins with a remark that names

@@ -406,7 +406,7 @@ def test_files_of_keys_in_a_newer_format_are_refused(place, name):
     file.write_text(newer)
     sent = place.send(receiver, "--message", "two", code=None)
     assert sent.code != OK
-    said = b"line 1 says that a newer wherry wrote this, in format 2; use that one, or restore"
+    said = b"line 1 says that a newer wherry wrote this, in format 2; use the newer wherry, or put back"
     if name == "known_hosts":
         assert said in sent.err and sent.code == USAGE
     else:

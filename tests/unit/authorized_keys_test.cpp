@@ -74,16 +74,18 @@ TEST_F(authorized_keys_test, of_a_newer_format_are_refused) {
             EXPECT_EQ(failure.code(), errc::unsupported) << head;
             EXPECT_THAT(failure.what(), HasSubstr(file_.string() + ": line "));
             EXPECT_THAT(failure.what(),
-                        HasSubstr("says that a newer wherry wrote this, in format 2; use that one, or"));
+                        HasSubstr("says that a newer wherry wrote this, in format 2; use the newer wherry, or"));
         }
         EXPECT_EQ(content(), text);
     }
 }
 
-TEST_F(authorized_keys_test, name_their_format_only_before_the_keys) {
+TEST_F(authorized_keys_test, name_their_format_in_any_remark_that_begins_with_it) {
     for (const std::string head : {"# wherry-format 1\n", "# about wherry-format 2\n", ""}) {
-        write(head + a_.line() + "\n# wherry-format 2\n");
+        write(head + a_.line() + "\n# not wherry-format 2\n");
         EXPECT_EQ(keys_.find(a_), "") << head;
+        write(head + a_.line() + "\n# wherry-format 2\n");  // a key was put on top
+        EXPECT_EQ(error_of([&] { keys_.find(a_); }).code(), errc::unsupported) << head;
     }
 }
 

@@ -67,8 +67,8 @@ TEST_F(known_hosts_test, of_a_newer_format_is_refused) {
           error_of([&] { hosts_.remove(tcp_); })}) {
         EXPECT_EQ(failure.code(), errc::unsupported);
         EXPECT_STREQ(failure.what(),
-                     (file_.string() + ": line 1 says that a newer wherry wrote this, in format 2; use that "
-                                       "one, or restore the file of before it")
+                     (file_.string() + ": line 1 says that a newer wherry wrote this, in format 2; use the "
+                                       "newer wherry, or put back a copy of this file from before the upgrade")
                          .c_str());
     }
     EXPECT_EQ(content(), text);
