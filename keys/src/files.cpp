@@ -163,8 +163,8 @@ public:
         if (!moved_) ::unlink(name_.c_str());
     }
 
-    void fill(std::string_view content, const file_rules& rules) {
-        close_to_others(rules);
+    void fill(std::string_view content, const file_rules& rules, mode_t mode) {
+        set_mode(rules, mode);
         while (!content.empty()) {
             const auto count = uninterrupted([&] { return ::write(fd_.get(), content.data(), content.size()); });
             if (count < 0)
@@ -196,8 +196,7 @@ public:
 
 private:
     // Throws if the file would be refused when it is read: FAT keeps neither modes nor owners.
-    void close_to_others(const file_rules& rules) {
-        const mode_t mode = rules.access == file_access::any ? 0644 : 0600;
+    void set_mode(const file_rules& rules, mode_t mode) {
         const bool keeps_modes = ::fchmod(fd_.get(), mode) == 0;
         if (!keeps_modes && errno != EPERM && errno != ENOSYS && errno != EOPNOTSUPP)
             fail(errc::io, fmt::format("cannot set the mode of {}", name_), errno);
@@ -241,6 +240,22 @@ private:
     unique_fd fd_;
 };
 
+mode_t mode_for(file_access access) noexcept { return access == file_access::any ? 0644 : 0600; }
+
+void write_with_mode(const fs::path& path, std::string_view content, const file_rules& rules, if_exists existing,
+                     mode_t mode) {
+    const auto target = behind_links(path);
+    make_folder(folder_of(target));
+    temporary_file fresh(target);
+    fresh.fill(content, rules, mode);
+    if (existing == if_exists::replace) {
+        fresh.move_over(target);
+    } else if (!fresh.move_to_new(target)) {
+        throw error(errc::bad_input, fmt::format("{} exists already and is left as it is", text_of(path)), EEXIST);
+    }
+    sync_folder(folder_of(target));
+}
+
 }  // namespace
 
 std::optional<secret_text> read_file(const fs::path& path, const file_rules& rules) {
@@ -263,16 +278,7 @@ std::optional<secret_text> read_file(const fs::path& path, const file_rules& rul
 }
 
 void write_file(const fs::path& path, std::string_view content, const file_rules& rules, if_exists existing) {
-    const auto target = behind_links(path);
-    make_folder(folder_of(target));
-    temporary_file fresh(target);
-    fresh.fill(content, rules);
-    if (existing == if_exists::replace) {
-        fresh.move_over(target);
-    } else if (!fresh.move_to_new(target)) {
-        throw error(errc::bad_input, fmt::format("{} exists already and is left as it is", text_of(path)), EEXIST);
-    }
-    sync_folder(folder_of(target));
+    write_with_mode(path, content, rules, existing, mode_for(rules.access));
 }
 
 void edit_file(const fs::path& path, const file_rules& rules,
@@ -283,7 +289,13 @@ void edit_file(const fs::path& path, const file_rules& rules,
     const file_lock lock(target);
     const auto content = read_file(target, rules);
     const auto changed = edit(content ? std::string_view(content->data(), content->size()) : std::string_view{});
-    if (changed) write_file(target, *changed, rules, if_exists::replace);
+    if (!changed) return;
+    // Others who could read a list of keys still can.
+    auto mode = mode_for(rules.access);
+    struct stat status {};
+    if (rules.access == file_access::closed_writing && ::stat(target.c_str(), &status) == 0)
+        mode |= status.st_mode & (S_IRGRP | S_IROTH);
+    write_with_mode(target, *changed, rules, if_exists::replace, mode);
 }
 
 }  // namespace wherry::keys

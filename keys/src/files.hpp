@@ -34,7 +34,8 @@ std::optional<secret_text> read_file(const std::filesystem::path& path, const fi
 void write_file(const std::filesystem::path& path, std::string_view content, const file_rules& rules,
                 if_exists existing);
 
-// Reads, lets `edit` make the new content (nothing: leave it), writes; no other edit_file comes between.
+// Reads, lets `edit` make the new content (nothing: leave it), writes; no other edit_file comes between. Group and
+// others keep the right to read what is file_access::closed_writing.
 void edit_file(const std::filesystem::path& path, const file_rules& rules,
                const std::function<std::optional<std::string>(std::string_view content)>& edit);
 

@@ -300,6 +300,22 @@ TEST_F(known_hosts_test, that_others_can_write_is_refused) {
     EXPECT_EQ(error_of([&] { hosts_.check(tcp_, a_); }).code(), errc::bad_input);
 }
 
+TEST_F(known_hosts_test, stays_readable_for_those_who_could_read_it) {
+    hosts_.remember(tcp_, a_);
+    const auto mode = [&] {
+        struct stat status {};
+        EXPECT_EQ(::stat(file_.c_str(), &status), 0);
+        return status.st_mode & 07777;
+    };
+    EXPECT_EQ(mode(), 0600u);
+    ::chmod(file_.c_str(), 0644);
+    hosts_.note_exchange(tcp_, a_, key_exchange::classical);
+    EXPECT_EQ(mode(), 0644u);
+    ::chmod(file_.c_str(), 0640);
+    hosts_.remove(tcp_);
+    EXPECT_EQ(mode(), 0640u);
+}
+
 TEST_F(known_hosts_test, loses_nothing_when_many_remember_at_once) {
     constexpr int threads = 8, each = 4;
     std::vector<std::thread> running;
