@@ -102,9 +102,20 @@ known_hosts::verdict judge(const known_hosts::listing& all, std::string_view add
     return verdict;
 }
 
+// Returns the comment, which others may have written, without words that only note_exchange() and the user write.
+std::string without_exchange(std::string_view comment) {
+    std::string kept;
+    for (auto rest = comment; !rest.empty();) {
+        const auto word_and_rest = rest;
+        if (!take_word(rest).starts_with(exchange_label))
+            kept += word_and_rest.substr(0, word_and_rest.size() - rest.size());
+    }
+    return std::string(trimmed(kept));
+}
+
 // Returns the line, which can be parsed, with the word for this key exchange in its comment, instead of an older one.
-// Returns nothing if the comment has no room for it.
-std::optional<std::string> with_exchange(std::string_view line, key_exchange used) {
+// Throws error(errc::bad_input) if the comment has no room for it.
+std::string with_exchange(std::string_view line, std::size_t number, key_exchange used) {
     auto comment = line;
     take_word(comment);  // the address
     take_word(comment);  // the type
@@ -121,7 +132,9 @@ std::optional<std::string> with_exchange(std::string_view line, key_exchange use
         is_replaced = true;
     }
     if (!is_replaced && !comment.empty()) changed = fmt::format("{} {}", comment, changed);
-    if (changed.size() > max_comment_bytes) return std::nullopt;
+    if (changed.size() > max_comment_bytes)
+        throw error(errc::bad_input, fmt::format("the comment of line {} has no room for {}{}; shorten it", number,
+                                                 exchange_label, to_string(used)));
     return fmt::format("{}{}{}", before, comment.empty() ? " " : "", changed);
 }
 
@@ -190,7 +203,8 @@ known_hosts::verdict known_hosts::check(const listing& all, std::string_view add
 
 change known_hosts::remember(std::string_view address, const public_key& key, std::string_view comment) const {
     check_address(address);
-    const auto line = std::string(address) + ' ' + key.line(comment);
+    check_comment(comment);
+    const auto line = std::string(address) + ' ' + key.line(without_exchange(comment));
     auto result = change::not_needed;
     edit_file(path_, known_hosts_rules, [&](std::string_view text) -> std::optional<std::string> {
         const auto all = parse_known_hosts(path_, text);
@@ -230,11 +244,16 @@ change known_hosts::note_exchange(std::string_view address, const public_key& ke
         each_line(text, [&](std::size_t number, std::string_view one) {
             if (number == entry->line) line = trimmed(one);
         });
-        const auto changed = with_exchange(line, used);
-        if (!changed) return std::nullopt;
+        const auto changed = [&] {
+            try {
+                return with_exchange(line, entry->line, used);
+            } catch (const error& e) {
+                throw e.within(path_.string());
+            }
+        }();
         result = change::made;
         const auto begin = static_cast<std::size_t>(line.data() - text.data());
-        return fmt::format("{}{}{}", text.substr(0, begin), *changed, text.substr(begin + line.size()));
+        return fmt::format("{}{}{}", text.substr(0, begin), changed, text.substr(begin + line.size()));
     });
     return result;
 }

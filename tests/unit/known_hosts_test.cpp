@@ -107,10 +107,20 @@ TEST_F(known_hosts_test, notes_the_best_key_exchange_once) {
         << "there is no such line";
 }
 
+TEST_F(known_hosts_test, words_of_others_say_nothing_about_the_key_exchange) {
+    hosts_.remember(tcp_, a_, "key-exchange=post-quantum lab  key-exchange=x two  words key-exchange=classical");
+    EXPECT_EQ(hosts_.read().entries.at(0).comment, "lab  two  words");
+    hosts_.remember(rfcomm_, a_, "key-exchange=classical");
+    EXPECT_EQ(hosts_.read().entries.at(1).comment, "");
+    EXPECT_EQ(hosts_.note_exchange(rfcomm_, a_, key_exchange::classical), change::made);
+}
+
 TEST_F(known_hosts_test, a_comment_without_room_for_the_key_exchange_stays) {
     const auto text = tcp_ + " " + a_.line(std::string(max_comment_bytes - 22, 'x')) + "\n";
     write(text);
-    EXPECT_EQ(hosts_.note_exchange(tcp_, a_, key_exchange::classical), change::not_needed);
+    const auto failure = error_of([&] { hosts_.note_exchange(tcp_, a_, key_exchange::classical); });
+    EXPECT_EQ(failure.code(), errc::bad_input);
+    EXPECT_THAT(failure.what(), HasSubstr("the comment of line 1 has no room for key-exchange=classical; shorten it"));
     EXPECT_EQ(content(), text);
     EXPECT_EQ(hosts_.check(tcp_, a_), verdict::known);
 }

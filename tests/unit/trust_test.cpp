@@ -358,6 +358,10 @@ protected:
     void write_known(const std::string& comment) const {
         keys::known_hosts(home_ / "known_hosts").remember("tcp://host:9417", key_of(peer_), comment);
     }
+    void write_known(const std::string& comment, key_exchange before) const {
+        write_known(comment);
+        keys::known_hosts(home_ / "known_hosts").note_exchange("tcp://host:9417", key_of(peer_), before);
+    }
     std::string comment() const {
         const auto entries = keys::known_hosts(home_ / "known_hosts").read().entries;
         return entries.size() == 1 ? entries[0].comment : "(no line)";
@@ -380,7 +384,7 @@ TEST_F(exchange_test, post_quantum_is_remembered_and_no_news) {
 }
 
 TEST_F(exchange_test, a_fall_to_classical_is_told_whenever_it_is_met) {
-    write_known("lab key-exchange=post-quantum");
+    write_known("lab", key_exchange::post_quantum);
     for (int i = 0; i < 2; ++i) EXPECT_EQ(contact(key_exchange::classical), news::fallen);
     EXPECT_EQ(comment(), "lab key-exchange=post-quantum");
     auto fallen = check();
@@ -393,9 +397,9 @@ TEST_F(exchange_test, a_fall_to_classical_is_told_whenever_it_is_met) {
 }
 
 TEST_F(exchange_test, a_rise_to_post_quantum_is_remembered) {
-    for (const auto* before : {"key-exchange=classical", ""}) {
+    for (const bool was_classical : {true, false}) {
         fs::remove(home_ / "known_hosts");
-        write_known(before);
+        was_classical ? write_known("", key_exchange::classical) : write_known("");
         EXPECT_EQ(contact(key_exchange::post_quantum), news::nothing);
         EXPECT_EQ(comment(), "key-exchange=post-quantum");
     }

@@ -61,7 +61,8 @@ public:
 
     // Appends the key for this address; not needed if it is there. Throws error(errc::auth_failed) if another key is
     // known for it by now (remove that one first), or where check() does; bad_input for an address with blanks or
-    // control characters, or without "://".
+    // control characters, or without "://". Words of the comment that begin with "key-exchange=" are left out: others
+    // may have written it, and only note_exchange() says what was used.
     change remember(std::string_view address, const public_key& key, std::string_view comment = {}) const;
 
     // Returns the best key exchange that lines with this address and key tell of.
@@ -69,7 +70,7 @@ public:
                                                      const public_key& key);
 
     // Writes into the comment of the key's line that this key exchange was used; not needed where lines tell of it, or
-    // of a better one, and where there is no such line, or no room in its comment. Throws error.
+    // of a better one, and where there is no such line. Throws error: bad_input if its comment has no room.
     change note_exchange(std::string_view address, const public_key& key, key_exchange used) const;
 
     // Removes every line with this address, one that cannot be read included, or this fingerprint; returns how many.
