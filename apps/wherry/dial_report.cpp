@@ -55,13 +55,15 @@ void dial_report::not_remembered(const receiver_check& check) {
 }
 
 bool dial_report::exchange_is_classical(const secure_channel& opened, const receiver_check& check) {
+    const auto& cipher = options_.chosen(plugin_kind::cipher).name();
     if (check.exchange_finding() == receiver_check::exchange_news::fallen)
-        app_.terminal.note(check.fallen_warning(opened.describe()));
+        app_.terminal.note(check.fallen_warning(opened.describe(), cipher));
     else
-        app_.note(
-            fmt::format("the key exchange with {} is classical ({}): who records this connection may read it once "
-                        "there are quantum computers for that; with Botan 3 on both sides it is post-quantum",
-                        printable(check.destination()), opened.describe()));
+        app_.note(fmt::format(
+            "the key exchange with {} is classical ({}): who records this connection may read it once there are "
+            "quantum computers for that{}",
+            printable(check.destination()), opened.describe(),
+            cipher == "hybrid" ? "; it is post-quantum where both sides have Botan 3 and allow x25519-mlkem768" : ""));
     return true;
 }
 

@@ -54,16 +54,18 @@ void dialer::keep_accepted(const receiver_check& check) {
 void dialer::tell_exchange(const secure_channel& opened, const receiver_check& check) {
     if (observer_.exchange_is_classical(opened, check) || !here_.options().log) return;
     if (check.exchange_finding() == receiver_check::exchange_news::fallen)
-        here_.options().log(host_environment::level::warning, check.fallen_warning(opened.describe()));
+        here_.options().log(host_environment::level::warning,
+                            check.fallen_warning(opened.describe(), here_.cipher_name()));
 }
 
 // Returns true if it is to be told.
 bool dialer::note_exchange(const secure_channel& opened, receiver_check& check) {
     check.note_exchange(opened.exchanged());
     if (const auto& why = check.why_exchange_not_remembered(); !why.empty() && here_.options().log)
-        here_.options().log(host_environment::level::info,
-                            fmt::format("which key exchange {} has used is not remembered: {}",
-                                        printable(route_.canonical), printable(why)));
+        here_.options().log(
+            host_environment::level::warning,
+            fmt::format("the key exchange with {} is not remembered, so a worse one later is not told: {}",
+                        printable(route_.canonical), printable(why)));
     const mutex_lock lock(mutex_);
     met_ = std::max({met_, check.exchange_before(), opened.exchanged()});
     switch (check.exchange_finding()) {

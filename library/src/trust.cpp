@@ -188,30 +188,41 @@ bool receiver_check::remember() {
 }
 
 void receiver_check::note_exchange(std::optional<key_exchange> used) {
-    if (!used || !peer_ || peer_->public_key.empty()) return;
-    if (used == key_exchange::classical && !exchange_before_) news_ = exchange_news::classical;
-    if (used == key_exchange::classical && exchange_before_ == key_exchange::post_quantum)
+    if (!peer_ || peer_->public_key.empty()) return;
+    used_ = used;
+    if (exchange_before_ == key_exchange::post_quantum && used != key_exchange::post_quantum)
         news_ = exchange_news::fallen;
+    if (!used || exchange_before_ >= used) return;
     // A key that could not be remembered has no line.
-    if (exchange_before_ >= used || found_ == finding::accepted) return;
-    try {
-        known_.note_exchange(destination_, peer_key(), *used);
-    } catch (const error& e) {
-        why_exchange_not_remembered_ = e.what();
-    }
+    const bool has_line = found_ != finding::accepted && !accepted_;
+    auto written = keys::change::not_needed;
+    if (has_line) try {
+            written = known_.note_exchange(destination_, peer_key(), *used);
+        } catch (const error& e) {
+            why_exchange_not_remembered_ = e.what();
+        }
+    // Where the line stays as it is, this would be told each time.
+    const bool is_first = found_ != finding::known || !has_line || written == keys::change::made;
+    if (used == key_exchange::classical && !exchange_before_ && is_first) news_ = exchange_news::classical;
 }
 
-std::string receiver_check::fallen_warning(std::string_view agreed) const {
+std::string receiver_check::fallen_warning(std::string_view agreed, std::string_view cipher_name) const {
+    // Only this cipher's options and builds are known here.
+    const bool is_hybrid = cipher_name == "hybrid";
     return fmt::format(
-        "@@@ THE KEY EXCHANGE WITH {} IS NO LONGER POST-QUANTUM @@@\n"
+        "@@@ THE KEY EXCHANGE WITH {} IS {} @@@\n"
         "  agreed on just now:  {}\n"
-        "It was post-quantum before. One of the two sides runs a wherry that was built with Botan 2, or was told to "
-        "do\n"
-        "without; or someone who has the receiver's key answers in its place. Who records this connection may read it\n"
-        "once there are quantum computers for that.\n"
-        "To send nothing in such a case: --hybrid.kem x25519-mlkem768. If it is to stay so, forget what was before:\n"
-        "  wherry keys --remove {}",
-        destination_, agreed, shell_quoted(destination_));
+        "It was post-quantum before. One of the two sides has another build or other options now{}; or someone who "
+        "has\n"
+        "the receiver's key answers in its place. If the key exchange is classical, whoever records this connection\n"
+        "may read it once there are quantum computers for that.\n"
+        "{}"
+        "If it is to stay so, take the word key-exchange=post-quantum out of the receiver's line in\n"
+        "  {}",
+        destination_, used_ ? "NO LONGER POST-QUANTUM" : "NOT KNOWN TO BE POST-QUANTUM ANY LONGER", agreed,
+        is_hybrid ? " (Botan 2, or another --hybrid.kem)" : "",
+        is_hybrid ? "To send nothing in such a case, with Botan 3 on both sides: --hybrid.kem x25519-mlkem768\n" : "",
+        printable(known_.path().native()));
 }
 
 std::string receiver_check::changed_warning() const {

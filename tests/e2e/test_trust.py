@@ -347,7 +347,7 @@ def test_a_classical_key_exchange_is_told_once_at_first_contact(place):
     receiver = place.receiver("--hybrid.kem", "x25519", "--log-level", "info")
     sent = place.plain_send(receiver, "--accept-new-peer", "--streams", "3", "--message", "one")
     assert sent.err.count(b"is classical (x25519, ") == 1, sent
-    assert b"quantum computers" in sent.err and b"Botan 3" in sent.err
+    assert b"quantum computers" in sent.err and b"both sides have Botan 3 and allow x25519-mlkem768" in sent.err
     assert known(place).endswith(" key-exchange=classical")
     remembered = (place.home("sender") / "known_hosts").stat()
     for items in (["--message", "two"], ["--streams", "2", "--message", "three"]):
@@ -376,11 +376,13 @@ def test_a_fall_from_post_quantum_to_classical_is_told_loudly_every_time(place):
     assert (connected["key_exchange"], connected["key_exchange_before"]) == ("classical", "post-quantum")
     assert b"IS NO LONGER POST-QUANTUM" in sent.err
     assert book.read_bytes() == before
-    # As the warning says: who forgets it begins anew.
-    line = next(line for line in sent.err.decode().splitlines() if "keys --remove" in line)
-    place.run("keys", "--home", place.home("sender"), "--remove", line.split("--remove", 1)[1].strip().strip("'"))
-    place.send(receiver, "--message", "five")
-    assert b"POST-QUANTUM" not in place.send(receiver, "--message", "six").err
+    # As the warning says: without the word it is silent, and the key is still the known one.
+    assert b"--remove" not in sent.err
+    assert f"key-exchange=post-quantum out of the receiver's line in\n  {book}\n" in sent.err.decode()
+    book.write_text(book.read_text().replace(" key-exchange=post-quantum", ""))
+    for attempt in ("five", "six"):
+        assert b"POST-QUANTUM" not in place.plain_send(receiver, "--message", attempt).err
+    assert known(place).endswith(" lab key-exchange=classical")
 
 
 def test_what_both_sides_can_do_is_remembered(place):

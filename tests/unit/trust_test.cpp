@@ -333,8 +333,13 @@ TEST_F(trust_test, first_contact_is_accepted_where_the_home_cannot_be_written) {
     EXPECT_EQ(first.found(), receiver_check::finding::accepted);
     EXPECT_THAT(first.why_not_remembered(), HasSubstr("/sys/known_hosts"));
 
+    first.note_exchange(key_exchange::classical);
+    EXPECT_EQ(first.exchange_finding(), receiver_check::exchange_news::classical);
+
     auto same = check_there(first_contact::report, key_of(peer));
     EXPECT_EQ(same.verify(peer), "tcp://host:9417");
+    same.note_exchange(key_exchange::classical);
+    EXPECT_EQ(same.why_exchange_not_remembered(), "") << "there is no line for it, as has been told";
     EXPECT_EQ(same.found(), receiver_check::finding::known);
     auto other = check_there(first_contact::remember, key_of(peer));
     expect_auth_failure([&] { other.verify(new_identity()); });
@@ -390,10 +395,16 @@ TEST_F(exchange_test, a_fall_to_classical_is_told_whenever_it_is_met) {
     auto fallen = check();
     fallen.verify(peer_);
     EXPECT_EQ(fallen.exchange_before(), key_exchange::post_quantum);
-    const auto warning = fallen.fallen_warning("x25519, aes-256-gcm");
-    for (const auto* part : {"tcp://host:9417 IS NO LONGER POST-QUANTUM", "x25519, aes-256-gcm",
-                             "--hybrid.kem x25519-mlkem768", "wherry keys --remove 'tcp://host:9417'"})
+    fallen.note_exchange(key_exchange::classical);
+    const auto warning = fallen.fallen_warning("x25519, aes-256-gcm", "hybrid");
+    for (const auto& part :
+         {std::string("tcp://host:9417 IS NO LONGER POST-QUANTUM"), std::string("x25519, aes-256-gcm"),
+          std::string("--hybrid.kem x25519-mlkem768"),
+          "key-exchange=post-quantum out of the receiver's line in\n  " + (home_ / "known_hosts").native()})
         EXPECT_THAT(warning, HasSubstr(part));
+    EXPECT_THAT(warning, testing::Not(HasSubstr("--remove"))) << "the pinned key stays";
+    const auto of_another = fallen.fallen_warning("tls", "tls");
+    for (const auto* part : {"hybrid", "Botan"}) EXPECT_THAT(of_another, testing::Not(HasSubstr(part)));
 }
 
 TEST_F(exchange_test, a_rise_to_post_quantum_is_remembered) {
@@ -405,10 +416,30 @@ TEST_F(exchange_test, a_rise_to_post_quantum_is_remembered) {
     }
 }
 
-TEST_F(exchange_test, of_a_cipher_that_does_not_tell_is_no_matter) {
-    write_known("key-exchange=post-quantum");
-    auto one = check();
-    one.verify(peer_);
+TEST_F(exchange_test, of_a_cipher_that_does_not_tell_is_a_fall_from_post_quantum_only) {
+    const auto news_of_unknown = [&] {
+        auto one = check();
+        one.verify(peer_);
+        one.note_exchange(std::nullopt);
+        if (one.exchange_finding() == news::fallen) {
+            EXPECT_THAT(one.fallen_warning("tls", "tls"),
+                        HasSubstr("tcp://host:9417 IS NOT KNOWN TO BE POST-QUANTUM ANY LONGER"));
+        }
+        return one.exchange_finding();
+    };
+    write_known("");
+    EXPECT_EQ(news_of_unknown(), news::nothing);
+    contact(key_exchange::classical);
+    EXPECT_EQ(news_of_unknown(), news::nothing);
+    contact(key_exchange::post_quantum);
+    EXPECT_EQ(news_of_unknown(), news::fallen);
+    EXPECT_EQ(comment(), "key-exchange=post-quantum");
+}
+
+TEST_F(exchange_test, with_a_peer_without_a_key_is_no_matter) {
+    receiver_check one(keys::known_hosts(home_ / "known_hosts"), "tcp://host:9417", keyless_peers::accept,
+                       first_contact::report, skipped_, std::nullopt, key_exchange::post_quantum);
+    one.verify({});
     one.note_exchange(std::nullopt);
     EXPECT_EQ(one.exchange_finding(), news::nothing);
 }
@@ -429,7 +460,7 @@ TEST_F(exchange_test, that_cannot_be_remembered_fails_no_contact) {
     auto one = check();
     one.verify(peer_);
     EXPECT_NO_THROW(one.note_exchange(key_exchange::classical));
-    EXPECT_EQ(one.exchange_finding(), news::classical);
+    EXPECT_EQ(one.exchange_finding(), news::nothing) << "else each contact would tell it";
     EXPECT_THAT(one.why_exchange_not_remembered(), HasSubstr("cannot lock"));
     EXPECT_EQ(comment(), "");
 }

@@ -30,10 +30,10 @@ public:
     // The key of an unknown receiver was accepted, but check.why_not_remembered() says why that is not written down. It
     // counts until the dialer ends.
     virtual void not_remembered(const receiver_check& check) { (void)check; }
-    // The key exchange was classical: check.exchange_finding() says that this is the first that is known of it, or that
-    // it was post-quantum before, which is told once in the life of a dialer. After connected(), or by the thread of an
-    // extra connection while others send. Returns true if a person was told; otherwise the log has the second as a
-    // warning.
+    // The key exchange was classical, or the cipher does not tell: check.exchange_finding() says that this is the first
+    // that is known of it, or that it was post-quantum before, which is told once in the life of a dialer. After
+    // connected(), or by the thread of an extra connection while others send. Returns true if a person was told;
+    // otherwise the log has the second as a warning.
     virtual bool exchange_is_classical(const secure_channel& opened, const receiver_check& check) {
         (void)opened, (void)check;
         return false;

@@ -133,15 +133,16 @@ public:
     // The reason for that; else empty.
     const std::string& why_not_remembered() const noexcept { return why_not_remembered_; }
     // Compares the key exchange of the open channel with the best one before, and has the file remember a better one.
-    // A failure of that fails no connection: why_exchange_not_remembered() says more. For a peer without a key it does
-    // nothing.
+    // Nothing stands for a cipher that does not tell. A failure to remember fails no connection:
+    // why_exchange_not_remembered() says more. For a peer without a key it does nothing.
     void note_exchange(std::optional<key_exchange> used);
     // The best one before this connection; nothing if none is known.
     std::optional<key_exchange> exchange_before() const noexcept { return exchange_before_; }
     enum class exchange_news {
         nothing,
-        classical,  // and of no key exchange before anything is known
-        fallen,     // it is classical, and was post-quantum before
+        // It is classical, and none before is known. Told once: the key is new, or the file remembers it from now on.
+        classical,
+        fallen,  // it was post-quantum before, and is classical, or the cipher does not tell
     };
     exchange_news exchange_finding() const noexcept { return news_; }
     const std::string& why_exchange_not_remembered() const noexcept { return why_exchange_not_remembered_; }
@@ -151,7 +152,7 @@ public:
     // The warning for a changed key, over several lines, and how to mend it.
     std::string changed_warning() const;
     // The warning for a key exchange that has fallen, with what the channel describes, over several lines.
-    std::string fallen_warning(std::string_view agreed) const;
+    std::string fallen_warning(std::string_view agreed, std::string_view cipher_name) const;
 
 private:
     const keys::known_hosts known_;
@@ -164,6 +165,7 @@ private:
     std::optional<identity> peer_;
     std::string why_not_remembered_;
     std::optional<key_exchange> exchange_before_;
+    std::optional<key_exchange> used_;
     exchange_news news_ = exchange_news::nothing;
     std::string why_exchange_not_remembered_;
 };
