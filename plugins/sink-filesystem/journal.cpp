@@ -61,7 +61,8 @@ journal::journal(const folder_tree& tree, partial_area& area, std::chrono::milli
     try {
         refresh();
     } catch (const error& e) {
-        throw error(e.code(), fmt::format("the journal {}/{}: {}", area_.name(), journal_name, e.what()),
+        throw error(e.code(),
+                    fmt::format("the journal {}/{}/{}: {}", tree_.shown(), area_.name(), journal_name, e.what()),
                     e.system_error());
     }
     const auto all = known_.tidy();

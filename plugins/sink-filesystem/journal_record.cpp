@@ -96,7 +96,7 @@ void require_known_header(const_bytes header) {
     if (found != format)
         throw error(errc::unsupported,
                     fmt::format("it was written by a newer wherry (format {}, known is {}); receive with that one, or "
-                                "remove the file",
+                                "remove the file: a repeated delivery is then stored again",
                                 found, format));
 }
 

@@ -84,14 +84,22 @@ unique_fd lock_area(int area, int how) noexcept {
     return own;
 }
 
+constexpr auto format_text = [] {
+    std::array<char, format_line.size() + 1> text{};
+    std::copy(format_line.begin(), format_line.end(), text.begin());
+    text.back() = '\n';
+    return text;
+}();
+
 // No delivery fails for want of it: without a line the format is 1.
 void write_format(int area) noexcept {
     constexpr auto flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
     const unique_fd file(uninterrupted([&] { return ::openat(area, format_name, flags, partial_mode); }));
     if (!file.is_open()) return;
     ::fchmod(file.get(), partial_mode);  // the umask may have taken bits of the user's own
-    const auto text = std::string(format_line) + "\n";
-    [[maybe_unused]] const auto written = uninterrupted([&] { return ::write(file.get(), text.data(), text.size()); });
+    const auto written = uninterrupted([&] { return ::write(file.get(), format_text.data(), format_text.size()); });
+    // The disk is full, say. Whoever opens the area next writes it.
+    if (written != static_cast<ssize_t>(format_text.size())) ::unlinkat(area, format_name, 0);
 }
 
 }  // namespace
@@ -145,12 +153,17 @@ void partial_area::require_known_format(int folder, const std::string& name) con
     const auto count =
         file.is_open() ? uninterrupted([&] { return ::read(file.get(), bytes.data(), bytes.size()); }) : -1;
     if (count < 0) tree_.fail(fmt::format("cannot read {}/{}/{}", tree_.shown(), name, format_name), errno);
+    if (count == 0) {  // its writer was killed, or the disk failed
+        ::unlinkat(folder, format_name, 0);
+        return write_format(folder);
+    }
     const std::string_view text(bytes.data(), static_cast<std::size_t>(count));
     if (const auto other = unknown_format(text.substr(0, text.find('\n'))))
-        throw error(errc::unsupported,
-                    fmt::format("the partial area {} was left by a newer wherry (format {}); receive with that one, or "
-                                "remove that folder",
-                                name, printable(*other)));
+        throw error(
+            errc::unsupported,
+            fmt::format("the partial area {}/{} was left by a newer wherry (format {}); receive with that one, "
+                        "or remove that folder: cut files then begin anew, and a repeated delivery is stored again",
+                        tree_.shown(), name, printable(*other)));
 }
 
 // Whether nobody else can have put anything into the folder. A file system without owners or modes shows its own for

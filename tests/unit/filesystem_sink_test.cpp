@@ -775,13 +775,18 @@ TEST_F(filesystem_sink, refuses_a_partial_area_of_a_newer_format) {
     const auto before = partials();
     const auto refusal = error_of([&] { sink into(chosen); });
     EXPECT_EQ(refusal.code(), errc::unsupported);
-    EXPECT_STREQ(refusal.what(),
-                 "the partial area .wherry-partial was left by a newer wherry (format 2); receive with that one, or "
-                 "remove that folder");
+    EXPECT_STREQ(
+        refusal.what(),
+        ("the partial area " + area.native() +
+         " was left by a newer wherry (format 2); receive with that one, or remove that folder: cut files then "
+         "begin anew, and a repeated delivery is stored again")
+            .c_str());
     EXPECT_EQ(partials(), before);
     EXPECT_EQ(content_of(area / "format"), "wherry-format 2\n");
     put(area / "format", "");  // its maker was killed
     EXPECT_NO_THROW(sink into(chosen));
+    EXPECT_EQ(content_of(area / "format"), "wherry-format 1\n");
+    EXPECT_EQ(partials(), before);
 }
 
 TEST_F(filesystem_sink, clears_what_a_crash_left_but_nothing_of_the_living) {
