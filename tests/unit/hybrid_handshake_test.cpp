@@ -15,6 +15,7 @@
 #include "hybrid_pair.hpp"
 #include "kem.hpp"
 #include "messages.hpp"
+#include "peer_value.hpp"
 #include "wire.hpp"
 
 namespace wherry::hybrid {
@@ -217,14 +218,32 @@ TEST(choice, with_an_identity_that_is_too_weak_is_refused) {
     EXPECT_THAT(heard.result.text(), HasSubstr("identity cannot be accepted: the RSA key has 2048 bits"));
 }
 
+TEST(value_of_the_peer, is_to_blame_for_what_a_value_can_cause_only) {
+    const auto blames_the_peer = [](const auto& failure) {
+        try {
+            with_peer_value([&]() -> int { throw failure; });
+        } catch (const error& e) {
+            return e.code() == errc::protocol;
+        } catch (const Botan::Exception&) {
+        }
+        return false;
+    };
+    EXPECT_TRUE(blames_the_peer(Botan::Invalid_Argument("weak point")));
+    EXPECT_TRUE(blames_the_peer(Botan::Decoding_Error("out of range")));
+    EXPECT_FALSE(blames_the_peer(Botan::Invalid_Algorithm_Name("Raw")));
+    EXPECT_FALSE(blames_the_peer(Botan::Lookup_Error("no such algorithm")));
+    EXPECT_FALSE(blames_the_peer(Botan::Not_Implemented("ML-KEM")));
+    EXPECT_FALSE(blames_the_peer(Botan::Internal_Error("self test")));
+    EXPECT_FALSE(blames_the_peer(Botan::PRNG_Unseeded("no seed")));
+}
+
 TEST(alerts, end_the_handshake_and_show_only_what_has_a_meaning) {
     const auto told = [](alert what) { return initiator_hears(framed(message_type::alert, what.encode())).result; };
     EXPECT_THAT(told({alert::reason::no_kem, {1, 777}}).text(),
                 HasSubstr("the receiver allows x25519, number 777, or"));
-    EXPECT_THAT(
-        told({alert::reason::no_kem, {3}}).text(),
-        HasSubstr(WHERRY_HYBRID_HAS_MLKEM ? "allows x25519-mlkem768, or"
-                                          : "allows x25519-mlkem768 (which this build has not: it wants Botan 3)"));
+    EXPECT_THAT(told({alert::reason::no_kem, {3}}).text(),
+                HasSubstr(WHERRY_HYBRID_HAS_MLKEM ? "allows x25519-mlkem768, or"
+                                                  : "allows x25519-mlkem768 (not in this build, which lacks Botan 3)"));
     EXPECT_EQ(told({alert::reason::failed, {}}).code(), errc::protocol);
     EXPECT_EQ(told({static_cast<alert::reason>(4711), {}}).code(), errc::protocol);
     EXPECT_EQ(told({alert::reason::untrusted, {}}).code(), errc::auth_failed);

@@ -20,7 +20,7 @@ void read_exactly(stream& link, mutable_bytes buffer) {
 std::string shown(aead which) { return name_of(which); }
 std::string shown(kem which) {
     if (which == kem::x25519_mlkem768 && !WHERRY_HYBRID_HAS_MLKEM)
-        return fmt::format("{} (which this build has not: it wants Botan 3)", name_of(which));
+        return fmt::format("{} (not in this build, which lacks Botan 3)", name_of(which));
     return name_of(which);
 }
 
