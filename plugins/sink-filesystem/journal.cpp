@@ -62,7 +62,7 @@ journal::journal(const folder_tree& tree, partial_area& area, std::chrono::milli
         refresh();
     } catch (const error& e) {
         throw error(e.code(),
-                    fmt::format("the journal {}/{}/{}: {}", tree_.shown(), area_.name(), journal_name, e.what()),
+                    fmt::format("the journal {}/{} in {}: {}", area_.name(), journal_name, tree_.shown(), e.what()),
                     e.system_error());
     }
     const auto all = known_.tidy();

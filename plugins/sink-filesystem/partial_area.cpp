@@ -161,9 +161,10 @@ void partial_area::require_known_format(int folder, const std::string& name) con
     if (const auto other = unknown_format(text.substr(0, text.find('\n'))))
         throw error(
             errc::unsupported,
-            fmt::format("the partial area {}/{} was left by a newer wherry (format {}); receive with that one, "
-                        "or remove that folder: cut files then begin anew, and a repeated delivery is stored again",
-                        tree_.shown(), name, printable(*other)));
+            fmt::format(
+                "the partial area {0} in {1} was left by a newer wherry (format {2}); receive with that one, or "
+                "remove {0}: cut files then begin anew, and a repeated delivery is stored again",
+                name, tree_.shown(), printable(*other)));
 }
 
 // Whether nobody else can have put anything into the folder. A file system without owners or modes shows its own for

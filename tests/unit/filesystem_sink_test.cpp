@@ -777,10 +777,8 @@ TEST_F(filesystem_sink, refuses_a_partial_area_of_a_newer_format) {
     EXPECT_EQ(refusal.code(), errc::unsupported);
     EXPECT_STREQ(
         refusal.what(),
-        ("the partial area " + area.native() +
-         " was left by a newer wherry (format 2); receive with that one, or remove that folder: cut files then "
-         "begin anew, and a repeated delivery is stored again")
-            .c_str());
+        "the partial area .wherry-partial in the receiver's folder was left by a newer wherry (format 2); receive with "
+        "that one, or remove .wherry-partial: cut files then begin anew, and a repeated delivery is stored again");
     EXPECT_EQ(partials(), before);
     EXPECT_EQ(content_of(area / "format"), "wherry-format 2\n");
     put(area / "format", "");  // its maker was killed
