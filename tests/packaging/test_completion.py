@@ -6,7 +6,7 @@ import re
 import pytest
 
 import support
-from packaged import install, run
+from packaged import HAS_BLUETOOTH, install, run
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_bash(place, prefix):
     assert completed("wherry send --compr") == ["--compress"]
     assert completed("wherry send --compress ") == ["auto", "zstd", "none"]
     assert completed("wherry send --compress=z") == ["zstd"]
-    bluetooth = ["rfcomm://"] if (BUILD / "lib/wherry/transport-rfcomm.so").exists() else []  # it may be left out
+    bluetooth = ["rfcomm://"] if HAS_BLUETOOTH else []  # it may be left out
     assert completed("wherry send --to ") == ["tcp://lab.example:9417", "faulty://", *bluetooth, "tcp://"]
     assert completed("wherry send --to tcp://l") == ["//lab.example:9417"]
     assert completed("wherry send --to=tcp://lab.example:") == ["9417"]

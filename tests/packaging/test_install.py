@@ -139,9 +139,7 @@ def test_quickstart_builds_all_that_is_installed():
     """It does not build everything, and the README goes on with `cmake --install`."""
     script = (SOURCES / "scripts/quickstart").read_text()
     targets = re.search(r"^run cmake --build \S+ \S+ --target (.*)$", script, re.MULTILINE)[1].split()
-    targets.remove('"${plugins[@]}"')
-    targets += [list.parent.name for kind in ("transport", "cipher", "sink")
-                for list in SOURCES.glob(f"plugins/{kind}-*/CMakeLists.txt")]
+    assert "plugins" in targets
     # All that goes into the targets, and what they stand for themselves.
     made = set(run("ninja", "-C", BUILD, "-t", "inputs", *targets).split("\n"))
     made.update(line.strip() for line in run("ninja", "-C", BUILD, "-t", "query", *targets).split("\n"))

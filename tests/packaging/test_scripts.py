@@ -80,10 +80,10 @@ def test_a_user_is_told_what_an_administrator_has_to_do(system):
     ended = user.run("package", "demo")
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1] == (
-        "apt-get update && apt-get install -y --no-install-recommends dpkg-dev lintian python3")
+        "apt-get update && apt-get install -y --no-install-recommends debhelper devscripts dpkg-dev lintian python3")
     assert not (user.folder / "done").exists()
     with (user.folder / "installed").open("a") as file:
-        file.write("dpkg-dev\nlintian\npython3\n")
+        file.write("debhelper\ndevscripts\ndpkg-dev\nlintian\npython3\n")
     ended = user.run("package", "demo")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
