@@ -63,7 +63,7 @@ TEST_P(combinations, agree_and_carry_records) {
     const auto [initiator_type, responder_type, chosen_kem, chosen_aead] = GetParam();
     auto initiator = with_identity(initiator_type, 0);
     auto responder = with_identity(responder_type, 1);
-    initiator.allowed = {{chosen_kem}, {chosen_aead}};
+    initiator.allowed = responder.allowed = {{chosen_kem}, {chosen_aead}};
     const auto result = run_pair(initiator, responder);
     if (chosen_kem == kem::rsa_oaep_sha256 && responder_type != rsa) {
         EXPECT_EQ(result.initiator.code(), errc::disconnected);
